@@ -1,0 +1,41 @@
+"""Multi-label classification and keypoint regression for pictures, on PyTorch Lightning."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_tasks.data import (
+        BiwiDataModule,
+        BiwiSampleDataModule,
+        KeypointDataModule,
+        MultiLabelDataModule,
+        PascalDataModule,
+        PascalSampleDataModule,
+    )
+    from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+    from lightning_tasks.training import OneCycle
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BiwiDataModule",
+    "BiwiSampleDataModule",
+    "KeypointDataModule",
+    "KeypointRegressor",
+    "MultiLabelClassifier",
+    "MultiLabelDataModule",
+    "OneCycle",
+    "PascalDataModule",
+    "PascalSampleDataModule",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    # Lazily, so that `lightning-tasks --help` does not wait for torch.
+    if name in __all__:
+        for folder in ("data", "tasks", "training"):
+            module = import_module(f"{__name__}.{folder}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

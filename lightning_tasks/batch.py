@@ -1,0 +1,23 @@
+"""What travels from the data to the tasks. Both folders know these two types and nothing else of each other."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class MultiLabelBatch(NamedTuple):
+    """Pictures with any number of labels each."""
+
+    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
+    targets: Tensor  # (B, C) float32, 1 where the picture has the label
+    rows: Tensor  # (B,) int64, which samples of the data set they are
+
+
+class KeypointBatch(NamedTuple):
+    """Pictures with P points each."""
+
+    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
+    points_norm: Tensor  # (B, P, 2) float32, x and y on the −1..1 scale of the picture; 0 where not visible
+    visible: Tensor  # (B, P) bool, False where not annotated or outside the picture
+    original_size_px: Tensor  # (B, 2) float32, width and height of the picture on disk
+    rows: Tensor  # (B,) int64, which samples of the data set they are

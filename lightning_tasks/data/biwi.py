@@ -1,0 +1,187 @@
+"""BIWI Kinect Head Pose: pose and calibration files to rows.
+
+24 sequences of 20 people (4 were recorded twice), 15,678 frames of 640×480. A frame is `NN/frame_MMMMM_rgb.jpg`
+(`.png` in the authors' archive) with `NN/frame_MMMMM_pose.txt`; each sequence has `rgb.cal` and `depth.cal`.
+
+Source: Fanelli, Dantone, Gall, Fossati, Van Gool, "Random Forests for Real Time 3D Face Analysis", IJCV 101(3), 2013.
+License: for non-commercial use such as research and education.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lightning_tasks.errors import DatasetNotFoundError, TableError
+
+LabelFrame = Literal["fastbook", "calibrated"]
+Array = NDArray[np.float64]
+
+# Sequence → person. Splitting 15, 18, 21 or 22 from 03, 05, 02 or 07 would show a person in both splits.
+PERSON_OF_SEQUENCE = {
+    f"{number:02d}": person
+    for number, person in enumerate(
+        [
+            "F01",
+            "F02",
+            "F03",
+            "F04",
+            "F05",
+            "F06",
+            "M01",
+            "M02",
+            "M03",
+            "M04",
+            "M05",
+            "M06",
+            "M07",
+            "M08",
+            "F03",
+            "M09",
+            "M10",
+            "F05",
+            "M11",
+            "M12",
+            "F02",
+            "M01",
+            "M13",
+            "M14",
+        ],
+        start=1,
+    )
+}
+_FASTBOOK_SEQUENCE = "01"  # the book projects every sequence with this one's intrinsics
+_IMAGE_SUFFIXES = (".jpg", ".png")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A camera: how it sees, and how it stands to the depth camera."""
+
+    intrinsics: Array  # (3, 3), focal lengths and centre in pixels
+    rotation: Array  # (3, 3), from the depth camera's frame to this one's
+    translation_mm: Array  # (3,)
+    image_size_px: tuple[int, int]  # width, height
+
+
+def read_pose(path: Path) -> tuple[Array, Array]:
+    """Return the head's rotation (3, 3) and its centre (3,) in millimetres, both in the depth camera's frame.
+
+    Raises:
+        TableError: the file is cut short or holds something other than numbers.
+    """
+    numbers = _read_numbers(path, [3, 3, 3, 3])
+    return np.stack(numbers[:3]), numbers[3]
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Return the camera of an `rgb.cal` or `depth.cal`.
+
+    Raises:
+        TableError: the file is cut short or holds something other than numbers.
+    """
+    numbers = _read_numbers(path, [3, 3, 3, 4, 3, 3, 3, 3, 2])
+    width, height = numbers[8]
+    return Calibration(np.stack(numbers[:3]), np.stack(numbers[4:7]), numbers[7], (int(width), int(height)))
+
+
+def project_fastbook(centre_mm: Array, intrinsics: Array) -> Array:
+    """Project (..., 3) millimetres of the depth frame to (..., 2) pixels as the book does.
+
+    The book leaves out the way from the depth camera to the RGB camera, so its labels are some 14 px off at a metre.
+    """
+    projected = centre_mm @ intrinsics.T
+    return np.asarray(projected[..., :2] / projected[..., 2:])
+
+
+def project_calibrated(centre_mm: Array, camera: Calibration) -> Array:
+    """Project (..., 3) millimetres of the depth frame to (..., 2) pixels of `camera`: `E·p + t`, then intrinsics."""
+    return project_fastbook(centre_mm @ camera.rotation.T + camera.translation_mm, camera.intrinsics)
+
+
+def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
+    """Return one row for each frame: `fname`, `group` (the person), `sequence`, `head_x`, `head_y` in pixels.
+
+    Args:
+        root: the folder that holds the sequences' folders.
+        label_frame: `fastbook` for the book's labels, `calibrated` for the true ones; see the two projections.
+
+    Raises:
+        DatasetNotFoundError: no sequences, or a sequence without frames, calibration or pictures.
+        TableError: a pose or calibration file cannot be used.
+    """
+    sequences = [name for name in PERSON_OF_SEQUENCE if (root / name).is_dir()]
+    if not sequences:
+        raise DatasetNotFoundError(f"There is no BIWI sequence (a folder 01 to 24) in {root}. Check data.root.")
+    if label_frame == "fastbook":
+        book = read_calibration(_existing(root / _FASTBOOK_SEQUENCE / "rgb.cal"))
+    frames: list[pd.DataFrame] = []
+    for sequence in sequences:
+        poses = sorted((root / sequence).glob("frame_*_pose.txt"))
+        if not poses:
+            raise DatasetNotFoundError(f"{root / sequence} holds no frame_*_pose.txt. Restore or remove it.")
+        centres_mm = np.stack([read_pose(pose)[1] for pose in poses])
+        if label_frame == "fastbook":
+            points_px = project_fastbook(centres_mm, book.intrinsics)
+        else:
+            points_px = project_calibrated(centres_mm, read_calibration(_existing(root / sequence / "rgb.cal")))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "fname": _pictures(root, sequence, poses),
+                    "group": PERSON_OF_SEQUENCE[sequence],
+                    "sequence": sequence,
+                    "head_x": points_px[:, 0],
+                    "head_y": points_px[:, 1],
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _pictures(root: Path, sequence: str, poses: list[Path]) -> list[str]:
+    present = {path.name for path in (root / sequence).iterdir()}
+    names = []
+    for pose in poses:
+        stem = pose.name.removesuffix("_pose.txt") + "_rgb"
+        name = next((stem + suffix for suffix in _IMAGE_SUFFIXES if stem + suffix in present), None)
+        if name is None:
+            raise DatasetNotFoundError(
+                f"{pose} has no picture {stem}.jpg or .png beside it. Restore it, or remove both."
+            )
+        names.append(f"{sequence}/{name}")
+    return names
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise DatasetNotFoundError(f"There is no calibration file {path}. Restore it from the archive.")
+    return path
+
+
+def _read_numbers(path: Path, counts: list[int]) -> list[Array]:
+    """Read the file's filled lines, each with its count of numbers, as `counts` says."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read as text ({error}). Restore it from the archive.") from error
+    filled = [(row, line.split()) for row, line in enumerate(lines, start=1) if line.strip()]
+    if len(filled) < len(counts):
+        raise TableError(
+            f"{path}: cut short: {len(filled)} of {len(counts)} lines of numbers. Restore it from the archive."
+        )
+    numbers = []
+    for (row, cells), count in zip(filled, counts, strict=False):
+        try:
+            values = np.array([float(cell) for cell in cells])
+        except ValueError:
+            values = np.array([np.nan])
+        if not np.isfinite(values).all() or len(values) != count:
+            raise TableError(
+                f"{path}: row {row}: expected {count} numbers, found {' '.join(cells)!r}. Restore it from the archive."
+            )
+        numbers.append(values)
+    return numbers

@@ -1,0 +1,209 @@
+"""The DataModule for pictures with points, from anybody's csv."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import pandas as pd
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from lightning_tasks.batch import KeypointBatch
+from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
+from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
+from lightning_tasks.data.tables import check_files, point_names, point_positions, read_keypoint_table, require_folder
+from lightning_tasks.data.transforms import Size, warp_train, warp_valid
+from lightning_tasks.errors import ConfigError, TableError
+
+
+class KeypointDataModule(LightningDataModule):
+    """Pictures and named points from a csv `fname[,group][,is_valid],<point>_x,<point>_y,...` in pixels.
+
+    Args:
+        root: the data set's folder.
+        csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics.
+        images: the folder in root that file names start from.
+        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it.
+        test_images: the folder of the test pictures; None: `images`.
+        size: height and width that the model sees, or one side for both.
+        flip: mirror half of the training pictures; None: where it is safe, that is with one point or `swap_pairs`.
+        swap_pairs: names of points that change places in a mirrored picture: [[left_eye, right_eye], ...].
+        max_rotate_deg: training pictures are turned by up to this.
+        max_zoom: and enlarged by up to this factor.
+        max_warp: and tilted by up to this, on the −1..1 scale.
+        max_lighting: and made brighter or darker, and richer or poorer in contrast, by up to this share.
+        batch_size: pictures in a batch, of each process.
+        num_workers: processes that load; None: chosen from the cores.
+        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
+        folds: how many folds.
+        split_seed: of drawn splits.
+        seed: of order and augmentation.
+        splitter: from Python: table → (training rows, validation rows).
+        train_transform: from Python: a Compose in place of the book's; see `transforms.compose_points`.
+        valid_transform: likewise for validation and test. Pixel errors take it for a resize.
+
+    Raises:
+        LightningTasksError: on first use, where files or settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        csv: str = "points.csv",
+        images: str = ".",
+        test_csv: str | None = None,
+        test_images: str | None = None,
+        size: int | tuple[int, int] = (240, 320),
+        flip: bool | None = None,
+        swap_pairs: list[tuple[str, str]] | None = None,
+        max_rotate_deg: float = 10.0,
+        max_zoom: float = 1.1,
+        max_warp: float = 0.2,
+        max_lighting: float = 0.2,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        valid_fraction: float = 0.2,
+        fold: int | None = None,
+        folds: int = 5,
+        split_seed: int = 42,
+        seed: int = 42,
+        splitter: Splitter | None = None,
+        train_transform: A.Compose | None = None,
+        valid_transform: A.Compose | None = None,
+    ) -> None:
+        super().__init__()
+        # For the checkpoint; the loggers get the model's, and Lightning allows no name to stand in both.
+        self.save_hyperparameters(ignore=["splitter", "train_transform", "valid_transform"], logger=False)
+        self.root = Path(root)
+        self.csv = self.root / csv
+        self.images = self.root / images
+        self.test_csv = None if test_csv is None else self.root / test_csv
+        self.test_images = self.images if test_images is None else self.root / test_images
+        self.image_size: Size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.flip = flip
+        self.swap_pairs = swap_pairs or []
+        self.max_rotate_deg = max_rotate_deg
+        self.max_zoom = max_zoom
+        self.max_warp = max_warp
+        self.max_lighting = max_lighting
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.valid_fraction = valid_fraction
+        self.fold = fold
+        self.folds = folds
+        self.split_seed = split_seed
+        self.seed = seed
+        self.splitter = splitter
+        self.train_transform = train_transform
+        self.valid_transform = valid_transform or warp_valid(self.image_size)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The checked table."""
+        require_folder(self.root)
+        return read_keypoint_table(self.csv)
+
+    @cached_property
+    def split(self) -> tuple[Rows, Rows]:
+        """The rows of training and validation."""
+        train, valid = split_table(
+            self.table,
+            str(self.csv),
+            splitter=self.splitter,
+            fold=self.fold,
+            folds=self.folds,
+            valid_fraction=self.valid_fraction,
+            seed=self.split_seed,
+        )
+        warn_of_shared_groups(self.table, train, valid)
+        return train, valid
+
+    @property
+    def point_names(self) -> list[str]:
+        """The points, in the order of the batches."""
+        return point_names(self.table)
+
+    def setup(self, stage: str) -> None:
+        """Read the tables and check every row before the first batch."""
+        if stage == "test":
+            if self.test_csv is None:
+                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
+            table = read_keypoint_table(self.test_csv)
+            if point_names(table) != self.point_names:
+                raise TableError(f"{self.test_csv}: row 1: its points are not those of {self.csv}, in that order.")
+            rows = np.arange(len(table))
+            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
+        else:
+            train, valid = self.split
+            transform = self.train_transform or self._book_transform()
+            self.train_set = self._dataset(self.table, train, self.csv, self.images, transform)
+            self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
+
+    def describe(self) -> str:
+        """Return what was found, for a person; reads and checks all of it."""
+        self.setup("fit")
+        train, valid = self.split
+        lines = [f"{self.root}: {len(self.table):,} pictures, {len(train):,} training, {len(valid):,} validation"]
+        if "group" in self.table.columns:
+            groups = self.table["group"]
+            lines.append(f"{groups.nunique()} groups; validation: {', '.join(sorted(groups.iloc[valid].unique()))}")
+        annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
+        names = self.point_names
+        listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        lines.append(f"{len(names)} points ({listed}), annotated in {annotated.mean():.1%} of the cells")
+        return "\n".join(lines)
+
+    def train_dataloader(self) -> DataLoader[KeypointBatch]:
+        """Return shuffled, augmented batches."""
+        return self._loader(self.train_set, training=True)
+
+    def val_dataloader(self) -> DataLoader[KeypointBatch]:
+        """Return the validation split in the table's order."""
+        return self._loader(self.valid_set, training=False)
+
+    def test_dataloader(self) -> DataLoader[KeypointBatch]:
+        """Return the test table in its order."""
+        return self._loader(self.test_set, training=False)
+
+    def _book_transform(self) -> A.Compose:
+        names = self.point_names
+        for pair in self.swap_pairs:
+            for name in pair:
+                if name not in names:
+                    raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {', '.join(names)}.")
+        flip = self.flip
+        if flip is None:
+            # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
+            flip = len(names) == 1 or bool(self.swap_pairs)
+        return warp_train(
+            self.image_size,
+            flip_p=0.5 if flip else 0.0,
+            max_rotate_deg=self.max_rotate_deg,
+            max_zoom=self.max_zoom,
+            max_warp=self.max_warp,
+            max_lighting=self.max_lighting,
+            swap_pairs=[(names.index(left), names.index(right)) for left, right in self.swap_pairs],
+        )
+
+    def _dataset(
+        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
+    ) -> KeypointDataset:
+        paths = check_files(table, rows, images, source)
+        return KeypointDataset(paths, point_positions(table)[rows], transform, self.seed)
+
+    def _loader(self, dataset: KeypointDataset, *, training: bool) -> DataLoader[Any]:
+        return make_loader(
+            dataset,
+            collate_keypoints,
+            n=len(dataset),
+            training=training,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )

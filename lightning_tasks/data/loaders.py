@@ -1,0 +1,60 @@
+"""From a dataset to a DataLoader: the same few decisions for both tasks."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_tasks.data.datasets import EpochSampler
+from lightning_tasks.data.opencv import cv2
+
+_MOST_WORKERS = 8  # pictures this small do not keep more busy
+
+
+def make_loader(
+    dataset: Dataset[Any],
+    collate: Callable[[Any], Any],
+    *,
+    n: int,
+    training: bool,
+    batch_size: int,
+    num_workers: int | None,
+    seed: int,
+    rank: int,
+    world_size: int,
+) -> DataLoader[Any]:
+    """Return a loader of the dataset's `n` samples.
+
+    Training is shuffled and drops the last, partial batch (unless it is the only one); otherwise the order stays and
+    nothing is dropped.
+
+    Args:
+        dataset: samples by EpochIndex.
+        collate: samples to a batch.
+        n: how many samples the dataset has.
+        training: shuffle, and drop the last batch.
+        batch_size: pictures in a batch of this process.
+        num_workers: processes that load; None: one for each core this process may use, at most 8.
+        seed: of the order.
+        rank: of this process.
+        world_size: how many processes share the samples.
+    """
+    workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0))) if num_workers is None else num_workers
+    sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        drop_last=training and len(sampler) >= batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_one_thread,
+    )
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # or the workers fight for the cores

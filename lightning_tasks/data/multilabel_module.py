@@ -1,0 +1,176 @@
+"""The DataModule for pictures with labels, from anybody's csv."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import pandas as pd
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
+from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
+from lightning_tasks.data.tables import build_vocab, check_files, encode_labels, read_multilabel_table, require_folder
+from lightning_tasks.data.transforms import Size, crop_train, crop_valid
+from lightning_tasks.errors import ConfigError
+
+
+class MultiLabelDataModule(LightningDataModule):
+    """Pictures and their labels from a csv `fname,labels[,group][,is_valid]`.
+
+    Args:
+        root: the data set's folder.
+        csv: the table, in root.
+        images: the folder in root that file names start from.
+        test_csv: the table of the test pictures, in root; the `test` verb needs it.
+        test_images: the folder of the test pictures; None: `images`.
+        label_separator: stands between labels in a cell.
+        size: side of the square the model sees, or height and width.
+        min_scale: the smallest share of a picture that a training crop shows.
+        batch_size: pictures in a batch, of each process.
+        num_workers: processes that load; None: chosen from the cores.
+        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
+        folds: how many folds.
+        split_seed: of drawn splits.
+        seed: of order and augmentation.
+        vocab: the labels; None: those of the training split, sorted.
+        splitter: from Python: table → (training rows, validation rows).
+        train_transform: from Python: an albumentations Compose in place of the book's.
+        valid_transform: likewise for validation and test.
+
+    Raises:
+        LightningTasksError: on first use, where files or settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        csv: str = "labels.csv",
+        images: str = ".",
+        test_csv: str | None = None,
+        test_images: str | None = None,
+        label_separator: str = " ",
+        size: int | tuple[int, int] = 128,
+        min_scale: float = 0.35,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        valid_fraction: float = 0.2,
+        fold: int | None = None,
+        folds: int = 5,
+        split_seed: int = 42,
+        seed: int = 42,
+        vocab: list[str] | None = None,
+        splitter: Splitter | None = None,
+        train_transform: A.Compose | None = None,
+        valid_transform: A.Compose | None = None,
+    ) -> None:
+        super().__init__()
+        # For the checkpoint; the loggers get the model's, and Lightning allows no name to stand in both.
+        self.save_hyperparameters(ignore=["splitter", "train_transform", "valid_transform"], logger=False)
+        self.root = Path(root)
+        self.csv = self.root / csv
+        self.images = self.root / images
+        self.test_csv = None if test_csv is None else self.root / test_csv
+        self.test_images = self.images if test_images is None else self.root / test_images
+        self.label_separator = label_separator
+        self.image_size: Size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.valid_fraction = valid_fraction
+        self.fold = fold
+        self.folds = folds
+        self.split_seed = split_seed
+        self.seed = seed
+        self.splitter = splitter
+        self.train_transform = train_transform or crop_train(self.image_size, min_scale)
+        self.valid_transform = valid_transform or crop_valid(self.image_size)
+        self._given_vocab = vocab
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The checked table."""
+        require_folder(self.root)
+        return read_multilabel_table(self.csv, self.label_separator)
+
+    @cached_property
+    def split(self) -> tuple[Rows, Rows]:
+        """The rows of training and validation."""
+        train, valid = split_table(
+            self.table,
+            str(self.csv),
+            splitter=self.splitter,
+            fold=self.fold,
+            folds=self.folds,
+            valid_fraction=self.valid_fraction,
+            seed=self.split_seed,
+        )
+        warn_of_shared_groups(self.table, train, valid)
+        return train, valid
+
+    @cached_property
+    def vocab(self) -> list[str]:
+        """The labels, in the order of the targets' columns."""
+        vocab = self._given_vocab or build_vocab(self.table["labels"].iloc[self.split[0]])
+        if not vocab:
+            raise ConfigError(f"{self.csv}: no picture of the training split has a label. Fill the column 'labels'.")
+        return vocab
+
+    def setup(self, stage: str) -> None:
+        """Read the tables and check every row before the first batch."""
+        if stage == "test":
+            if self.test_csv is None:
+                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
+            table = read_multilabel_table(self.test_csv, self.label_separator)
+            rows = np.arange(len(table))
+            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
+        else:
+            train, valid = self.split
+            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform)
+            self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
+
+    def describe(self) -> str:
+        """Return what was found, for a person; reads and checks all of it."""
+        self.setup("fit")
+        positives = int(self.train_set.targets.sum() + self.valid_set.targets.sum())
+        train, valid = (len(rows) for rows in self.split)
+        return (
+            f"{self.root}: {len(self.table):,} pictures, {train:,} training, {valid:,} validation\n"
+            f"{len(self.vocab)} labels, {positives / (train + valid):.2f} a picture: {', '.join(self.vocab)}"
+        )
+
+    def train_dataloader(self) -> DataLoader[MultiLabelBatch]:
+        """Return shuffled, augmented batches."""
+        return self._loader(self.train_set, training=True)
+
+    def val_dataloader(self) -> DataLoader[MultiLabelBatch]:
+        """Return the validation split in the table's order."""
+        return self._loader(self.valid_set, training=False)
+
+    def test_dataloader(self) -> DataLoader[MultiLabelBatch]:
+        """Return the test table in its order."""
+        return self._loader(self.test_set, training=False)
+
+    def _dataset(
+        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
+    ) -> MultiLabelDataset:
+        targets = encode_labels(table, rows, self.vocab, source)
+        paths = check_files(table, rows, images, source)
+        return MultiLabelDataset(paths, targets, transform, self.seed)
+
+    def _loader(self, dataset: MultiLabelDataset, *, training: bool) -> DataLoader[Any]:
+        return make_loader(
+            dataset,
+            collate_multilabel,
+            n=len(dataset),
+            training=training,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )

@@ -1,0 +1,76 @@
+"""PASCAL VOC 2007 as a DataModule, and a drawn sample in its format."""
+
+import albumentations as A
+
+from lightning_tasks.data.download import PASCAL_2007, fetch
+from lightning_tasks.data.multilabel_module import MultiLabelDataModule
+from lightning_tasks.data.sample import draw_pascal
+from lightning_tasks.data.splits import Splitter
+
+
+class PascalDataModule(MultiLabelDataModule):
+    """PASCAL VOC 2007 in fastai's layout: `train.csv`, `train/`, `test.csv`, `test/`.
+
+    Homepage: http://host.robots.ox.ac.uk/pascal/VOC/voc2007/. 20 classes; 5,011 pictures for training, of which the
+    column `is_valid` holds out VOC's own validation half (2,501 / 2,510), and 4,952 for testing. The pictures come
+    from Flickr, under its terms of use. Source: Everingham, Van Gool, Williams, Winn, Zisserman, "The PASCAL Visual
+    Object Classes (VOC) Challenge", IJCV 88(2), 2010.
+
+    `prepare` fetches fastai's archive (1.6 GB) where root does not exist. Arguments: see MultiLabelDataModule.
+    """
+
+    def __init__(
+        self,
+        root: str = "data/pascal_2007",
+        csv: str = "train.csv",
+        images: str = "train",
+        test_csv: str | None = "test.csv",
+        test_images: str | None = "test",
+        size: int | tuple[int, int] = 128,
+        min_scale: float = 0.35,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        valid_fraction: float = 0.2,
+        fold: int | None = None,
+        folds: int = 5,
+        split_seed: int = 42,
+        seed: int = 42,
+        vocab: list[str] | None = None,
+        splitter: Splitter | None = None,
+        train_transform: A.Compose | None = None,
+        valid_transform: A.Compose | None = None,
+    ) -> None:
+        super().__init__(
+            root=root,
+            csv=csv,
+            images=images,
+            test_csv=test_csv,
+            test_images=test_images,
+            size=size,
+            min_scale=min_scale,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            valid_fraction=valid_fraction,
+            fold=fold,
+            folds=folds,
+            split_seed=split_seed,
+            seed=seed,
+            vocab=vocab,
+            splitter=splitter,
+            train_transform=train_transform,
+            valid_transform=valid_transform,
+        )
+
+    def prepare_data(self) -> None:
+        """Fetch the archive if root does not exist."""
+        if not self.root.exists():
+            fetch(PASCAL_2007, self.root)
+
+
+class PascalSampleDataModule(PascalDataModule):
+    """Drawn shapes in PascalDataModule's format, for trying things out without a network; `prepare` draws them."""
+
+    def prepare_data(self) -> None:
+        """Draw the sample if root does not exist."""
+        if not self.root.exists():
+            draw_pascal(self.root)

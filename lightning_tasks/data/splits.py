@@ -1,0 +1,131 @@
+"""From a table to training and validation rows. Groups (people, say) are never on both sides of a drawn split."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lightning_tasks.errors import ConfigError, TableError
+
+Rows = NDArray[np.int64]
+Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
+
+
+def split_table(
+    table: pd.DataFrame,
+    source: str,
+    *,
+    splitter: Splitter | None = None,
+    fold: int | None = None,
+    folds: int = 5,
+    valid_fraction: float = 0.2,
+    seed: int = 42,
+) -> tuple[Rows, Rows]:
+    """Return the training and the validation rows of `table`, each sorted.
+
+    The first of these that applies decides: `splitter`; `fold` (k-fold, by group where there is one; rows that the
+    column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share.
+
+    Args:
+        table: a checked table, with or without the columns `group` and `is_valid`.
+        source: what messages call the table.
+        splitter: takes the table, returns training and validation row positions.
+        fold: the fold to validate on, 0 to folds − 1.
+        folds: how many folds.
+        valid_fraction: the share that is drawn for validation.
+        seed: of the draw; nothing else of a run changes it.
+
+    Raises:
+        ConfigError: fold or valid_fraction is out of its range, or the splitter returned rows that cannot be.
+        TableError: one side would be empty, or there are fewer groups than folds.
+    """
+    if splitter is not None:
+        train, valid = _checked(splitter(table), len(table))
+    elif fold is not None:
+        train, valid = _k_fold(table, source, fold, folds, seed)
+    elif "is_valid" in table.columns:
+        marked = table["is_valid"].to_numpy(dtype=bool)
+        train, valid = np.flatnonzero(~marked), np.flatnonzero(marked)
+    else:
+        train, valid = _drawn(table, valid_fraction, seed)
+    for name, rows in (("training", train), ("validation", valid)):
+        if not len(rows):
+            raise TableError(
+                f"{source}: no row is left for {name}. Check the column 'is_valid', or the split's settings."
+            )
+    return train, valid
+
+
+def warn_of_shared_groups(table: pd.DataFrame, train: Rows, valid: Rows) -> None:
+    """Warn where a split that the user chose shows a group on both sides: its validation score is then too good."""
+    if "group" not in table.columns:
+        return
+    groups = table["group"].to_numpy()
+    shared = sorted(set(groups[train]) & set(groups[valid]))
+    if shared:
+        listed = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
+        warnings.warn(
+            f"{len(shared)} groups are in both training and validation ({listed}): the validation score will be too "
+            "good. Change 'is_valid', or drop that column to have whole groups drawn.",
+            stacklevel=2,
+        )
+
+
+def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
+    train, valid = (np.unique(np.asarray(rows, dtype=np.int64)) for rows in split)
+    both = np.concatenate([train, valid])
+    if len(both) and (both.min() < 0 or both.max() >= n):
+        raise ConfigError(f"The splitter returned row {both.max()}, but rows go from 0 to {n - 1}.")
+    if len(np.unique(both)) != len(both):
+        raise ConfigError("The splitter put a row into both training and validation. Keep it in one.")
+    return train, valid
+
+
+def _units(table: pd.DataFrame, rows: Rows) -> list[Rows]:
+    """Return what may not be split: the rows of each group, or each row alone."""
+    if "group" not in table.columns:
+        return [rows[i : i + 1] for i in range(len(rows))]
+    groups = table["group"].to_numpy()[rows]
+    return [rows[groups == group] for group in sorted(set(groups))]
+
+
+def _k_fold(table: pd.DataFrame, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:
+    if folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(f"fold {fold} of {folds} folds: folds must be 2 or more, and fold from 0 to folds - 1.")
+    kept = np.ones(len(table), dtype=bool)
+    if "is_valid" in table.columns:
+        kept = ~table["is_valid"].to_numpy(dtype=bool)
+    units = _units(table, np.flatnonzero(kept))
+    if len(units) < folds:
+        raise TableError(f"{source}: {len(units)} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
+    order = np.random.default_rng(seed).permutation(len(units))
+    # Largest first into the emptiest fold keeps the folds' sizes close; the permutation breaks ties.
+    members: list[list[Rows]] = [[] for _ in range(folds)]
+    sizes = np.zeros(folds, dtype=np.int64)
+    for i in sorted(order, key=lambda i: -len(units[i])):
+        emptiest = int(sizes.argmin())
+        members[emptiest].append(units[i])
+        sizes[emptiest] += len(units[i])
+    sides = [np.sort(np.concatenate(unit_list)) for unit_list in members]
+    train = np.sort(np.concatenate([side for i, side in enumerate(sides) if i != fold]))
+    return train, sides[fold]
+
+
+def _drawn(table: pd.DataFrame, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
+    if not 0 < valid_fraction < 1:
+        raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
+    units = _units(table, np.arange(len(table)))
+    wanted = valid_fraction * len(table)
+    valid: list[Rows] = []
+    held = 0
+    for i in np.random.default_rng(seed).permutation(len(units))[: len(units) - 1]:
+        # A unit goes in as long as that brings the share closer to what was asked.
+        if not valid or abs(held + len(units[i]) - wanted) <= abs(held - wanted):
+            valid.append(units[i])
+            held += len(units[i])
+        if held >= wanted:
+            break
+    rows = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
+    return np.setdiff1d(np.arange(len(table)), rows), rows

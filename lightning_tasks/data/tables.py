@@ -1,0 +1,203 @@
+"""From csv files to checked rows. Every complaint about a user's table is made here.
+
+Rows are counted as editors and spreadsheets count them: the header is row 1.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lightning_tasks.errors import DatasetNotFoundError, TableError
+
+_TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
+_FIRST_ROW = 2  # the header is row 1
+
+
+def require_folder(root: Path) -> None:
+    """Raise DatasetNotFoundError if there is no folder `root`."""
+    if not root.is_dir():
+        raise DatasetNotFoundError(
+            f"There is no data set in {root} (data.root). `lightning-tasks prepare --config <the same config>` gets "
+            "PASCAL, BIWI and the samples; `--data.root FOLDER` uses data that lies elsewhere."
+        )
+
+
+def read_multilabel_table(path: Path, label_separator: str = " ") -> pd.DataFrame:
+    """Read `fname,labels[,group][,is_valid]`.
+
+    Returns:
+        A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and `group` (str) and `is_valid`
+        (bool) where the file has them. Row i of the frame is row i + 2 of the file.
+
+    Raises:
+        DatasetNotFoundError: there is no such file.
+        TableError: the file is no csv, lacks a column, or a cell cannot be used.
+    """
+    table = _read_csv(path, required=["fname", "labels"])
+    table["labels"] = [tuple(part for part in cell.split(label_separator) if part) for cell in table["labels"]]
+    for row, labels in enumerate(table["labels"]):
+        if len(set(labels)) != len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise TableError(f"{_where(path, row, 'labels')}: the label {twice!r} stands twice. Keep one of them.")
+    return table
+
+
+def read_keypoint_table(path: Path) -> pd.DataFrame:
+    """Read `fname[,group][,is_valid],<point>_x,<point>_y,...`, positions in pixels.
+
+    The centre of the top-left pixel is (0, 0).
+
+    Returns:
+        A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
+        NaN where a cell is empty (not annotated).
+
+    Raises:
+        DatasetNotFoundError: there is no such file.
+        TableError: the file is no csv, lacks a column, or a cell cannot be used.
+    """
+    table = _read_csv(path, required=["fname"])
+    names = point_names(table)
+    if not names:
+        raise TableError(
+            f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
+            f"it has {_listed(table.columns)}."
+        )
+    for name in names:
+        for column in (f"{name}_x", f"{name}_y"):
+            if column not in table.columns:
+                raise TableError(f"{path}: the point {name!r} has no column {column!r}. Add it, or drop the other one.")
+            table[column] = _numbers(path, column, table[column])
+        half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
+        if half.any():
+            row = int(np.flatnonzero(half)[0])
+            raise TableError(
+                f"{_where(path, row, f'{name}_x/{name}_y')}: only one of the two is filled. Fill both, or leave both "
+                "empty for a point that is not annotated."
+            )
+    return table
+
+
+def point_names(table: pd.DataFrame) -> list[str]:
+    """Return the points' names in the order of their columns."""
+    return list(dict.fromkeys(str(c)[:-2] for c in table.columns if str(c).endswith(("_x", "_y")) and len(str(c)) > 2))
+
+
+def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
+    """Return the positions as (N, P, 2) float32 pixels, NaN where not annotated."""
+    columns = [f"{name}_{axis}" for name in point_names(table) for axis in "xy"]
+    return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
+
+
+def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
+    """Return the union of all labels, sorted."""
+    return sorted({label for row in labels for label in row})
+
+
+def encode_labels(
+    table: pd.DataFrame, rows: NDArray[np.int64], vocab: Sequence[str], source: Path
+) -> NDArray[np.float32]:
+    """Return the labels of `rows` as (len(rows), len(vocab)) float32, 1 where the picture has the label.
+
+    Raises:
+        TableError: a label is not in `vocab`; names the label and its row.
+    """
+    position = {label: i for i, label in enumerate(vocab)}
+    targets = np.zeros((len(rows), len(vocab)), dtype=np.float32)
+    labels = table["labels"].tolist()
+    for i, row in enumerate(rows):
+        for label in labels[row]:
+            if label not in position:
+                close = difflib.get_close_matches(label, vocab, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise TableError(
+                    f"{_where(source, int(row), 'labels')}: the label {label!r} is not among the {len(vocab)} labels "
+                    f"of the training split.{hint} Correct it, or put a picture with it into the training split."
+                )
+            targets[i, position[label]] = 1
+    return targets
+
+
+def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, source: Path) -> list[Path]:
+    """Return the pictures of `rows`.
+
+    Raises:
+        DatasetNotFoundError: a picture is missing; names the first one's row and says how many there are.
+    """
+    fnames = table["fname"].tolist()
+    paths = [folder / fnames[row] for row in rows]
+    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    if missing:
+        others = f" {len(missing) - 1:,} more are missing." if len(missing) > 1 else ""
+        raise DatasetNotFoundError(
+            f"{_where(source, int(rows[missing[0]]), 'fname')}: there is no picture {paths[missing[0]]}.{others} File "
+            f"names are looked up in {folder}: check data.images, or take the row out."
+        )
+    return paths
+
+
+def _read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise DatasetNotFoundError(f"There is no table {path}. Check data.root and data.csv.")
+    try:
+        # skip_blank_lines would shift the row numbers that messages name.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: not a csv file in UTF-8 ({str(error).strip()}). Write it again as one.") from error
+    table.columns = table.columns.str.strip()
+    for column in required:
+        if column not in table.columns:
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {_listed(table.columns)}. Rename one to it.")
+    if table.empty:
+        raise TableError(f"{path}: no rows below the header. Add one row for each picture.")
+    _refuse_empty(path, "fname", table["fname"])
+    if "group" in table.columns:
+        _refuse_empty(path, "group", table["group"])
+    if "is_valid" in table.columns:
+        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"])
+    return table
+
+
+def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]") -> None:
+    empty = cells.str.strip() == ""
+    if empty.any():
+        row = int(np.flatnonzero(empty)[0])
+        raise TableError(f"{_where(path, row, column)}: the cell is empty. Fill it, or take the row out.")
+
+
+def _booleans(path: Path, column: str, cells: "pd.Series[str]") -> list[bool]:
+    values = []
+    for row, cell in enumerate(cells):
+        word = cell.strip().lower()
+        if word not in _TRUE | _FALSE:
+            raise TableError(f"{_where(path, row, column)}: {cell!r} is neither True nor False. Write one of them.")
+        values.append(word in _TRUE)
+    return values
+
+
+def _numbers(path: Path, column: str, cells: "pd.Series[str]") -> NDArray[np.float64]:
+    values = np.full(len(cells), np.nan)
+    for row, cell in enumerate(cells):
+        if not cell.strip():
+            continue
+        try:
+            values[row] = float(cell)
+        except ValueError:
+            values[row] = np.inf
+        if not np.isfinite(values[row]):
+            raise TableError(
+                f"{_where(path, row, column)}: {cell!r} is not a number. Write the position in pixels, or leave the "
+                "cell empty for a point that is not annotated."
+            )
+    return values
+
+
+def _where(path: Path, row: int, column: str) -> str:
+    return f"{path}: row {row + _FIRST_ROW}, column {column!r}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(str(name)) for name in names)

@@ -1,0 +1,58 @@
+"""The mistakes a user can make, each with one message: what is wrong, where, and what to do.
+
+The command line prints the message alone, without a traceback, and exits with 2.
+"""
+
+
+class LightningTasksError(Exception):
+    """A mistake that the user can put right. Its text is the whole message."""
+
+
+class DatasetNotFoundError(LightningTasksError):
+    """The data set, or a file that it promises, is not where it was looked for."""
+
+
+class TableError(LightningTasksError):
+    """A table, pose file or calibration file holds something that cannot be used."""
+
+
+class ImageError(LightningTasksError):
+    """A picture cannot be read."""
+
+
+class DownloadError(LightningTasksError):
+    """An archive could not be fetched, or is not what it should be."""
+
+
+class BackboneError(LightningTasksError):
+    """A backbone or its weights cannot be had or do not fit."""
+
+
+class CheckpointError(LightningTasksError):
+    """A checkpoint cannot be read, or belongs to other data."""
+
+
+class ConfigError(LightningTasksError):
+    """Settings that contradict each other."""
+
+
+class MissingLibraryError(LightningTasksError):
+    """A library of the operating system is missing."""
+
+
+def user_message(error: LightningTasksError) -> str:
+    """Return the message of `error` alone.
+
+    An error that was raised in a DataLoader worker arrives with the worker's traceback as its text; the message is
+    what follows the exception's name in its last part.
+    """
+    text = str(error)
+    marker = f"{type(error).__module__}.{type(error).__qualname__}: "
+    return text.rpartition(marker)[2].strip() if marker in text else text
+
+
+def users_mistake(error: BaseException | None) -> LightningTasksError | None:
+    """Return the mistake of the user's that `error` is or was raised from, if there is one."""
+    while error is not None and not isinstance(error, LightningTasksError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+
+from lightning_tasks import (
+    BiwiDataModule,
+    KeypointDataModule,
+    MultiLabelDataModule,
+    PascalDataModule,
+    PascalSampleDataModule,
+)
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from tests.fakes import write_multilabel, write_points
+
+LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog bird'},{i >= 6}" for i in range(8))]
+POINTS = ["fname,group,l_x,l_y,r_x,r_y", *(f"{i}.jpg,g{i // 2},5,6,{9 + i},7" for i in range(8))]
+
+
+def test_the_vocabulary_is_the_training_splits_sorted(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=4, size=16)
+    assert data.vocab == ["bird", "cat", "dog"]
+    data.setup("fit")
+    batch = next(iter(data.val_dataloader()))
+    assert batch.targets.tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert next(iter(data.train_dataloader())).images.shape == (4, 3, 16, 16)
+    assert "8 pictures, 6 training, 2 validation" in data.describe()
+
+
+def test_a_label_only_validation_has_is_an_error(tmp_path):
+    write_multilabel(tmp_path, [*LABELS[:-1], "7.jpg,cow,True"])
+    with pytest.raises(TableError, match=r"row 9, column 'labels': the label 'cow'"):
+        MultiLabelDataModule(str(tmp_path)).setup("fit")
+
+
+def test_a_given_vocabulary_is_kept(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    assert MultiLabelDataModule(str(tmp_path), vocab=["dog", "cat", "bird", "ant"]).vocab[3] == "ant"
+
+
+def test_height_and_width_may_differ(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=2, size=(16, 24))
+    data.setup("fit")
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        assert next(iter(loader)).images.shape == (2, 3, 16, 24)
+
+
+def test_a_separate_test_table(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    (tmp_path / "test.csv").write_text("fname,labels\n3.jpg,cat\n")
+    data = MultiLabelDataModule(str(tmp_path), test_csv="test.csv", num_workers=0, size=16)
+    data.setup("test")
+    assert next(iter(data.test_dataloader())).targets.tolist() == [[0, 1, 0]]
+    with pytest.raises(ConfigError, match="test_csv"):
+        MultiLabelDataModule(str(tmp_path)).setup("test")
+
+
+def test_a_splitter_from_python(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), splitter=lambda t: (range(2, len(t)), [0, 1]))
+    assert data.split[1].tolist() == [0, 1]
+
+
+def test_a_missing_root_says_what_to_do(tmp_path):
+    for made in (MultiLabelDataModule, KeypointDataModule, BiwiDataModule, PascalDataModule):
+        with pytest.raises(DatasetNotFoundError, match=r"prepare.*--data\.root"):
+            made(str(tmp_path / "none")).setup("fit")
+
+
+def test_no_label_at_all_is_an_error(tmp_path):
+    write_multilabel(tmp_path, ["fname,labels", "0.jpg,", "1.jpg,", "2.jpg,"])
+    with pytest.raises(ConfigError, match="no picture of the training split has a label"):
+        _ = MultiLabelDataModule(str(tmp_path)).vocab
+
+
+def test_points_are_split_by_group_and_batched(tmp_path):
+    write_points(tmp_path, POINTS)
+    data = KeypointDataModule(str(tmp_path), num_workers=0, batch_size=2, size=(24, 32), valid_fraction=0.3)
+    data.setup("fit")
+    groups = data.table["group"].to_numpy()
+    train, valid = data.split
+    assert not set(groups[train]) & set(groups[valid])
+    assert len(valid) == 2
+    assert next(iter(data.train_dataloader())).points_norm.shape == (2, 2, 2)
+    assert "2 points (l, r)" in data.describe()
+
+
+def flips(data):
+    """Whether any of many drawn training pictures is mirrored: the two points' order in x tells."""
+    data.setup("fit")
+    rows = [data.train_set[i % len(data.train_set)] for i in range(1)]
+    keys = [(epoch, i) for epoch in range(12) for i in range(len(data.train_set))]
+    from lightning_tasks.data.datasets import EpochIndex
+
+    samples = rows + [data.train_set[EpochIndex(*key)] for key in keys]
+    return any(sample.points_norm[0, 0] > sample.points_norm[1, 0] for sample in samples if sample.visible.all())
+
+
+def test_several_points_are_mirrored_only_with_pairs(tmp_path):
+    write_points(tmp_path, POINTS)
+    settings = {"max_rotate_deg": 0.0, "max_warp": 0.0, "max_zoom": 1.0}
+    assert not flips(KeypointDataModule(str(tmp_path), **settings))
+    assert flips(KeypointDataModule(str(tmp_path), flip=True, **settings))
+    # With the pair swapped, left stays left in every mirrored picture.
+    paired = KeypointDataModule(str(tmp_path), swap_pairs=[("l", "r")], **settings)
+    assert not flips(paired)
+    assert paired.train_transform is None
+    with pytest.raises(ConfigError, match="'nose'"):
+        KeypointDataModule(str(tmp_path), swap_pairs=[("l", "nose")]).setup("fit")
+
+
+def test_a_test_table_must_have_the_same_points(tmp_path):
+    write_points(tmp_path, POINTS)
+    (tmp_path / "test.csv").write_text("fname,l_x,l_y\n3.jpg,1,2\n")
+    with pytest.raises(TableError, match="its points are not those of"):
+        KeypointDataModule(str(tmp_path), test_csv="test.csv").setup("test")
+
+
+def test_a_sample_is_drawn_once_and_alike_everywhere(tmp_path):
+    data = PascalSampleDataModule(str(tmp_path / "s"))
+    data.prepare_data()
+    stamp = (tmp_path / "s" / "train.csv").stat().st_mtime_ns
+    data.prepare_data()
+    assert (tmp_path / "s" / "train.csv").stat().st_mtime_ns == stamp
+    assert data.vocab == ["circle", "cross", "ring", "square", "triangle"]
+    data.setup("fit")
+    targets = torch.from_numpy(np.concatenate([data.train_set.targets, data.valid_set.targets]))
+    assert (targets.sum(1) == 0).any()
+    assert targets.sum(0).min() > 50

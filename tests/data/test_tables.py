@@ -1,0 +1,135 @@
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from lightning_tasks.data.tables import (
+    build_vocab,
+    check_files,
+    encode_labels,
+    point_names,
+    point_positions,
+    read_keypoint_table,
+    read_multilabel_table,
+)
+from lightning_tasks.errors import DatasetNotFoundError, LightningTasksError, TableError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_labels_are_split_and_an_empty_cell_means_none(tmp_path):
+    table = read_multilabel_table(
+        write(tmp_path, "fname,labels,is_valid\na.jpg,cat dog,True\nb.jpg,,0\nc.jpg,dog,no\n")
+    )
+    assert table["labels"].tolist() == [("cat", "dog"), (), ("dog",)]
+    assert table["is_valid"].tolist() == [True, False, False]
+
+
+def test_a_chosen_separator_lets_labels_have_spaces(tmp_path):
+    table = read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,potted plant;tv\n"), label_separator=";")
+    assert table["labels"].tolist() == [("potted plant", "tv")]
+
+
+def test_labels_named_like_missing_values_stay_labels(tmp_path):
+    table = read_multilabel_table(write(tmp_path, "fname,labels\nNA.jpg,null nan\n"))
+    assert table["fname"].tolist() == ["NA.jpg"]
+    assert build_vocab(table["labels"]) == ["nan", "null"]
+
+
+@given(st.lists(st.sets(st.sampled_from("abcdefg"), max_size=4), min_size=1, max_size=20))
+def test_targets_equal_scikit_learns(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    lines = [f"{i}.jpg,{' '.join(sorted(row))}" for i, row in enumerate(rows)]
+    path.write_text("\n".join(["fname,labels", *lines]) + "\n")
+    table = read_multilabel_table(path)
+    vocab = build_vocab(table["labels"])
+    targets = encode_labels(table, np.arange(len(rows)), vocab, path)
+    oracle = MultiLabelBinarizer().fit(rows)
+    assert vocab == list(oracle.classes_)
+    np.testing.assert_array_equal(targets, oracle.transform(rows))
+
+
+def test_points_keep_their_order_and_empty_cells_become_nan(tmp_path):
+    path = write(tmp_path, "fname,group,b_x,b_y,a_x,a_y\n0.jpg,g,1,2.5,,\n1.jpg,h,3,4,-5,6e1\n")
+    table = read_keypoint_table(path)
+    assert point_names(table) == ["b", "a"]
+    nan = np.nan
+    np.testing.assert_array_equal(point_positions(table), [[[1, 2.5], [nan, nan]], [[3, 4], [-5, 60]]])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("name,labels\na.jpg,cat\n", ["row 1", "'fname'", "'name'"]),
+        ("fname,labels\n", ["no rows"]),
+        ("", ["not a csv"]),
+        ("fname,labels\na.jpg,cat\n,dog\n", ["row 3", "'fname'", "empty"]),
+        ("fname,labels\na.jpg,cat\n\nb.jpg,dog\n", ["row 3", "'fname'", "empty"]),
+        ("fname,labels\na.jpg,cat cat\n", ["row 2", "'labels'", "'cat'", "twice"]),
+        ("fname,labels,is_valid\na.jpg,cat,True\nb.jpg,cat,maybe\n", ["row 3", "'is_valid'", "'maybe'"]),
+        ("fname,labels,group\na.jpg,cat,\n", ["row 2", "'group'", "empty"]),
+    ],
+)
+def test_multilabel_complaints_name_row_and_column(tmp_path, text, parts):
+    path = write(tmp_path, text)
+    with pytest.raises(TableError) as caught:
+        read_multilabel_table(path)
+    assert all(part in str(caught.value) for part in [str(path), *parts]), caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("fname,x\na.jpg,1\n", ["no points", "head_x"]),
+        ("fname,p_x\na.jpg,1\n", ["'p'", "'p_y'"]),
+        ("fname,p_x,p_y\na.jpg,1,2\nb.jpg,1,abc\n", ["row 3", "'p_y'", "'abc'", "not a number"]),
+        ("fname,p_x,p_y\na.jpg,inf,2\n", ["row 2", "'p_x'", "'inf'"]),
+        ("fname,p_x,p_y\na.jpg,nan,2\n", ["row 2", "'p_x'", "'nan'"]),
+        ("fname,p_x,p_y\na.jpg,,2\n", ["row 2", "p_x/p_y", "only one"]),
+    ],
+)
+def test_keypoint_complaints_name_row_and_column(tmp_path, text, parts):
+    with pytest.raises(TableError) as caught:
+        read_keypoint_table(write(tmp_path, text))
+    assert all(part in str(caught.value) for part in parts), caught.value
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"fname,labels\n\xff\xfe.jpg,cat\n")
+    with pytest.raises(TableError, match="UTF-8"):
+        read_multilabel_table(path)
+
+
+def test_a_label_outside_the_vocabulary_is_named_with_its_row(tmp_path):
+    path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,catt\n")
+    with pytest.raises(TableError, match=r"row 3, column 'labels': the label 'catt'.*Did you mean 'cat'"):
+        encode_labels(read_multilabel_table(path), np.array([0, 1]), ["cat", "dog"], path)
+
+
+def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
+    path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(DatasetNotFoundError, match=r"row 3, column 'fname'.*b\.jpg.*1 more"):
+        check_files(read_multilabel_table(path), np.arange(3), tmp_path, path)
+
+
+def test_a_missing_table_is_not_found(tmp_path):
+    with pytest.raises(DatasetNotFoundError, match=r"none\.csv"):
+        read_multilabel_table(tmp_path / "none.csv")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_table_or_a_complaint_of_ours(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    path.write_text("fname,labels,p_x,p_y\n" + text, encoding="utf-8", errors="surrogatepass")
+    for read in (read_multilabel_table, read_keypoint_table):
+        with contextlib.suppress(LightningTasksError):
+            assert len(read(path))
