@@ -1,0 +1,77 @@
+"""Pixel errors of predicted points: what torchmetrics lacks."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+def masked_mse(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
+    """Return the mean squared error over the coordinates of the visible points; 0 where there are none.
+
+    Args:
+        predicted_norm: (B, P, 2).
+        target_norm: (B, P, 2).
+        visible: (B, P) bool.
+
+    Raises:
+        ValueError: the shapes differ. (B, 2) against (B, 1, 2) would broadcast to nonsense in silence.
+    """
+    _check_shapes(predicted_norm, target_norm, visible)
+    squared = (predicted_norm - target_norm).square().sum(-1) * visible
+    return squared.sum() / (2 * visible.sum()).clamp(min=1)
+
+
+def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
+    """Return the Euclidean errors (n,) of the n visible points, in pixels of the original pictures.
+
+    Args:
+        predicted_norm: (B, P, 2) on the −1..1 scale of a picture that was resized as a whole.
+        target_norm: (B, P, 2).
+        visible: (B, P) bool.
+        original_size_px: (B, 2), width and height on disk.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check_shapes(predicted_norm, target_norm, visible)
+    difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
+    errors: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
+    return errors[visible]
+
+
+class PixelErrorQuantiles(Metric):
+    """Median and 95th percentile of pixel errors, gathered over batches and processes."""
+
+    higher_is_better = False
+    full_state_update = False
+    errors_px: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("errors_px", default=[], dist_reduce_fx="cat")
+
+    def update(self, errors_px: Tensor) -> None:
+        """Add (n,) errors."""
+        self.errors_px.append(errors_px)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `median_px` and `p95_px`; NaN before any error came."""
+        # One process has a list of tensors; after a synchronisation it is one tensor.
+        errors = (
+            self.errors_px
+            if isinstance(self.errors_px, Tensor)
+            else torch.cat([torch.empty(0, device=self.device), *self.errors_px])
+        )
+        if not errors.numel():
+            nan = torch.tensor(torch.nan, device=self.device)
+            return {"median_px": nan, "p95_px": nan}
+        median, p95 = torch.quantile(errors.float(), torch.tensor([0.5, 0.95], device=errors.device))
+        return {"median_px": median, "p95_px": p95}
+
+
+def _check_shapes(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> None:
+    if predicted_norm.shape != target_norm.shape or predicted_norm.shape[:-1] != visible.shape:
+        raise ValueError(
+            f"predicted points of shape {tuple(predicted_norm.shape)}, targets of {tuple(target_norm.shape)} and "
+            f"visibility of {tuple(visible.shape)} do not belong together"
+        )

@@ -1,0 +1,45 @@
+"""Scores of label predictions that torchmetrics lacks."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MultilabelAveragePrecision
+from torchmetrics.utilities import dim_zero_cat
+
+
+class MacroAveragePrecision(MultilabelAveragePrecision):
+    """The mean of the classes' average precisions, over the classes that have a positive.
+
+    torchmetrics' own macro average counts a class without one as 0.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(num_labels, average="none")
+
+    def compute(self) -> Tensor:  # type: ignore[override]  # torchmetrics' own classes narrow it likewise
+        """Return the mean; NaN where no class has a positive."""
+        per_class = super().compute()
+        return per_class[(dim_zero_cat(self.target) == 1).any(0)].mean()
+
+
+class AllNegativeAccuracy(Metric):
+    """The accuracy over cells of predicting no label at all: what an accuracy must beat to mean anything."""
+
+    higher_is_better = True
+    full_state_update = False
+    negatives: Tensor
+    cells: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("negatives", default=torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("cells", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add targets (B, C) of 0 and 1; the predictions do not matter."""
+        self.negatives += (target == 0).sum()
+        self.cells += target.numel()
+
+    def compute(self) -> Tensor:
+        """Return the share of cells without a label."""
+        return self.negatives / self.cells

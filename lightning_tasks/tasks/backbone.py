@@ -1,0 +1,250 @@
+"""A timm backbone with its own normalisation, fastai's head, and the parameter groups of both."""
+
+import difflib
+import itertools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, cast
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.models import group_parameters, load_state_dict
+from torch import Tensor, nn
+
+from lightning_tasks.errors import BackboneError
+
+# Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
+# deterministic CUDA backward.
+_CONCAT_POOL = "fastcatavgmax"
+_DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
+_COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
+_FITTING_LISTED = 4
+
+
+class Backbone(nn.Module):
+    """Pictures to pooled features by any timm model.
+
+    Convolutional models are pooled by average and maximum, concatenated; others (ViT, ConvNeXt) in their own way.
+
+    Args:
+        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`).
+        image_size: height and width of the pictures.
+        pretrained: fetch the tag's weights from timm's hub (or its cache).
+        weights: a .safetensors or .pth file to read instead.
+
+    Attributes:
+        num_features: the width of what `forward` returns.
+
+    Raises:
+        BackboneError: the name, the size or the weights do not work, or the hub cannot be reached.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+    ) -> None:
+        super().__init__()
+        self.body, self.num_features = _build(name, image_size, pretrained and weights is None)
+        if weights is not None:
+            _load_weights(self.body, name, Path(weights))
+        self.body.to(memory_format=torch.channels_last)
+        config = _config(self.body)
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
+        features: Tensor = self.body((images.float() - self.mean) / self.std)
+        return features
+
+    def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the early and the late parameters, split by depth as timm groups them.
+
+        For resnets: stem, layer1, layer2; layer3, layer4.
+        """
+        parameters = dict(self.body.named_parameters())
+        try:
+            by_depth = group_parameters(self.body, self.body.group_matcher(coarse=True))  # type: ignore[operator]  # Any
+            stages = [names for _, names in sorted(by_depth.items())]
+        except (AttributeError, AssertionError):  # a few families have none: they are cut in the order of registration
+            stages = [[parameter] for parameter in parameters]
+        half = (len(stages) + 1) // 2
+        early, late = ([parameters[n] for names in part for n in names] for part in (stages[:half], stages[half:]))
+        return early, late
+
+
+def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout: float = 0.5) -> nn.Sequential:
+    """Return fastai's head for pooled features: (B, in_features) to (B, out_features) logits.
+
+    Source: `create_head` in fastai 2, chapter 6's default; kaiming-normal linears, half of the dropout first.
+    """
+    head = nn.Sequential(
+        nn.BatchNorm1d(in_features),
+        nn.Dropout(dropout / 2),
+        nn.Linear(in_features, hidden, bias=False),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm1d(hidden),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, out_features, bias=False),
+    )
+    for module in head:
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+    return head
+
+
+def sigmoid_range(logits: Tensor, low: float, high: float) -> Tensor:
+    """Squeeze any shape of logits between `low` and `high`: `sigmoid(x)·(high − low) + low`."""
+    return torch.sigmoid(logits) * (high - low) + low
+
+
+def adamw(backbone: Backbone, head: nn.Module, lr: float, lr_mult: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return fastai's AdamW over three groups by depth: early body, late body, head.
+
+    The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
+    normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
+    schedules.
+    """
+    early, late = backbone.parameter_halves()
+    groups: list[dict[str, Any]] = []
+    for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
+        rate = lr / lr_mult**power
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        others = [parameter for parameter in parameters if parameter.ndim <= 1]
+        for params, decay, part in ((matrices, weight_decay, ""), (others, 0.0, "_no_decay")):
+            if params:
+                groups.append(
+                    {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
+                )
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.95, 0.99), eps=1e-5)
+
+
+def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:
+    _check_name(name)
+    # Convolutional models know no img_size, others are of a fixed size without it.
+    sizes: tuple[dict[str, Any], ...] = ({}, {"img_size": image_size})
+    pools: tuple[dict[str, Any], ...] = ({"global_pool": _CONCAT_POOL}, {})
+    for size, pool in itertools.product(sizes, pools):
+        try:
+            body = timm.create_model(name, num_classes=0, **size, **pool)
+            width = _features(body, image_size)
+        except _DOES_NOT_BUILD:
+            continue
+        return (_pretrained(name, {**size, **pool}) if pretrained else body), width
+    raise BackboneError(
+        f"The backbone {name!r} does not take pictures of {image_size[0]}×{image_size[1]}. Sizes that work: "
+        f"{_fitting_sizes(name, image_size)}. Set data.size to one, or choose another backbone."
+    )
+
+
+@torch.no_grad()
+def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
+    training = body.training
+    features: Tensor = body.eval()(torch.zeros(1, 3, *image_size))
+    body.train(training)
+    if features.ndim != 2:
+        raise ValueError(f"features of shape {tuple(features.shape)} are not pooled")
+    return features.shape[1]
+
+
+def _fitting_sizes(name: str, image_size: tuple[int, int]) -> str:
+    fitting = []
+    for size in sorted(_COMMON_SIZES, key=lambda size: abs(size - max(image_size))):
+        options: tuple[dict[str, Any], ...] = ({}, {"img_size": (size, size)})
+        if any(_builds(name, option, size) for option in options):
+            fitting.append(size)
+        if len(fitting) == _FITTING_LISTED:
+            break
+    return ", ".join(str(size) for size in sorted(fitting)) or "none of the usual ones"
+
+
+def _builds(name: str, options: dict[str, Any], size: int) -> bool:
+    try:
+        _features(timm.create_model(name, num_classes=0, **options), (size, size))
+    except _DOES_NOT_BUILD:
+        return False
+    return True
+
+
+def _check_name(name: str) -> None:
+    base, _, tag = name.partition(".")
+    if not timm.is_model(base):
+        close = difflib.get_close_matches(base, timm.list_models(), n=3)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise BackboneError(f"timm has no backbone {name!r}.{hint} timm.list_models('*name*') lists what there is.")
+    tags = [entry.partition(".")[2] for entry in timm.list_pretrained(f"{base}.*")]
+    if tag and tag not in tags:
+        known = f"its tags are {', '.join(tags)}" if tags else "it has no pretrained weights"
+        raise BackboneError(f"timm's {base} has no weights tagged {tag!r}: {known}.")
+
+
+def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:
+    ways_out = (
+        "Fetch the weights on a machine that reaches the hub and name the file (--model.weights FILE.safetensors), or "
+        "start from nothing (--model.pretrained false)."
+    )
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        raise BackboneError(f"timm has no pretrained weights for {name!r}. {ways_out}")
+    try:
+        body: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
+    except OSError as error:  # every error of the hub's client is one
+        raise BackboneError(f"The weights of {name!r} cannot be fetched: {_first_line(error)} {ways_out}") from error
+    return body
+
+
+def _load_weights(body: nn.Module, name: str, path: Path) -> None:
+    """Load a file into the body. A classifier's weights may be in it; nothing of the body may be missing."""
+    if not path.is_file():
+        raise BackboneError(f"There is no weights file {path} (model.weights).")
+    try:
+        state = load_state_dict(str(path), weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
+        raise BackboneError(
+            f"{path} cannot be read as weights ({_first_line(error)}). It must be a .safetensors file, or a .pth file "
+            "of tensors alone."
+        ) from error
+    # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
+    convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
+    classifiers = _as_tuple(_config(body).get("classifier") or ())
+    try:
+        state = convert(state, body) if convert is not None else state
+        result = body.load_state_dict(state, strict=False)
+    except (RuntimeError, KeyError, AttributeError, AssertionError) as error:
+        raise BackboneError(
+            f"{path} does not fit {name!r}: {_mismatch(error)}. Name the backbone it was made for."
+        ) from error
+    unexpected = [key for key in result.unexpected_keys if not key.startswith(classifiers)]
+    if result.missing_keys or unexpected:
+        raise BackboneError(
+            f"{path} does not fit {name!r}: {len(result.missing_keys)} parameters are missing "
+            f"({_listed(result.missing_keys)}) and {len(unexpected)} are unknown ({_listed(unexpected)}). Name the "
+            "backbone it was made for."
+        )
+
+
+def _config(body: nn.Module) -> dict[str, Any]:
+    return cast("dict[str, Any]", body.pretrained_cfg)
+
+
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _mismatch(error: Exception) -> str:
+    """Return the first of torch's lines that names a parameter; its first line names a class alone."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line.rstrip(".") for line in lines[1:] if line), _first_line(error))

@@ -1,0 +1,5 @@
+"""How the weights move."""
+
+from lightning_tasks.training.one_cycle import OneCycle
+
+__all__ = ["OneCycle"]

@@ -1,0 +1,63 @@
+"""The callback that carries `schedule.one_cycle` out."""
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.schedule import one_cycle
+
+
+class OneCycle(Callback):
+    """fastai's `fit_one_cycle`: before each batch, set every group's learning rate and momentum.
+
+    The rate is a function of the step alone, so a resumed run continues where it stopped. Each group's highest rate is
+    its `max_lr`. Logs `lr/<group>` and `momentum`.
+
+    Args:
+        pct_start: the share of the batches in which the rate rises.
+        div: the highest rate over the first.
+        div_final: the highest rate over the last.
+        momentums: at the start, at the highest rate, at the end.
+    """
+
+    def __init__(
+        self,
+        pct_start: float = 0.25,
+        div: float = 25.0,
+        div_final: float = 1e5,
+        momentums: tuple[float, float, float] = (0.95, 0.85, 0.95),
+    ) -> None:
+        self.pct_start = pct_start
+        self.div = div
+        self.div_final = div_final
+        self.momentums = momentums
+        self._total_steps = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lay the schedule out over the run's steps, which must be known."""
+        steps = trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ConfigError(
+                "OneCycle needs to know the run's length. Set --trainer.max_epochs or --trainer.max_steps."
+            )
+        self._total_steps = int(steps)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Set rate and momentum."""
+        rate = one_cycle(
+            trainer.global_step, self._total_steps, self.pct_start, self.div, self.div_final, self.momentums
+        )
+        for optimizer in trainer.optimizers:
+            _set_rate(optimizer, rate.lr_factor, rate.momentum)
+        logged = {
+            f"lr/{group['name']}": group["lr"]
+            for group in trainer.optimizers[0].param_groups
+            if not group["name"].endswith("_no_decay")  # its rate is its sister's
+        }
+        pl_module.log_dict({**logged, "momentum": rate.momentum})
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, lr_factor: float, momentum: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["max_lr"] * lr_factor
+        group["betas"] = (momentum, group["betas"][1])
