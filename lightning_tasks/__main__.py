@@ -1,0 +1,44 @@
+"""The console script and `python -m lightning_tasks`."""
+
+import sys
+
+from lightning_tasks import __version__
+from lightning_tasks.errors import LightningTasksError, user_message, users_mistake
+
+_HELP = f"""lightning-tasks {__version__}: labels and points in pictures, on PyTorch Lightning
+
+A run is described by a config; anything in it can be overridden on the command line:
+  lightning-tasks prepare  --config conf/pascal.yaml     get and check the data
+  lightning-tasks fit      --config conf/pascal.yaml     train
+  lightning-tasks validate --ckpt_path best.ckpt         score on the validation split
+  lightning-tasks test     --ckpt_path best.ckpt         score on the test table
+
+  lightning-tasks VERB --help        every argument of a verb
+  lightning-tasks --version
+"""
+
+
+def console(args: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, or 2 after a mistake of the user's."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):  # answered before torch is imported
+        print(_HELP, end="")
+        return 0
+    if args[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        from lightning_tasks.cli import main
+
+        main(args)
+    except (LightningTasksError, ValueError) as error:  # jsonargparse wraps what a class raises into ValueErrors
+        mistake = users_mistake(error)
+        if mistake is None:
+            raise
+        print(f"error: {user_message(mistake)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(console())

@@ -1,0 +1,53 @@
+"""Reading a checkpoint: plain values and tensors, never code."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from lightning_tasks.errors import CheckpointError
+
+# What the command line fills in from other settings, and so refuses from a config.
+_LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the checkpoint's content, loaded with `weights_only=True`.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no checkpoint, or it holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path} (--ckpt_path).")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of tensors and plain values, or is cut short "
+            f"({str(error).strip().splitlines()[0]}). Train it anew, or take another."
+        ) from error
+    return checkpoint
+
+
+def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the `model` and `data` sections of a config that describes the checkpoint.
+
+    Raises:
+        CheckpointError: it was not written by the command line, so it does not say how to make model and data.
+    """
+    sections = {}
+    for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
+        values = dict(checkpoint.get(key, {}))
+        class_path = values.pop("_class_path", None)
+        if class_path is None:
+            raise CheckpointError(
+                f"{path} does not say which {section} class it needs: it was not trained by `lightning-tasks fit`. "
+                "Give the config too: --config FILE."
+            )
+        init_args = {k: v for k, v in values.items() if k not in _LINKED[section] and not k.startswith("_")}
+        sections[section] = {"class_path": class_path, "init_args": init_args}
+    if "vocab" in checkpoint["hyper_parameters"]:
+        # The training split's labels are the checkpoint's, whatever table it is scored on.
+        sections["data"]["init_args"]["vocab"] = list(checkpoint["hyper_parameters"]["vocab"])
+    return sections

@@ -1,0 +1,189 @@
+"""LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
+
+import argparse
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+import lightning_tasks.data
+import lightning_tasks.tasks
+import lightning_tasks.training  # noqa: F401 - so that configs can name the classes without their modules
+from lightning_tasks.checkpoint import read_checkpoint, settings
+from lightning_tasks.reports.epoch_table import EpochTable
+from lightning_tasks.reports.results import ResultsPicture
+from lightning_tasks.trainer import Trainer
+
+_SCORING = ("validate", "test")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one verb.
+
+    Raises:
+        LightningTasksError: a mistake of the user's, for the console script to print.
+        SystemExit: with 2, after a message, for arguments that cannot be parsed.
+    """
+    TaskCLI(_with_checkpoint_settings(sys.argv[1:] if args is None else args))
+
+
+class TaskCLI(LightningCLI):
+    """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
+
+    def __init__(self, args: list[str]) -> None:
+        for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `before_fit` says what matters
+        for message in (
+            "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
+            "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
+            "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        super().__init__(
+            model_class=LightningModule,
+            datamodule_class=LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            trainer_defaults={"num_sanity_val_steps": 0, "use_distributed_sampler": False, "log_every_n_steps": 10},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The verbs of a run, and which of their parameters the command line does not set."""
+        verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
+        return {**verbs, "prepare": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's folder and checkpoints, and let model and data agree."""
+        parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
+        parser.add_argument(
+            "--run_name", type=str | None, default=None, help="folder of this task's runs in it; null: the data's name"
+        )
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.filename": "best", "checkpoint.auto_insert_metric_name": False})
+        for name in ("vocab", "point_names", "image_size"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse `args` without Lightning's warning that sys.argv differs."""
+        assert isinstance(args, list)
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning's own lets the checkpoint beat the command line; see `_with_checkpoint_settings`."""
+
+    def before_instantiate_classes(self) -> None:
+        """Choose what depends on the device."""
+        trainer = self.config[self.subcommand].trainer
+        on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
+        if trainer.precision is None and on_gpu:
+            trainer.precision = "16-mixed"
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; for `prepare` the data alone, as a model needs data that may not be there."""
+        if self.subcommand != "prepare":
+            super().instantiate_classes()
+            return
+        parser = ArgumentParser()
+        parser.add_subclass_arguments(LightningDataModule, "data")
+        self.datamodule = parser.instantiate_classes({"data": self.config.prepare.data}).data
+        self.model = None
+        self.trainer = Trainer(logger=False, enable_progress_bar=False)
+        self.config_init = self.config
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 - LightningCLI's signature
+        """Give the run a folder of its own, with TensorBoard's and csv files; scoring alone writes nothing."""
+        trainer = self.config_init[self.subcommand].trainer
+        if self.subcommand in _SCORING:
+            self.save_config_callback = None
+            kwargs["logger"] = trainer.logger or False
+        elif not trainer.fast_dev_run:
+            folder = _new_run_folder(Path(self.config[self.subcommand].runs_dir), self._run_name())
+            kwargs["default_root_dir"] = str(folder)
+            if trainer.logger in (None, True):
+                runs, name, version = str(folder.parent.parent), folder.parent.name, folder.name
+                kwargs["logger"] = [
+                    TensorBoardLogger(runs, name, version, default_hp_metric=False),
+                    CSVLogger(runs, name, version),
+                ]
+            trainer.callbacks = [*(trainer.callbacks or []), EpochTable(), ResultsPicture(), _last_checkpoint()]
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """Say in one line what runs where."""
+        trainer, data = self.trainer, self.datamodule
+        print(
+            f"{type(self.model).__name__} on {type(data).__name__}: {trainer.accelerator.name()}, "
+            f"precision {trainer.precision}, channels_last, seed {self.config.fit.seed_everything}"
+        )
+
+    def after_fit(self) -> None:
+        """Name what the run left behind."""
+        if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
+            return
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                path, score = Path(callback.best_model_path), callback.best_model_score
+                which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
+                print(f"{path.stem} checkpoint  {_relative(str(path))}{which}")
+        print(f"results picture  {_relative(str(Path(self.trainer.default_root_dir) / 'results.png'))}")
+        print(f"TensorBoard      tensorboard --logdir {_relative(str(Path(self.trainer.default_root_dir).parent))}")
+
+    def _run_name(self) -> str:
+        name: str | None = self.config[self.subcommand].run_name
+        words = re.findall("[A-Z][^A-Z]*", type(self.datamodule).__name__.removesuffix("DataModule"))
+        return name or "_".join(words).lower()
+
+
+def _last_checkpoint() -> ModelCheckpoint:
+    # ModelCheckpoint's own save_last writes last.ckpt only when the best one improves. The mode, which means nothing
+    # without a monitor, tells Lightning this one from a `checkpoint` whose monitor is null.
+    return ModelCheckpoint(filename="last", monitor=None, mode="max", enable_version_counter=False)
+
+
+def _with_checkpoint_settings(args: list[str]) -> list[str]:
+    """Let `validate` and `test` run from a checkpoint alone. Its settings come first: the command line beats them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--ckpt_path")
+    path: str | None = parser.parse_known_args(args)[0].ckpt_path
+    if not args or args[0] not in _SCORING or path is None:
+        return args
+    config = settings(read_checkpoint(Path(path)), Path(path))
+    return [args[0], "--config", yaml.safe_dump(config), *args[1:]]
+
+
+def _new_run_folder(runs_dir: Path, name: str) -> Path:
+    """Make and return the next `runs_dir/name/version_N`; processes after the first only name one."""
+    task = runs_dir / name
+    numbers = [int(path.name[8:]) for path in task.glob("version_*") if path.name[8:].isdecimal()]
+    number = max(numbers, default=-1) + 1
+    while getattr(rank_zero_only, "rank", 0) == 0:
+        try:
+            (task / f"version_{number}").mkdir(parents=True)
+            break
+        except FileExistsError:  # another run was faster
+            number += 1
+    return task / f"version_{number}"
+
+
+def _relative(path: str) -> str:
+    absolute = Path(path).resolve()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

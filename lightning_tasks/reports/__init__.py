@@ -1,0 +1,1 @@
+"""Numbers and pictures in, tables and figures out."""

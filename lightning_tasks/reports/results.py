@@ -1,0 +1,114 @@
+"""Targets beside predictions, drawn on the pictures as the model saw them."""
+
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+
+_MOST = 9
+_GREEN, _RED = "#1a7f37", "#cf222e"
+_OUTLINE = {"edgecolors": "white", "linewidths": 0.7}
+
+
+class ResultsPicture(Callback):
+    """Write `results.png` into the run's folder, and show it in TensorBoard, when training ends."""
+
+    def __init__(self) -> None:
+        self._batch: MultiLabelBatch | KeypointBatch | None = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first pictures."""
+        if batch_idx == 0 and isinstance(batch, (MultiLabelBatch, KeypointBatch)):
+            self._batch = type(batch)(*(tensor[:_MOST] for tensor in batch))
+
+    @torch.no_grad()
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Predict and draw them."""
+        if self._batch is None or not trainer.is_global_zero:
+            return
+        pl_module.eval()
+        predictions = pl_module.predict_step(self._batch).float().cpu()
+        batch = type(self._batch)(*(tensor.cpu() for tensor in self._batch))
+        if isinstance(batch, MultiLabelBatch):
+            figure = multilabel_results(batch, predictions, pl_module.vocab, pl_module.threshold)  # type: ignore[arg-type]  # a Module's attributes are untyped
+        else:
+            figure = keypoint_results(batch, predictions)
+        figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("results", figure, trainer.global_step)
+
+
+def multilabel_results(
+    batch: MultiLabelBatch, probabilities: torch.Tensor, vocab: list[str], threshold: float
+) -> Figure:
+    """Draw each picture with its labels above and the predicted ones below, green where both agree.
+
+    Args:
+        batch: B pictures and their targets.
+        probabilities: (B, C).
+        vocab: C labels.
+        threshold: a label is predicted where its probability is strictly greater.
+    """
+    figure, axes = _grid(batch.images)
+    for ax, target, probability in zip(axes, batch.targets, probabilities, strict=True):
+        wanted = [label for label, on in zip(vocab, target > 0, strict=True) if on]
+        found = [(label, p) for label, p in zip(vocab, probability.tolist(), strict=True) if p > threshold]
+        found = sorted(found, key=lambda pair: -pair[1])[:4]
+        ax.set_title(", ".join(wanted) or "no label", fontsize=9)
+        right = {label for label, _ in found} == set(wanted)
+        text = "\n".join(f"{label} {p:.2f}" for label, p in found) or "nothing found"
+        ax.set_xlabel(text, fontsize=8, color=_GREEN if right else _RED)
+    return figure
+
+
+def keypoint_results(batch: KeypointBatch, predicted_norm: torch.Tensor) -> Figure:
+    """Draw each picture with its visible points in green and the predicted ones in red.
+
+    Args:
+        batch: B pictures and their P points.
+        predicted_norm: (B, P, 2) on the −1..1 scale.
+    """
+    figure, axes = _grid(batch.images)
+    size = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
+    errors = (predicted_norm - batch.points_norm) * batch.original_size_px[:, None] / 2
+    dot = 36 if batch.points_norm.shape[1] < 10 else 9
+    for i, ax in enumerate(axes):
+        visible = batch.visible[i]
+        for points, colour in ((batch.points_norm[i], _GREEN), (predicted_norm[i], _RED)):
+            x, y = ((points[visible] + 1) * size / 2).T
+            ax.scatter(x, y, s=dot, c=colour, **_OUTLINE)  # type: ignore[arg-type]  # keywords of one call
+        error = errors[i][visible].norm(dim=-1)
+        ax.set_xlabel(f"{error.mean():.1f} px off" if len(error) else "no point", fontsize=8)
+    figure.suptitle("green: annotated    red: predicted", fontsize=9)
+    return figure
+
+
+def _grid(images: torch.Tensor) -> tuple[Figure, list[Axes]]:
+    columns = min(3, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images.shape[-2:]
+    # A Figure of its own: pyplot would keep it alive, and look for a screen.
+    figure = Figure(figsize=(3 * columns, (3 * height / width + 0.9) * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat[len(images) :]:
+        ax.remove()
+    used = list(axes.flat[: len(images)])
+    for ax, image in zip(used, images, strict=True):
+        ax.imshow(image.permute(1, 2, 0).numpy())
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    return figure, used

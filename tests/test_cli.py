@@ -1,0 +1,296 @@
+"""Real runs of the command line, in this process, on tiny data."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_tasks.__main__ import console
+from tests.fakes import FLAGS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
+
+CONF = Path(__file__).parents[1] / "conf"
+LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
+POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def draw(config):
+    """Write the tiny data set that a config describes and return its root."""
+    data = yaml.safe_load((CONF / config).read_text())["data"]["class_path"]
+    root = Path("root")
+    if data.startswith("Pascal"):
+        draw_pascal(root, n=12)
+    elif data.startswith("Biwi"):
+        draw_biwi(root, frames=2)
+    else:
+        (write_multilabel if data.startswith("Multi") else write_points)(
+            root, LABELS if data.startswith("Multi") else POINTS
+        )
+    return ["--data.root", str(root)]
+
+
+def fit(config, *more):
+    size = [
+        "--data.size",
+        "[32,40]",
+        "--data.batch_size",
+        "4",
+        "--model.pretrained",
+        "false",
+        "--trainer.max_epochs",
+        "2",
+    ]
+    return console(["fit", "--config", str(CONF / config), *FLAGS, *size, *more])
+
+
+COMPLETE = sorted(path.name for path in CONF.glob("*.yaml") if "data:\n  class_path" in path.read_text())
+OVERLAYS = sorted(path.name for path in CONF.glob("*.yaml") if path.name not in COMPLETE)
+
+
+@pytest.mark.parametrize("config", COMPLETE)
+def test_every_config_runs(config):
+    assert fit(config, *draw(config), "--trainer.fast_dev_run", "1") == 0
+    assert not Path("runs").exists()  # a trial leaves nothing
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_combines(overlay):
+    points = overlay == "face68.yaml"
+    if points:
+        names = [f"p{i:02d}_{axis}" for i in range(68) for axis in "xy"]
+        rows = [f"{i}.jpg,{i >= 6},{','.join(str(1 + (i * 7 + c) % 20) for c in range(136))}" for i in range(8)]
+        write_points(Path("root"), [f"fname,is_valid,{','.join(names)}", *rows])
+        root = ["--data.root", "root"]
+    else:
+        root = draw("multilabel.yaml")
+    config = "keypoints.yaml" if points else "multilabel.yaml"
+    more = ["--config", str(CONF / overlay), "--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "1"]
+    if overlay == "gpu.yaml":
+        more += ["--trainer.precision", "bf16-mixed"]  # 16-mixed needs the GPU
+    assert fit(config, *more, *root) == 0
+
+
+def test_all_configs_are_tested():
+    assert {
+        "pascal.yaml",
+        "biwi.yaml",
+        "pascal_sample.yaml",
+        "biwi_sample.yaml",
+        "multilabel.yaml",
+        "keypoints.yaml",
+    } <= set(COMPLETE)
+    assert {"gpu.yaml", "bf16.yaml"} <= set(OVERLAYS)
+
+
+@pytest.mark.parametrize("config", COMPLETE)
+def test_every_config_says_its_command(config):
+    assert f"lightning-tasks fit --config conf/{config}" in (CONF / config).read_text()
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("config", "monitor"),
+    [("multilabel.yaml", "val/mAP"), ("keypoints.yaml", "val/median_px"), ("biwi.yaml", "val/loss")],
+)
+def test_a_run_leaves_its_files_and_scores_again_from_the_checkpoint_alone(config, monitor, capsys):
+    name = config.removesuffix(".yaml").replace("keypoints", "keypoint").replace("multilabel", "multi_label")
+    assert fit(config, *draw(config), "--checkpoint.monitor", monitor) == 0
+    run = Path("runs") / name / "version_0"
+    assert {"config.yaml", "metrics.csv", "results.png", "checkpoints"} <= {path.name for path in run.iterdir()}
+    assert list(run.glob("events.out.tfevents.*"))
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    scores = {row["epoch"]: float(row[monitor]) for row in rows_of(run / "metrics.csv") if row[monitor]}
+    assert list(scores) == ["0", "1"]
+    printed = capsys.readouterr().out
+    assert re.search(r"epoch +train/loss +val/loss", printed)
+    assert "best checkpoint  runs/" in printed
+
+    assert console(["validate", "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), "--data.num_workers", "0"]) == 0
+    again = re.search(rf"{monitor} +([0-9.e-]+)", capsys.readouterr().out)
+    assert float(again[1]) == pytest.approx(scores["1"], rel=1e-5)
+    assert [path.name for path in run.parent.iterdir()] == ["version_0"]  # scoring writes nothing
+
+
+def test_a_second_run_gets_its_own_folder_and_the_same_numbers(capsys):
+    root = draw("keypoints.yaml")
+    for _ in range(2):
+        assert fit("keypoints.yaml", *root) == 0
+    first, second = (Path("runs/keypoint") / f"version_{n}" for n in (0, 1))
+    assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
+    weights = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (first, second)
+    ]
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+    assert fit("keypoints.yaml", *root, "--seed_everything", "7") == 0
+    assert (first / "metrics.csv").read_bytes() != (first.parent / "version_2" / "metrics.csv").read_bytes()
+
+
+def test_a_runs_saved_config_starts_a_new_run():
+    root = draw("multilabel.yaml")
+    assert fit("multilabel.yaml", *root) == 0
+    saved = "runs/multi_label/version_0/config.yaml"
+    assert console(["fit", "--config", saved, "--trainer.max_epochs", "1", "--run_name", "again"]) == 0
+    assert len(rows_of(Path("runs/again/version_0/metrics.csv"))) < len(
+        rows_of(Path("runs/multi_label/version_0/metrics.csv"))
+    )
+
+
+def test_a_run_without_a_logger_still_has_its_folder():
+    assert fit("multilabel.yaml", *draw("multilabel.yaml"), "--trainer.logger", "false") == 0
+    assert {p.name for p in Path("runs/multi_label/version_0").iterdir()} == {
+        "config.yaml",
+        "checkpoints",
+        "results.png",
+    }
+
+
+def test_a_checkpoint_carries_plain_values_alone():
+    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+    checkpoint = torch.load("runs/multi_label/version_0/checkpoints/best.ckpt", weights_only=True)
+    model, data = checkpoint["hyper_parameters"], checkpoint["datamodule_hyper_parameters"]
+    assert model["vocab"] == ["cat", "dog"]
+    assert list(model["image_size"]) == [32, 40]
+    assert data["root"] == "root"
+    assert data["min_scale"] == 0.35
+    assert checkpoint["state_dict"]["backbone.mean"].flatten().tolist() == pytest.approx([255 * 0.5] * 3)
+
+
+def test_a_checkpoint_loads_in_python_without_its_data():
+    from lightning_tasks import KeypointRegressor
+
+    assert fit("keypoints.yaml", *draw("keypoints.yaml")) == 0
+    path = Path("runs/keypoint/version_0/checkpoints/best.ckpt")
+    model = KeypointRegressor.load_from_checkpoint(path, weights_only=True).eval()
+    assert model.point_names == ["l", "r"]
+    assert model(torch.zeros(1, 3, 32, 40, dtype=torch.uint8)).shape == (1, 2, 2)
+
+
+def test_a_checkpoint_is_tested_on_a_table_of_its_own(capsys):
+    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+    Path("root/test.csv").write_text("fname,labels\n1.jpg,cat\n2.jpg,\n")
+    best = "runs/multi_label/version_0/checkpoints/best.ckpt"
+    assert console(["test", "--ckpt_path", best, "--data.test_csv", "test.csv", "--data.num_workers", "0"]) == 0
+    assert re.search(r"test/accuracy_all_negative +0\.75", capsys.readouterr().out)
+
+
+def test_the_command_line_beats_the_checkpoint(capsys):
+    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+    best = "runs/multi_label/version_0/checkpoints/best.ckpt"
+    accuracies = []
+    for threshold in ("0", "1"):
+        console(["validate", "--ckpt_path", best, "--data.num_workers", "0", "--model.threshold", threshold])
+        accuracies.append(float(re.search(r"val/accuracy +([0-9.]+)", capsys.readouterr().out)[1]))
+    assert accuracies == [0.5, 0.5]  # everything predicted, then nothing, of one label in two
+
+
+def test_prepare_says_what_it_found(capsys):
+    root = draw("biwi.yaml")
+    assert console(["prepare", "--config", str(CONF / "biwi.yaml"), *root]) == 0
+    assert "16 pictures, 14 training, 2 validation" in capsys.readouterr().out
+
+
+def test_prepare_draws_a_sample_that_is_not_there(capsys):
+    assert console(["prepare", "--config", str(CONF / "pascal_sample.yaml"), "--data.root", "new/sample"]) == 0
+    assert "400 pictures" in capsys.readouterr().out
+
+
+def spoil_header(root):
+    (root / "labels.csv").write_text("name,labels\n0.jpg,cat\n")
+
+
+def spoil_picture(root):
+    (root / "7.jpg").unlink()
+
+
+def spoil_pixels(root):
+    (root / "7.jpg").write_bytes(b"no picture")
+
+
+def spoil_label(root):
+    (root / "labels.csv").write_text("\n".join([*LABELS[:-1], "7.jpg,cow,True"]))
+
+
+def nothing(root):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "parts"),
+    [
+        (nothing, ["--data.root", "nowhere"], ["nowhere", "--data.root"]),
+        (spoil_header, [], ["labels.csv", "row 1", "'fname'"]),
+        (spoil_picture, [], ["row 9", "'fname'", "7.jpg"]),
+        (spoil_pixels, [], ["7.jpg", "not a picture"]),
+        (spoil_pixels, ["--data.num_workers", "1"], ["7.jpg", "not a picture"]),
+        (spoil_label, [], ["row 9", "'labels'", "'cow'"]),
+        (nothing, ["--model.backbone", "resnet51"], ["'resnet51'", "resnet50"]),
+        (nothing, ["--model.weights", "w.pth"], ["w.pth", "does not fit", "missing"]),
+        (nothing, ["--data.fold", "9"], ["fold 9 of 5"]),
+        (nothing, ["--trainer.max_epochs", "-1"], ["max_epochs"]),
+        (nothing, ["--model", "KeypointRegressor"], ["KeypointRegressor needs a data module with points"]),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(spoil, more, parts, capsys):
+    root = draw("multilabel.yaml")
+    spoil(Path("root"))
+    torch.save({"some.weight": torch.zeros(1)}, "w.pth")
+    assert fit("multilabel.yaml", *root, *more) == 2
+    error = capsys.readouterr().err
+    message = error[error.index("error: ") :].strip()
+    assert "Traceback" not in error
+    assert "\n" not in message
+    assert all(part in message for part in parts), message
+
+
+def test_mistakes_in_points_and_poses_are_told(capsys):
+    write_points(Path("root"), [*POINTS[:-1], "7.jpg,True,5,6,x,7"])
+    assert fit("keypoints.yaml", "--data.root", "root") == 2
+    assert "row 9, column 'r_x': 'x' is not a number" in capsys.readouterr().err
+    draw_biwi(Path("biwi"), frames=2)
+    write_pose(Path("biwi/05/frame_00001_pose.txt"), (1, 2))
+    assert fit("biwi.yaml", "--data.root", "biwi") == 2
+    assert "frame_00001_pose.txt: row 5: expected 3 numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nothing", b"PK\x03\x04cut"])
+def test_a_file_that_is_no_checkpoint_is_told(content, capsys):
+    if content is not None:
+        Path("x.ckpt").write_bytes(content)
+    assert console(["validate", "--ckpt_path", "x.ckpt"]) == 2
+    assert re.match(r"error: .*x\.ckpt", capsys.readouterr().err)
+
+
+def test_a_checkpoint_that_holds_code_runs_nothing(capsys):
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (Path("ran"),)
+
+    torch.save({"hyper_parameters": Evil()}, "x.ckpt")
+    assert console(["validate", "--ckpt_path", "x.ckpt"]) == 2
+    assert "not a checkpoint of tensors and plain values" in capsys.readouterr().err
+    assert not Path("ran").exists()
+
+
+def test_a_checkpoint_of_other_labels_is_told(capsys):
+    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+    best = "runs/multi_label/version_0/checkpoints/best.ckpt"
+    assert console(["validate", "--ckpt_path", best, "--data.num_workers", "0", "--data.vocab", "[dog,cat]"]) == 2
+    assert "2 labels (cat, dog), the data has 2 (dog, cat)" in capsys.readouterr().err
+
+
+def test_words_that_cannot_be_parsed_exit_with_2():
+    with pytest.raises(SystemExit) as caught:
+        console(["fit", "--config", str(CONF / "multilabel.yaml"), "--data.colour", "red"])
+    assert caught.value.code == 2
