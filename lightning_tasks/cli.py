@@ -22,11 +22,13 @@ import lightning_tasks.data
 import lightning_tasks.tasks
 import lightning_tasks.training  # noqa: F401 - so that configs can name the classes without their modules
 from lightning_tasks.checkpoint import read_checkpoint, settings
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
 from lightning_tasks.trainer import Trainer
 
 _SCORING = ("validate", "test")
+_LIGHTNINGS_CHECKPOINTS = ("best", "last", "hpc")  # words that Lightning finds a file for
 
 
 def main(args: list[str] | None = None) -> None:
@@ -91,7 +93,10 @@ class TaskCLI(LightningCLI):
         """Do nothing: Lightning's own lets the checkpoint beat the command line; see `_with_checkpoint_settings`."""
 
     def before_instantiate_classes(self) -> None:
-        """Choose what depends on the device."""
+        """Check the checkpoint's path, and choose what depends on the device."""
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path is not None and path not in _LIGHTNINGS_CHECKPOINTS and not path.startswith("registry"):
+            read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
         trainer = self.config[self.subcommand].trainer
         on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
         if trainer.precision is None and on_gpu:
@@ -130,7 +135,7 @@ class TaskCLI(LightningCLI):
     def before_fit(self) -> None:
         """Say in one line what runs where."""
         trainer, data = self.trainer, self.datamodule
-        print(
+        trainer.print(
             f"{type(self.model).__name__} on {type(data).__name__}: {trainer.accelerator.name()}, "
             f"precision {trainer.precision}, channels_last, seed {self.config.fit.seed_everything}"
         )
@@ -181,6 +186,8 @@ def _new_run_folder(runs_dir: Path, name: str) -> Path:
             break
         except FileExistsError:  # another run was faster
             number += 1
+        except OSError as error:
+            raise ConfigError(f"{task} cannot be made ({error.strerror}). Choose another --runs_dir.") from error
     return task / f"version_{number}"
 
 

@@ -238,6 +238,8 @@ def nothing(root):
         (nothing, ["--model.backbone", "resnet51"], ["'resnet51'", "resnet50"]),
         (nothing, ["--model.weights", "w.pth"], ["w.pth", "does not fit", "missing"]),
         (nothing, ["--data.fold", "9"], ["fold 9 of 5"]),
+        (nothing, ["--ckpt_path", "none.ckpt"], ["no checkpoint none.ckpt"]),
+        (nothing, ["--runs_dir", "w.pth"], ["w.pth", "--runs_dir"]),
         (nothing, ["--trainer.max_epochs", "-1"], ["max_epochs"]),
         (nothing, ["--model", "KeypointRegressor"], ["KeypointRegressor needs a data module with points"]),
     ],

@@ -41,7 +41,7 @@ def make_loader(
         rank: of this process.
         world_size: how many processes share the samples.
     """
-    workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0))) if num_workers is None else num_workers
+    workers = min(_MOST_WORKERS, _cores()) if num_workers is None else num_workers
     sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
     return DataLoader(
         dataset,
@@ -54,6 +54,12 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread,
     )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux alone says which cores this process may use
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _one_thread(_: int) -> None:

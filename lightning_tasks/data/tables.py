@@ -38,7 +38,7 @@ def read_multilabel_table(path: Path, label_separator: str = " ") -> pd.DataFram
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
     table = _read_csv(path, required=["fname", "labels"])
-    table["labels"] = [tuple(part for part in cell.split(label_separator) if part) for cell in table["labels"]]
+    table["labels"] = [_labels(cell, label_separator) for cell in table["labels"]]
     for row, labels in enumerate(table["labels"]):
         if len(set(labels)) != len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
@@ -159,6 +159,10 @@ def _read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if "is_valid" in table.columns:
         table["is_valid"] = _booleans(path, "is_valid", table["is_valid"])
     return table
+
+
+def _labels(cell: str, separator: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in cell.split(separator) if part.strip())
 
 
 def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]") -> None:

@@ -63,7 +63,7 @@ def multilabel_results(
         vocab: C labels.
         threshold: a label is predicted where its probability is strictly greater.
     """
-    figure, axes = _grid(batch.images)
+    figure, axes = _grid(batch.images, text_inches=0.9)
     for ax, target, probability in zip(axes, batch.targets, probabilities, strict=True):
         wanted = [label for label, on in zip(vocab, target > 0, strict=True) if on]
         found = [(label, p) for label, p in zip(vocab, probability.tolist(), strict=True) if p > threshold]
@@ -76,33 +76,33 @@ def multilabel_results(
 
 
 def keypoint_results(batch: KeypointBatch, predicted_norm: torch.Tensor) -> Figure:
-    """Draw each picture with its visible points in green and the predicted ones in red.
+    """Draw each picture with its visible points as green circles and the predicted ones as red diamonds.
 
     Args:
         batch: B pictures and their P points.
         predicted_norm: (B, P, 2) on the −1..1 scale.
     """
-    figure, axes = _grid(batch.images)
+    figure, axes = _grid(batch.images, text_inches=0.3)
     size = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
     errors = (predicted_norm - batch.points_norm) * batch.original_size_px[:, None] / 2
     dot = 36 if batch.points_norm.shape[1] < 10 else 9
     for i, ax in enumerate(axes):
         visible = batch.visible[i]
-        for points, colour in ((batch.points_norm[i], _GREEN), (predicted_norm[i], _RED)):
+        for points, colour, marker in ((batch.points_norm[i], _GREEN, "o"), (predicted_norm[i], _RED, "D")):
             x, y = ((points[visible] + 1) * size / 2).T
-            ax.scatter(x, y, s=dot, c=colour, **_OUTLINE)  # type: ignore[arg-type]  # keywords of one call
+            ax.scatter(x, y, s=dot, c=colour, marker=marker, **_OUTLINE)  # type: ignore[arg-type]  # keywords of one call
         error = errors[i][visible].norm(dim=-1)
         ax.set_xlabel(f"{error.mean():.1f} px off" if len(error) else "no point", fontsize=8)
-    figure.suptitle("green: annotated    red: predicted", fontsize=9)
+    figure.suptitle("green circles: annotated    red diamonds: predicted", fontsize=9)
     return figure
 
 
-def _grid(images: torch.Tensor) -> tuple[Figure, list[Axes]]:
+def _grid(images: torch.Tensor, text_inches: float) -> tuple[Figure, list[Axes]]:
     columns = min(3, len(images))
     rows = -(-len(images) // columns)
     height, width = images.shape[-2:]
     # A Figure of its own: pyplot would keep it alive, and look for a screen.
-    figure = Figure(figsize=(3 * columns, (3 * height / width + 0.9) * rows), layout="constrained")
+    figure = Figure(figsize=(3 * columns, (3 * height / width + text_inches) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.remove()

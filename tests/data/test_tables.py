@@ -33,7 +33,7 @@ def test_labels_are_split_and_an_empty_cell_means_none(tmp_path):
 
 
 def test_a_chosen_separator_lets_labels_have_spaces(tmp_path):
-    table = read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,potted plant;tv\n"), label_separator=";")
+    table = read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,potted plant; tv;\n"), label_separator=";")
     assert table["labels"].tolist() == [("potted plant", "tv")]
 
 

@@ -1,0 +1,38 @@
+import re
+
+import pytest
+import torch
+
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.reports.results import keypoint_results, multilabel_results
+
+
+def pictures(n):
+    return torch.zeros(n, 3, 24, 32, dtype=torch.uint8)
+
+
+def test_labels_stand_above_and_predictions_below():
+    batch = MultiLabelBatch(pictures(2), torch.tensor([[1.0, 0, 1], [0, 0, 0]]), torch.arange(2))
+    figure = multilabel_results(batch, torch.tensor([[0.9, 0.5, 0.6], [0.1, 0.7, 0.2]]), ["a", "b", "c"], 0.5)
+    first, second = figure.axes
+    assert (first.get_title(), first.get_xlabel()) == ("a, c", "a 0.90\nc 0.60")  # 0.5 is not greater than 0.5
+    assert (second.get_title(), second.get_xlabel()) == ("no label", "b 0.70")
+    assert first.xaxis.label.get_color() != second.xaxis.label.get_color()  # right, and wrong
+
+
+def test_points_are_drawn_in_the_pictures_pixels_and_errors_in_the_originals():
+    points = torch.tensor([[[0.0, 0.0], [0.5, 0.5]]])
+    visible = torch.tensor([[True, False]])
+    batch = KeypointBatch(pictures(1), points, visible, torch.tensor([[320.0, 240.0]]), torch.arange(1))
+    figure = keypoint_results(batch, points + torch.tensor([0.1, 0.0]))
+    (ax,) = figure.axes
+    target, prediction = (collection.get_offsets().data.tolist() for collection in ax.collections)
+    assert target == [[16, 12]]
+    assert prediction == [pytest.approx([17.6, 12])]
+    assert re.fullmatch(r"16\.0 px off", ax.get_xlabel())
+
+
+def test_any_number_of_pictures_fits():
+    for n in (1, 2, 4, 9):
+        batch = MultiLabelBatch(pictures(n), torch.zeros(n, 1), torch.arange(n))
+        assert len(multilabel_results(batch, torch.zeros(n, 1), ["a"], 0.5).axes) == n
