@@ -27,6 +27,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is not a checkpoint of tensors and plain values, or is cut short "
             f"({str(error).strip().splitlines()[0]}). Train it anew, or take another."
         ) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
     return checkpoint
 
 
@@ -47,7 +49,8 @@ def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
             )
         init_args = {k: v for k, v in values.items() if k not in _LINKED[section] and not k.startswith("_")}
         sections[section] = {"class_path": class_path, "init_args": init_args}
-    if "vocab" in checkpoint["hyper_parameters"]:
-        # The training split's labels are the checkpoint's, whatever table it is scored on.
-        sections["data"]["init_args"]["vocab"] = list(checkpoint["hyper_parameters"]["vocab"])
+    for names in ("vocab", "point_names"):
+        if names in sections["data"]["init_args"] and names in checkpoint["hyper_parameters"]:
+            # What the model was trained on, whatever table it is scored on.
+            sections["data"]["init_args"][names] = list(checkpoint["hyper_parameters"][names])
     return sections

@@ -12,6 +12,8 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -38,7 +40,17 @@ def main(args: list[str] | None = None) -> None:
         LightningTasksError: a mistake of the user's, for the console script to print.
         SystemExit: with 2, after a message, for arguments that cannot be parsed.
     """
-    TaskCLI(_with_checkpoint_settings(sys.argv[1:] if args is None else args))
+    try:
+        TaskCLI(_with_checkpoint_settings(sys.argv[1:] if args is None else args))
+    except MisconfigurationException as error:  # Lightning's own word for a user's mistake
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Write `last.ckpt` after each epoch; ModelCheckpoint's own `save_last` does so only when the best one improves."""
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", enable_version_counter=False)
 
 
 class TaskCLI(LightningCLI):
@@ -60,10 +72,15 @@ class TaskCLI(LightningCLI):
             subclass_mode_data=True,
             trainer_class=Trainer,
             trainer_defaults={"num_sanity_val_steps": 0, "use_distributed_sampler": False, "log_every_n_steps": 10},
-            seed_everything_default=42,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             args=args,
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Take whole numbers alone as seed: data and splits are drawn from it too."""
+        parser.add_argument(
+            "--seed_everything", type=NonNegativeInt, default=42, help="of weights, dropout, order and augmentation"
         )
 
     @staticmethod
@@ -82,7 +99,7 @@ class TaskCLI(LightningCLI):
         parser.set_defaults({"checkpoint.filename": "best", "checkpoint.auto_insert_metric_name": False})
         for name in ("vocab", "point_names", "image_size"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args` without Lightning's warning that sys.argv differs."""
@@ -95,7 +112,7 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint's path, and choose what depends on the device."""
         path = self.config[self.subcommand].get("ckpt_path")
-        if path is not None and path not in _LIGHTNINGS_CHECKPOINTS and not path.startswith("registry"):
+        if self.subcommand == "fit" and path is not None and path not in _LIGHTNINGS_CHECKPOINTS:
             read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
         trainer = self.config[self.subcommand].trainer
         on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
@@ -120,17 +137,29 @@ class TaskCLI(LightningCLI):
         if self.subcommand in _SCORING:
             self.save_config_callback = None
             kwargs["logger"] = trainer.logger or False
-        elif not trainer.fast_dev_run:
-            folder = _new_run_folder(Path(self.config[self.subcommand].runs_dir), self._run_name())
-            kwargs["default_root_dir"] = str(folder)
-            if trainer.logger in (None, True):
-                runs, name, version = str(folder.parent.parent), folder.parent.name, folder.name
-                kwargs["logger"] = [
-                    TensorBoardLogger(runs, name, version, default_hp_metric=False),
-                    CSVLogger(runs, name, version),
-                ]
-            trainer.callbacks = [*(trainer.callbacks or []), EpochTable(), ResultsPicture(), _last_checkpoint()]
-        return super().instantiate_trainer(**kwargs)
+        if self.subcommand in _SCORING or trainer.fast_dev_run:
+            return super().instantiate_trainer(**kwargs)
+
+        folder = _new_run_folder(Path(self.config[self.subcommand].runs_dir), self._run_name())
+        kwargs["default_root_dir"] = str(folder)
+        if trainer.logger in (None, True):
+            runs, name, version = (
+                str(folder.parent.parent),
+                folder.parent.name,
+                int(folder.name.removeprefix("version_")),
+            )
+            kwargs["logger"] = [
+                TensorBoardLogger(runs, name, version, default_hp_metric=False),
+                CSVLogger(runs, name, version),
+            ]
+        given = trainer.callbacks or []
+        given = given if isinstance(given, list) else [given]
+        trainer.callbacks = [*given, EpochTable(), ResultsPicture(), LastCheckpoint()]
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except MisconfigurationException:
+            folder.rmdir()  # nothing was written yet
+            raise
 
     def before_fit(self) -> None:
         """Say in one line what runs where."""
@@ -144,13 +173,16 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
+        folder = Path(self.trainer.default_root_dir)
         for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint):
+            if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
                 path, score = Path(callback.best_model_path), callback.best_model_score
                 which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
-                print(f"{path.stem} checkpoint  {_relative(str(path))}{which}")
-        print(f"results picture  {_relative(str(Path(self.trainer.default_root_dir) / 'results.png'))}")
-        print(f"TensorBoard      tensorboard --logdir {_relative(str(Path(self.trainer.default_root_dir).parent))}")
+                print(f"{path.stem} checkpoint  {_relative(path)}{which}")
+        if (folder / "results.png").is_file():
+            print(f"results picture  {_relative(folder / 'results.png')}")
+        if any(folder.glob("events.out.tfevents.*")):
+            print(f"TensorBoard      tensorboard --logdir {_relative(folder.parent)}")
 
     def _run_name(self) -> str:
         name: str | None = self.config[self.subcommand].run_name
@@ -158,20 +190,19 @@ class TaskCLI(LightningCLI):
         return name or "_".join(words).lower()
 
 
-def _last_checkpoint() -> ModelCheckpoint:
-    # ModelCheckpoint's own save_last writes last.ckpt only when the best one improves. The mode, which means nothing
-    # without a monitor, tells Lightning this one from a `checkpoint` whose monitor is null.
-    return ModelCheckpoint(filename="last", monitor=None, mode="max", enable_version_counter=False)
-
-
 def _with_checkpoint_settings(args: list[str]) -> list[str]:
     """Let `validate` and `test` run from a checkpoint alone. Its settings come first: the command line beats them."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--ckpt_path")
-    path: str | None = parser.parse_known_args(args)[0].ckpt_path
-    if not args or args[0] not in _SCORING or path is None:
+    parser.add_argument("--config", "-c")
+    found = parser.parse_known_args(args)[0]
+    if not args or args[0] not in _SCORING or found.ckpt_path is None:
         return args
-    config = settings(read_checkpoint(Path(path)), Path(path))
+    path = Path(found.ckpt_path)
+    checkpoint = read_checkpoint(path)
+    if found.config is not None:  # the user's own config says it all
+        return args
+    config = settings(checkpoint, path)
     return [args[0], "--config", yaml.safe_dump(config), *args[1:]]
 
 
@@ -191,6 +222,6 @@ def _new_run_folder(runs_dir: Path, name: str) -> Path:
     return task / f"version_{number}"
 
 
-def _relative(path: str) -> str:
-    absolute = Path(path).resolve()
+def _relative(path: Path) -> str:
+    absolute = path.resolve()
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

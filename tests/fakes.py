@@ -10,7 +10,13 @@ from lightning_tasks.data.sample import draw_biwi, draw_pascal
 
 __all__ = ["draw_biwi", "draw_pascal", "write_image", "write_multilabel", "write_points", "write_pose"]
 
-FLAGS = ["--data.num_workers", "0", "--model.backbone", "test_resnet", "--trainer.enable_progress_bar", "false"]
+# Tiny, quiet runs on the CPU.
+FLAGS = [
+    *("--data.num_workers", "0"),
+    *("--model.backbone", "test_resnet"),
+    *("--trainer.accelerator", "cpu"),
+    *("--trainer.enable_progress_bar", "false"),
+]
 
 
 def write_image(path: Path, size: tuple[int, int] = (24, 32), seed: int = 0) -> None:

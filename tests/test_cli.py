@@ -160,6 +160,7 @@ def test_a_checkpoint_carries_plain_values_alone():
     assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
     checkpoint = torch.load("runs/multi_label/version_0/checkpoints/best.ckpt", weights_only=True)
     model, data = checkpoint["hyper_parameters"], checkpoint["datamodule_hyper_parameters"]
+    assert not {"pretrained", "weights"} & set(model)  # or loading would fetch them again
     assert model["vocab"] == ["cat", "dog"]
     assert list(model["image_size"]) == [32, 40]
     assert data["root"] == "root"
@@ -181,18 +182,25 @@ def test_a_checkpoint_is_tested_on_a_table_of_its_own(capsys):
     assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
     Path("root/test.csv").write_text("fname,labels\n1.jpg,cat\n2.jpg,\n")
     best = "runs/multi_label/version_0/checkpoints/best.ckpt"
+    Path("root/labels.csv").unlink()  # the checkpoint knows the labels
     assert console(["test", "--ckpt_path", best, "--data.test_csv", "test.csv", "--data.num_workers", "0"]) == 0
     assert re.search(r"test/accuracy_all_negative +0\.75", capsys.readouterr().out)
 
 
 def test_the_command_line_beats_the_checkpoint(capsys):
-    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+    # One label in four cells: everything predicted scores 1/4, nothing 3/4.
+    rows = [
+        "fname,labels,is_valid",
+        *(f"{i}.jpg,{'cat' if i == 7 else 'dog' * (i < 2) + ' cat' * (i < 2)},{i >= 6}" for i in range(8)),
+    ]
+    write_multilabel(Path("root"), rows)
+    assert fit("multilabel.yaml", "--data.root", "root") == 0
     best = "runs/multi_label/version_0/checkpoints/best.ckpt"
     accuracies = []
     for threshold in ("0", "1"):
         console(["validate", "--ckpt_path", best, "--data.num_workers", "0", "--model.threshold", threshold])
         accuracies.append(float(re.search(r"val/accuracy +([0-9.]+)", capsys.readouterr().out)[1]))
-    assert accuracies == [0.5, 0.5]  # everything predicted, then nothing, of one label in two
+    assert accuracies == [0.25, 0.75]
 
 
 def test_prepare_says_what_it_found(capsys):
@@ -242,6 +250,16 @@ def nothing(root):
         (nothing, ["--runs_dir", "w.pth"], ["w.pth", "--runs_dir"]),
         (nothing, ["--trainer.max_epochs", "-1"], ["max_epochs"]),
         (nothing, ["--model", "KeypointRegressor"], ["KeypointRegressor needs a data module with points"]),
+        pytest.param(
+            nothing, ["--trainer.accelerator", "gpu"], ["No supported gpu backend"],
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU"),
+        ),
+        (nothing, ["--checkpoint.monitor", "val/nothing"], ["val/nothing"]),
+        (nothing, ["--data.batch_size", "1"], ["Batches of 1", "data.batch_size"]),
+        (nothing, ["--data.size", "0"], ["data.size is 0"]),
+        (nothing, ["--data.min_scale", "2"], ["data.min_scale is 2"]),
+        (nothing, ["--model.lr_mult", "0"], ["lr_mult"]),
+        (nothing, ["--model.threshold", "2"], ["model.threshold is 2"]),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(spoil, more, parts, capsys):
@@ -256,6 +274,57 @@ def test_mistakes_are_told_in_one_line(spoil, more, parts, capsys):
     assert all(part in message for part in parts), message
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--checkpoint.monitor", "null"],
+        ["--trainer.precision", "bf16-true"],
+        ["--trainer.callbacks", "OneCycle"],
+        ["--trainer.check_val_every_n_epoch", "2"],
+    ],
+)
+def test_unusual_settings_run(more, capsys):
+    assert fit("multilabel.yaml", *draw("multilabel.yaml"), *more) == 0
+    names = {path.name for path in Path("runs/multi_label/version_0/checkpoints").iterdir()}
+    assert names == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_run_resumes_from_its_last_checkpoint():
+    root = draw("keypoints.yaml")
+    assert fit("keypoints.yaml", *root) == 0
+    whole = torch.load("runs/keypoint/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert fit("keypoints.yaml", *root, "--trainer.max_epochs", "2", "--trainer.max_steps", "1") == 0
+    half = "runs/keypoint/version_1/checkpoints/last.ckpt"
+    assert torch.load(half, weights_only=True)["global_step"] == 1
+    assert fit("keypoints.yaml", *root, "--ckpt_path", half) == 0
+    resumed = torch.load("runs/keypoint/version_2/checkpoints/last.ckpt", weights_only=True)
+    assert resumed["global_step"] == whole["global_step"] == 2
+    rates = [[g["lr"] for g in run["optimizer_states"][0]["param_groups"]] for run in (whole, resumed)]
+    assert rates[0] == rates[1]
+    other = fit("keypoints.yaml", *root, "--ckpt_path", half, "--model.backbone", "test_efficientnet")
+    assert other == 2
+
+
+def test_a_checkpoint_from_python_needs_a_config_and_says_so(capsys):
+    from pytorch_lightning import Trainer
+
+    from lightning_tasks import KeypointDataModule, KeypointRegressor
+
+    root = draw("keypoints.yaml")
+    data = KeypointDataModule(root[1], size=(32, 40), num_workers=0, batch_size=4)
+    model = KeypointRegressor(data.point_names, "test_resnet", image_size=data.image_size)
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.fit(model, data)
+    trainer.save_checkpoint("python.ckpt")
+    score = ["validate", "--ckpt_path", "python.ckpt"]
+    assert console(score) == 2
+    assert "--config FILE" in capsys.readouterr().err
+    shape = ["--data.size", "[32,40]", "--model.pretrained", "false"]
+    assert console([*score, "--config", str(CONF / "keypoints.yaml"), *root, *FLAGS, *shape]) == 0
+
+
 def test_mistakes_in_points_and_poses_are_told(capsys):
     write_points(Path("root"), [*POINTS[:-1], "7.jpg,True,5,6,x,7"])
     assert fit("keypoints.yaml", "--data.root", "root") == 2
@@ -266,10 +335,12 @@ def test_mistakes_in_points_and_poses_are_told(capsys):
     assert "frame_00001_pose.txt: row 5: expected 3 numbers" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [None, b"", b"nothing", b"PK\x03\x04cut"])
+@pytest.mark.parametrize("content", [None, b"", b"nothing", b"PK\x03\x04cut", [1]])
 def test_a_file_that_is_no_checkpoint_is_told(content, capsys):
-    if content is not None:
+    if isinstance(content, bytes):
         Path("x.ckpt").write_bytes(content)
+    elif content is not None:
+        torch.save(content, "x.ckpt")
     assert console(["validate", "--ckpt_path", "x.ckpt"]) == 2
     assert re.match(r"error: .*x\.ckpt", capsys.readouterr().err)
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 
@@ -119,7 +120,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     if label_frame == "fastbook":
         book = read_calibration(_existing(root / _FASTBOOK_SEQUENCE / "rgb.cal"))
     frames: list[pd.DataFrame] = []
-    for sequence in sequences:
+    for sequence in tqdm(sequences, desc="reading poses", leave=False):
         poses = sorted((root / sequence).glob("frame_*_pose.txt"))
         if not poses:
             raise DatasetNotFoundError(f"{root / sequence} holds no frame_*_pose.txt. Restore or remove it.")

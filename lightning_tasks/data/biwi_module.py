@@ -98,6 +98,14 @@ class BiwiDataModule(KeypointDataModule):
             table["is_valid"] = self._is_valid(table)
         return table
 
+    def setup(self, stage: str) -> None:
+        """Check every row before the first batch."""
+        if stage == "test":
+            raise ConfigError(
+                "BIWI has no test table. Score other sequences with validate --data.validation_sequences."
+            )
+        super().setup(stage)
+
     def _is_valid(self, table: pd.DataFrame) -> "pd.Series[bool]":
         present = sorted(table["sequence"].unique())
         for sequence in self.validation_sequences:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pooch
 import requests
+from tqdm import tqdm
 
 from lightning_tasks.data.publish import published_folder
 from lightning_tasks.errors import DownloadError
@@ -63,7 +64,8 @@ def fetch(archive: Archive, root: Path) -> None:
         sha256 = _check(archive, Path(path), root.with_name(root.name + ".sha256"))
         try:
             with tarfile.open(path) as tar:
-                tar.extractall(work, filter="data")
+                for member in tqdm(tar, desc=f"unpacking {archive.folder}", unit=" files"):
+                    tar.extract(member, work, filter="data")
             inner = work / archive.folder
             for child in inner.iterdir():
                 child.rename(work / child.name)

@@ -9,6 +9,7 @@ from lightning_tasks.data.opencv import cv2
 from lightning_tasks.errors import ImageError
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Size = tuple[int, int]  # height, width
 
 
 def read_image(path: Path) -> Image:

@@ -15,7 +15,7 @@ from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.loaders import make_loader
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import check_files, point_names, point_positions, read_keypoint_table, require_folder
-from lightning_tasks.data.transforms import Size, warp_train, warp_valid
+from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
 
 
@@ -42,6 +42,7 @@ class KeypointDataModule(LightningDataModule):
         folds: how many folds.
         split_seed: of drawn splits.
         seed: of order and augmentation.
+        point_names: the points, as a check; None: those of the table. A checkpoint hands its own over.
         splitter: from Python: table → (training rows, validation rows).
         train_transform: from Python: a Compose in place of the book's; see `transforms.compose_points`.
         valid_transform: likewise for validation and test. Pixel errors take it for a resize.
@@ -71,6 +72,7 @@ class KeypointDataModule(LightningDataModule):
         folds: int = 5,
         split_seed: int = 42,
         seed: int = 42,
+        point_names: list[str] | None = None,
         splitter: Splitter | None = None,
         train_transform: A.Compose | None = None,
         valid_transform: A.Compose | None = None,
@@ -83,7 +85,7 @@ class KeypointDataModule(LightningDataModule):
         self.images = self.root / images
         self.test_csv = None if test_csv is None else self.root / test_csv
         self.test_images = self.images if test_images is None else self.root / test_images
-        self.image_size: Size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.image_size = height_and_width(size)
         self.flip = flip
         self.swap_pairs = swap_pairs or []
         self.max_rotate_deg = max_rotate_deg
@@ -97,6 +99,7 @@ class KeypointDataModule(LightningDataModule):
         self.folds = folds
         self.split_seed = split_seed
         self.seed = seed
+        self._given_names = point_names
         self.splitter = splitter
         self.train_transform = train_transform
         self.valid_transform = valid_transform or warp_valid(self.image_size)
@@ -105,7 +108,7 @@ class KeypointDataModule(LightningDataModule):
     def table(self) -> pd.DataFrame:
         """The checked table."""
         require_folder(self.root)
-        return read_keypoint_table(self.csv)
+        return self._read(self.csv)
 
     @cached_property
     def split(self) -> tuple[Rows, Rows]:
@@ -125,23 +128,23 @@ class KeypointDataModule(LightningDataModule):
     @property
     def point_names(self) -> list[str]:
         """The points, in the order of the batches."""
-        return point_names(self.table)
+        return self._given_names or point_names(self.table)
 
     def setup(self, stage: str) -> None:
         """Read the tables and check every row before the first batch."""
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            table = read_keypoint_table(self.test_csv)
-            if point_names(table) != self.point_names:
-                raise TableError(f"{self.test_csv}: row 1: its points are not those of {self.csv}, in that order.")
+            self._given_names = self.point_names
+            table = self._read(self.test_csv)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
-        else:
-            train, valid = self.split
+            return
+        train, valid = self.split
+        if stage == "fit":
             transform = self.train_transform or self._book_transform()
             self.train_set = self._dataset(self.table, train, self.csv, self.images, transform)
-            self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
+        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
@@ -153,8 +156,10 @@ class KeypointDataModule(LightningDataModule):
             lines.append(f"{groups.nunique()} groups; validation: {', '.join(sorted(groups.iloc[valid].unique()))}")
         annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
         names = self.point_names
-        listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-        lines.append(f"{len(names)} points ({listed}), annotated in {annotated.mean():.1%} of the cells")
+        lines.append(f"{len(names)} points ({_listed(names)}), annotated in {annotated.mean():.1%} of the pictures")
+        if self.test_csv is not None and self.test_csv.is_file():
+            self.setup("test")
+            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)
 
     def train_dataloader(self) -> DataLoader[KeypointBatch]:
@@ -168,6 +173,16 @@ class KeypointDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[KeypointBatch]:
         """Return the test table in its order."""
         return self._loader(self.test_set, training=False)
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        table = read_keypoint_table(path)
+        names = point_names(table)
+        if self._given_names is not None and names != self._given_names:
+            raise TableError(
+                f"{path}: row 1: its points are {_listed(names)}, not {_listed(self._given_names)} in that order. "
+                "Name and order its columns likewise."
+            )
+        return table
 
     def _book_transform(self) -> A.Compose:
         names = self.point_names
@@ -207,3 +222,7 @@ class KeypointDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

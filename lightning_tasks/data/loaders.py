@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_tasks.data.datasets import EpochSampler
 from lightning_tasks.data.opencv import cv2
+from lightning_tasks.errors import ConfigError
 
 _MOST_WORKERS = 8  # pictures this small do not keep more busy
 
@@ -40,9 +41,17 @@ def make_loader(
         seed: of the order.
         rank: of this process.
         world_size: how many processes share the samples.
+
+    Raises:
+        ConfigError: a batch would be too small.
     """
     workers = min(_MOST_WORKERS, _cores()) if num_workers is None else num_workers
     sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
+    if batch_size < 1 or (training and min(batch_size, len(sampler)) < 2):
+        raise ConfigError(
+            f"Batches of {batch_size} from {len(sampler)} pictures: training needs at least 2 in a batch, as batch "
+            "normalisation does. Set data.batch_size, or add pictures to the split."
+        )
     return DataLoader(
         dataset,
         batch_size=batch_size,

@@ -15,7 +15,7 @@ from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
 from lightning_tasks.data.loaders import make_loader
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import build_vocab, check_files, encode_labels, read_multilabel_table, require_folder
-from lightning_tasks.data.transforms import Size, crop_train, crop_valid
+from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
 
@@ -78,7 +78,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.test_csv = None if test_csv is None else self.root / test_csv
         self.test_images = self.images if test_images is None else self.root / test_images
         self.label_separator = label_separator
-        self.image_size: Size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.image_size = height_and_width(size)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.valid_fraction = valid_fraction
@@ -128,20 +128,25 @@ class MultiLabelDataModule(LightningDataModule):
             table = read_multilabel_table(self.test_csv, self.label_separator)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
-        else:
-            train, valid = self.split
+            return
+        train, valid = self.split
+        if stage == "fit":
             self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform)
-            self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
+        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
         self.setup("fit")
         positives = int(self.train_set.targets.sum() + self.valid_set.targets.sum())
         train, valid = (len(rows) for rows in self.split)
-        return (
-            f"{self.root}: {len(self.table):,} pictures, {train:,} training, {valid:,} validation\n"
-            f"{len(self.vocab)} labels, {positives / (train + valid):.2f} a picture: {', '.join(self.vocab)}"
-        )
+        lines = [
+            f"{self.root}: {len(self.table):,} pictures, {train:,} training, {valid:,} validation",
+            f"{len(self.vocab)} labels, {positives / (train + valid):.2f} a picture: {', '.join(self.vocab)}",
+        ]
+        if self.test_csv is not None and self.test_csv.is_file():
+            self.setup("test")
+            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
+        return "\n".join(lines)
 
     def train_dataloader(self) -> DataLoader[MultiLabelBatch]:
         """Return shuffled, augmented batches."""

@@ -76,8 +76,9 @@ def warn_of_shared_groups(table: pd.DataFrame, train: Rows, valid: Rows) -> None
 def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
     train, valid = (np.unique(np.asarray(rows, dtype=np.int64)) for rows in split)
     both = np.concatenate([train, valid])
-    if len(both) and (both.min() < 0 or both.max() >= n):
-        raise ConfigError(f"The splitter returned row {both.max()}, but rows go from 0 to {n - 1}.")
+    outside = both[(both < 0) | (both >= n)]
+    if len(outside):
+        raise ConfigError(f"The splitter returned row {outside[0]}, but rows go from 0 to {n - 1}.")
     if len(np.unique(both)) != len(both):
         raise ConfigError("The splitter put a row into both training and validation. Keep it in one.")
     return train, valid
@@ -120,12 +121,12 @@ def _drawn(table: pd.DataFrame, valid_fraction: float, seed: int) -> tuple[Rows,
     wanted = valid_fraction * len(table)
     valid: list[Rows] = []
     held = 0
-    for i in np.random.default_rng(seed).permutation(len(units))[: len(units) - 1]:
-        # A unit goes in as long as that brings the share closer to what was asked.
-        if not valid or abs(held + len(units[i]) - wanted) <= abs(held - wanted):
+    for i in np.random.default_rng(seed).permutation(len(units)):
+        # A unit goes in as long as that brings the share closer to what was asked, and leaves one for training.
+        if len(valid) < len(units) - 1 and abs(held + len(units[i]) - wanted) <= abs(held - wanted):
             valid.append(units[i])
             held += len(units[i])
-        if held >= wanted:
-            break
+    if not valid and len(units) > 1:
+        valid = [min(units, key=len)]
     rows = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
     return np.setdiff1d(np.arange(len(table)), rows), rows

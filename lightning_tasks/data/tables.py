@@ -3,6 +3,7 @@
 Rows are counted as editors and spreadsheets count them: the header is row 1.
 """
 
+import csv
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
 
 _TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 _FIRST_ROW = 2  # the header is row 1
@@ -36,7 +37,10 @@ def read_multilabel_table(path: Path, label_separator: str = " ") -> pd.DataFram
     Raises:
         DatasetNotFoundError: there is no such file.
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
+        ConfigError: the separator is empty.
     """
+    if not label_separator:
+        raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
     table = _read_csv(path, required=["fname", "labels"])
     table["labels"] = [_labels(cell, label_separator) for cell in table["labels"]]
     for row, labels in enumerate(table["labels"]):
@@ -141,22 +145,32 @@ def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, sour
 
 def _read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
-        raise DatasetNotFoundError(f"There is no table {path}. Check data.root and data.csv.")
+        raise DatasetNotFoundError(f"There is no table {path}. Check data.root and the names of its tables.")
     try:
-        # skip_blank_lines would shift the row numbers that messages name.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: not a csv file in UTF-8 ({str(error).strip()}). Write it again as one.") from error
-    table.columns = table.columns.str.strip()
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: not a csv file in UTF-8 ({error}). Write it again as one.") from error
+    header = [name.strip() for name in rows[0]] if rows else []
     for column in required:
-        if column not in table.columns:
-            raise TableError(f"{path}: row 1: no column {column!r}; it has {_listed(table.columns)}. Rename one to it.")
-    if table.empty:
+        if column not in header:
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {_listed(header)}. Rename one to it.")
+    for column in header:
+        if header.count(column) > 1:
+            raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
+    if len(rows) == 1:
         raise TableError(f"{path}: no rows below the header. Add one row for each picture.")
+    for row, cells in enumerate(rows[1:]):
+        if len(cells) != len(header):
+            raise TableError(
+                f"{path}: row {row + _FIRST_ROW}: {len(cells)} cells under {len(header)} columns. Take an empty row "
+                "out, and put quotes around a cell that has a comma in it."
+            )
+    table = pd.DataFrame(rows[1:], columns=header, dtype=str)
     _refuse_empty(path, "fname", table["fname"])
-    if "group" in table.columns:
+    if "group" in header:
         _refuse_empty(path, "group", table["group"])
-    if "is_valid" in table.columns:
+    if "is_valid" in header:
         table["is_valid"] = _booleans(path, "is_valid", table["is_valid"])
     return table
 

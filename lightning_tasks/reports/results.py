@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 
 _MOST = 9
+_MOST_LABELS = 4
 _GREEN, _RED = "#1a7f37", "#cf222e"
 _OUTLINE = {"edgecolors": "white", "linewidths": 0.7}
 
@@ -67,10 +68,10 @@ def multilabel_results(
     for ax, target, probability in zip(axes, batch.targets, probabilities, strict=True):
         wanted = [label for label, on in zip(vocab, target > 0, strict=True) if on]
         found = [(label, p) for label, p in zip(vocab, probability.tolist(), strict=True) if p > threshold]
-        found = sorted(found, key=lambda pair: -pair[1])[:4]
         ax.set_title(", ".join(wanted) or "no label", fontsize=9)
         right = {label for label, _ in found} == set(wanted)
-        text = "\n".join(f"{label} {p:.2f}" for label, p in found) or "nothing found"
+        found.sort(key=lambda pair: -pair[1])
+        text = "\n".join(f"{label} {p:.2f}" for label, p in found[:_MOST_LABELS]) or "nothing found"
         ax.set_xlabel(text, fontsize=8, color=_GREEN if right else _RED)
     return figure
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from lightning_tasks.errors import BackboneError
+from lightning_tasks.errors import BackboneError, ConfigError
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
@@ -59,7 +59,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
-        features: Tensor = self.body((images.float() - self.mean) / self.std)
+        normalised = (images.float() - self.mean) / self.std
+        features: Tensor = self.body(normalised.to(next(self.body.parameters()).dtype))  # bf16-true has no autocast
         return features
 
     def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -110,6 +111,8 @@ def adamw(backbone: Backbone, head: nn.Module, lr: float, lr_mult: float, weight
     normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
     schedules.
     """
+    if lr <= 0 or lr_mult <= 0 or weight_decay < 0:
+        raise ConfigError(f"lr {lr} and lr_mult {lr_mult} must be above 0, weight_decay {weight_decay} not below it.")
     early, late = backbone.parameter_halves()
     groups: list[dict[str, Any]] = []
     for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
@@ -193,7 +196,7 @@ def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:
         raise BackboneError(f"timm has no pretrained weights for {name!r}. {ways_out}")
     try:
         body: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
-    except OSError as error:  # every error of the hub's client is one
+    except Exception as error:  # the network's errors differ with the HTTP library below the hub's client
         raise BackboneError(f"The weights of {name!r} cannot be fetched: {_first_line(error)} {ways_out}") from error
     return body
 

@@ -1,4 +1,4 @@
-"""Does a checkpoint belong to the data at hand?"""
+"""Does a checkpoint belong to the model and the data at hand?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,19 +6,32 @@ from typing import Any
 from lightning_tasks.errors import CheckpointError
 
 
-def refuse_other_names(checkpoint: Mapping[str, Any], key: str, names: Sequence[str]) -> None:
-    """Raise CheckpointError unless the checkpoint's hyper-parameter `key` holds the same names in the same order.
+def refuse_other_checkpoint(
+    checkpoint: Mapping[str, Any], key: str, names: Sequence[str], hparams: Mapping[str, Any]
+) -> None:
+    """Raise CheckpointError unless the checkpoint has the same names, in the same order, and the same backbone.
 
     With as many other labels the weights would load, and every prediction would carry the wrong name.
+
+    Args:
+        checkpoint: what Lightning loaded.
+        key: the hyper-parameter that holds the names: `vocab` or `point_names`.
+        names: those of the data.
+        hparams: the model's hyper-parameters.
     """
-    stored = checkpoint.get("hyper_parameters", {}).get(key)
-    if stored is None or list(stored) == list(names):
-        return
-    what = {"vocab": "labels", "point_names": "points"}[key]
-    raise CheckpointError(
-        f"The checkpoint knows {len(stored)} {what} ({_listed(stored)}), the data has {len(names)} ({_listed(names)}). "
-        "Use the data that the checkpoint was trained on, or a table with the same names."
-    )
+    theirs = checkpoint.get("hyper_parameters", {})
+    if "backbone" in theirs and theirs["backbone"] != hparams.get("backbone"):
+        raise CheckpointError(
+            f"The checkpoint's backbone is {theirs['backbone']!r}, the model's {hparams.get('backbone')!r}. Give the "
+            f"config that it was trained with, or --model.backbone {theirs['backbone']}"
+        )
+    stored = theirs.get(key)
+    if stored is not None and list(stored) != list(names):
+        what = {"vocab": "labels", "point_names": "points"}[key]
+        raise CheckpointError(
+            f"The checkpoint knows {len(stored)} {what} ({_listed(stored)}), the data has {len(names)} "
+            f"({_listed(names)}). Use the data that it was trained on, or a table with the same names."
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

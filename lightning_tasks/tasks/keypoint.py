@@ -8,7 +8,7 @@ from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse, pixel_errors
 from lightning_tasks.tasks.backbone import Backbone, adamw, fastai_head, sigmoid_range
-from lightning_tasks.tasks.compatibility import refuse_other_names
+from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 
 
 class KeypointRegressor(LightningModule):
@@ -101,8 +101,8 @@ class KeypointRegressor(LightningModule):
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Refuse a checkpoint whose points are not this data's."""
-        refuse_other_names(checkpoint, "point_names", self.point_names)
+        """Refuse a checkpoint of other points or of another backbone."""
+        refuse_other_checkpoint(checkpoint, "point_names", self.point_names, self.hparams)
 
     def _evaluate(self, batch: KeypointBatch, stage: str) -> None:
         loss, points_norm = self._shared_step(batch)

@@ -11,7 +11,7 @@ from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
 from lightning_tasks.tasks.backbone import Backbone, adamw, fastai_head
-from lightning_tasks.tasks.compatibility import refuse_other_names
+from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 
 
 class MultiLabelClassifier(LightningModule):
@@ -53,6 +53,8 @@ class MultiLabelClassifier(LightningModule):
                 "MultiLabelClassifier needs a data module with labels, such as MultiLabelDataModule or "
                 "PascalDataModule; this data has none."
             )
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again.
         self.save_hyperparameters(ignore=["pretrained", "weights"])
         self.vocab = vocab
@@ -97,8 +99,8 @@ class MultiLabelClassifier(LightningModule):
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Refuse a checkpoint whose labels are not this data's."""
-        refuse_other_names(checkpoint, "vocab", self.vocab)
+        """Refuse a checkpoint of other labels or of another backbone."""
+        refuse_other_checkpoint(checkpoint, "vocab", self.vocab, self.hparams)
 
     def _evaluate(self, batch: MultiLabelBatch, stage: str) -> None:
         loss, probabilities = self._shared_step(batch)

@@ -45,6 +45,13 @@ def test_folds_by_group_cover_every_row_once(group, seed):
         assert not set(group[train]) & set(group[valid])
 
 
+@given(st.integers(0, 50))
+def test_a_large_group_is_not_drawn_for_a_small_share(seed):
+    group = ["huge"] * 80 + [f"g{i // 5}" for i in range(20)]
+    valid = split_table(frame(100, group=group), "t", seed=seed)[1]
+    assert len(valid) == 20
+
+
 def test_folds_without_groups_differ_by_one_row_at_most():
     sizes = [len(split_table(frame(23), "t", fold=fold, folds=5)[1]) for fold in range(5)]
     assert sorted(sizes) == [4, 4, 5, 5, 5]
@@ -63,7 +70,7 @@ def test_a_splitter_beats_everything():
 
 
 @pytest.mark.parametrize(
-    ("returned", "message"), [(([0, 1], [1]), "both"), (([0], [9]), "row 9"), (([-1], [0]), "row")]
+    ("returned", "message"), [(([0, 1], [1]), "both"), (([0], [9]), "row 9"), (([-1], [0]), "row -1")]
 )
 def test_a_wrong_splitter_is_told(returned, message):
     with pytest.raises(ConfigError, match=message):

@@ -15,7 +15,7 @@ from lightning_tasks.data.tables import (
     read_keypoint_table,
     read_multilabel_table,
 )
-from lightning_tasks.errors import DatasetNotFoundError, LightningTasksError, TableError
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
 
 
 def write(tmp_path, text):
@@ -35,6 +35,17 @@ def test_labels_are_split_and_an_empty_cell_means_none(tmp_path):
 def test_a_chosen_separator_lets_labels_have_spaces(tmp_path):
     table = read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,potted plant; tv;\n"), label_separator=";")
     assert table["labels"].tolist() == [("potted plant", "tv")]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbffname,labels\r\na.jpg,cat\r\n")
+    assert read_multilabel_table(path)["labels"].tolist() == [("cat",)]
+
+
+def test_an_empty_separator_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="label_separator"):
+        read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,cat\n"), label_separator="")
 
 
 def test_labels_named_like_missing_values_stay_labels(tmp_path):
@@ -69,9 +80,13 @@ def test_points_keep_their_order_and_empty_cells_become_nan(tmp_path):
     [
         ("name,labels\na.jpg,cat\n", ["row 1", "'fname'", "'name'"]),
         ("fname,labels\n", ["no rows"]),
-        ("", ["not a csv"]),
+        ("", ["row 1", "'fname'"]),
+        ("fname,labels\na.jpg,cat,dog\n", ["row 2", "3 cells under 2 columns", "quotes"]),
+        ("fname,labels\na.jpg,cat\nb.jpg\n", ["row 3", "1 cells under 2 columns"]),
+        ("fname,labels, fname\na.jpg,cat,b\n", ["row 1", "two columns", "'fname'"]),
+        ('fname,labels\na.jpg,"cat\n', ["not a csv"]),
         ("fname,labels\na.jpg,cat\n,dog\n", ["row 3", "'fname'", "empty"]),
-        ("fname,labels\na.jpg,cat\n\nb.jpg,dog\n", ["row 3", "'fname'", "empty"]),
+        ("fname,labels\na.jpg,cat\n\nb.jpg,dog\n", ["row 3", "0 cells", "empty row"]),
         ("fname,labels\na.jpg,cat cat\n", ["row 2", "'labels'", "'cat'", "twice"]),
         ("fname,labels,is_valid\na.jpg,cat,True\nb.jpg,cat,maybe\n", ["row 3", "'is_valid'", "'maybe'"]),
         ("fname,labels,group\na.jpg,cat,\n", ["row 2", "'group'", "empty"]),

@@ -6,9 +6,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from lightning_tasks.data.lighting import LogitLighting
 from lightning_tasks.data.transforms import (
-    JointWarp,
-    LogitLighting,
     augment_image,
     augment_points,
     compose_points,
@@ -19,6 +18,7 @@ from lightning_tasks.data.transforms import (
     warp_train,
     warp_valid,
 )
+from lightning_tasks.data.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 
 sides = st.integers(48, 320)
@@ -94,6 +94,14 @@ def test_a_transform_that_loses_points_is_refused():
     )
     with pytest.raises(ConfigError, match="2 points into 1"):
         augment_points(lossy, np.zeros((30, 40, 3), np.uint8), np.array([[5, 5], [20, 20]], np.float32), 0)
+
+
+def test_a_transform_that_normalises_is_refused():
+    image = np.full((30, 40, 3), 200, np.uint8)
+    with pytest.raises(ConfigError, match="float32 pixels, not uint8"):
+        augment_image(A.Compose([A.Normalize()]), image, 0)
+    with pytest.raises(ConfigError, match="float32 pixels, not uint8"):
+        augment_points(compose_points([A.Normalize()]), image, np.zeros((1, 2), np.float32), 0)
 
 
 def test_the_validation_warp_is_opencvs_resize():

@@ -105,5 +105,7 @@ def test_a_checkpoint_of_other_labels_is_refused(classifier, regressor):
     classifier.on_load_checkpoint({"hyper_parameters": {"vocab": ["a", "b", "c"]}})
     with pytest.raises(CheckpointError, match=r"3 labels \(a, b, d\), the data has 3 \(a, b, c\)"):
         classifier.on_load_checkpoint({"hyper_parameters": {"vocab": ["a", "b", "d"]}})
+    with pytest.raises(CheckpointError, match="backbone is 'resnet50', the model's 'test_resnet'"):
+        classifier.on_load_checkpoint({"hyper_parameters": {"vocab": ["a", "b", "c"], "backbone": "resnet50"}})
     with pytest.raises(CheckpointError, match="2 points"):
         regressor.on_load_checkpoint({"hyper_parameters": {"point_names": ["r", "l"]}})
