@@ -152,9 +152,8 @@ class TaskCLI(LightningCLI):
                 TensorBoardLogger(runs, name, version, default_hp_metric=False),
                 CSVLogger(runs, name, version),
             ]
-        given = trainer.callbacks or []
-        given = given if isinstance(given, list) else [given]
-        trainer.callbacks = [*given, EpochTable(), ResultsPicture(), LastCheckpoint()]
+        # After the configured ones, so that Lightning's own `best` stays the best.
+        self.trainer_defaults["callbacks"] = [EpochTable(), ResultsPicture(), LastCheckpoint()]
         try:
             return super().instantiate_trainer(**kwargs)
         except MisconfigurationException:
