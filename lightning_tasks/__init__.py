@@ -13,13 +13,14 @@ if TYPE_CHECKING:
         PascalSampleDataModule,
     )
     from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-    from lightning_tasks.training import OneCycle
+    from lightning_tasks.training import FineTune, OneCycle
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BiwiDataModule",
     "BiwiSampleDataModule",
+    "FineTune",
     "KeypointDataModule",
     "KeypointRegressor",
     "MultiLabelClassifier",

@@ -21,13 +21,13 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 import lightning_tasks.data
-import lightning_tasks.tasks
-import lightning_tasks.training  # noqa: F401 - so that configs can name the classes without their modules
+import lightning_tasks.tasks  # noqa: F401 - so that configs can name the classes without their modules
 from lightning_tasks.checkpoint import read_checkpoint, settings
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
 from lightning_tasks.trainer import Trainer
+from lightning_tasks.training import FineTune
 
 _SCORING = ("validate", "test")
 _LIGHTNINGS_CHECKPOINTS = ("best", "last", "hpc")  # words that Lightning finds a file for
@@ -153,6 +153,10 @@ class TaskCLI(LightningCLI):
                 CSVLogger(runs, name, version),
             ]
         # After the configured ones, so that Lightning's own `best` stays the best.
+        given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
+        if plan is not None and trainer.max_epochs is None:
+            kwargs["max_epochs"] = plan.freeze_epochs + plan.epochs
         self.trainer_defaults["callbacks"] = [EpochTable(), ResultsPicture(), LastCheckpoint()]
         try:
             return super().instantiate_trainer(**kwargs)

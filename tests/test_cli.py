@@ -78,6 +78,18 @@ def test_every_overlay_combines(overlay):
     assert fit(config, *more, *root) == 0
 
 
+def test_a_plan_decides_the_epochs_unless_they_are_given():
+    root = draw("multilabel.yaml")
+    plan = ["--config", str(CONF / "multilabel.yaml"), "--config", str(CONF / "fine_tune.yaml"), *FLAGS, *root]
+    size = ["--data.size", "32", "--data.batch_size", "4", "--model.pretrained", "false"]
+    assert console(["fit", *plan, *size]) == 0
+    last = torch.load("runs/multi_label/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["epoch"] == 6  # the seventh
+    assert console(["fit", *plan, *size, "--trainer.max_epochs", "5"]) == 0
+    last = torch.load("runs/multi_label/version_1/checkpoints/last.ckpt", weights_only=True)
+    assert last["epoch"] == 4
+
+
 def test_all_configs_are_tested():
     assert {
         "pascal.yaml",

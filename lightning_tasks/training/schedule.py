@@ -35,5 +35,38 @@ def one_cycle(
     return Rate(_cosine(1.0, 1 / div_final, part), _cosine(momentums[1], momentums[2], part))
 
 
+class GroupRates(NamedTuple):
+    """What the optimiser uses for one step of a fine-tuning."""
+
+    lrs: tuple[float, ...]  # from the earliest group to the head
+    momentum: float
+
+
+def fine_tune(
+    step: int,
+    frozen_steps: int,
+    total_steps: int,
+    base_lr: float = 2e-3,
+    lr_mult: float = 100.0,
+    pct_start: float = 0.3,
+    div: float = 5.0,
+    groups: int = 3,
+) -> GroupRates:
+    """Return the rates for batch `step` of `total_steps`, the first `frozen_steps` of them with the body frozen.
+
+    Frozen: one cycle that peaks at its end, the head at `base_lr`, the body (its normalisation layers) at a tenth of
+    it. Then another, at half the base: the groups spaced in equal ratios from the base over `lr_mult` to the base.
+
+    Source: fastai's `fine_tune`.
+    """
+    if step < frozen_steps:
+        rate = one_cycle(step, frozen_steps, pct_start=0.99)
+        highest = [base_lr / 10] * (groups - 1) + [base_lr]
+    else:
+        rate = one_cycle(step - frozen_steps, total_steps - frozen_steps, pct_start=pct_start, div=div)
+        highest = [base_lr / 2 / lr_mult ** ((groups - 1 - group) / (groups - 1)) for group in range(groups)]
+    return GroupRates(tuple(lr * rate.lr_factor for lr in highest), rate.momentum)
+
+
 def _cosine(start: float, end: float, part: float) -> float:
     return start + (1 + math.cos(math.pi * (1 - part))) * (end - start) / 2

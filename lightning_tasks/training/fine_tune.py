@@ -1,0 +1,95 @@
+"""The callback that carries `schedule.fine_tune` out."""
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.schedule import fine_tune
+
+_GROUPS = ("early", "late", "head")  # of the optimiser, by depth
+_NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
+
+
+class FineTune(Callback):
+    """fastai's `fine_tune`: the head alone for some epochs, then everything, by two one-cycles.
+
+    The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
+    `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the step, so
+    a resumed run is in the right one. The optimiser's state is cleared where the stages meet. Logs `lr/<group>` and
+    `momentum`.
+
+    Args:
+        epochs: with everything unfrozen. Where the Trainer has its own `max_epochs`, these are what is left of it.
+        freeze_epochs: before them, with the body frozen but for its normalisation layers.
+        base_lr: the head's highest rate while frozen; None: the module's `lr`.
+        lr_mult: the head's rate over the earliest group's, when unfrozen.
+        pct_start: the share of the unfrozen batches in which the rate rises.
+        div: the highest rate over the first, when unfrozen.
+        freeze_norm: freeze the normalisation layers too, with their running statistics; the body then needs no
+            backward pass.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        freeze_epochs: int = 1,
+        base_lr: float | None = None,
+        lr_mult: float = 100.0,
+        pct_start: float = 0.3,
+        div: float = 5.0,
+        freeze_norm: bool = False,
+    ) -> None:
+        self.epochs = epochs
+        self.freeze_epochs = freeze_epochs
+        self.base_lr = base_lr
+        self.lr_mult = lr_mult
+        self.pct_start = pct_start
+        self.div = div
+        self.freeze_norm = freeze_norm
+        self._frozen_steps = 0
+        self._total_steps = 0
+        self._base_lr = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lay the plan out over the run's steps, which must be known."""
+        steps, epochs = trainer.estimated_stepping_batches, trainer.max_epochs
+        if steps == float("inf") or epochs is None or epochs < 1:
+            raise ConfigError("FineTune needs to know the run's length. Set --trainer.max_epochs.")
+        self._total_steps = int(steps)
+        self._frozen_steps = min(self._total_steps, self._total_steps * self.freeze_epochs // epochs)
+        self._base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # Any
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Freeze or unfreeze, and set rates and momentum."""
+        step = trainer.global_step
+        frozen = step < self._frozen_steps
+        backbone = pl_module.backbone
+        assert isinstance(backbone, nn.Module)
+        _freeze(backbone, frozen, self.freeze_norm)
+        rates = fine_tune(
+            step, self._frozen_steps, self._total_steps, self._base_lr, self.lr_mult, self.pct_start, self.div
+        )
+        for optimizer in trainer.optimizers:
+            if step == self._frozen_steps:
+                optimizer.state.clear()
+            _set_rates(optimizer, rates.lrs, rates.momentum)
+        logged = {f"lr/{name}": lr for name, lr in zip(_GROUPS, rates.lrs, strict=True)}
+        pl_module.log_dict({**logged, "momentum": rates.momentum})
+
+
+def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:
+    for module in backbone.modules():
+        trained = not frozen or (isinstance(module, _NORMS) and not freeze_norm)
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(trained)
+        if isinstance(module, _NORMS):
+            module.train(trained)
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, lrs: tuple[float, ...], momentum: float) -> None:
+    by_name = dict(zip(_GROUPS, lrs, strict=True))
+    for group in optimizer.param_groups:
+        group["lr"] = by_name[group["name"].removesuffix("_no_decay")]
+        group["betas"] = (momentum, group["betas"][1])
