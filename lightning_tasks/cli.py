@@ -1,8 +1,8 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import argparse
+import contextlib
 import logging
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -17,8 +17,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 import lightning_tasks.data
 import lightning_tasks.tasks  # noqa: F401 - so that configs can name the classes without their modules
@@ -26,6 +24,7 @@ from lightning_tasks.checkpoint import read_checkpoint, settings
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
+from lightning_tasks.runs import new_run_folder, run_loggers, run_name, shown
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune
 
@@ -140,28 +139,22 @@ class TaskCLI(LightningCLI):
         if self.subcommand in _SCORING or trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
 
-        folder = _new_run_folder(Path(self.config[self.subcommand].runs_dir), self._run_name())
+        config = self.config[self.subcommand]
+        folder = new_run_folder(Path(config.runs_dir), config.run_name or run_name(self.datamodule))
         kwargs["default_root_dir"] = str(folder)
         if trainer.logger in (None, True):
-            runs, name, version = (
-                str(folder.parent.parent),
-                folder.parent.name,
-                int(folder.name.removeprefix("version_")),
-            )
-            kwargs["logger"] = [
-                TensorBoardLogger(runs, name, version, default_hp_metric=False),
-                CSVLogger(runs, name, version),
-            ]
-        # After the configured ones, so that Lightning's own `best` stays the best.
+            kwargs["logger"] = run_loggers(folder)
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.freeze_epochs + plan.epochs
+        # These come behind `checkpoint`, which so is the one that Lightning's own word `best` means.
         self.trainer_defaults["callbacks"] = [EpochTable(), ResultsPicture(), LastCheckpoint()]
         try:
             return super().instantiate_trainer(**kwargs)
         except MisconfigurationException:
-            folder.rmdir()  # nothing was written yet
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # nothing was written yet
             raise
 
     def before_fit(self) -> None:
@@ -181,16 +174,11 @@ class TaskCLI(LightningCLI):
             if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
                 path, score = Path(callback.best_model_path), callback.best_model_score
                 which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
-                print(f"{path.stem} checkpoint  {_relative(path)}{which}")
+                print(f"{path.stem} checkpoint  {shown(path)}{which}")
         if (folder / "results.png").is_file():
-            print(f"results picture  {_relative(folder / 'results.png')}")
+            print(f"results picture  {shown(folder / 'results.png')}")
         if any(folder.glob("events.out.tfevents.*")):
-            print(f"TensorBoard      tensorboard --logdir {_relative(folder.parent)}")
-
-    def _run_name(self) -> str:
-        name: str | None = self.config[self.subcommand].run_name
-        words = re.findall("[A-Z][^A-Z]*", type(self.datamodule).__name__.removesuffix("DataModule"))
-        return name or "_".join(words).lower()
+            print(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
 
 
 def _with_checkpoint_settings(args: list[str]) -> list[str]:
@@ -207,24 +195,3 @@ def _with_checkpoint_settings(args: list[str]) -> list[str]:
         return args
     config = settings(checkpoint, path)
     return [args[0], "--config", yaml.safe_dump(config), *args[1:]]
-
-
-def _new_run_folder(runs_dir: Path, name: str) -> Path:
-    """Make and return the next `runs_dir/name/version_N`; processes after the first only name one."""
-    task = runs_dir / name
-    numbers = [int(path.name[8:]) for path in task.glob("version_*") if path.name[8:].isdecimal()]
-    number = max(numbers, default=-1) + 1
-    while getattr(rank_zero_only, "rank", 0) == 0:
-        try:
-            (task / f"version_{number}").mkdir(parents=True)
-            break
-        except FileExistsError:  # another run was faster
-            number += 1
-        except OSError as error:
-            raise ConfigError(f"{task} cannot be made ({error.strerror}). Choose another --runs_dir.") from error
-    return task / f"version_{number}"
-
-
-def _relative(path: Path) -> str:
-    absolute = path.resolve()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

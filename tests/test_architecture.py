@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "training": {"errors"},
     "reports": {"errors", "batch", "evaluation"},
     "checkpoint": {"errors"},
+    "runs": {"errors"},
 }
 
 
