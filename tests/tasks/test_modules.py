@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from sklearn.metrics import average_precision_score
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
@@ -68,6 +70,21 @@ def test_the_keypoint_loss_is_mse_over_visible_points(regressor):
     assert loss.item() == pytest.approx(F.mse_loss(points[visible], targets[visible]).item(), rel=1e-6)
     unseen = batch._replace(visible=torch.zeros_like(visible))
     assert regressor._shared_step(unseen)[0].item() == 0
+
+
+def test_validation_scores_are_over_all_visible_points(regressor):
+    batches = []
+    for count, visible in ((3, [True, True]), (2, [True, False])):
+        targets = torch.rand(count, 2, 2)
+        seen = torch.tensor([visible] * count)
+        size = torch.full((count, 2), 100.0)
+        batches.append(KeypointBatch(pictures(count, (24, 32)), targets, seen, size, torch.arange(count)))
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (scores,) = trainer.validate(regressor, DataLoader(batches, batch_size=None), verbose=False)
+    with torch.no_grad():
+        differences = torch.cat([(regressor(b.images) - b.points_norm)[b.visible] for b in batches])
+    assert scores["val/loss"] == pytest.approx(differences.square().mean().item(), rel=1e-5)
+    assert scores["val/median_px"] == pytest.approx(np.median(differences.norm(dim=1)) * 50, rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
