@@ -18,13 +18,13 @@ from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-import lightning_tasks.data
-import lightning_tasks.tasks  # noqa: F401 - so that configs can name the classes without their modules
+import lightning_tasks.data  # noqa: F401 - so that configs can name its classes without their modules
 from lightning_tasks.checkpoint import read_checkpoint, settings
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
 from lightning_tasks.runs import new_run_folder, run_loggers, run_name, shown
+from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune
 
@@ -149,7 +149,9 @@ class TaskCLI(LightningCLI):
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.freeze_epochs + plan.epochs
         # These come behind `checkpoint`, which so is the one that Lightning's own word `best` means.
-        self.trainer_defaults["callbacks"] = [EpochTable(), ResultsPicture(), LastCheckpoint()]
+        self.trainer_defaults["callbacks"] = [EpochTable(), LastCheckpoint()]
+        if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
+            self.trainer_defaults["callbacks"].append(ResultsPicture())
         try:
             return super().instantiate_trainer(**kwargs)
         except MisconfigurationException:

@@ -301,6 +301,17 @@ def test_unusual_settings_run(more, capsys):
     assert names == {"best.ckpt", "last.ckpt"}
 
 
+@pytest.mark.parametrize("data", ["tests.own_classes.OwnData", "MultiLabelDataModule"])
+def test_a_users_own_model_and_data_run(data):
+    more = (
+        ["--data.num_workers", "0", "--data.size", "32", *draw("multilabel.yaml")] if data.startswith("Multi") else []
+    )
+    settings = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--run_name", "own"]
+    assert console(["fit", "--model", "tests.own_classes.OwnModel", "--data", data, *more, *settings]) == 0
+    assert Path("runs/own/version_0/checkpoints/last.ckpt").is_file()
+    assert not Path("runs/own/version_0/results.png").exists()
+
+
 def test_a_run_resumes_from_its_last_checkpoint():
     root = draw("keypoints.yaml")
     assert fit("keypoints.yaml", *root) == 0

@@ -180,8 +180,10 @@ def _check_name(name: str) -> None:
         close = difflib.get_close_matches(base, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         raise BackboneError(f"timm has no backbone {name!r}.{hint} timm.list_models('*name*') lists what there is.")
+    if not tag:
+        return
     tags = [entry.partition(".")[2] for entry in timm.list_pretrained(f"{base}.*")]
-    if tag and tag not in tags:
+    if tag not in tags:
         known = f"its tags are {', '.join(tags)}" if tags else "it has no pretrained weights"
         raise BackboneError(f"timm's {base} has no weights tagged {tag!r}: {known}.")
 
