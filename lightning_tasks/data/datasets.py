@@ -95,7 +95,7 @@ class MultiLabelDataset(Dataset[MultiLabelSample]):
 
     def __getitem__(self, key: int | EpochIndex) -> MultiLabelSample:
         epoch, row = _epoch_and_row(key)
-        image = augment_image(self.transform, read_image(self.paths[row]), _sample_seed(self.seed, epoch, row))
+        image = augment_image(self.transform, read_image(self.paths[row]), sample_seed(self.seed, epoch, row))
         return MultiLabelSample(image, self.targets[row], row)
 
 
@@ -121,7 +121,7 @@ class KeypointDataset(Dataset[KeypointSample]):
     def __getitem__(self, key: int | EpochIndex) -> KeypointSample:
         epoch, row = _epoch_and_row(key)
         original = read_image(self.paths[row])
-        seed = _sample_seed(self.seed, epoch, row)
+        seed = sample_seed(self.seed, epoch, row)
         image, points_px, visible = augment_points(self.transform, original, self.points_px[row], seed)
         height, width = image.shape[:2]
         points_norm = scale_points(points_px, (height, width)).astype(np.float32)
@@ -158,5 +158,6 @@ def _epoch_and_row(key: int | EpochIndex) -> EpochIndex:
     return key if isinstance(key, EpochIndex) else EpochIndex(0, int(key))
 
 
-def _sample_seed(seed: int, epoch: int, row: int) -> int:
+def sample_seed(seed: int, epoch: int, row: int) -> int:
+    """Return the seed of what happens to a row in an epoch."""
     return int(np.random.SeedSequence((seed, epoch, row)).generate_state(1)[0])

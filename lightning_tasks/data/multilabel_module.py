@@ -11,8 +11,9 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import MultiLabelBatch
-from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
+from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import build_vocab, check_files, encode_labels, read_multilabel_table, require_folder
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
@@ -31,6 +32,8 @@ class MultiLabelDataModule(LightningDataModule):
         label_separator: stands between labels in a cell.
         size: side of the square the model sees, or height and width.
         min_scale: the smallest share of a picture that a training crop shows.
+        mixup_alpha: above 0, blend training pictures and their targets; see `mix`.
+        cutmix_alpha: above 0, paste parts of training pictures into each other; see `mix`.
         batch_size: pictures in a batch, of each process.
         num_workers: processes that load; None: chosen from the cores.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
@@ -57,6 +60,8 @@ class MultiLabelDataModule(LightningDataModule):
         label_separator: str = " ",
         size: int | tuple[int, int] = 128,
         min_scale: float = 0.35,
+        mixup_alpha: float = 0.0,
+        cutmix_alpha: float = 0.0,
         batch_size: int = 64,
         num_workers: int | None = None,
         valid_fraction: float = 0.2,
@@ -78,6 +83,9 @@ class MultiLabelDataModule(LightningDataModule):
         self.test_csv = None if test_csv is None else self.root / test_csv
         self.test_images = self.images if test_images is None else self.root / test_images
         self.label_separator = label_separator
+        check_mixing(mixup_alpha, cutmix_alpha)
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
         self.image_size = height_and_width(size)
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -159,6 +167,13 @@ class MultiLabelDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[MultiLabelBatch]:
         """Return the test table in its order."""
         return self._loader(self.test_set, training=False)
+
+    def on_after_batch_transfer(self, batch: MultiLabelBatch, dataloader_idx: int) -> MultiLabelBatch:
+        """Mix a training batch, on the device. How depends on seed, epoch and first picture alone."""
+        if not self.trainer or not self.trainer.training or not (self.mixup_alpha or self.cutmix_alpha):
+            return batch
+        seed = sample_seed(self.seed, self.trainer.current_epoch, int(batch.rows[0]))
+        return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
     def _dataset(
         self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose

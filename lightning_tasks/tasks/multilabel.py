@@ -12,13 +12,15 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
 from lightning_tasks.tasks.backbone import Backbone, adamw, fastai_head
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.losses import LossName, multilabel_loss
 
 
 class MultiLabelClassifier(LightningModule):
     """Binary cross-entropy over labels, as in fastai's chapter 6.
 
     Logs `loss`, `accuracy` (fastai's accuracy_multi), `mAP` (macro average precision) and `accuracy_all_negative`:
-    what predicting nothing at all would score.
+    what predicting nothing at all would score. Outside training, `loss` is the plain binary cross-entropy whatever the
+    training minimises, so that runs compare.
 
     Args:
         vocab: the labels, in the order of the targets' columns.
@@ -30,6 +32,10 @@ class MultiLabelClassifier(LightningModule):
         lr: the head's highest learning rate.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
+        loss: what training minimises; see `multilabel_loss`, also for the next three.
+        label_smoothing: moves each training target that share of the way to 0.5.
+        asymmetric_gamma: focusing of the asymmetric loss, for absent and for present labels.
+        asymmetric_clip: absent labels below this probability cost nothing in the asymmetric loss.
 
     Raises:
         LightningTasksError: backbone, weights or sizes do not work.
@@ -46,6 +52,10 @@ class MultiLabelClassifier(LightningModule):
         lr: float = 3e-3,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
+        loss: LossName = "bce",
+        label_smoothing: float = 0.0,
+        asymmetric_gamma: tuple[float, float] = (4.0, 1.0),
+        asymmetric_clip: float = 0.05,
     ) -> None:
         super().__init__()
         if not vocab:
@@ -64,6 +74,7 @@ class MultiLabelClassifier(LightningModule):
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, len(vocab))
+        self.training_loss = multilabel_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
         self.metrics = nn.ModuleDict({stage: _metrics(len(vocab), threshold, stage) for stage in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -74,7 +85,8 @@ class MultiLabelClassifier(LightningModule):
     def _shared_step(self, batch: MultiLabelBatch) -> tuple[Tensor, Tensor]:
         """Return the loss and the probabilities (B, C), both in float32 under any precision."""
         logits = self(batch.images).float()
-        return binary_cross_entropy_with_logits(logits, batch.targets), logits.sigmoid()
+        criterion = self.training_loss if self.training else binary_cross_entropy_with_logits
+        return criterion(logits, batch.targets), logits.sigmoid()
 
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""

@@ -1,0 +1,37 @@
+"""Mixing the pictures of a batch, with their labels: mixup and CutMix."""
+
+import torch
+from torchvision.transforms.v2 import CutMix, MixUp
+
+from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.errors import ConfigError
+
+
+def check_mixing(mixup_alpha: float, cutmix_alpha: float) -> None:
+    """Raise ConfigError unless both are 0 (off) or above."""
+    if min(mixup_alpha, cutmix_alpha) < 0:
+        raise ConfigError(
+            f"data.mixup_alpha {mixup_alpha} and data.cutmix_alpha {cutmix_alpha} must not be negative; 0 is off."
+        )
+
+
+def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: int) -> MultiLabelBatch:
+    """Return the batch with each picture mixed with its neighbour, and the targets in the same proportion.
+
+    The proportion comes from Beta(alpha, alpha). With both alphas above 0, each batch takes one of the two ways.
+
+    Args:
+        batch: B pictures.
+        mixup_alpha: of blending whole pictures (Zhang et al., "mixup", 2018); 0: never.
+        cutmix_alpha: of pasting a rectangle (Yun et al., "CutMix", 2019); 0: never.
+        seed: the same seed gives the same mix; torch's own random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reset a GPU's too
+        choose_mixup = mixup_alpha > 0 and (cutmix_alpha == 0 or bool(torch.rand(()) < 0.5))
+        if choose_mixup:
+            images, targets = MixUp(alpha=mixup_alpha)(batch.images.float(), batch.targets)
+            images = images.round().to(batch.images.dtype)
+        else:
+            images, targets = CutMix(alpha=cutmix_alpha)(batch.images, batch.targets)
+    return MultiLabelBatch(images, targets, batch.rows)
