@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         PascalSampleDataModule,
     )
     from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-    from lightning_tasks.training import FineTune, OneCycle
+    from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, OneCycle, StepSeed
 
 __version__ = "0.1.0"
 
@@ -23,11 +23,14 @@ __all__ = [
     "FineTune",
     "KeypointDataModule",
     "KeypointRegressor",
+    "LRFinder",
+    "LastCheckpoint",
     "MultiLabelClassifier",
     "MultiLabelDataModule",
     "OneCycle",
     "PascalDataModule",
     "PascalSampleDataModule",
+    "StepSeed",
     "__version__",
 ]
 

@@ -1,15 +1,39 @@
-"""Reading a checkpoint: plain values and tensors, never code."""
+"""Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
+import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lightning_tasks.errors import CheckpointError
 
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write beside the old file and put the new one in its place when it is complete and on the disk.
+
+    Lightning's own writes to the system's temporary folder, and a kill while it copies from there leaves half a file.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Write `checkpoint` to `path`, whose folder is made if need be."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.new")
+        try:
+            with new.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

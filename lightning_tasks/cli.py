@@ -14,22 +14,22 @@ import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import lightning_tasks.data  # noqa: F401 - so that configs can name its classes without their modules
-from lightning_tasks.checkpoint import read_checkpoint, settings
+from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
-from lightning_tasks.runs import new_run_folder, run_loggers, run_name, shown
+from lightning_tasks.runs import last_checkpoint, last_run_folder, new_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
-from lightning_tasks.training import FineTune
+from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 
 _SCORING = ("validate", "test")
-_LIGHTNINGS_CHECKPOINTS = ("best", "last", "hpc")  # words that Lightning finds a file for
+_WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
 def main(args: list[str] | None = None) -> None:
@@ -45,13 +45,6 @@ def main(args: list[str] | None = None) -> None:
         raise ConfigError(" ".join(str(error).split())) from error
 
 
-class LastCheckpoint(ModelCheckpoint):
-    """Write `last.ckpt` after each epoch; ModelCheckpoint's own `save_last` does so only when the best one improves."""
-
-    def __init__(self) -> None:
-        super().__init__(filename="last", enable_version_counter=False)
-
-
 class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
@@ -62,6 +55,8 @@ class TaskCLI(LightningCLI):
             "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
             "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
             "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
+            "You're resuming from a checkpoint that ended before",  # LastCheckpoint sees to it
+            "The dirpath has changed from",  # a new run's folder, from another's checkpoint
         ):
             warnings.filterwarnings("ignore", message=message)
         super().__init__(
@@ -86,7 +81,7 @@ class TaskCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """The verbs of a run, and which of their parameters the command line does not set."""
         verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
-        return {**verbs, "prepare": {"model", "datamodule"}}
+        return {**verbs, "prepare": {"model", "datamodule"}, "lr_find": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
@@ -95,7 +90,14 @@ class TaskCLI(LightningCLI):
             "--run_name", type=str | None, default=None, help="folder of this task's runs in it; null: the data's name"
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.filename": "best", "checkpoint.auto_insert_metric_name": False})
+        parser.set_defaults(
+            {
+                "checkpoint.filename": "best",
+                "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.enable_version_counter": False,  # a run that goes on may find the file that it had written
+            }
+        )
+        parser.add_lightning_class_args(LastCheckpoint, "last")
         for name in ("vocab", "point_names", "image_size"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
@@ -111,7 +113,7 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint's path, and choose what depends on the device."""
         path = self.config[self.subcommand].get("ckpt_path")
-        if self.subcommand == "fit" and path is not None and path not in _LIGHTNINGS_CHECKPOINTS:
+        if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
             read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
         trainer = self.config[self.subcommand].trainer
         on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
@@ -136,28 +138,53 @@ class TaskCLI(LightningCLI):
         if self.subcommand in _SCORING:
             self.save_config_callback = None
             kwargs["logger"] = trainer.logger or False
-        if self.subcommand in _SCORING or trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
-
-        config = self.config[self.subcommand]
-        folder = new_run_folder(Path(config.runs_dir), config.run_name or run_name(self.datamodule))
-        kwargs["default_root_dir"] = str(folder)
-        if trainer.logger in (None, True):
-            kwargs["logger"] = run_loggers(folder)
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.freeze_epochs + plan.epochs
-        # These come behind `checkpoint`, which so is the one that Lightning's own word `best` means.
-        self.trainer_defaults["callbacks"] = [EpochTable(), LastCheckpoint()]
-        if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
-            self.trainer_defaults["callbacks"].append(ResultsPicture())
-        try:
+        self.trainer_defaults["callbacks"] = self._callbacks(given)
+        if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
+
+        folder, first_step = self._run_folder()
+        kwargs["default_root_dir"] = str(folder)
+        if trainer.logger in (None, True):
+            kwargs["logger"] = run_loggers(folder, first_step)
+        plugins = trainer.plugins or []
+        kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
+        try:
+            made = super().instantiate_trainer(**kwargs)
         except MisconfigurationException:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing was written yet
             raise
+        # At the end it must save before a callback that averages weights puts the average in their place.
+        made.callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))  # type: ignore[attr-defined]  # Lightning sets it at run time
+        return made
+
+    def _callbacks(self, given: list[Any]) -> list[Callback]:
+        callbacks: list[Callback] = [StepSeed(int(self.config[self.subcommand].seed_everything)), EpochTable()]
+        if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
+            callbacks.append(LRFinder())
+        if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
+            callbacks.append(ResultsPicture())
+        return callbacks
+
+    def _run_folder(self) -> tuple[Path, int]:
+        """Return the run's folder and its first step: a new one, or that of the run to go on with."""
+        config = self.config[self.subcommand]
+        runs_dir, name = Path(config.runs_dir), config.run_name or run_name(self.datamodule)
+        if self.subcommand == "lr_find":
+            return new_run_folder(runs_dir, name, "lr_find"), 0
+        if config.ckpt_path != "last":
+            return new_run_folder(runs_dir, name), 0
+        folder = last_run_folder(runs_dir, name)
+        path = last_checkpoint(folder)
+        self.config_init.fit.ckpt_path = str(path)
+        self.save_config_callback = None  # the run's own is there, and does not say that it goes on
+        print(f"going on with    {shown(path)}")
+        return folder, int(read_checkpoint(path)["global_step"])
 
     def before_fit(self) -> None:
         """Say in one line what runs where."""
@@ -177,6 +204,7 @@ class TaskCLI(LightningCLI):
                 path, score = Path(callback.best_model_path), callback.best_model_score
                 which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
                 print(f"{path.stem} checkpoint  {shown(path)}{which}")
+        print(f"last checkpoint  {shown(last_checkpoint(folder))}")
         if (folder / "results.png").is_file():
             print(f"results picture  {shown(folder / 'results.png')}")
         if any(folder.glob("events.out.tfevents.*")):

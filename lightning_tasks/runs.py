@@ -3,38 +3,69 @@
 import re
 from pathlib import Path
 
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.metrics_csv import MetricsCSV
 
-_PREFIX = "version_"
 
-
-def new_run_folder(runs_dir: Path, name: str) -> Path:
-    """Make and return the next `runs_dir/name/version_N`; processes after the first only name one.
+def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
+    """Make and return the next `runs_dir/name/<kind>_N`; processes after the first only name one.
 
     Raises:
         ConfigError: it cannot be made.
     """
     task = runs_dir / name
-    numbers = [int(found[1]) for path in task.glob(f"{_PREFIX}*") if (found := re.fullmatch(r".*_(\d+)", path.name))]
+    numbers = [int(found[1]) for path in task.glob(f"{kind}_*") if (found := re.fullmatch(r".*_(\d+)", path.name))]
     number = max(numbers, default=-1) + 1
     while getattr(rank_zero_only, "rank", 0) == 0:
         try:
-            (task / f"{_PREFIX}{number}").mkdir(parents=True)
+            (task / f"{kind}_{number}").mkdir(parents=True)
             break
         except FileExistsError:  # another run was faster
             number += 1
         except OSError as error:
             raise ConfigError(f"{task} cannot be made ({error.strerror}). Choose another --runs_dir.") from error
-    return task / f"{_PREFIX}{number}"
+    return task / f"{kind}_{number}"
 
 
-def run_loggers(folder: Path) -> list[Logger]:
-    """Return the loggers that write TensorBoard's events and metrics.csv into a run's folder."""
-    runs_dir, name, version = str(folder.parent.parent), folder.parent.name, int(folder.name.removeprefix(_PREFIX))
-    return [TensorBoardLogger(runs_dir, name, version, default_hp_metric=False), CSVLogger(runs_dir, name, version)]
+def last_run_folder(runs_dir: Path, name: str) -> Path:
+    """Return the folder of the newest run in `runs_dir/name`.
+
+    Raises:
+        ConfigError: there is none, or it was stopped before its first checkpoint.
+    """
+    task = runs_dir / name
+    folders = {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(r"version_(\d+)", path.name))}
+    if not folders:
+        raise ConfigError(f"There is no run in {task} to go on with (--ckpt_path last). Leave --ckpt_path out.")
+    folder = folders[max(folders)]
+    if not last_checkpoint(folder).is_file():
+        raise ConfigError(
+            f"The newest run, {folder}, has no {last_checkpoint('.')} to go on with. Start anew without --ckpt_path, "
+            "or name the checkpoint of an older run."
+        )
+    return folder
+
+
+def last_checkpoint(folder: Path | str) -> Path:
+    """Return where a run keeps the checkpoint that it can be resumed from."""
+    return Path(folder) / "checkpoints" / "last.ckpt"
+
+
+def run_loggers(folder: Path, first_step: int) -> list[Logger]:
+    """Return the loggers that write TensorBoard's events and metrics.csv into a run's folder.
+
+    Args:
+        folder: of the run.
+        first_step: of this process; what an earlier one logged from it on is dropped.
+    """
+    runs_dir, name, version = str(folder.parent.parent), folder.parent.name, folder.name
+    events = TensorBoardLogger(
+        runs_dir, name, version, default_hp_metric=False, purge_step=first_step if first_step else None
+    )
+    return [events, MetricsCSV(runs_dir, name, version, first_step)]
 
 
 def run_name(datamodule: object) -> str:

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import fastai
+import numpy as np
 import torch
 from fastai.vision.all import (
     Callback,
@@ -18,14 +19,21 @@ from fastai.vision.all import (
     DataLoader,
     DataLoaders,
     Learner,
+    PointScaler,
+    TensorPoint,
     create_head,
+    minimum,
     params,
     sigmoid_range,
+    slide,
+    steep,
+    valley,
 )
 from torch import nn
 
 OUTPUT = Path(__file__).parents[1] / "tests" / "golden" / "fastai.json"
 EPOCHS, FREEZE_EPOCHS, BATCHES, BATCH, BASE_LR = 3, 2, 5, 4, 3e-3
+SUGGESTIONS = (valley, slide, minimum, steep)
 
 
 def tiny_model() -> nn.Sequential:
@@ -80,19 +88,24 @@ def tiny_data() -> tuple[torch.Tensor, torch.Tensor, nn.Sequential]:
     return images, targets, tiny_model()
 
 
-def run(method: str) -> dict[str, object]:
-    """Train the tiny model and return what happened."""
+def tiny_learner() -> Learner:
+    """The tiny model on its data, in batches that are always the same."""
     images, targets, model = tiny_data()
     pairs = list(zip(images, targets, strict=True))
     loaders = DataLoaders(DataLoader(pairs, bs=BATCH, shuffle=False), DataLoader(pairs, bs=BATCH, shuffle=False))
-    record = Record()
-    learner = Learner(
+    return Learner(
         loaders,
         model,
         loss_func=CrossEntropyLossFlat(),
         splitter=lambda m: [params(m[0]), params(m[1]), params(m[2])],
-        cbs=[record, Smooth(record)],
     )
+
+
+def run(method: str) -> dict[str, object]:
+    """Train the tiny model and return what happened."""
+    record = Record()
+    learner = tiny_learner()
+    learner.add_cbs([record, Smooth(record)])
     with learner.no_bar(), learner.no_logging():
         if method == "fine_tune":
             learner.fine_tune(EPOCHS, base_lr=BASE_LR, freeze_epochs=FREEZE_EPOCHS)
@@ -105,6 +118,45 @@ def run(method: str) -> dict[str, object]:
         "losses": record.losses,
         "smoothed": record.smoothed,
     }
+
+
+def sweep(frozen: bool = False, max_lr: float = 10, steps: int = 100) -> dict[str, object]:
+    """The learning-rate finder's curve on the tiny model, and its four suggestions."""
+    learner = tiny_learner()
+    if frozen:
+        learner.freeze()
+    with learner.no_bar():
+        suggested = learner.lr_find(end_lr=max_lr, num_it=steps, suggest_funcs=SUGGESTIONS, show_plot=False)
+    return {
+        "max_lr": max_lr,
+        "steps": steps,
+        "lrs": [float(lr) for lr in learner.recorder.lrs],
+        "smoothed": [float(loss) for loss in learner.recorder.losses],
+        "suggestions": suggested._asdict(),
+    }
+
+
+def curves() -> list[dict[str, object]]:
+    """Loss curves of many shapes, drawn here, and what fastai's four functions say of them."""
+    generator = np.random.default_rng(0)
+    drawn = []
+    for number in range(12):
+        n = int(generator.integers(20, 86))
+        lrs = torch.tensor(np.geomspace(1e-6, 1e-6 * 10 ** (n / 12.5), n), dtype=torch.float32)
+        walk = np.cumsum(generator.normal(-0.02 if number % 3 else 0.02, 0.05, n))
+        losses = torch.tensor((walk - walk.min() + 0.5).round(4), dtype=torch.float32)
+        suggested = {function.__name__: function(lrs, losses, n)[0] for function in SUGGESTIONS}
+        drawn.append({"lrs": lrs.tolist(), "losses": losses.tolist(), "suggestions": suggested})
+    return drawn
+
+
+def point_scaling() -> dict[str, object]:
+    """Points of a picture 640 wide and 480 high, scaled as the chapter's PointBlock does."""
+    points = [[0.0, 0.0], [640.0, 480.0], [320.0, 240.0], [428.581, 263.91], [639.0, 1.0]]
+    scaler = PointScaler()
+    scaler.sz = (640, 480)  # what it takes from the pictures of a data set
+    scaled = scaler.encodes(TensorPoint.create(points))
+    return {"size": [480, 640], "points_px": points, "points_norm": scaled.tolist()}
 
 
 def head_values() -> dict[str, object]:
@@ -129,6 +181,9 @@ def main() -> None:
         "one_cycle": run("one_cycle"),
         "sigmoid_range": {"logits": logits.tolist(), "output": sigmoid_range(logits, -1, 1).tolist()},
         "head": head_values(),
+        "sweep": {"unfrozen": sweep(), "frozen": sweep(frozen=True), "running_away": sweep(max_lr=1e5, steps=60)},
+        "curves": curves(),
+        "point_scaling": point_scaling(),
     }
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(golden) + "\n", encoding="ascii")

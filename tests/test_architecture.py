@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "evaluation": set(),
     "data": {"errors", "batch"},
     "tasks": {"errors", "batch", "evaluation"},
-    "training": {"errors"},
+    "training": {"errors", "reports"},
     "reports": {"errors", "batch", "evaluation"},
     "checkpoint": {"errors"},
-    "runs": {"errors"},
+    "metrics_csv": set(),
+    "runs": {"errors", "metrics_csv"},
 }
 
 

@@ -38,17 +38,26 @@ class EpochSampler(Sampler[EpochIndex]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self._resumed = EpochIndex(0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
         self.epoch = epoch
+
+    def resume(self, epoch: int, rows: int) -> None:
+        """Go on with `epoch`, of which this process has already had `rows`; later epochs are whole."""
+        self.epoch = epoch
+        self._resumed = EpochIndex(epoch, rows)
 
     def __iter__(self) -> Iterator[EpochIndex]:
         order = np.arange(self.n)
         if self.shuffle:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
             order = order[: self.n - self.n % self.world_size]
-        return (EpochIndex(self.epoch, int(row)) for row in order[self.rank :: self.world_size])
+        share = order[self.rank :: self.world_size]
+        if self.epoch == self._resumed.epoch:
+            share = share[self._resumed.row :]
+        return (EpochIndex(self.epoch, int(row)) for row in share)
 
     def __len__(self) -> int:
         if self.shuffle:

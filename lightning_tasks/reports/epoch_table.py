@@ -15,6 +15,10 @@ class EpochTable(Callback):
         self._validated = False
         self._columns: list[str] = []
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock: a run that goes on within an epoch has no start of one."""
+        self._started_s = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock: training and validation count."""
         self._started_s = time.perf_counter()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import timm
 import torch
@@ -104,13 +104,20 @@ def sigmoid_range(logits: Tensor, low: float, high: float) -> Tensor:
     return torch.sigmoid(logits) * (high - low) + low
 
 
-def adamw(backbone: Backbone, head: nn.Module, lr: float, lr_mult: float, weight_decay: float) -> torch.optim.AdamW:
+LearningRate = float | Literal["auto"]
+
+
+def adamw(
+    backbone: Backbone, head: nn.Module, lr: LearningRate, lr_mult: float, weight_decay: float
+) -> torch.optim.AdamW:
     """Return fastai's AdamW over three groups by depth: early body, late body, head.
 
     The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
     normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
     schedules.
     """
+    if lr == "auto":
+        raise ConfigError("model.lr is auto, and nothing finds it: add the callback LRFinder, or give a number.")
     if lr <= 0 or lr_mult <= 0 or weight_decay < 0:
         raise ConfigError(f"lr {lr} and lr_mult {lr_mult} must be above 0, weight_decay {weight_decay} not below it.")
     early, late = backbone.parameter_halves()
@@ -124,7 +131,7 @@ def adamw(backbone: Backbone, head: nn.Module, lr: float, lr_mult: float, weight
                 groups.append(
                     {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
                 )
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.95, 0.99), eps=1e-5)
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-5)
 
 
 def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:

@@ -3,11 +3,12 @@
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse, pixel_errors
-from lightning_tasks.tasks.backbone import Backbone, adamw, fastai_head, sigmoid_range
+from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head, sigmoid_range
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 
 
@@ -23,7 +24,7 @@ class KeypointRegressor(LightningModule):
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
         y_range: predictions lie between these two.
-        lr: the head's highest learning rate.
+        lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
 
@@ -39,7 +40,7 @@ class KeypointRegressor(LightningModule):
         weights: str | None = None,
         image_size: tuple[int, int] = (240, 320),
         y_range: tuple[float, float] = (-1.0, 1.0),
-        lr: float = 1e-2,
+        lr: LearningRate = 1e-2,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
     ) -> None:
@@ -58,6 +59,7 @@ class KeypointRegressor(LightningModule):
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
+        self.train_loss = MeanMetric(nan_strategy="disable")  # its check would wait for the GPU at each step
         self.metrics = nn.ModuleDict({stage: PixelErrorQuantiles() for stage in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -73,7 +75,9 @@ class KeypointRegressor(LightningModule):
     def training_step(self, batch: KeypointBatch) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._shared_step(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch.images))
+        self.train_loss.update(loss.detach(), len(batch.images))
+        self.log("train/loss_step", loss)
+        self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: KeypointBatch) -> None:

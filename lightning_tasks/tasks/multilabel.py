@@ -4,13 +4,13 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MultilabelAccuracy
 
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
-from lightning_tasks.tasks.backbone import Backbone, adamw, fastai_head
+from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 from lightning_tasks.tasks.losses import LossName, multilabel_loss
 
@@ -29,7 +29,7 @@ class MultiLabelClassifier(LightningModule):
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
         threshold: a label counts as predicted where its probability is strictly greater.
-        lr: the head's highest learning rate.
+        lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
         loss: what training minimises; see `multilabel_loss`, also for the next three.
@@ -49,7 +49,7 @@ class MultiLabelClassifier(LightningModule):
         weights: str | None = None,
         image_size: tuple[int, int] = (128, 128),
         threshold: float = 0.5,
-        lr: float = 3e-3,
+        lr: LearningRate = 3e-3,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
         loss: LossName = "bce",
@@ -75,6 +75,7 @@ class MultiLabelClassifier(LightningModule):
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, len(vocab))
         self.training_loss = multilabel_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
+        self.train_loss = MeanMetric(nan_strategy="disable")  # its check would wait for the GPU at each step
         self.metrics = nn.ModuleDict({stage: _metrics(len(vocab), threshold, stage) for stage in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,7 +92,9 @@ class MultiLabelClassifier(LightningModule):
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._shared_step(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch.images))
+        self.train_loss.update(loss.detach(), len(batch.images))
+        self.log("train/loss_step", loss)
+        self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: MultiLabelBatch) -> None:

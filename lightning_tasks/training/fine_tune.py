@@ -50,7 +50,6 @@ class FineTune(Callback):
         self.freeze_norm = freeze_norm
         self._frozen_steps = 0
         self._total_steps = 0
-        self._base_lr = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay the plan out over the run's steps, which must be known."""
@@ -59,24 +58,25 @@ class FineTune(Callback):
             raise ConfigError("FineTune needs to know the run's length. Set --trainer.max_epochs.")
         self._total_steps = int(steps)
         self._frozen_steps = min(self._total_steps, self._total_steps * self.freeze_epochs // epochs)
-        self._base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # Any
+        self._set_stage(trainer, pl_module)  # LRFinder sweeps before the first batch
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Freeze or unfreeze, and set rates and momentum."""
         step = trainer.global_step
-        frozen = step < self._frozen_steps
-        backbone = pl_module.backbone
-        assert isinstance(backbone, nn.Module)
-        _freeze(backbone, frozen, self.freeze_norm)
-        rates = fine_tune(
-            step, self._frozen_steps, self._total_steps, self._base_lr, self.lr_mult, self.pct_start, self.div
-        )
+        self._set_stage(trainer, pl_module)
+        base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # Any
+        rates = fine_tune(step, self._frozen_steps, self._total_steps, base_lr, self.lr_mult, self.pct_start, self.div)
         for optimizer in trainer.optimizers:
             if step == self._frozen_steps:
                 optimizer.state.clear()
             _set_rates(optimizer, rates.lrs, rates.momentum)
         logged = {f"lr/{name}": lr for name, lr in zip(_GROUPS, rates.lrs, strict=True)}
         pl_module.log_dict({**logged, "momentum": rates.momentum})
+
+    def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        backbone = pl_module.backbone
+        assert isinstance(backbone, nn.Module)
+        _freeze(backbone, trainer.global_step < self._frozen_steps, self.freeze_norm)
 
 
 def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:

@@ -77,7 +77,7 @@ def test_adamw_has_three_rates_and_decays_matrices_alone():
     }
     for group in optimizer.param_groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
-        assert group["betas"] == (0.95, 0.99)
+        assert group["betas"] == (0.9, 0.99)
         assert group["eps"] == 1e-5
     count = sum(len(group["params"]) for group in optimizer.param_groups)
     assert count == len([*backbone.parameters(), *head.parameters()])

@@ -3,14 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tasks import FineTune, OneCycle
+from lightning_tasks import FineTune, LRFinder, OneCycle
+from lightning_tasks.data.transforms import scale_points, unscale_points
 from lightning_tasks.tasks.backbone import fastai_head, sigmoid_range
+from lightning_tasks.training.lr_suggest import minimum, slide, steep, valley
+from lightning_tasks.training.lr_sweep import SmoothedLoss
 from lightning_tasks.training.schedule import fine_tune, one_cycle
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "fastai.json").read_text())
@@ -70,7 +74,12 @@ class Tiny(LightningModule):
                         "max_lr": SETTINGS["base_lr"],
                     }
                 )
-        return torch.optim.AdamW(groups, lr=1.0, betas=(0.95, 0.99), eps=1e-5)
+        return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), eps=1e-5)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 def train(callback, max_epochs, *more):
@@ -102,6 +111,45 @@ def test_the_trained_weights_are_fastais(method):
         torch.testing.assert_close(value, torch.tensor(golden["final"][key]), rtol=0, atol=1e-5, msg=key)
     moved = [p - torch.tensor(GOLDEN["initial"][name]) for name, p in model.model.named_parameters()]
     assert max(change.abs().max() for change in moved) > 1e-2  # or the comparison would mean little
+
+
+@pytest.mark.parametrize("method", ["one_cycle", "fine_tune"])
+def test_smoothed_losses_are_fastais(method):
+    fits = [SETTINGS["freeze_epochs"], SETTINGS["epochs"]] if method == "fine_tune" else [SETTINGS["epochs"]]
+    losses, ours = iter(GOLDEN[method]["losses"]), []
+    for epochs in fits:  # fastai begins anew with each
+        smoothed = SmoothedLoss()
+        ours += [smoothed.update(next(losses)) for _ in range(5 * epochs)]
+    assert ours == pytest.approx(GOLDEN[method]["smoothed"], abs=1e-5)  # fastai's are float32
+
+
+@pytest.mark.parametrize("state", ["unfrozen", "frozen", "running_away"])
+def test_the_finders_curve_and_suggestions_are_fastais(state):
+    golden = GOLDEN["sweep"][state]
+    finder = LRFinder(max_lr=golden["max_lr"], steps=golden["steps"], only=True)
+    stages = [FineTune(epochs=1, freeze_epochs=1)] if state == "frozen" else []
+    train(finder, 2, *stages)
+    assert finder.sweep.lrs == pytest.approx(golden["lrs"], rel=1e-12)
+    calm = sum(lr < 1 for lr in golden["lrs"])  # beyond, each step enlarges the last digits of the one before
+    assert finder.sweep.smoothed[:calm] == pytest.approx(golden["smoothed"][:calm], abs=1e-5)
+    assert finder.sweep.smoothed == pytest.approx(golden["smoothed"], rel=1e-2)
+    assert finder.suggestions._asdict() == pytest.approx(golden["suggestions"], rel=1e-6)
+    stopped = len(golden["lrs"]) < golden["steps"]
+    assert stopped == (state == "running_away")
+
+
+@pytest.mark.parametrize("curve", GOLDEN["curves"], ids=lambda curve: f"{len(curve['lrs'])} points")
+def test_suggestions_for_curves_of_many_shapes_are_fastais(curve):
+    lrs, losses = np.array(curve["lrs"]), np.array(curve["losses"])
+    ours = {f.__name__: f(lrs, losses) for f in (valley, slide, minimum, steep)}
+    assert ours == pytest.approx(curve["suggestions"], rel=1e-6)
+
+
+def test_points_are_scaled_as_fastai_does():
+    golden = GOLDEN["point_scaling"]
+    points_px, points_norm = np.array(golden["points_px"]), np.array(golden["points_norm"])
+    assert scale_points(points_px, golden["size"]) == pytest.approx(points_norm, abs=1e-7)
+    assert unscale_points(points_norm, golden["size"]) == pytest.approx(points_px, abs=1e-4)
 
 
 class Watch(Callback):

@@ -1,0 +1,47 @@
+"""The learning-rate finder's curve as a csv, a table and a figure."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+_COLUMNS = ("lr", "loss", "smoothed_loss")
+
+
+def write_lr_csv(path: Path, lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> None:
+    """Write one row a step."""
+    with path.open("w", newline="", encoding="ascii") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows(zip(lrs, losses, smoothed, strict=True))
+
+
+def lr_table(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> str:
+    """Return the same in Markdown, for TensorBoard's page of texts."""
+    rows = [f"| {lr:.3e} | {loss:.5f} | {mean:.5f} |" for lr, loss, mean in zip(lrs, losses, smoothed, strict=True)]
+    return "\n".join([f"| {' | '.join(_COLUMNS)} |", "|---|---|---|", *rows])
+
+
+def lr_figure(lrs: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float], chosen: str) -> Figure:
+    """Draw the smoothed loss over the rate, with the suggestions marked; the `chosen` one stands out.
+
+    The axis of losses ends where the run-away would flatten the rest.
+    """
+    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(lrs, smoothed, color="#57606a", linewidth=1.5)
+    for (name, lr), colour in zip(suggestions.items(), ("#1a7f37", "#0969da", "#bc4c00", "#8250df"), strict=False):
+        nearest = min(range(len(lrs)), key=lambda i: abs(lrs[i] / lr - 1))
+        ax.plot(
+            lr, smoothed[nearest], "D" if name == chosen else "o", markersize=9 if name == chosen else 6,
+            color=colour, markeredgecolor="white", label=f"{name}  {lr:.2e}{'  (taken)' if name == chosen else ''}",
+        )  # fmt: skip
+    finite = [loss for loss in smoothed if loss == loss]
+    low, high = min(finite), min(max(finite), 1.25 * finite[0])
+    margin = 0.06 * (high - low)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss", ylim=(low - margin, high + margin))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure

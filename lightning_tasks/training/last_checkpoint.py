@@ -1,0 +1,126 @@
+"""The callback that lets a run that was killed go on as if nothing had happened."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader
+from torchmetrics import Metric
+
+from lightning_tasks.errors import ConfigError
+
+_TRAIN_METRICS = "train_metric_states"
+
+
+class LastCheckpoint(Callback):
+    """Keep `checkpoints/last.ckpt` in the run's folder: after each epoch, and every N steps.
+
+    It is written before the next batch begins, when everything about the last one is done and logged. What Lightning
+    notes of its progress is rewritten, in every checkpoint that is saved, to the one thing a restart needs: how many
+    epochs, and how many batches of the next one, were trained on. (Lightning's own restarts guess from counters which
+    hook a checkpoint was saved in, replay the epoch's first batches, and lose half of its mean loss.)
+
+    On a restart the training sampler is told where to go on, if it has `resume(epoch, rows)`, and the metrics of the
+    module whose names start with `train` get back what they had gathered.
+
+    Args:
+        every_n_steps: also within epochs; None: after each epoch alone.
+    """
+
+    def __init__(self, every_n_steps: int | None = None) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ConfigError(f"last.every_n_steps is {every_n_steps}; it must be at least 1.")
+        self.every_n_steps = every_n_steps
+        self.path: Path | None = None
+        self._saved_step = -1
+        self._resumes = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the file; in a resumed run, start the loader where the training stopped."""
+        self.path = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        if self._resumes:
+            _resume_loader(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Save what the batches before this one have led to."""
+        step = trainer.global_step
+        if self._resumes:
+            # Lightning counts one too many here, depending on the hook that it believes the checkpoint is from.
+            trainer.fit_loop.epoch_loop._batches_that_stepped = step // len(trainer.optimizers)
+            self._resumes, self._saved_step = False, step
+        due = batch_idx == 0 or (self.every_n_steps is not None and step % self.every_n_steps == 0)
+        if due and step != self._saved_step:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end."""
+        self._save(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Rewrite the progress to a restart's view of it, and keep what training metrics have gathered."""
+        fit_loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = _position(fit_loop, trainer.num_training_batches)
+        _set_position(fit_loop, epochs, batches)
+        if batches:
+            checkpoint[_TRAIN_METRICS] = {
+                name: {"count": metric._update_count, "state": metric.metric_state}
+                for name, metric in _train_metrics(pl_module)
+            }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put back what training metrics had gathered."""
+        self._resumes = True
+        for name, metric in _train_metrics(pl_module):
+            kept = checkpoint.get(_TRAIN_METRICS, {}).get(name)
+            if kept is not None:
+                metric._update_count = kept["count"]
+                for state, value in kept["state"].items():
+                    setattr(metric, state, value)
+
+    def _save(self, trainer: Trainer) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
+            return  # a trial leaves nothing
+        assert self.path is not None
+        self._saved_step = trainer.global_step
+        trainer.save_checkpoint(self.path)
+
+
+def _train_metrics(pl_module: LightningModule) -> list[tuple[str, Metric]]:
+    return [(n, m) for n, m in pl_module.named_modules() if n.startswith("train") and isinstance(m, Metric)]
+
+
+def _position(fit_loop: dict[str, Any], num_batches: float) -> tuple[int, int]:
+    """Return how many epochs are done, and how many batches of the next one, in any hook of the training."""
+    epochs, batches = fit_loop["epoch_progress"]["current"], fit_loop["epoch_loop.batch_progress"]["current"]
+    done = int(epochs["processed"])
+    if done == epochs["ready"]:  # at the epoch's end, or between two
+        return done, 0
+    if batches["processed"] >= num_batches:  # while it is validated
+        return done + 1, 0
+    return done, int(batches["processed"])
+
+
+def _set_position(fit_loop: dict[str, Any], epochs: int, batches: int) -> None:
+    """Write the position as Lightning would note it between the start of an epoch and of its next batch."""
+    before = fit_loop["epoch_progress"]["current"]["processed"]
+    for part in ("total", "current"):
+        progress = fit_loop["epoch_progress"][part]
+        progress["processed"] += epochs - before
+        progress["completed"] = progress["processed"]
+        progress["ready"] = progress["started"] = progress["processed"] + 1
+    progress = fit_loop["epoch_loop.batch_progress"]
+    progress["is_last_batch"] = False
+    progress["current"]["processed"] = batches
+    for part in ("total", "current"):
+        progress[part]["started"] = progress[part]["completed"] = progress[part]["processed"]
+        progress[part]["ready"] = progress[part]["processed"] + 1
+
+
+def _resume_loader(trainer: Trainer) -> None:
+    """Start the training loader's order anew at the restored position: Lightning began it before it restored it."""
+    loader = trainer.train_dataloader
+    if not isinstance(loader, DataLoader) or not hasattr(loader.sampler, "resume"):
+        return  # Lightning says so itself
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+    loader.sampler.resume(trainer.current_epoch, batches * (loader.batch_size or 1))
+    iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # it is there since `setup_data`

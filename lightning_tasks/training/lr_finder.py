@@ -1,0 +1,122 @@
+"""The callback that finds a learning rate before the first batch."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import _TunerExitException
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.lr_curve import lr_figure, lr_table, write_lr_csv
+from lightning_tasks.training.fine_tune import FineTune
+from lightning_tasks.training.lr_suggest import Suggestions, suggest
+from lightning_tasks.training.lr_sweep import Sweep, lr_sweep
+
+_UNTIL_FOUND = 1e-3  # the optimiser is made before the sweep
+
+
+class LRFinder(Callback):
+    """fastai's `lr_find` at the start of a `fit`: sweep, print four suggestions, and train with the chosen one.
+
+    The module has an `lr`, which may be `"auto"`, and `configure_optimizers` uses it: the optimiser and its schedule
+    are made anew with the rate that was found, so groups keep their ratio. The state of freezing is that of the run's
+    first batch. A resumed run keeps the rate that it had found. Writes `lr_find.csv` and `lr_find.png` into the run's
+    folder, and both into TensorBoard.
+
+    Args:
+        min_lr: where the sweep starts.
+        max_lr: where it would end.
+        steps: how many batches it takes, whatever the run's length.
+        method: which suggestion the run takes.
+        only: stop after the sweep.
+
+    Attributes:
+        lr: the rate that was taken; None before.
+        sweep: the curve; None in a resumed run.
+        suggestions: by all four methods.
+    """
+
+    def __init__(
+        self,
+        min_lr: float = 1e-7,
+        max_lr: float = 10.0,
+        steps: int = 100,
+        method: Literal["valley", "slide", "minimum", "steep"] = "valley",
+        only: bool = False,
+    ) -> None:
+        self.min_lr = min_lr
+        self.max_lr = max_lr
+        self.steps = steps
+        self.method = method
+        self.only = only
+        self.lr: float | None = None
+        self.sweep: Sweep | None = None
+        self.suggestions: Suggestions | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the optimiser be made before there is a rate."""
+        if stage != "fit":
+            return
+        if not hasattr(pl_module, "lr"):
+            raise ConfigError(f"{type(pl_module).__name__} has no attribute `lr` for LRFinder to set.")
+        if not self.only and any(isinstance(c, FineTune) and c.base_lr is not None for c in trainer.callbacks):  # type: ignore[attr-defined]  # Lightning sets it at run time
+            raise ConfigError("FineTune's base_lr is given, so what LRFinder finds would not be used. Leave out one.")
+        if pl_module.lr == "auto":
+            pl_module.lr = _UNTIL_FOUND  # type: ignore[assignment]  # a Module's attributes are taken for tensors
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Sweep once, before the run's first batch and after every other callback's `on_train_start`."""
+        if self.lr is not None:
+            return
+        self.sweep = lr_sweep(trainer, pl_module, self.min_lr, self.max_lr, self.steps)
+        self.suggestions = suggest(self.sweep.lrs, self.sweep.smoothed, self.steps)
+        self.lr = getattr(self.suggestions, self.method)
+        self._report(trainer)
+        if self.only:
+            raise _TunerExitException  # Lightning's own way to end a fit early and in order
+        self._take(pl_module)
+        trainer.strategy.setup_optimizers(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"lr": self.lr}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the rate that was found."""
+        self.lr = state_dict["lr"]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Give the module the rate that was found, before its optimiser is made."""
+        self.lr = checkpoint.get("callbacks", {}).get(self.state_key, {}).get("lr")
+        if self.lr is None:
+            raise ConfigError(
+                "The checkpoint holds no rate that LRFinder found. Give the one that it was trained with (--model.lr "
+                "RATE), without LRFinder."
+            )
+        self._take(pl_module)
+
+    def _take(self, pl_module: LightningModule) -> None:
+        pl_module.lr = self.lr  # type: ignore[assignment]  # likewise
+        if "lr" in pl_module.hparams:
+            pl_module.hparams["lr"] = self.lr  # so that the checkpoint says what was trained with
+
+    def _report(self, trainer: Trainer) -> None:
+        assert self.sweep is not None
+        assert self.suggestions is not None
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # asked on every process: it is broadcast
+        if not trainer.is_global_zero:
+            return
+        by_name = self.suggestions._asdict()
+        listed = "  ".join(f"{name} {lr:.2e}" for name, lr in by_name.items())
+        print(f"learning rates   {listed}")
+        if not self.only:
+            print(f"learning rate    {self.lr:.2e} ({self.method})")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_lr_csv(folder / "lr_find.csv", *self.sweep)
+        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, self.method)
+        figure.savefig(folder / "lr_find.png", dpi=110)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("lr_find", figure)
+                logger.experiment.add_text("lr_find", lr_table(*self.sweep))

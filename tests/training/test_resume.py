@@ -1,0 +1,156 @@
+"""Runs that are killed and go on end as those that were not: real processes, killed with SIGKILL."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_tasks.__main__ import console
+from tests.fakes import FLAGS, write_multilabel, write_points
+from tests.killer import Stopped
+
+CONF = Path(__file__).parents[2] / "conf"
+N = 14
+LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 10}" for i in range(N))]
+POINTS = ["fname,is_valid,x_x,x_y", *(f"{i}.jpg,{i >= 10},{5 + i},6" for i in range(N))]
+# Ten training pictures in batches of 3: three steps an epoch. Epoch 0 is frozen, epochs 1 and 2 are not.
+PLAN = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs": 1, "base_lr": 0.01}}
+STEPS, BATCHES = 9, 3
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(Path("labels"), LABELS, N)
+    write_points(Path("points"), POINTS, N)
+    return tmp_path
+
+
+def config(*callbacks):
+    path = Path("plan.yaml")
+    path.write_text(yaml.safe_dump({"trainer": {"callbacks": [PLAN, *callbacks], "log_every_n_steps": 1}}))
+    return str(path)
+
+
+def arguments(task, *more, callbacks=()):
+    base = {"labels": "multilabel.yaml", "points": "keypoints.yaml"}[task]
+    small = ["--data.root", task, "--data.size", "32", "--data.batch_size", "3", "--model.pretrained", "false"]
+    overlay = ["--config", config(*callbacks), "--trainer.max_epochs", "null"]
+    return ["fit", "--config", str(CONF / base), *overlay, *FLAGS, *small, "--run_name", "run", *more]
+
+
+def killed_at(step, moment):
+    return {"class_path": "tests.killer.Killer", "init_args": {"step": step, "moment": moment}}
+
+
+def run_killed(args):
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_tasks", *args],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def result(version):
+    run = Path(f"runs/run/version_{version}")
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return (run / "metrics.csv").read_bytes(), last
+
+
+def assert_same(first, second):
+    assert first[0].decode() == second[0].decode()
+    a, b = first[1], second[1]
+    assert a["state_dict"].keys() == b["state_dict"].keys()
+    assert all(torch.equal(value, b["state_dict"][key]) for key, value in a["state_dict"].items())
+    for one, other in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
+        assert one["param_groups"] == other["param_groups"]
+        for key, state in one["state"].items():
+            assert all(torch.equal(value, other["state"][key][name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("task", "step", "moment", "more"),
+    [
+        ("labels", 1, "on_train_batch_end", ["--last.every_n_steps", "1", "--data.num_workers", "0"]),
+        ("labels", 3, "on_train_batch_start", ["--data.num_workers", "2"]),  # the boundary of the stages
+        ("points", 5, "on_train_batch_end", ["--last.every_n_steps", "2", "--data.num_workers", "1"]),
+        ("labels", 6, "on_validation_end", ["--data.mixup_alpha", "0.4", "--data.num_workers", "1"]),
+        ("points", 8, "on_train_epoch_end", ["--last.every_n_steps", "4"]),
+    ],
+)
+def test_a_run_that_was_killed_ends_as_one_that_was_not(task, step, moment, more):
+    assert console(arguments(task, *more)) == 0
+    run_killed(arguments(task, *more, callbacks=[killed_at(step, moment)]))
+    assert console(arguments(task, *more, "--ckpt_path", "last")) == 0
+    assert [path.name for path in sorted(Path("runs/run").iterdir())] == ["version_0", "version_1"]
+    assert result(0)[1]["global_step"] == STEPS
+    assert_same(result(0), result(1))
+
+
+@pytest.mark.parametrize("more", [[], ["--config", str(CONF / "ema.yaml")], ["--trainer.accumulate_grad_batches", "2"]])
+def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more):
+    task = "labels" if more else "points"
+    options = [*more, "--last.every_n_steps", "1"]
+    assert console(arguments(task, *options)) == 0
+    steps, resume = result(0)[1]["global_step"], []
+    for step in range(1, steps):
+        stopper = {"class_path": "tests.killer.Stopper", "init_args": {"step": step}}
+        with pytest.raises(Stopped):
+            console(arguments(task, *options, *resume, callbacks=[stopper]))
+        resume = ["--ckpt_path", "last"]
+    assert console(arguments(task, *options, *resume)) == 0
+    assert len(list(Path("runs/run").iterdir())) == 2
+    assert_same(result(0), result(1))
+
+
+def test_a_run_that_had_ended_goes_on_when_given_more_epochs():
+    flat = ["--trainer.callbacks", "[]", "--trainer.log_every_n_steps", "1"]
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "4")) == 0
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "2")) == 0
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "2", "--ckpt_path", "last")) == 0  # nothing to do
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "4", "--ckpt_path", "last")) == 0
+    assert_same(result(0), result(1))
+
+
+def test_the_best_checkpoint_starts_a_run_of_its_own_after_its_epoch():
+    flat = ["--trainer.callbacks", "[]", "--trainer.log_every_n_steps", "1", "--checkpoint.monitor", "null"]
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "4")) == 0
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "2")) == 0
+    best = "runs/run/version_1/checkpoints/best.ckpt"
+    assert console(arguments("points", *flat, "--trainer.max_epochs", "4", "--ckpt_path", best)) == 0
+    whole, rest = result(0), result(2)
+    assert all(torch.equal(value, rest[1]["state_dict"][key]) for key, value in whole[1]["state_dict"].items())
+    with Path("runs/run/version_2/metrics.csv").open() as file:
+        assert {row["epoch"] for row in csv.DictReader(file)} == {"2", "3"}
+
+
+def test_nothing_to_go_on_with_is_told(capsys):
+    assert console(arguments("points", "--ckpt_path", "last")) == 2
+    assert "There is no run in runs/run to go on with" in capsys.readouterr().err
+    Path("runs/run/version_3").mkdir(parents=True)
+    assert console(arguments("points", "--ckpt_path", "last")) == 2
+    assert "runs/run/version_3, has no checkpoints/last.ckpt" in capsys.readouterr().err
+    assert not list(Path("runs/run/version_3").iterdir())
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    from lightning_tasks.checkpoint import AtomicCheckpointIO
+
+    io = AtomicCheckpointIO()
+    io.save_checkpoint({"a": torch.ones(3)}, tmp_path / "x.ckpt")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["a"].sum() == 3
+    assert [path.name for path in tmp_path.glob("*ckpt*")] == ["x.ckpt"]
