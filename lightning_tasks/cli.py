@@ -17,6 +17,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
 
 import lightning_tasks.data  # noqa: F401 - so that configs can name its classes without their modules
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
@@ -56,6 +57,7 @@ class TaskCLI(LightningCLI):
             "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
             "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
             "You're resuming from a checkpoint that ended before",  # LastCheckpoint sees to it
+            "Checkpoint directory .* exists and is not empty",  # of a run that goes on
             "The dirpath has changed from",  # a new run's folder, from another's checkpoint
         ):
             warnings.filterwarnings("ignore", message=message)
@@ -183,7 +185,7 @@ class TaskCLI(LightningCLI):
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
-        print(f"going on with    {shown(path)}")
+        rank_zero_only(print)(f"going on with    {shown(path)}")
         return folder, int(read_checkpoint(path)["global_step"])
 
     def before_fit(self) -> None:

@@ -33,3 +33,27 @@ class OwnData(LightningDataModule):
         return DataLoader([(torch.ones(3, 8, 8),)] * self.n, 2)
 
     val_dataloader = train_dataloader
+
+
+class PlainNet(LightningModule):
+    """No dropout and no batch statistics: what it learns from a batch is the mean over its pictures."""
+
+    def __init__(self, vocab: list[str], lr: float = 0.01):
+        super().__init__()
+        torch.manual_seed(0)
+        early = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 4), torch.nn.GroupNorm(2, 4), torch.nn.ReLU())
+        late = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, 2), torch.nn.ReLU())
+        self.backbone = torch.nn.Sequential(early, late)
+        self.head = torch.nn.Linear(8, len(vocab))
+        self.lr = lr
+
+    def forward(self, images):
+        return self.head(self.backbone(images.float() / 255).mean((2, 3)))
+
+    def training_step(self, batch):
+        return torch.nn.functional.binary_cross_entropy_with_logits(self(batch.images), batch.targets)
+
+    def configure_optimizers(self):
+        parts = {"early": self.backbone[0], "late": self.backbone[1], "head": self.head}
+        groups = [{"params": list(p.parameters()), "name": name, "max_lr": self.lr} for name, p in parts.items()]
+        return torch.optim.AdamW(groups, lr=self.lr)

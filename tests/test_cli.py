@@ -73,8 +73,9 @@ def test_every_overlay_combines(overlay):
         root = draw("multilabel.yaml")
     config = "keypoints.yaml" if points else "multilabel.yaml"
     more = ["--config", str(CONF / overlay), "--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "1"]
-    if overlay == "gpu.yaml":
-        more += ["--trainer.precision", "bf16-mixed"]  # 16-mixed needs the GPU
+    if overlay in ("gpu.yaml", "sync_batchnorm.yaml", "fsdp.yaml"):  # what needs GPUs, and nothing else, is replaced
+        more += ["--trainer.precision", "bf16-mixed", "--trainer.devices", "1", "--trainer.strategy", "auto"]
+        more += ["--trainer.sync_batchnorm", "false"]
     assert fit(config, *more, *root) == 0
 
 

@@ -46,6 +46,11 @@ def make_loader(
         ConfigError: a batch would be too small.
     """
     workers = min(_MOST_WORKERS, _cores()) if num_workers is None else num_workers
+    if n < world_size:
+        raise ConfigError(
+            f"{n} pictures in the {'training' if training else 'validation or test'} split for {world_size} processes: "
+            "each needs one. Use fewer devices, or add pictures."
+        )
     sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
     if batch_size < 1 or (training and min(batch_size, len(sampler)) < 2):
         raise ConfigError(

@@ -23,8 +23,10 @@ def lr_table(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[f
     return "\n".join([f"| {' | '.join(_COLUMNS)} |", "|---|---|---|", *rows])
 
 
-def lr_figure(lrs: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float], chosen: str) -> Figure:
-    """Draw the smoothed loss over the rate, with the suggestions marked; the `chosen` one stands out.
+def lr_figure(
+    lrs: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float], taken: str | None
+) -> Figure:
+    """Draw the smoothed loss over the rate, with the suggestions marked; the one that is `taken` stands out.
 
     The axis of losses ends where the run-away would flatten the rest.
     """
@@ -34,8 +36,8 @@ def lr_figure(lrs: Sequence[float], smoothed: Sequence[float], suggestions: Mapp
     for (name, lr), colour in zip(suggestions.items(), ("#1a7f37", "#0969da", "#bc4c00", "#8250df"), strict=False):
         nearest = min(range(len(lrs)), key=lambda i: abs(lrs[i] / lr - 1))
         ax.plot(
-            lr, smoothed[nearest], "D" if name == chosen else "o", markersize=9 if name == chosen else 6,
-            color=colour, markeredgecolor="white", label=f"{name}  {lr:.2e}{'  (taken)' if name == chosen else ''}",
+            lr, smoothed[nearest], "D" if name == taken else "o", markersize=9 if name == taken else 6,
+            color=colour, markeredgecolor="white", label=f"{name}  {lr:.2e}{'  (taken)' if name == taken else ''}",
         )  # fmt: skip
     finite = [loss for loss in smoothed if loss == loss]
     low, high = min(finite), min(max(finite), 1.25 * finite[0])

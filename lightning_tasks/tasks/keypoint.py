@@ -3,11 +3,11 @@
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse, pixel_errors
+from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head, sigmoid_range
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 
@@ -59,7 +59,8 @@ class KeypointRegressor(LightningModule):
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
-        self.train_loss = MeanMetric(nan_strategy="disable")  # its check would wait for the GPU at each step
+        self.train_loss = WeightedMean()
+        self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
         self.metrics = nn.ModuleDict({stage: PixelErrorQuantiles() for stage in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ class KeypointRegressor(LightningModule):
     def training_step(self, batch: KeypointBatch) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._shared_step(batch)
-        self.train_loss.update(loss.detach(), len(batch.images))
+        self.train_loss.update(loss, len(batch.images))
         self.log("train/loss_step", loss)
         self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
@@ -110,16 +111,19 @@ class KeypointRegressor(LightningModule):
 
     def _evaluate(self, batch: KeypointBatch, stage: str) -> None:
         loss, points_norm = self._shared_step(batch)
+        mean_loss, errors = self._metrics(stage)
         # Weighted by the visible points, the mean over batches is the mean over the whole set.
-        self.log(f"{stage}/loss", loss, batch_size=int(batch.visible.sum()), sync_dist=True)
-        self._errors(stage).update(pixel_errors(points_norm, batch.points_norm, batch.visible, batch.original_size_px))
+        mean_loss.update(loss, batch.visible.sum())
+        self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
+        errors.update(pixel_errors(points_norm, batch.points_norm, batch.visible, batch.original_size_px))
 
     def _log_pixel_errors(self, stage: str) -> None:
-        metric = self._errors(stage)
+        _, metric = self._metrics(stage)
         self.log_dict({f"{stage}/{name}": value for name, value in metric.compute().items()})
         metric.reset()
 
-    def _errors(self, stage: str) -> PixelErrorQuantiles:
-        metric = self.metrics[stage]
-        assert isinstance(metric, PixelErrorQuantiles)
-        return metric
+    def _metrics(self, stage: str) -> tuple[WeightedMean, PixelErrorQuantiles]:
+        loss, errors = self.losses[stage], self.metrics[stage]
+        assert isinstance(loss, WeightedMean)
+        assert isinstance(errors, PixelErrorQuantiles)
+        return loss, errors

@@ -4,11 +4,12 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelAccuracy
 
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
 from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
@@ -75,7 +76,8 @@ class MultiLabelClassifier(LightningModule):
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, len(vocab))
         self.training_loss = multilabel_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
-        self.train_loss = MeanMetric(nan_strategy="disable")  # its check would wait for the GPU at each step
+        self.train_loss = WeightedMean()
+        self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
         self.metrics = nn.ModuleDict({stage: _metrics(len(vocab), threshold, stage) for stage in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ class MultiLabelClassifier(LightningModule):
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._shared_step(batch)
-        self.train_loss.update(loss.detach(), len(batch.images))
+        self.train_loss.update(loss, len(batch.images))
         self.log("train/loss_step", loss)
         self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
@@ -119,16 +121,17 @@ class MultiLabelClassifier(LightningModule):
 
     def _evaluate(self, batch: MultiLabelBatch, stage: str) -> None:
         loss, probabilities = self._shared_step(batch)
-        size = len(batch.images)
-        self.log(f"{stage}/loss", loss, batch_size=size, sync_dist=True)
-        metrics = self._metrics(stage)
+        mean_loss, metrics = self._metrics(stage)
+        mean_loss.update(loss, len(batch.images))
         metrics.update(probabilities, batch.targets.int())
-        self.log_dict(metrics, batch_size=size)
+        self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
+        self.log_dict(metrics, batch_size=len(batch.images))
 
-    def _metrics(self, stage: str) -> MetricCollection:
-        metrics = self.metrics[stage]
+    def _metrics(self, stage: str) -> tuple[WeightedMean, MetricCollection]:
+        loss, metrics = self.losses[stage], self.metrics[stage]
+        assert isinstance(loss, WeightedMean)
         assert isinstance(metrics, MetricCollection)
-        return metrics
+        return loss, metrics
 
 
 def _metrics(num_labels: int, threshold: float, stage: str) -> MetricCollection:

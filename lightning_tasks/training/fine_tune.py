@@ -2,6 +2,7 @@
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -51,6 +52,21 @@ class FineTune(Callback):
         self._frozen_steps = 0
         self._total_steps = 0
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let DDP, which wraps the module next, gather the gradients of all parameters, and live with fewer of them.
+
+        What it wraps frozen it never averages, and the processes would drift apart in silence once it is unfrozen; what
+        is frozen afterwards it waits for in vain, unless it is to look for unused parameters.
+        """
+        if stage != "fit":
+            return
+        _freeze(_backbone(pl_module), False, self.freeze_norm)
+        strategy = trainer.strategy
+        if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
+            raise ConfigError("FineTune cannot freeze what FSDP has cut into shards. Use OneCycle, or strategy ddp.")
+        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.setdefault("find_unused_parameters", True):
+            raise ConfigError("FineTune freezes under DDP, which needs find_unused_parameters. Leave it out, or true.")
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay the plan out over the run's steps, which must be known."""
         steps, epochs = trainer.estimated_stepping_batches, trainer.max_epochs
@@ -74,9 +90,14 @@ class FineTune(Callback):
         pl_module.log_dict({**logged, "momentum": rates.momentum})
 
     def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        backbone = pl_module.backbone
-        assert isinstance(backbone, nn.Module)
-        _freeze(backbone, trainer.global_step < self._frozen_steps, self.freeze_norm)
+        _freeze(_backbone(pl_module), trainer.global_step < self._frozen_steps, self.freeze_norm)
+
+
+def _backbone(pl_module: LightningModule) -> nn.Module:
+    backbone = getattr(pl_module, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise ConfigError(f"FineTune needs a module `backbone` to freeze; {type(pl_module).__name__} has none.")
+    return backbone
 
 
 def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:

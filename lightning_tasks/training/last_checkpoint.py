@@ -82,7 +82,7 @@ class LastCheckpoint(Callback):
             return  # a trial leaves nothing
         assert self.path is not None
         self._saved_step = trainer.global_step
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
 
 
 def _train_metrics(pl_module: LightningModule) -> list[tuple[str, Metric]]:

@@ -114,7 +114,8 @@ class LRFinder(Callback):
             print(f"learning rate    {self.lr:.2e} ({self.method})")
         folder.mkdir(parents=True, exist_ok=True)
         write_lr_csv(folder / "lr_find.csv", *self.sweep)
-        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, self.method)
+        taken = None if self.only else self.method
+        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, taken)
         figure.savefig(folder / "lr_find.png", dpi=110)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

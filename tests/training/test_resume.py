@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from lightning_tasks.__main__ import console
+from tests.callbacks import Stopped
 from tests.fakes import FLAGS, write_multilabel, write_points
-from tests.killer import Stopped
 
 CONF = Path(__file__).parents[2] / "conf"
 N = 14
@@ -46,7 +46,7 @@ def arguments(task, *more, callbacks=()):
 
 
 def killed_at(step, moment):
-    return {"class_path": "tests.killer.Killer", "init_args": {"step": step, "moment": moment}}
+    return {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
 
 
 def run_killed(args):
@@ -101,7 +101,7 @@ def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more):
     assert console(arguments(task, *options)) == 0
     steps, resume = result(0)[1]["global_step"], []
     for step in range(1, steps):
-        stopper = {"class_path": "tests.killer.Stopper", "init_args": {"step": step}}
+        stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": step}}
         with pytest.raises(Stopped):
             console(arguments(task, *options, *resume, callbacks=[stopper]))
         resume = ["--ckpt_path", "last"]

@@ -1,0 +1,165 @@
+"""Training on several processes, over gloo on this machine."""
+
+import csv
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_tasks.__main__ import console
+from tests.fakes import write_multilabel
+from tests.own_classes import PlainNet
+
+ROOT = Path(__file__).parents[2]
+N, TRAINED = 24, 15
+# Nine pictures validate: five on one process and four on the other, two batches and one.
+LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog'},{i >= TRAINED}" for i in range(N))]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(Path("labels"), LABELS, N)
+    Path("record").mkdir()
+    return tmp_path
+
+
+CLASSIFIER = ["--model", "MultiLabelClassifier", "--model.backbone", "test_resnet"]
+QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--data.num_workers", "0"]
+
+
+def arguments(callbacks, *more, batch=4, model=CLASSIFIER):
+    trainer = {"callbacks": callbacks, "log_every_n_steps": 1}
+    Path("callbacks.yaml").write_text(yaml.safe_dump({"trainer": trainer}))
+    data = ["--data", "MultiLabelDataModule", "--data.root", "labels", "--data.size", "32"]
+    batches = ["--data.batch_size", str(batch), "--run_name", "run"]
+    return ["fit", "--config", "callbacks.yaml", *model, *data, *batches, *QUIET, *more]
+
+
+def plan(epochs=2, **more):
+    return {"class_path": "FineTune", "init_args": {"epochs": epochs, "freeze_epochs": 2, **more}}
+
+
+RECORDER = {"class_path": "tests.callbacks.Recorder", "init_args": {"folder": "record"}}
+TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+def start(args, *launcher):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "lightning_tasks", *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def finish(*processes):
+    for process in processes:
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+
+
+def recorded():
+    return [[line.split("|") for line in Path(f"record/rank{r}").read_text().splitlines()] for r in (0, 1)]
+
+
+def rows(version=0):
+    with Path(f"runs/run/version_{version}/metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_train_the_same_weights_and_score_every_picture_once(capsys):
+    finish(start(arguments([plan(base_lr=0.01), RECORDER], *TWO)))
+    first, second = recorded()
+    assert [line[:3] for line in first] == [line[:3] for line in second]
+    bodies = [line[2] for line in first]
+    assert len(first) == 4  # seven pictures each, in batches of four, without the last
+    assert len(set(bodies[:2])) == 1  # frozen
+    assert len(set(bodies[1:])) == 3  # and then it moves, with each step
+    last = [row for row in rows() if row["val/loss"]][-1]
+    assert console(["validate", "--ckpt_path", "runs/run/version_0/checkpoints/last.ckpt", *QUIET]) == 0
+    printed = capsys.readouterr().out
+    for name in ("val/loss", "val/mAP", "val/accuracy"):
+        alone = float(re.search(rf"{name} +([0-9.e-]+)", printed)[1])
+        assert float(last[name]) == pytest.approx(alone, rel=1e-5), name
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
+    finish(start(arguments([plan(base_lr=0.01)], *TWO)))
+    address = ["--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1"]
+    port, nodes = free_port(), []
+    for rank in ("0", "1"):
+        torchrun = ["-m", "torch.distributed.run", *address, "--master_port", str(port), "--node_rank", rank]
+        args = arguments([plan(base_lr=0.01)], "--trainer.num_nodes", "2", "--trainer.strategy", "ddp")
+        nodes.append(start(args, *torchrun))
+    finish(*nodes)
+    assert sorted(path.name for path in Path("runs/run").iterdir()) == ["version_0", "version_1"]
+    assert rows(0) == rows(1)
+
+
+def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
+    """The same global batches: eight pictures in one process, four in each of two."""
+    net, clip = ["--model", "tests.own_classes.PlainNet"], ["--trainer.gradient_clip_val", "1"]
+    finish(start(arguments([plan(epochs=3, lr_mult=1.0, base_lr=0.1), RECORDER], *TWO, *clip, model=net)))
+    first, second = recorded()
+    assert [line[1] for line in first] == [line[1] for line in second]
+    assert console(arguments([plan(epochs=3, lr_mult=1.0, base_lr=0.1)], *clip, model=net, batch=8)) == 0
+    two, one = (
+        torch.load(f"runs/run/version_{v}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for v in (0, 1)
+    )
+    for name, before in PlainNet(["cat", "dog"]).state_dict().items():
+        assert (one[name] - before).abs().max() > 1e-3, name
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5, msg=name)
+
+
+def test_all_processes_find_the_same_rate_and_go_on_after_a_stop():
+    finder = {"class_path": "LRFinder", "init_args": {"steps": 40}}
+    options = ["--model.lr", "auto", "--last.every_n_steps", "1", *TWO]
+    finish(start(arguments([finder, plan(), RECORDER], *options)))
+    first, second = recorded()
+    assert first == second
+    assert 1e-7 < float(first[0][3]) < 1
+    assert Path("runs/run/version_0/lr_find.csv").is_file()
+    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 3}}
+    stopped = start(arguments([finder, plan(), stopper], *options))
+    assert stopped.wait(300) != 0
+    finish(start(arguments([finder, plan()], *options, "--ckpt_path", "last")))
+    assert rows(0) == rows(1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [("ddp_find_unused_parameters_false", "needs find_unused_parameters"), ("fsdp", "shards")],
+)
+def test_strategies_that_cannot_freeze_are_told(strategy, message):
+    from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
+
+    from lightning_tasks import FineTune, KeypointRegressor
+    from lightning_tasks.errors import ConfigError
+
+    class Fit:
+        pass
+
+    Fit.strategy = FSDPStrategy() if strategy == "fsdp" else DDPStrategy(find_unused_parameters=False)
+    model = KeypointRegressor(["a"], "test_resnet", image_size=(32, 32))
+    with pytest.raises(ConfigError, match=message):
+        FineTune(epochs=1).setup(Fit, model, "fit")
+
+
+def test_fewer_pictures_than_processes_are_told():
+    from lightning_tasks.data.loaders import make_loader
+    from lightning_tasks.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="1 pictures in the validation or test split for 2 processes"):
+        make_loader([], list, n=1, training=False, batch_size=4, num_workers=0, seed=0, rank=0, world_size=2)
