@@ -95,7 +95,7 @@ def main() -> None:
 class Table(Callback):
     """Keep the recorder's row of each epoch."""
 
-    order = 70
+    order, remove_on_fetch = 70, True
 
     def before_fit(self) -> None:
         """A stage begins; fine_tune has two."""
