@@ -1,5 +1,9 @@
 """Pixel errors of predicted points: what torchmetrics lacks."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -37,6 +41,69 @@ def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, o
     difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
     errors: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
     return errors[visible]
+
+
+@dataclass(frozen=True)
+class PointScores:
+    """The scores of some points; NaN where there are none."""
+
+    points: int
+    mse_norm: float
+    mean_px: float
+    median_px: float
+    p95_px: float
+    pck_5px: float
+    pck_10px: float
+
+
+def point_scores(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> PointScores:
+    """Return the scores over all visible points.
+
+    PCK is the share of correct keypoints: those within so many pixels of the annotated place. Shapes and errors: see
+    `pixel_errors`.
+    """
+    errors_px = pixel_errors(predicted_norm, target_norm, visible, original_size_px).double()
+    if not len(errors_px):
+        return PointScores(0, *([math.nan] * 6))
+    median, p95 = errors_px.quantile(torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
+    return PointScores(
+        points=len(errors_px),
+        mse_norm=float(masked_mse(predicted_norm, target_norm, visible)),
+        mean_px=float(errors_px.mean()),
+        median_px=median,
+        p95_px=p95,
+        pck_5px=float((errors_px <= 5).double().mean()),
+        pck_10px=float((errors_px <= 10).double().mean()),
+    )
+
+
+def scores_by_point(
+    point_names: Sequence[str], predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor
+) -> dict[str, PointScores]:
+    """Return the scores of each of the P points by its name. Shapes and errors: see `pixel_errors`."""
+    return {
+        name: point_scores(predicted_norm[:, [p]], target_norm[:, [p]], visible[:, [p]], original_size_px)
+        for p, name in enumerate(point_names)
+    }
+
+
+def scores_by_group(
+    groups: Sequence[str], predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor
+) -> dict[str, PointScores]:
+    """Return the scores of each group of pictures (person, say), in the order of their first picture.
+
+    Args:
+        groups: B names, one a picture.
+        predicted_norm: (B, P, 2); for the rest see `pixel_errors`.
+        target_norm: (B, P, 2).
+        visible: (B, P) bool.
+        original_size_px: (B, 2).
+    """
+    scores = {}
+    for group in dict.fromkeys(groups):
+        rows = torch.tensor([other == group for other in groups])
+        scores[group] = point_scores(predicted_norm[rows], target_norm[rows], visible[rows], original_size_px[rows])
+    return scores
 
 
 class PixelErrorQuantiles(Metric):

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse, pixel_errors
+from lightning_tasks.evaluation.keypoints import (
+    PixelErrorQuantiles,
+    masked_mse,
+    pixel_errors,
+    point_scores,
+    scores_by_group,
+    scores_by_point,
+)
 
 
 def test_errors_are_in_the_original_pictures_pixels():
@@ -49,3 +56,43 @@ def test_shapes_that_would_broadcast_are_refused():
         masked_mse(torch.zeros(4, 2), torch.zeros(4, 1, 2), torch.ones(4, 1).bool())
     with pytest.raises(ValueError, match="do not belong together"):
         pixel_errors(torch.zeros(4, 1, 2), torch.zeros(4, 1, 2), torch.ones(4).bool(), torch.ones(4, 2))
+
+
+def scored(errors_px, size=(640, 480)):
+    """One point a picture, that many pixels to the right of where it should be."""
+    target = torch.zeros(len(errors_px), 1, 2)
+    predicted = target.clone()
+    predicted[:, 0, 0] = torch.tensor(errors_px) * 2 / size[0]
+    return predicted, target, torch.ones(len(errors_px), 1, dtype=torch.bool), torch.tensor([size] * len(errors_px))
+
+
+def test_worked_scores():
+    errors = [1.0, 4.0, 6.0, 9.0, 30.0]
+    scores = point_scores(*scored(errors))
+    assert scores.points == 5
+    assert scores.mean_px == pytest.approx(10)
+    assert scores.median_px == pytest.approx(6, rel=1e-5)
+    assert scores.p95_px == pytest.approx(np.quantile(errors, 0.95), rel=1e-5)
+    assert (scores.pck_5px, scores.pck_10px) == (0.4, 0.8)
+    assert scores.mse_norm == pytest.approx(np.mean(np.square(np.array(errors) / 320)) / 2, rel=1e-5)
+
+
+def test_scores_by_group_and_by_point():
+    predicted, target, visible, size = scored([1.0, 3.0, 20.0])
+    by_person = scores_by_group(["ann", "bob", "ann"], predicted, target, visible, size)
+    assert list(by_person) == ["ann", "bob"]
+    assert by_person["ann"].mean_px == pytest.approx(10.5)
+    assert by_person["bob"].mean_px == pytest.approx(3)
+    two = [torch.cat([part, part], 1) for part in (predicted, target, visible)]
+    two[0][:, 1] = 0  # the second point is right
+    two[2][0, 1] = False
+    by_point = scores_by_point(["nose", "chin"], *two, size)
+    assert by_point["nose"] == point_scores(predicted, target, visible, size)
+    assert (by_point["chin"].points, by_point["chin"].mean_px) == (2, 0)
+
+
+def test_scores_of_nothing_are_nan():
+    predicted, target, visible, size = scored([1.0])
+    scores = point_scores(predicted, target, ~visible, size)
+    assert scores.points == 0
+    assert np.isnan([scores.mse_norm, scores.median_px, scores.pck_5px]).all()

@@ -1,0 +1,160 @@
+"""What a set of label predictions is worth: tensors in, numbers out.
+
+Targets are 1 where a picture has the label, 0 where it has not, and −1 where the cell does not count (VOC's difficult
+objects). Probabilities are float32, or half precision makes ties that bias a ranking.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multilabel_average_precision,
+)
+
+IGNORED = -1
+_RECALLS = 11  # VOC2007's points, 0 to 1
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One label's scores; NaN where they have no meaning."""
+
+    label: str
+    positives: int
+    average_precision: float
+    average_precision_11: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """A set's scores. The means over classes leave out those without a positive, which are named."""
+
+    classes: tuple[ClassScores, ...]
+    without_positive: tuple[str, ...]
+    accuracy: float
+    accuracy_all_negative: float
+    mAP: float  # noqa: N815 - its name in the field
+    mAP_11: float  # noqa: N815 - likewise
+    precision_micro: float
+    recall_micro: float
+    f1_micro: float
+    f1_macro: float
+    calibration_error: float
+
+
+def label_scores(
+    probabilities: Tensor, targets: Tensor, vocab: list[str], thresholds: float | Tensor = 0.5
+) -> LabelScores:
+    """Return all scores of a set.
+
+    Args:
+        probabilities: (N, C) float32.
+        targets: (N, C) of 1, 0 and −1.
+        vocab: C labels.
+        thresholds: one, or one for each label (C,); a label is predicted where its probability is strictly greater.
+
+    Raises:
+        ValueError: the shapes do not belong together.
+    """
+    _check(probabilities, targets, vocab)
+    counts = targets != IGNORED
+    truth = targets == 1
+    predicted = (probabilities > torch.as_tensor(thresholds)) & counts
+    hits = (predicted & truth).sum(0)
+    precision, recall, f1 = _precision_recall_f1(hits, predicted.sum(0), truth.sum(0))
+    ap = average_precision(probabilities, targets)
+    ap_11 = average_precision_11(probabilities, targets)
+    has_positive = truth.any(0)
+    micro = _precision_recall_f1(hits.sum(), predicted.sum(), truth.sum())
+    columns = zip(vocab, truth.sum(0), ap, ap_11, precision, recall, f1, strict=True)
+    return LabelScores(
+        classes=tuple(ClassScores(row[0], int(row[1]), *(float(value) for value in row[2:])) for row in columns),
+        without_positive=tuple(name for name, has in zip(vocab, has_positive, strict=True) if not has),
+        accuracy=accuracy_multi(probabilities, targets, thresholds),
+        accuracy_all_negative=accuracy_multi(torch.zeros_like(probabilities), targets, 0.5),
+        mAP=float(ap[has_positive].mean()),
+        mAP_11=float(ap_11[has_positive].mean()),
+        precision_micro=float(micro[0]),
+        recall_micro=float(micro[1]),
+        f1_micro=float(micro[2]),
+        f1_macro=float(f1[has_positive].mean()),
+        calibration_error=calibration_error(probabilities, targets),
+    )
+
+
+def accuracy_multi(probabilities: Tensor, targets: Tensor, thresholds: float | Tensor = 0.5) -> float:
+    """Return the share of cells (that count) that are predicted rightly: fastai's accuracy_multi."""
+    counts = targets != IGNORED
+    right = (probabilities > torch.as_tensor(thresholds)) == (targets == 1)
+    return float((right & counts).sum() / counts.sum())
+
+
+def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return each class's average precision (C,) over all points of its curve; NaN without a positive.
+
+    The sum of precisions at each positive, without interpolation, as scikit-learn's `average_precision_score`.
+    """
+    classes = probabilities.shape[1]
+    if classes == 1:  # torchmetrics' multilabel functions want two
+        probabilities, targets = probabilities.expand(-1, 2), targets.expand(-1, 2)
+    scores: Tensor = multilabel_average_precision(
+        probabilities, targets.int(), probabilities.shape[1], average="none", ignore_index=IGNORED
+    )
+    return torch.where((targets == 1).any(0), scores, torch.nan)[:classes]
+
+
+def average_precision_11(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return each class's 11-point average precision (C,); NaN without a positive.
+
+    The mean over the recalls 0, .1, ..., 1 of the highest precision at that recall or more. Equal probabilities count
+    as one point of the curve.
+
+    Source: Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", IJCV 88(2), 2010, section 4.2.
+    """
+    return torch.stack([_eleven_points(probabilities[:, c], targets[:, c]) for c in range(probabilities.shape[1])])
+
+
+def _eleven_points(probabilities: Tensor, targets: Tensor) -> Tensor:
+    counts = targets != IGNORED
+    probabilities, truth = probabilities[counts], targets[counts] == 1
+    if not truth.any():
+        return torch.tensor(torch.nan)
+    ordered, order = probabilities.sort(descending=True, stable=True)
+    hits = truth[order].cumsum(0).double()
+    last_of_ties = torch.cat([ordered[1:] != ordered[:-1], torch.tensor([True])])
+    precision = (hits / torch.arange(1, len(hits) + 1))[last_of_ties]
+    recall = (hits / hits[-1])[last_of_ties]
+    # Compared as whole numbers: 0.1 · 3 is not 0.3 in binary.
+    reached = (recall * hits[-1]).round() * (_RECALLS - 1) >= torch.arange(_RECALLS)[:, None] * hits[-1]
+    return (precision * reached).max(1).values.mean().float()
+
+
+def calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) -> float:
+    """Return the expected calibration error over all cells: how far probabilities lie from the share that is true.
+
+    The mean over equally wide bins, weighted by their cells, of |mean probability − share of positives|.
+
+    Source: Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015.
+    """
+    counts = targets != IGNORED
+    return float(binary_calibration_error(probabilities[counts], (targets[counts] == 1).int(), n_bins=bins))
+
+
+def _precision_recall_f1(hits: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the three; precision is NaN where nothing is predicted, recall and F1 where nothing is there to find."""
+    recall = hits / positives
+    f1 = torch.where(positives > 0, 2 * hits / (predicted + positives), torch.nan)
+    return hits / predicted, recall, f1
+
+
+def _check(probabilities: Tensor, targets: Tensor, vocab: list[str]) -> None:
+    if probabilities.shape != targets.shape or probabilities.shape[1:] != (len(vocab),):
+        raise ValueError(
+            f"probabilities of shape {tuple(probabilities.shape)}, targets of {tuple(targets.shape)} and "
+            f"{len(vocab)} labels do not belong together"
+        )
