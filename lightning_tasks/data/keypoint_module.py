@@ -162,6 +162,12 @@ class KeypointDataModule(LightningDataModule):
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)
 
+    def one_batch(self) -> KeypointBatch:
+        """Return the first training batch, augmented, read in this process: to look at."""
+        self.setup("fit")
+        batch: KeypointBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
+        return batch
+
     def train_dataloader(self) -> DataLoader[KeypointBatch]:
         """Return shuffled, augmented batches."""
         return self._loader(self.train_set, training=True)
@@ -210,14 +216,14 @@ class KeypointDataModule(LightningDataModule):
         paths = check_files(table, rows, images, source)
         return KeypointDataset(paths, point_positions(table)[rows], transform, self.seed)
 
-    def _loader(self, dataset: KeypointDataset, *, training: bool) -> DataLoader[Any]:
+    def _loader(self, dataset: KeypointDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         return make_loader(
             dataset,
             collate_keypoints,
             n=len(dataset),
             training=training,
             batch_size=self.batch_size,
-            num_workers=self.num_workers,
+            num_workers=self.num_workers if num_workers is None else num_workers,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
