@@ -30,6 +30,7 @@ from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 
 _SCORING = ("validate", "test")
+_WITHOUT_MODEL = ("prepare", "show_batch")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -83,7 +84,7 @@ class TaskCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """The verbs of a run, and which of their parameters the command line does not set."""
         verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
-        return {**verbs, "prepare": {"model", "datamodule"}, "lr_find": {"model", "datamodule"}}
+        return {**verbs, **{verb: {"model", "datamodule"} for verb in (*_WITHOUT_MODEL, "lr_find")}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
@@ -123,13 +124,13 @@ class TaskCLI(LightningCLI):
             trainer.precision = "16-mixed"
 
     def instantiate_classes(self) -> None:
-        """Make data, model and trainer; for `prepare` the data alone, as a model needs data that may not be there."""
-        if self.subcommand != "prepare":
+        """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
+        if self.subcommand not in _WITHOUT_MODEL:
             super().instantiate_classes()
             return
         parser = ArgumentParser()
         parser.add_subclass_arguments(LightningDataModule, "data")
-        self.datamodule = parser.instantiate_classes({"data": self.config.prepare.data}).data
+        self.datamodule = parser.instantiate_classes({"data": self.config[self.subcommand].data}).data
         self.model = None
         self.trainer = Trainer(logger=False, enable_progress_bar=False)
         self.config_init = self.config

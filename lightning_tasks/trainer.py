@@ -1,8 +1,15 @@
 """Lightning's Trainer with the project's extra verbs."""
 
-import pytorch_lightning as pl
+from pathlib import Path
 
+import pytorch_lightning as pl
+import torch
+
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data.images import read_image
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.show_batch import label_batch, point_batch
 from lightning_tasks.training import LRFinder
 
 
@@ -14,6 +21,41 @@ class Trainer(pl.Trainer):
         datamodule.prepare_data()
         if isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             print(datamodule.describe())
+
+    def show_batch(
+        self,
+        model: None,
+        datamodule: pl.LightningDataModule,
+        output: str = "show_batch.png",
+        n: int = 9,
+        originals: bool = False,
+    ) -> None:
+        """Draw training pictures as the model will see them, after augmentation, with labels or points.
+
+        Args:
+            model: none is needed.
+            datamodule: whose training split is shown.
+            output: the picture that is written.
+            n: how many pictures.
+            originals: each with the untouched picture on its left.
+        """
+        if n < 1:
+            raise ConfigError(f"--n is {n}; it must be at least 1.")
+        if isinstance(datamodule, MultiLabelDataModule):
+            labels = MultiLabelBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
+            paths = [datamodule.train_set.paths[row] for row in labels.rows] if originals else []
+            figure = label_batch(labels, datamodule.vocab, [read_image(path) for path in paths])
+        elif isinstance(datamodule, KeypointDataModule):
+            points = KeypointBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
+            rows = points.rows.tolist() if originals else []
+            untouched = [read_image(datamodule.train_set.paths[row]) for row in rows]
+            annotated = [torch.from_numpy(datamodule.train_set.points_px[row]) for row in rows]
+            figure = point_batch(points, untouched, [place[~place.isnan().any(1)] for place in annotated])
+        else:
+            raise ConfigError(f"show_batch knows labels and points, not the batches of {type(datamodule).__name__}.")
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(output, dpi=110)
+        print(f"batch picture    {output}")
 
     def lr_find(
         self,

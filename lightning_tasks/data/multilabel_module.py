@@ -160,7 +160,7 @@ class MultiLabelDataModule(LightningDataModule):
         """Return the first training batch, augmented, read in this process: to look at."""
         self.setup("fit")
         batch: MultiLabelBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
-        return batch
+        return self._mixed(batch, epoch=0)
 
     def train_dataloader(self) -> DataLoader[MultiLabelBatch]:
         """Return shuffled, augmented batches."""
@@ -175,10 +175,15 @@ class MultiLabelDataModule(LightningDataModule):
         return self._loader(self.test_set, training=False)
 
     def on_after_batch_transfer(self, batch: MultiLabelBatch, dataloader_idx: int) -> MultiLabelBatch:
-        """Mix a training batch, on the device. How depends on seed, epoch and first picture alone."""
-        if not self.trainer or not self.trainer.training or not (self.mixup_alpha or self.cutmix_alpha):
+        """Mix a training batch, on the device."""
+        if not self.trainer or not self.trainer.training:
             return batch
-        seed = sample_seed(self.seed, self.trainer.current_epoch, int(batch.rows[0]))
+        return self._mixed(batch, self.trainer.current_epoch)
+
+    def _mixed(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return batch
+        seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
     def _dataset(

@@ -3,17 +3,15 @@
 from pathlib import Path
 
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.reports.grid import GREEN, RED, draw_points, grid, pictures
 
 _MOST = 9
 _MOST_LABELS = 4
-_GREEN, _RED = "#1a7f37", "#cf222e"
-_OUTLINE = {"edgecolors": "white", "linewidths": 0.7}
 
 
 class ResultsPicture(Callback):
@@ -64,7 +62,7 @@ def multilabel_results(
         vocab: C labels.
         threshold: a label is predicted where its probability is strictly greater.
     """
-    figure, axes = _grid(batch.images, text_inches=0.9)
+    figure, axes = grid(pictures(batch.images), text_inches=0.9)
     for ax, target, probability in zip(axes, batch.targets, probabilities, strict=True):
         wanted = [label for label, on in zip(vocab, target > 0, strict=True) if on]
         found = [(label, p) for label, p in zip(vocab, probability.tolist(), strict=True) if p > threshold]
@@ -72,7 +70,7 @@ def multilabel_results(
         right = {label for label, _ in found} == set(wanted)
         found.sort(key=lambda pair: -pair[1])
         text = "\n".join(f"{label} {p:.2f}" for label, p in found[:_MOST_LABELS]) or "nothing found"
-        ax.set_xlabel(text, fontsize=8, color=_GREEN if right else _RED)
+        ax.set_xlabel(text, fontsize=8, color=GREEN if right else RED)
     return figure
 
 
@@ -83,33 +81,14 @@ def keypoint_results(batch: KeypointBatch, predicted_norm: torch.Tensor) -> Figu
         batch: B pictures and their P points.
         predicted_norm: (B, P, 2) on the −1..1 scale.
     """
-    figure, axes = _grid(batch.images, text_inches=0.3)
+    figure, axes = grid(pictures(batch.images), text_inches=0.3)
     size = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
     errors = (predicted_norm - batch.points_norm) * batch.original_size_px[:, None] / 2
-    dot = 36 if batch.points_norm.shape[1] < 10 else 9
     for i, ax in enumerate(axes):
         visible = batch.visible[i]
-        for points, colour, marker in ((batch.points_norm[i], _GREEN, "o"), (predicted_norm[i], _RED, "D")):
-            x, y = ((points[visible] + 1) * size / 2).T
-            ax.scatter(x, y, s=dot, c=colour, marker=marker, **_OUTLINE)  # type: ignore[arg-type]  # keywords of one call
+        for points, colour, marker in ((batch.points_norm[i], GREEN, "o"), (predicted_norm[i], RED, "D")):
+            draw_points(ax, (points[visible] + 1) * size / 2, colour, marker)
         error = errors[i][visible].norm(dim=-1)
         ax.set_xlabel(f"{error.mean():.1f} px off" if len(error) else "no point", fontsize=8)
     figure.suptitle("green circles: annotated    red diamonds: predicted", fontsize=9)
     return figure
-
-
-def _grid(images: torch.Tensor, text_inches: float) -> tuple[Figure, list[Axes]]:
-    columns = min(3, len(images))
-    rows = -(-len(images) // columns)
-    height, width = images.shape[-2:]
-    # A Figure of its own: pyplot would keep it alive, and look for a screen.
-    figure = Figure(figsize=(3 * columns, (3 * height / width + text_inches) * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat[len(images) :]:
-        ax.remove()
-    used = list(axes.flat[: len(images)])
-    for ax, image in zip(used, images, strict=True):
-        ax.imshow(image.permute(1, 2, 0).numpy())
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-    return figure, used

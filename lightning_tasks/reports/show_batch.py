@@ -1,0 +1,59 @@
+"""Training pictures as the model will see them, with what is annotated."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.reports.grid import GREEN, Picture, draw_points, grid, pictures
+
+_BESIDE = 4  # columns, where the untouched pictures stand beside
+
+
+def label_batch(batch: MultiLabelBatch, vocab: list[str], originals: Sequence[Picture] = ()) -> Figure:
+    """Draw each picture with its labels above; mixed pictures with their shares.
+
+    Args:
+        batch: B augmented pictures.
+        vocab: the labels of the targets' columns.
+        originals: the same B pictures untouched, to stand on the left of each; none: without.
+    """
+    figure, axes = _figure(batch.images, originals, text_inches=0.35)
+    for ax, target in zip(axes, batch.targets.tolist(), strict=True):
+        names = [name if on == 1 else f"{name} {on:.2f}" for name, on in zip(vocab, target, strict=True) if on > 0]
+        ax.set_title(", ".join(names) or "no label", fontsize=9)
+    return figure
+
+
+def point_batch(
+    batch: KeypointBatch, originals: Sequence[Picture] = (), original_points_px: Sequence[torch.Tensor] = ()
+) -> Figure:
+    """Draw each picture with its visible points.
+
+    Args:
+        batch: B augmented pictures with P points.
+        originals: the same B pictures untouched, to stand on the left of each; none: without.
+        original_points_px: their annotated points, (n, 2) each.
+    """
+    figure, axes = _figure(batch.images, originals, text_inches=0.3)
+    size = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
+    for ax, points_norm, visible in zip(axes, batch.points_norm, batch.visible, strict=True):
+        draw_points(ax, (points_norm[visible] + 1) * size / 2, GREEN, "o")
+        hidden = int((~visible).sum())
+        ax.set_title(f"{hidden} not visible" if hidden else " ", fontsize=8)
+    for ax, points_px in zip(figure.axes[::2] if originals else (), original_points_px, strict=bool(originals)):
+        draw_points(ax, points_px, GREEN, "o")
+    return figure
+
+
+def _figure(images: torch.Tensor, originals: Sequence[Picture], text_inches: float) -> tuple[Figure, list[Axes]]:
+    seen = pictures(images)
+    if not originals:
+        return grid(seen, text_inches)
+    beside = [picture for pair in zip(originals, seen, strict=True) for picture in pair]
+    figure, axes = grid(beside, text_inches, _BESIDE)
+    for ax in axes[::2]:
+        ax.set_title("untouched", fontsize=8)
+    return figure, axes[1::2]
