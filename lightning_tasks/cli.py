@@ -19,8 +19,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
-import lightning_tasks.data  # noqa: F401 - so that configs can name its classes without their modules
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
+from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
@@ -28,6 +28,7 @@ from lightning_tasks.runs import last_checkpoint, last_run_folder, new_run_folde
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.training.last_checkpoint import logged_steps
 
 _SCORING = ("validate", "test")
 _WITHOUT_MODEL = ("prepare", "show_batch")
@@ -57,7 +58,6 @@ class TaskCLI(LightningCLI):
             "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
             "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
             "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
-            "You're resuming from a checkpoint that ended before",  # LastCheckpoint sees to it
             "Checkpoint directory .* exists and is not empty",  # of a run that goes on
             "The dirpath has changed from",  # a new run's folder, from another's checkpoint
         ):
@@ -118,6 +118,9 @@ class TaskCLI(LightningCLI):
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
             read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+        checkpoint = self.config[self.subcommand].get("checkpoint")
+        if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
+            checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
         trainer = self.config[self.subcommand].trainer
         on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
         if trainer.precision is None and on_gpu:
@@ -145,7 +148,7 @@ class TaskCLI(LightningCLI):
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
-            kwargs["max_epochs"] = plan.freeze_epochs + plan.epochs
+            kwargs["max_epochs"] = plan.max_epochs
         self.trainer_defaults["callbacks"] = self._callbacks(given)
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
@@ -174,20 +177,22 @@ class TaskCLI(LightningCLI):
             callbacks.append(ResultsPicture())
         return callbacks
 
-    def _run_folder(self) -> tuple[Path, int]:
-        """Return the run's folder and its first step: a new one, or that of the run to go on with."""
+    def _run_folder(self) -> tuple[Path, int | None]:
+        """Return a new folder; or that of the run to go on with, and its first step."""
         config = self.config[self.subcommand]
         runs_dir, name = Path(config.runs_dir), config.run_name or run_name(self.datamodule)
         if self.subcommand == "lr_find":
-            return new_run_folder(runs_dir, name, "lr_find"), 0
+            return new_run_folder(runs_dir, name, "lr_find"), None
         if config.ckpt_path != "last":
-            return new_run_folder(runs_dir, name), 0
+            return new_run_folder(runs_dir, name), None
         folder = last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
         rank_zero_only(print)(f"going on with    {shown(path)}")
-        return folder, int(read_checkpoint(path)["global_step"])
+        if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
+            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
+        return folder, logged_steps(read_checkpoint(path))
 
     def before_fit(self) -> None:
         """Say in one line what runs where."""

@@ -54,18 +54,16 @@ def last_checkpoint(folder: Path | str) -> Path:
     return Path(folder) / "checkpoints" / "last.ckpt"
 
 
-def run_loggers(folder: Path, first_step: int) -> list[Logger]:
+def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:
     """Return the loggers that write TensorBoard's events and metrics.csv into a run's folder.
 
     Args:
         folder: of the run.
-        first_step: of this process; what an earlier one logged from it on is dropped.
+        first_step: of a run that goes on; what it had logged from there on is dropped. None: a new run.
     """
     runs_dir, name, version = str(folder.parent.parent), folder.parent.name, folder.name
-    events = TensorBoardLogger(
-        runs_dir, name, version, default_hp_metric=False, purge_step=first_step if first_step else None
-    )
-    return [events, MetricsCSV(runs_dir, name, version, first_step)]
+    events = TensorBoardLogger(runs_dir, name, version, default_hp_metric=False, purge_step=first_step)
+    return [events, MetricsCSV(runs_dir, name, version, first_step or 0)]
 
 
 def run_name(datamodule: object) -> str:

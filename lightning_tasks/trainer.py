@@ -75,6 +75,10 @@ class Trainer(pl.Trainer):
             steps: how many batches it takes.
         """
         finder = LRFinder(min_lr, max_lr, steps, only=True)
-        self.callbacks.insert(0, finder)  # type: ignore[attr-defined]  # Lightning sets it at run time
-        self.fit(model, datamodule=datamodule)
+        callbacks: list[pl.Callback] = self.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
+        callbacks.insert(0, finder)
+        try:
+            self.fit(model, datamodule=datamodule)
+        finally:
+            callbacks.remove(finder)
         return finder

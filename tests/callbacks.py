@@ -37,6 +37,28 @@ class Stopper(Callback):
             raise Stopped
 
 
+class StopAfter(Callback):
+    """End the run in order, as a limit of time does."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step >= self.steps:
+            trainer.should_stop = True
+
+
+class EpochStarts(Callback):
+    """Write the number of each epoch that starts."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_epoch_start(self, trainer, *args):
+        with self.file.open("a") as file:
+            file.write(f"{trainer.current_epoch}\n")
+
+
 class Recorder(Callback):
     """Write what each process has after each step: a line `step|all parameters|convolutions of the body|lr`."""
 

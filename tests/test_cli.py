@@ -1,12 +1,15 @@
 """Real runs of the command line, in this process, on tiny data."""
 
 import csv
+import inspect
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 import yaml
+from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 
 from lightning_tasks.__main__ import console
 from tests.fakes import FLAGS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
@@ -77,6 +80,17 @@ def test_every_overlay_combines(overlay):
         more += ["--trainer.precision", "bf16-mixed", "--trainer.devices", "1", "--trainer.strategy", "auto"]
         more += ["--trainer.sync_batchnorm", "false"]
     assert fit(config, *more, *root) == 0
+
+
+@pytest.mark.parametrize("overlay", ["gpu.yaml", "sync_batchnorm.yaml", "fsdp.yaml"])
+def test_what_the_overlays_for_gpus_say_is_known_to_lightning(overlay):
+    from pytorch_lightning import Trainer
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    settings = yaml.safe_load((CONF / overlay).read_text())["trainer"]
+    assert set(settings) <= set(inspect.signature(Trainer).parameters)
+    assert settings.get("strategy", "ddp") in StrategyRegistry.available_strategies()
+    assert settings["precision"] in get_args(_PRECISION_INPUT_STR)
 
 
 def test_a_plan_decides_the_epochs_unless_they_are_given():

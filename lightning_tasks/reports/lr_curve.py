@@ -1,6 +1,7 @@
 """The learning-rate finder's curve as a csv, a table and a figure."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -39,11 +40,14 @@ def lr_figure(
             lr, smoothed[nearest], "D" if name == taken else "o", markersize=9 if name == taken else 6,
             color=colour, markeredgecolor="white", label=f"{name}  {lr:.2e}{'  (taken)' if name == taken else ''}",
         )  # fmt: skip
-    finite = [loss for loss in smoothed if loss == loss]
-    low, high = min(finite), min(max(finite), 1.25 * finite[0])
-    margin = 0.06 * (high - low)
-    ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss", ylim=(low - margin, high + margin))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss")
+    finite = [loss for loss in smoothed if math.isfinite(loss)]
+    if finite:
+        low, high = min(finite), min(max(finite), 1.25 * finite[0])
+        margin = 0.06 * (high - low) or 1.0
+        ax.set_ylim(low - margin, high + margin)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    if suggestions:
+        ax.legend(frameon=False)
     return figure

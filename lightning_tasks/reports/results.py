@@ -38,8 +38,11 @@ class ResultsPicture(Callback):
         """Predict and draw them."""
         if self._batch is None or not trainer.is_global_zero:
             return
+        modes = [module.training for module in pl_module.modules()]
         pl_module.eval()
         predictions = pl_module.predict_step(self._batch).float().cpu()
+        for module, training in zip(pl_module.modules(), modes, strict=True):
+            module.training = training
         batch = type(self._batch)(*(tensor.cpu() for tensor in self._batch))
         if isinstance(batch, MultiLabelBatch):
             figure = multilabel_results(batch, predictions, pl_module.vocab, pl_module.threshold)  # type: ignore[arg-type]  # a Module's attributes are untyped

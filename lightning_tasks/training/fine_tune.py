@@ -1,5 +1,7 @@
 """The callback that carries `schedule.fine_tune` out."""
 
+import math
+
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
@@ -7,9 +9,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.groups import DEPTHS, check_groups, set_momentum
 from lightning_tasks.training.schedule import fine_tune
 
-_GROUPS = ("early", "late", "head")  # of the optimiser, by depth
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -22,7 +24,8 @@ class FineTune(Callback):
     `momentum`.
 
     Args:
-        epochs: with everything unfrozen. Where the Trainer has its own `max_epochs`, these are what is left of it.
+        epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
+            line takes it from the plan where it is not given; from Python give `max_epochs=plan.max_epochs`.
         freeze_epochs: before them, with the body frozen but for its normalisation layers.
         base_lr: the head's highest rate while frozen; None: the module's `lr`.
         lr_mult: the head's rate over the earliest group's, when unfrozen.
@@ -52,6 +55,11 @@ class FineTune(Callback):
         self._frozen_steps = 0
         self._total_steps = 0
 
+    @property
+    def max_epochs(self) -> int:
+        """The plan's length."""
+        return self.freeze_epochs + self.epochs
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let DDP, which wraps the module next, gather the gradients of all parameters, and live with fewer of them.
 
@@ -69,11 +77,13 @@ class FineTune(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay the plan out over the run's steps, which must be known."""
-        steps, epochs = trainer.estimated_stepping_batches, trainer.max_epochs
-        if steps == float("inf") or epochs is None or epochs < 1:
+        total = trainer.estimated_stepping_batches
+        if total == float("inf"):
             raise ConfigError("FineTune needs to know the run's length. Set --trainer.max_epochs.")
-        self._total_steps = int(steps)
-        self._frozen_steps = min(self._total_steps, self._total_steps * self.freeze_epochs // epochs)
+        check_groups(trainer)
+        steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        self._total_steps = int(total)
+        self._frozen_steps = min(self._total_steps, steps_an_epoch * self.freeze_epochs)
         self._set_stage(trainer, pl_module)  # LRFinder sweeps before the first batch
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
@@ -86,8 +96,16 @@ class FineTune(Callback):
             if step == self._frozen_steps:
                 optimizer.state.clear()
             _set_rates(optimizer, rates.lrs, rates.momentum)
-        logged = {f"lr/{name}": lr for name, lr in zip(_GROUPS, rates.lrs, strict=True)}
+        logged = {f"lr/{name}": lr for name, lr in zip(DEPTHS, rates.lrs, strict=True)}
         pl_module.log_dict({**logged, "momentum": rates.momentum})
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave nothing frozen, wherever the run ended."""
+        _freeze(_backbone(pl_module), False, self.freeze_norm)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Likewise after an error or Ctrl-C."""
+        self.teardown(trainer, pl_module, "fit")
 
     def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _freeze(_backbone(pl_module), trainer.global_step < self._frozen_steps, self.freeze_norm)
@@ -106,11 +124,11 @@ def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(trained)
         if isinstance(module, _NORMS):
-            module.train(trained)
+            module.train(trained and backbone.training)
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, lrs: tuple[float, ...], momentum: float) -> None:
-    by_name = dict(zip(_GROUPS, lrs, strict=True))
+    by_name = dict(zip(DEPTHS, lrs, strict=True))
     for group in optimizer.param_groups:
         group["lr"] = by_name[group["name"].removesuffix("_no_decay")]
-        group["betas"] = (momentum, group["betas"][1])
+        set_momentum(group, momentum)

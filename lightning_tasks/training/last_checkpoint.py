@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.folder import run_folder
 
 _TRAIN_METRICS = "train_metric_states"
 
@@ -20,7 +23,8 @@ class LastCheckpoint(Callback):
     epochs, and how many batches of the next one, were trained on. (Lightning's own restarts guess from counters which
     hook a checkpoint was saved in, replay the epoch's first batches, and lose half of its mean loss.)
 
-    On a restart the training sampler is told where to go on, if it has `resume(epoch, rows)`, and the metrics of the
+    On a restart the training sampler is told where to go on, if it has `resume(epoch, rows)`, as those of our data
+    modules have (with another one, Lightning replays the epoch's first batches, and says so). The metrics of the
     module whose names start with `train` get back what they had gathered.
 
     Args:
@@ -33,21 +37,23 @@ class LastCheckpoint(Callback):
         self.every_n_steps = every_n_steps
         self.path: Path | None = None
         self._saved_step = -1
-        self._resumes = False
+        self._logged_steps: int | None = None  # of a run that goes on, until its first batch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
-        self.path = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-        if self._resumes:
+        self.path = run_folder(trainer) / "checkpoints" / "last.ckpt"
+        if self._logged_steps is not None:
             _resume_loader(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Save what the batches before this one have led to."""
         step = trainer.global_step
-        if self._resumes:
-            # Lightning counts one too many here, depending on the hook that it believes the checkpoint is from.
-            trainer.fit_loop.epoch_loop._batches_that_stepped = step // len(trainer.optimizers)
-            self._resumes, self._saved_step = False, step
+        if self._logged_steps is not None:
+            # Lightning counts one too many in either, depending on the hook that it believes the checkpoint is from.
+            loop = trainer.fit_loop.epoch_loop
+            loop._batches_that_stepped = self._logged_steps
+            loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+            self._logged_steps, self._saved_step = None, step
         due = batch_idx == 0 or (self.every_n_steps is not None and step % self.every_n_steps == 0)
         if due and step != self._saved_step:
             self._save(trainer)
@@ -61,21 +67,29 @@ class LastCheckpoint(Callback):
         fit_loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = _position(fit_loop, trainer.num_training_batches)
         _set_position(fit_loop, epochs, batches)
+        if pl_module.automatic_optimization:
+            fit_loop["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
         if batches:
-            checkpoint[_TRAIN_METRICS] = {
-                name: {"count": metric._update_count, "state": metric.metric_state}
-                for name, metric in _train_metrics(pl_module)
-            }
+            checkpoint[_TRAIN_METRICS] = _of_all_processes(
+                {
+                    name: {"count": metric._update_count, "state": metric.metric_state}
+                    for name, metric in _train_metrics(pl_module)
+                }
+            )
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put back what training metrics had gathered."""
-        self._resumes = True
-        for name, metric in _train_metrics(pl_module):
-            kept = checkpoint.get(_TRAIN_METRICS, {}).get(name)
-            if kept is not None:
+        """Put back what training metrics had gathered, and stay at the end of a run that was stopped early."""
+        self._logged_steps = logged_steps(checkpoint)
+        gathered = checkpoint.get(_TRAIN_METRICS, [])
+        if len(gathered) == trainer.world_size:
+            for name, metric in _train_metrics(pl_module):
+                kept = gathered[trainer.global_rank].get(name, {"count": 0, "state": {}})
                 metric._update_count = kept["count"]
                 for state, value in kept["state"].items():
-                    setattr(metric, state, value)
+                    setattr(metric, state, value.to(metric.device) if isinstance(value, Tensor) else value)
+        for callback in trainer.early_stopping_callbacks:
+            if checkpoint["callbacks"].get(callback.state_key, {}).get("stopped_epoch"):
+                trainer.should_stop = True
 
     def _save(self, trainer: Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
@@ -85,29 +99,43 @@ class LastCheckpoint(Callback):
         trainer.save_checkpoint(self.path, weights_only=False)
 
 
+def logged_steps(checkpoint: dict[str, Any]) -> int:
+    """Return the step that the run that goes on from `checkpoint` logs next."""
+    return int(checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"])
+
+
 def _train_metrics(pl_module: LightningModule) -> list[tuple[str, Metric]]:
     return [(n, m) for n, m in pl_module.named_modules() if n.startswith("train") and isinstance(m, Metric)]
 
 
+def _of_all_processes(mine: dict[str, Any]) -> list[dict[str, Any]]:
+    if not torch.distributed.is_initialized():
+        return [mine]
+    everyones: list[dict[str, Any]] = [{} for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(everyones, mine)
+    return everyones
+
+
 def _position(fit_loop: dict[str, Any], num_batches: float) -> tuple[int, int]:
     """Return how many epochs are done, and how many batches of the next one, in any hook of the training."""
-    epochs, batches = fit_loop["epoch_progress"]["current"], fit_loop["epoch_loop.batch_progress"]["current"]
-    done = int(epochs["processed"])
-    if done == epochs["ready"]:  # at the epoch's end, or between two
-        return done, 0
-    if batches["processed"] >= num_batches:  # while it is validated
-        return done + 1, 0
-    return done, int(batches["processed"])
+    epochs, progress = fit_loop["epoch_progress"]["current"], fit_loop["epoch_loop.batch_progress"]
+    done, batches = int(epochs["processed"]), int(progress["current"]["processed"])
+    is_last = progress["is_last_batch"] and batches == progress["current"]["ready"]  # and was trained on
+    whole = is_last or batches >= num_batches
+    if done == epochs["ready"]:  # at an epoch's end, or between two
+        # A run that ends within an epoch (max_steps, max_time) counts it as done all the same.
+        return (done, 0) if whole or not batches else (done - 1, batches)
+    return (done + 1, 0) if whole else (done, batches)  # whole: while it is validated
 
 
 def _set_position(fit_loop: dict[str, Any], epochs: int, batches: int) -> None:
-    """Write the position as Lightning would note it between the start of an epoch and of its next batch."""
+    """Write the position as Lightning would note it before the start of an epoch, or within one before a batch."""
     before = fit_loop["epoch_progress"]["current"]["processed"]
     for part in ("total", "current"):
         progress = fit_loop["epoch_progress"][part]
         progress["processed"] += epochs - before
         progress["completed"] = progress["processed"]
-        progress["ready"] = progress["started"] = progress["processed"] + 1
+        progress["ready"] = progress["started"] = progress["processed"] + (1 if batches else 0)
     progress = fit_loop["epoch_loop.batch_progress"]
     progress["is_last_batch"] = False
     progress["current"]["processed"] = batches
@@ -120,7 +148,7 @@ def _resume_loader(trainer: Trainer) -> None:
     """Start the training loader's order anew at the restored position: Lightning began it before it restored it."""
     loader = trainer.train_dataloader
     if not isinstance(loader, DataLoader) or not hasattr(loader.sampler, "resume"):
-        return  # Lightning says so itself
+        return  # Lightning warns that it replays the epoch's first batches
     batches = trainer.fit_loop.epoch_loop.batch_progress.current.completed
     loader.sampler.resume(trainer.current_epoch, batches * (loader.batch_size or 1))
     iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # it is there since `setup_data`

@@ -1,6 +1,5 @@
 """The callback that finds a learning rate before the first batch."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -10,7 +9,8 @@ from pytorch_lightning.utilities.exceptions import _TunerExitException
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.lr_curve import lr_figure, lr_table, write_lr_csv
 from lightning_tasks.training.fine_tune import FineTune
-from lightning_tasks.training.lr_suggest import Suggestions, suggest
+from lightning_tasks.training.folder import run_folder
+from lightning_tasks.training.lr_suggest import Suggestions, check_steps, suggest
 from lightning_tasks.training.lr_sweep import Sweep, lr_sweep
 
 _UNTIL_FOUND = 1e-3  # the optimiser is made before the sweep
@@ -27,12 +27,12 @@ class LRFinder(Callback):
     Args:
         min_lr: where the sweep starts.
         max_lr: where it would end.
-        steps: how many batches it takes, whatever the run's length.
+        steps: how many batches it takes, whatever the run's length; at least 23.
         method: which suggestion the run takes.
         only: stop after the sweep.
 
     Attributes:
-        lr: the rate that was taken; None before.
+        lr: the rate that was taken; None before, and with `only`.
         sweep: the curve; None in a resumed run.
         suggestions: by all four methods.
     """
@@ -53,30 +53,46 @@ class LRFinder(Callback):
         self.lr: float | None = None
         self.sweep: Sweep | None = None
         self.suggestions: Suggestions | None = None
+        self._was_auto = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the optimiser be made before there is a rate."""
         if stage != "fit":
             return
+        check_steps(self.steps)
+        self.lr = self.sweep = self.suggestions = None  # of a fit before this one
         if not hasattr(pl_module, "lr"):
             raise ConfigError(f"{type(pl_module).__name__} has no attribute `lr` for LRFinder to set.")
         if not self.only and any(isinstance(c, FineTune) and c.base_lr is not None for c in trainer.callbacks):  # type: ignore[attr-defined]  # Lightning sets it at run time
             raise ConfigError("FineTune's base_lr is given, so what LRFinder finds would not be used. Leave out one.")
-        if pl_module.lr == "auto":
+        self._was_auto = pl_module.lr == "auto"
+        if self._was_auto:
             pl_module.lr = _UNTIL_FOUND  # type: ignore[assignment]  # a Module's attributes are taken for tensors
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sweep once, before the run's first batch and after every other callback's `on_train_start`."""
-        if self.lr is not None:
+        if self.lr is not None or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
             return
         self.sweep = lr_sweep(trainer, pl_module, self.min_lr, self.max_lr, self.steps)
-        self.suggestions = suggest(self.sweep.lrs, self.sweep.smoothed, self.steps)
-        self.lr = getattr(self.suggestions, self.method)
-        self._report(trainer)
+        try:
+            self.suggestions = suggest(self.sweep.lrs, self.sweep.smoothed, self.steps)
+        finally:
+            self._draw(trainer)  # also of a curve that suggests nothing
+        self._print(trainer)
         if self.only:
             raise _TunerExitException  # Lightning's own way to end a fit early and in order
+        self.lr = getattr(self.suggestions, self.method)
         self._take(pl_module)
         trainer.strategy.setup_optimizers(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave `auto` as it was where no rate was taken."""
+        if self._was_auto and self.lr is None:
+            pl_module.lr = "auto"  # type: ignore[assignment]  # likewise
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Likewise after an error or Ctrl-C."""
+        self.teardown(trainer, pl_module, "fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
@@ -101,21 +117,22 @@ class LRFinder(Callback):
         if "lr" in pl_module.hparams:
             pl_module.hparams["lr"] = self.lr  # so that the checkpoint says what was trained with
 
-    def _report(self, trainer: Trainer) -> None:
-        assert self.sweep is not None
+    def _print(self, trainer: Trainer) -> None:
         assert self.suggestions is not None
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # asked on every process: it is broadcast
+        listed = "  ".join(f"{name} {lr:.2e}" for name, lr in self.suggestions._asdict().items())
+        trainer.print(f"learning rates   {listed}")
+        if not self.only:
+            trainer.print(f"learning rate    {getattr(self.suggestions, self.method):.2e} ({self.method})")
+
+    def _draw(self, trainer: Trainer) -> None:
+        assert self.sweep is not None
+        folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        by_name = self.suggestions._asdict()
-        listed = "  ".join(f"{name} {lr:.2e}" for name, lr in by_name.items())
-        print(f"learning rates   {listed}")
-        if not self.only:
-            print(f"learning rate    {self.lr:.2e} ({self.method})")
         folder.mkdir(parents=True, exist_ok=True)
         write_lr_csv(folder / "lr_find.csv", *self.sweep)
-        taken = None if self.only else self.method
-        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, taken)
+        by_name = {} if self.suggestions is None else self.suggestions._asdict()
+        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, None if self.only else self.method)
         figure.savefig(folder / "lr_find.png", dpi=110)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -26,6 +26,13 @@ class Suggestions(NamedTuple):
     steep: float
 
 
+def check_steps(steps: int) -> None:
+    """Raise ConfigError unless a whole sweep of `steps` leaves enough points to suggest from."""
+    fewest = next(n for n in range(100) if n - n // 10 - _LAST_LEFT_OUT > _SLIDE_WINDOW)
+    if steps < fewest:
+        raise ConfigError(f"The learning-rate finder's steps are {steps}; it needs at least {fewest}.")
+
+
 def suggest(lrs: ArrayLike, losses: ArrayLike, steps: int) -> Suggestions:
     """Return the four suggestions for a sweep that was to have `steps` steps and may have ended earlier.
 
@@ -45,9 +52,10 @@ def suggest(lrs: ArrayLike, losses: ArrayLike, steps: int) -> Suggestions:
     if len(nan):
         rates, curve = rates[: nan[0]], curve[: nan[0]]
     if len(curve) <= _SLIDE_WINDOW:
+        end = steps // 10 + int(nan[0]) if len(nan) else len(np.asarray(lrs)) - 1
         raise ConfigError(
-            f"The learning-rate finder's loss ran away after {len(np.asarray(lrs))} of {steps} steps, at a rate of "
-            f"{np.asarray(lrs)[-1]:.1e}: too early to suggest one. Start lower, or take more steps."
+            f"The learning-rate finder's loss {'was NaN' if len(nan) else 'ran away'} at step {end} of {steps}, at a "
+            f"rate of {np.asarray(lrs)[end]:.1e}: too early to suggest one. Start lower, or take more steps."
         )
     return Suggestions(valley(rates, curve), slide(rates, curve), minimum(rates, curve), steep(rates, curve))
 

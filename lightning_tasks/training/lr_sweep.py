@@ -63,6 +63,8 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
         raise ConfigError(f"The learning-rate finder's bounds {min_lr} and {max_lr} must rise from above 0.")
     if len(trainer.optimizers) != 1:
         raise ConfigError(f"The learning-rate finder needs one optimiser; {len(trainer.optimizers)} were configured.")
+    if not pl_module.automatic_optimization:
+        raise ConfigError("The learning-rate finder makes the optimiser's steps itself: not for manual optimisation.")
     optimizer = trainer.optimizers[0]
     bar = tqdm(total=steps, desc="lr_find", leave=False, disable=trainer.progress_bar_callback is None)
     sweep, smoothed_loss, best = Sweep([], [], []), SmoothedLoss(), float("inf")
@@ -113,6 +115,9 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
     loader = copy.copy(trainer.train_dataloader)
     loader._iterator = None  # or persistent workers would be taken from the run that is about to begin
     epoch_before = getattr(loader.sampler, "epoch", None)
+    drawn_from = (loader, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
+    generators = [g for g in (getattr(part, "generator", None) for part in drawn_from) if g is not None]
+    states = [generator.get_state() for generator in generators]
 
     def endless() -> Generator[Any]:
         epoch = trainer.current_epoch
@@ -130,6 +135,8 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
         yield batches
     finally:
         batches.close()
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
         if epoch_before is not None and hasattr(loader.sampler, "set_epoch"):
             loader.sampler.set_epoch(epoch_before)
 
@@ -137,6 +144,9 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
 @contextlib.contextmanager
 def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Put all that training changes back as it was, and log nothing."""
+    buffers = [
+        (module, dict(module._buffers)) for module in pl_module.modules()
+    ]  # a step may put others in their place
     tensors = [*pl_module.parameters(), *pl_module.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
@@ -147,6 +157,8 @@ def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.opt
             yield
     finally:
         _set_rng_states(random_before)
+        for module, its_own in buffers:
+            module._buffers.update(its_own)
         with torch.no_grad():
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)

@@ -4,6 +4,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.groups import set_momentum
 from lightning_tasks.training.schedule import one_cycle
 
 
@@ -11,7 +12,7 @@ class OneCycle(Callback):
     """fastai's `fit_one_cycle`: before each batch, set every group's learning rate and momentum.
 
     The rate is a function of the step alone, so a resumed run continues where it stopped. Each group's highest rate is
-    its `max_lr`. Logs `lr/<group>` and `momentum`.
+    its `max_lr`, or the `lr` that its optimiser was made with. Logs `lr/<group>` and `momentum`.
 
     Args:
         pct_start: the share of the batches in which the rate rises.
@@ -40,6 +41,9 @@ class OneCycle(Callback):
             raise ConfigError(
                 "OneCycle needs to know the run's length. Set --trainer.max_epochs or --trainer.max_steps."
             )
+        for number, group in enumerate(g for optimizer in trainer.optimizers for g in optimizer.param_groups):
+            group.setdefault("max_lr", group["lr"])
+            group.setdefault("name", str(number))
         self._total_steps = int(steps)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
@@ -60,4 +64,4 @@ class OneCycle(Callback):
 def _set_rate(optimizer: torch.optim.Optimizer, lr_factor: float, momentum: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = group["max_lr"] * lr_factor
-        group["betas"] = (momentum, group["betas"][1])
+        set_momentum(group, momentum)

@@ -10,7 +10,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 class StepSeed(Callback):
     """Seed torch, NumPy and Python before each batch from (seed, step, process).
 
-    A resumed run so drops out the same features as one that was never stopped, and no random state need be kept.
+    A resumed run so drops out the same features as one that was never stopped, and no random state need be kept. The
+    order of our data modules follows from (seed, epoch); that of a loader that draws from torch's state does not.
 
     Args:
         seed: of the run.

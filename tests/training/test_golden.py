@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tasks import FineTune, LRFinder, OneCycle
 from lightning_tasks.data.transforms import scale_points, unscale_points
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.backbone import fastai_head, sigmoid_range
 from lightning_tasks.training.lr_suggest import minimum, slide, steep, valley
 from lightning_tasks.training.lr_sweep import SmoothedLoss
@@ -82,12 +83,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def train(callback, max_epochs, *more):
-    model = Tiny()
+def train(callback, max_epochs, *more, max_steps=-1, model=None):
+    model = model or Tiny()
     data = TensorDataset(torch.tensor(GOLDEN["images"]), torch.tensor(GOLDEN["targets"]))
     trainer = Trainer(
         callbacks=[callback, *more],
         max_epochs=max_epochs,
+        max_steps=max_steps,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -184,6 +186,30 @@ def test_given_epochs_leave_the_rest_to_the_unfrozen_stage():
     watch = Watch()
     train(FineTune(epochs=9, freeze_epochs=4), 2, watch)
     assert [len(names) for names in watch.trained] == [4] * 10
+
+
+def test_the_frozen_stage_is_as_long_whatever_the_limit_of_steps():
+    watch = Watch()
+    train(FineTune(epochs=3, freeze_epochs=2), 5, watch, max_steps=13)
+    assert [len(names) for names in watch.trained] == [4] * 10 + [6] * 3
+
+
+def test_groups_without_names_are_told_and_one_cycle_takes_any_optimiser():
+    class Momentum(Tiny):
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.5)
+
+    class Seen(Callback):
+        def on_train_batch_end(self, trainer, *args):
+            (group,) = trainer.optimizers[0].param_groups
+            self.last = group["lr"], group["momentum"]
+
+    with pytest.raises(ConfigError, match="group 0 of SGD is not"):
+        train(FineTune(epochs=1), 2, model=Momentum())
+    seen = Seen()
+    train(OneCycle(), 2, seen, model=Momentum())
+    last = one_cycle(9, 10)
+    assert seen.last == pytest.approx((0.1 * last.lr_factor, last.momentum))
 
 
 def test_the_head_gives_fastais_output():

@@ -52,8 +52,10 @@ def test_the_ends_and_what_follows_a_nan_are_left_out():
 
 
 def test_a_curve_that_is_too_short_is_told():
-    with pytest.raises(ConfigError, match="ran away after 30 of 100 steps"):
+    with pytest.raises(ConfigError, match=r"ran away at step 29 of 100"):
         suggest(LRS[:30], np.ones(30), 100)
+    with pytest.raises(ConfigError, match=r"was NaN at step 16 of 100, at a rate of 8.7e-06"):
+        suggest(np.geomspace(1e-7, 1e5, 100), np.where(np.arange(100) < 16, 1.0, np.nan), 100)
 
 
 class Net(LightningModule):
@@ -65,6 +67,7 @@ class Net(LightningModule):
         self.backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
         self.head = nn.Linear(8, 1)
         self.train_mean = MeanMetric()
+        self.register_buffer("center", torch.zeros(1))
         self.fails_at, self.stops_with, self.steps = fails_at, stops_with, 0
         self.seen = []
 
@@ -77,6 +80,7 @@ class Net(LightningModule):
         random.random(), np.random.rand()
         loss = nn.functional.mse_loss(self.head(self.backbone(x)), y)
         self.train_mean.update(loss)
+        self.center = 0.9 * self.center + 0.1 * x.mean()  # another tensor each time
         self.log("train/loss", loss)
         return {"loss": loss}
 
@@ -97,15 +101,17 @@ class Net(LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
-def fit(model, *callbacks, max_epochs=2, workers=0):
+def fit(model, *callbacks, max_epochs=2, workers=0, generator=None, fast_dev_run=False):
     torch.manual_seed(0)
     x = torch.randn(24, 4)
     loader = DataLoader(
-        TensorDataset(x, x.sum(1, keepdim=True)), 4, shuffle=True, num_workers=workers, persistent_workers=workers > 0
-    )
+        TensorDataset(x, x.sum(1, keepdim=True)), 4, shuffle=True, num_workers=workers, persistent_workers=workers > 0,
+        generator=generator,
+    )  # fmt: skip
     trainer = Trainer(
         callbacks=list(callbacks), max_epochs=max_epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        fast_dev_run=fast_dev_run,
     )  # fmt: skip
     trainer.fit(model, loader, DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), 4))
     return trainer
@@ -139,19 +145,22 @@ class State(Callback):
     on_exception = lambda self, trainer, pl_module, error: self.on_train_epoch_start(trainer, pl_module)  # noqa: E731
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_sweep_leaves_everything_as_it_was(workers):
+@pytest.mark.parametrize(("workers", "own_generator"), [(0, False), (2, False), (0, True)])
+def test_the_sweep_leaves_everything_as_it_was(workers, own_generator):
+    def generator():
+        return torch.Generator().manual_seed(1) if own_generator else None
+
     torch.manual_seed(3)
     model, before, after = Net(lr=0.5), State(), State()
     finder = LRFinder(steps=30, max_lr=1.0)
-    fit(model, before, finder, after, workers=workers)
+    fit(model, before, finder, after, workers=workers, generator=generator())
     assert same(before.state, after.state)
     assert after.gathered == 0
     assert len(finder.sweep.lrs) == 30  # two epochs have twelve batches
     swept, seen = model.seen[:30], model.seen[30:]
     torch.manual_seed(3)
     plain = Net(lr=finder.lr)
-    fit(plain, workers=workers)
+    fit(plain, workers=workers, generator=generator())
     assert plain.seen == seen  # the loader's order is that of a run without a sweep
     assert {tuple(batch) for batch in swept} != {tuple(batch) for batch in seen}
     for name, value in model.state_dict().items():
@@ -195,6 +204,55 @@ def test_the_verb_trains_nothing_and_ignores_the_length_of_the_run():
     assert trainer.global_step == 0
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert "val/loss" not in trainer.callback_metrics
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError])
+def test_auto_stays_auto_and_nothing_frozen_where_no_rate_was_taken(error):
+    model = Net(fails_at=7 if error else None, stops_with=error)
+    frozen = FineTune(epochs=1, freeze_epochs=1)
+    if error:
+        with pytest.raises(error):
+            fit(model, LRFinder(steps=30), frozen)
+    else:
+        fit(model, LRFinder(steps=30, only=True), frozen)
+    assert model.lr == "auto"
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_finder_sweeps_for_each_fit():
+    finder, second = LRFinder(steps=30), Net()
+    fit(Net(), finder)
+    first = finder.lr
+    with torch.no_grad():
+        second.head.weight *= 50
+    fit(second, finder)
+    assert second.lr == finder.lr != first
+
+
+def test_a_trial_sweeps_nothing_and_leaves_nothing(folder):
+    finder = LRFinder()
+    fit(Net(), finder, fast_dev_run=True)
+    assert finder.sweep is None
+    assert not list(folder.iterdir())
+
+
+class Diverging(Net):
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)["loss"]
+        return loss * (1.0 if self.steps < 12 else torch.nan)
+
+
+def test_a_curve_that_suggests_nothing_is_drawn_all_the_same(folder):
+    with pytest.raises(ConfigError, match="was NaN at step 11 of 40"):
+        fit(Diverging(lr=0.1), LRFinder(steps=40))
+    assert {path.name for path in folder.iterdir()} == {"lr_find.csv", "lr_find.png"}
+
+
+def test_manual_optimisation_is_refused():
+    model = Net(lr=0.1)
+    model.automatic_optimization = False
+    with pytest.raises(ConfigError, match="not for manual optimisation"):
+        fit(model, LRFinder(steps=30))
 
 
 def test_a_rate_for_nobody_is_told():
@@ -251,7 +309,14 @@ def test_auto_without_a_finder_is_told():
         model.configure_optimizers()
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--min_lr", "0"), ("--max_lr", "1e-9"), ("--steps", "0")])
-def test_bounds_out_of_order_are_told(flag, value, capsys):
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--min_lr", "0", "must rise from above 0"),
+        ("--max_lr", "1e-9", "must rise from above 0"),
+        ("--steps", "22", "steps are 22; it needs at least 23"),
+    ],
+)
+def test_bounds_that_cannot_be_are_told(flag, value, message, capsys):
     assert cli("lr_find", "labels", flag, value) == 2
-    assert "must rise from above 0" in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -126,15 +126,15 @@ def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
 def test_all_processes_find_the_same_rate_and_go_on_after_a_stop():
     finder = {"class_path": "LRFinder", "init_args": {"steps": 40}}
     options = ["--model.lr", "auto", "--last.every_n_steps", "1", *TWO]
-    finish(start(arguments([finder, plan(), RECORDER], *options)))
+    finish(start(arguments([finder, plan(), RECORDER], *options, batch=2)))
     first, second = recorded()
     assert first == second
     assert 1e-7 < float(first[0][3]) < 1
     assert Path("runs/run/version_0/lr_find.csv").is_file()
-    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 3}}
-    stopped = start(arguments([finder, plan(), stopper], *options))
+    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 7}}  # within an epoch, of three steps
+    stopped = start(arguments([finder, plan(), stopper], *options, batch=2))
     assert stopped.wait(300) != 0
-    finish(start(arguments([finder, plan()], *options, "--ckpt_path", "last")))
+    finish(start(arguments([finder, plan()], *options, "--ckpt_path", "last", batch=2)))
     assert rows(0) == rows(1)
 
 

@@ -94,7 +94,16 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(task, step, moment, more
     assert_same(result(0), result(1))
 
 
-@pytest.mark.parametrize("more", [[], ["--config", str(CONF / "ema.yaml")], ["--trainer.accumulate_grad_batches", "2"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["--config", str(CONF / "ema.yaml")],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "4"],
+        ["--trainer.check_val_every_n_epoch", "2", "--trainer.val_check_interval", "1"],
+    ],
+)
 def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more):
     task = "labels" if more else "points"
     options = [*more, "--last.every_n_steps", "1"]
@@ -129,6 +138,78 @@ def test_the_best_checkpoint_starts_a_run_of_its_own_after_its_epoch():
     assert all(torch.equal(value, rest[1]["state_dict"][key]) for key, value in whole[1]["state_dict"].items())
     with Path("runs/run/version_2/metrics.csv").open() as file:
         assert {row["epoch"] for row in csv.DictReader(file)} == {"2", "3"}
+
+
+def test_time_slots_that_end_within_epochs_add_up_to_a_whole_run():
+    """Three slots: four steps, three, and the rest; an epoch has three."""
+    stop = {"class_path": "tests.callbacks.StopAfter", "init_args": {"steps": 4}}
+    one_cycle = {"class_path": "OneCycle"}
+
+    def slot(*callbacks, more=()):
+        Path("slot.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [one_cycle, *callbacks]}}))
+        small = ["--config", str(CONF / "keypoints.yaml"), "--config", "slot.yaml", *FLAGS, "--data.root", "points"]
+        sizes = ["--data.size", "32", "--data.batch_size", "3", "--model.pretrained", "false", "--run_name", "run"]
+        return console(["fit", *small, *sizes, "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1", *more])
+
+    assert slot() == 0
+    assert slot(stop) == 0
+    assert result(1)[1]["global_step"] == 4
+    assert slot({**stop, "init_args": {"steps": 7}}, more=["--ckpt_path", "last"]) == 0
+    assert slot(more=["--ckpt_path", "last"]) == 0
+    whole, slots = result(0)[1], result(1)[1]
+    assert slots["global_step"] == STEPS
+    assert all(torch.equal(value, slots["state_dict"][key]) for key, value in whole["state_dict"].items())
+
+
+def test_a_run_that_stopped_early_stays_at_its_end():
+    early = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1, "min_delta": 9.0}}
+    assert console(arguments("points", callbacks=[early])) == 0
+    before = result(0)
+    assert before[1]["global_step"] == 2 * BATCHES
+    for _ in range(2):
+        assert console(arguments("points", "--ckpt_path", "last", callbacks=[early])) == 0
+    assert_same(before, result(0))
+
+
+def test_hooks_at_an_epochs_start_run_in_a_run_that_goes_on_there():
+    seen = {"class_path": "tests.callbacks.EpochStarts", "init_args": {"file": "starts"}}
+    assert console(arguments("points", callbacks=[seen])) == 0
+    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 2 * BATCHES}}
+    with pytest.raises(Stopped):
+        console(arguments("points", callbacks=[seen, stopper]))
+    assert console(arguments("points", "--ckpt_path", "last", callbacks=[seen])) == 0
+    assert Path("starts").read_text().split() == ["0", "1", "2", "0", "1", "2", "2"]
+
+
+def test_another_logger_leaves_the_checkpoint_in_the_runs_folder(capsys):
+    other = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "mylogs"]
+    assert console(arguments("points", *other)) == 0
+    assert "last checkpoint  runs/run/version_0/checkpoints/last.ckpt" in capsys.readouterr().out
+    assert Path("runs/run/version_0/checkpoints/last.ckpt").is_file()
+    assert not list(Path("mylogs").rglob("last.ckpt"))
+    assert console(arguments("points", *other, "--ckpt_path", "last")) == 0
+
+
+def test_several_best_checkpoints_have_names_of_their_own(capsys):
+    top = ["--checkpoint.save_top_k", "2", "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"]
+    assert console(arguments("points", *top)) == 0
+    with Path("runs/run/version_0/metrics.csv").open() as file:
+        losses = {row["epoch"]: float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]}
+    best = sorted(losses, key=losses.get)[:2]
+    files = {path.name for path in Path("runs/run/version_0/checkpoints").iterdir()}
+    assert files == {"last.ckpt", *(f"best-{epoch}.ckpt" for epoch in best)}
+    assert f"best-{best[0]}.ckpt" in capsys.readouterr().out
+
+
+def test_with_a_loader_of_ones_own_the_replay_is_told(tmp_path):
+    own = ["fit", "--model", "tests.own_classes.OwnModel", "--data", "tests.own_classes.OwnData", "--run_name", "run"]
+    settings = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--last.every_n_steps", "1"]
+    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 3}}
+    Path("stop.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [stopper]}}))
+    with pytest.raises(Stopped):
+        console([*own, *settings, "--config", "stop.yaml"])
+    with pytest.warns(UserWarning, match="your dataloader is not resumable"):
+        console([*own, *settings, "--ckpt_path", "last"])
 
 
 def test_nothing_to_go_on_with_is_told(capsys):

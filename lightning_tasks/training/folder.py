@@ -1,0 +1,16 @@
+"""Where the callbacks of a run write."""
+
+import os
+from pathlib import Path
+
+from pytorch_lightning import Trainer
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """Return the Trainer's `default_root_dir` where one was given, else its first logger's folder.
+
+    To be called on every process: it is the first one's.
+    """
+    given = os.path.realpath(trainer.default_root_dir) != os.path.realpath(os.curdir)
+    mine = trainer.default_root_dir if given else trainer.log_dir or trainer.default_root_dir
+    return Path(trainer.strategy.broadcast(mine))
