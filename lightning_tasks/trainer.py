@@ -10,6 +10,7 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.show_batch import label_batch, point_batch
+from lightning_tasks.summary import summary
 from lightning_tasks.training import LRFinder
 
 
@@ -21,6 +22,12 @@ class Trainer(pl.Trainer):
         datamodule.prepare_data()
         if isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             print(datamodule.describe())
+
+    def summary(self, model: None, datamodule: pl.LightningDataModule) -> None:
+        """Print what was found, and one sample and one batch on their way to the device, step by step."""
+        if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
+            raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
+        print(summary(datamodule, self.strategy.root_device))
 
     def show_batch(
         self,

@@ -156,7 +156,8 @@ class KeypointDataModule(LightningDataModule):
             lines.append(f"{groups.nunique()} groups; validation: {', '.join(sorted(groups.iloc[valid].unique()))}")
         annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
         names = self.point_names
-        lines.append(f"{len(names)} points ({_listed(names)}), annotated in {annotated.mean():.1%} of the pictures")
+        points = f"{len(names)} point{'s' * (len(names) > 1)} ({_listed(names)})"
+        lines.append(f"{points}, annotated in {annotated.mean():.1%} of the pictures")
         if self.test_csv is not None and self.test_csv.is_file():
             self.setup("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
