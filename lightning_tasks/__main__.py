@@ -9,6 +9,7 @@ _HELP = f"""lightning-tasks {__version__}: labels and points in pictures, on PyT
 
 A run is described by a config; anything in it can be overridden on the command line:
   lightning-tasks prepare  --config conf/pascal.yaml     get and check the data
+  lightning-tasks check    --config conf/pascal.yaml     read every picture once, and list what is wrong
   lightning-tasks summary  --config conf/pascal.yaml     what there is, and one sample step by step
   lightning-tasks show_batch --config conf/pascal.yaml   draw training pictures as the model will see them
   lightning-tasks lr_find  --config conf/pascal.yaml     suggest a learning rate

@@ -1,11 +1,13 @@
 """Lightning's Trainer with the project's extra verbs."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.check import check, write_without
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
@@ -28,6 +30,38 @@ class Trainer(pl.Trainer):
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
         print(summary(datamodule, self.strategy.root_device))
+
+    def check(
+        self,
+        model: None,
+        datamodule: pl.LightningDataModule,
+        fix: str | None = None,
+        min_positives: int = 10,
+        max_distance: int = 4,
+    ) -> None:
+        """Read every picture once and print all that is wrong with the data; exit with 1 if anything is.
+
+        Args:
+            model: none is needed.
+            datamodule: whose table and pictures are read.
+            fix: a csv to write, beside the table or elsewhere: the table without the bad rows.
+            min_positives: fewer training pictures with a label are few.
+            max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ.
+        """
+        if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
+            raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
+        if fix is not None and not datamodule.csv.is_file():
+            raise ConfigError(f"--fix writes a csv without the bad rows; {type(datamodule).__name__} reads none.")
+        problems = check(datamodule, min_positives, max_distance)
+        for problem in problems:
+            print(f"{problem.kind:<14}  {problem.message}")
+        kinds = Counter(problem.kind for problem in problems)
+        print(", ".join(f"{n:,} × {kind}" for kind, n in kinds.items()) if problems else "nothing is wrong")
+        if fix is not None:
+            left_out = write_without(problems, datamodule.csv, Path(fix))
+            print(f"{fix}: without {left_out:,} rows")
+        if problems:
+            raise SystemExit(1)
 
     def show_batch(
         self,

@@ -45,7 +45,7 @@ def make_loader(
     Raises:
         ConfigError: a batch would be too small.
     """
-    workers = min(_MOST_WORKERS, _cores()) if num_workers is None else num_workers
+    workers = min(_MOST_WORKERS, usable_cores()) if num_workers is None else num_workers
     if n < world_size:
         raise ConfigError(
             f"{n} pictures in the {'training' if training else 'validation or test'} split for {world_size} processes: "
@@ -70,7 +70,8 @@ def make_loader(
     )
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux alone says which cores this process may use
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

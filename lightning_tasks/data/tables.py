@@ -5,7 +5,7 @@ Rows are counted as editors and spreadsheets count them: the header is row 1.
 
 import csv
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+
+# What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
+Complain = Callable[[int, TableError], None]
 
 _TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 _FIRST_ROW = 2  # the header is row 1
@@ -27,8 +30,18 @@ def require_folder(root: Path) -> None:
         )
 
 
-def read_multilabel_table(path: Path, label_separator: str = " ") -> pd.DataFrame:
+def raise_at_once(row: int, error: TableError) -> None:
+    """Raise the complaint."""
+    raise error
+
+
+def read_multilabel_table(path: Path, label_separator: str = " ", complain: Complain = raise_at_once) -> pd.DataFrame:
     """Read `fname,labels[,group][,is_valid]`.
+
+    Args:
+        path: the csv file.
+        label_separator: stands between labels in a cell.
+        complain: what is done about a row that cannot be used.
 
     Returns:
         A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and `group` (str) and `is_valid`
@@ -41,19 +54,24 @@ def read_multilabel_table(path: Path, label_separator: str = " ") -> pd.DataFram
     """
     if not label_separator:
         raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
-    table = _read_csv(path, required=["fname", "labels"])
+    table = _read_csv(path, ["fname", "labels"], complain)
     table["labels"] = [_labels(cell, label_separator) for cell in table["labels"]]
     for row, labels in enumerate(table["labels"]):
         if len(set(labels)) != len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
-            raise TableError(f"{_where(path, row, 'labels')}: the label {twice!r} stands twice. Keep one of them.")
+            where = _where(path, row, "labels")
+            complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
     return table
 
 
-def read_keypoint_table(path: Path) -> pd.DataFrame:
+def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
     """Read `fname[,group][,is_valid],<point>_x,<point>_y,...`, positions in pixels.
 
     The centre of the top-left pixel is (0, 0).
+
+    Args:
+        path: the csv file.
+        complain: what is done about a row that cannot be used.
 
     Returns:
         A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
@@ -63,7 +81,7 @@ def read_keypoint_table(path: Path) -> pd.DataFrame:
         DatasetNotFoundError: there is no such file.
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
-    table = _read_csv(path, required=["fname"])
+    table = _read_csv(path, ["fname"], complain)
     names = point_names(table)
     if not names:
         raise TableError(
@@ -74,14 +92,12 @@ def read_keypoint_table(path: Path) -> pd.DataFrame:
         for column in (f"{name}_x", f"{name}_y"):
             if column not in table.columns:
                 raise TableError(f"{path}: the point {name!r} has no column {column!r}. Add it, or drop the other one.")
-            table[column] = _numbers(path, column, table[column])
+            table[column] = _numbers(path, column, table[column], complain)
         half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
-        if half.any():
-            row = int(np.flatnonzero(half)[0])
-            raise TableError(
-                f"{_where(path, row, f'{name}_x/{name}_y')}: only one of the two is filled. Fill both, or leave both "
-                "empty for a point that is not annotated."
-            )
+        for row in np.flatnonzero(half):
+            where = _where(path, int(row), f"{name}_x/{name}_y")
+            message = "only one of the two is filled. Fill both, or leave both empty for a point that is not annotated."
+            complain(int(row), TableError(f"{where}: {message}"))
     return table
 
 
@@ -143,14 +159,24 @@ def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, sour
     return paths
 
 
-def _read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
+def read_cells(path: Path) -> list[list[str]]:
+    """Return a csv file's rows, with the header, as they are.
+
+    Raises:
+        DatasetNotFoundError: there is no such file.
+        TableError: it is no csv file in UTF-8.
+    """
     if not path.is_file():
         raise DatasetNotFoundError(f"There is no table {path}. Check data.root and the names of its tables.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
+            return list(csv.reader(file, strict=True))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise TableError(f"{path}: not a csv file in UTF-8 ({error}). Write it again as one.") from error
+
+
+def _read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:
+    rows = read_cells(path)
     header = [name.strip() for name in rows[0]] if rows else []
     for column in required:
         if column not in header:
@@ -162,16 +188,18 @@ def _read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
         raise TableError(f"{path}: no rows below the header. Add one row for each picture.")
     for row, cells in enumerate(rows[1:]):
         if len(cells) != len(header):
-            raise TableError(
+            message = (
                 f"{path}: row {row + _FIRST_ROW}: {len(cells)} cells under {len(header)} columns. Take an empty row "
                 "out, and put quotes around a cell that has a comma in it."
             )
-    table = pd.DataFrame(rows[1:], columns=header, dtype=str)
-    _refuse_empty(path, "fname", table["fname"])
-    if "group" in header:
-        _refuse_empty(path, "group", table["group"])
+            complain(row, TableError(message))
+    even = [[*cells, *[""] * len(header)][: len(header)] for cells in rows[1:]]
+    table = pd.DataFrame(even, columns=header, dtype=str)
+    for column in ("fname", "group"):
+        if column in header:
+            _refuse_empty(path, column, table[column], complain)
     if "is_valid" in header:
-        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"])
+        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"], complain)
     return table
 
 
@@ -179,24 +207,24 @@ def _labels(cell: str, separator: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in cell.split(separator) if part.strip())
 
 
-def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]") -> None:
-    empty = cells.str.strip() == ""
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise TableError(f"{_where(path, row, column)}: the cell is empty. Fill it, or take the row out.")
+def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> None:
+    for row in np.flatnonzero(cells.str.strip() == ""):
+        where = _where(path, int(row), column)
+        complain(int(row), TableError(f"{where}: the cell is empty. Fill it, or take the row out."))
 
 
-def _booleans(path: Path, column: str, cells: "pd.Series[str]") -> list[bool]:
+def _booleans(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> list[bool]:
     values = []
     for row, cell in enumerate(cells):
         word = cell.strip().lower()
         if word not in _TRUE | _FALSE:
-            raise TableError(f"{_where(path, row, column)}: {cell!r} is neither True nor False. Write one of them.")
+            where = _where(path, row, column)
+            complain(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
         values.append(word in _TRUE)
     return values
 
 
-def _numbers(path: Path, column: str, cells: "pd.Series[str]") -> NDArray[np.float64]:
+def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
         if not cell.strip():
@@ -206,10 +234,9 @@ def _numbers(path: Path, column: str, cells: "pd.Series[str]") -> NDArray[np.flo
         except ValueError:
             values[row] = np.inf
         if not np.isfinite(values[row]):
-            raise TableError(
-                f"{_where(path, row, column)}: {cell!r} is not a number. Write the position in pixels, or leave the "
-                "cell empty for a point that is not annotated."
-            )
+            where, values[row] = _where(path, row, column), np.nan
+            message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
+            complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
     return values
 
 

@@ -1,0 +1,206 @@
+"""Is there anything wrong with a data set? Reads every picture once, and complains of everything at once."""
+
+import csv
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import imagehash
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data.loaders import usable_cores
+from lightning_tasks.data.splits import Rows, split_table
+from lightning_tasks.data.tables import (
+    point_names,
+    point_positions,
+    read_cells,
+    read_keypoint_table,
+    read_multilabel_table,
+)
+from lightning_tasks.errors import TableError
+
+_FIRST_ROW = 2  # the header is row 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    kind: str
+    message: str
+    row: int | None = (
+        None  # of the table, from 0; None: of the data set as a whole, not of a row that could be left out
+    )
+
+
+class _Picture(NamedTuple):
+    """What one reading of a file tells."""
+
+    error: str
+    width: int
+    height: int
+    hash: int
+
+
+def check(
+    datamodule: MultiLabelDataModule | KeypointDataModule, min_positives: int = 10, max_distance: int = 4
+) -> list[Problem]:
+    """Return what is wrong, in the order of kinds below; nothing where all is well.
+
+    cell: a row of the table that cannot be used. duplicate: a file that stands in the table before. picture: missing,
+    unreadable or cut short. point: outside its picture. label: only in validation. group: on both sides of the split.
+    near-duplicate: a training picture that looks like one of validation. few: a label with few positives.
+
+    Args:
+        datamodule: whose table and pictures are read.
+        min_positives: fewer training pictures with a label are few.
+        max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ.
+
+    Raises:
+        LightningTasksError: the table as a whole cannot be read.
+    """
+    problems: list[Problem] = []
+    table = _table(datamodule, problems)
+    problems += _duplicates(table)
+    pictures = _read([datamodule.images / name for name in table["fname"]])
+    for row, picture in enumerate(pictures):
+        if picture.error:
+            problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
+    if isinstance(datamodule, KeypointDataModule):
+        problems += _points_outside(datamodule, table, pictures)
+
+    bad = {problem.row for problem in problems}
+    kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
+    if not len(kept):
+        return problems
+    train, valid = (
+        kept[part]
+        for part in split_table(
+            table.iloc[kept].reset_index(drop=True),
+            str(datamodule.csv),
+            splitter=datamodule.splitter,
+            fold=datamodule.fold,
+            folds=datamodule.folds,
+            valid_fraction=datamodule.valid_fraction,
+            seed=datamodule.split_seed,
+        )
+    )
+    if isinstance(datamodule, MultiLabelDataModule):
+        problems += _labels(datamodule, table, train, valid, min_positives)
+    if "group" in table.columns:
+        shared = sorted(set(table["group"].iloc[train]) & set(table["group"].iloc[valid]))
+        problems += [Problem("group", f"group {group!r} is on both sides of the split") for group in shared]
+    return problems + _near_duplicates(datamodule, table, pictures, train, valid, max_distance)
+
+
+def write_without(problems: Sequence[Problem], source: Path, target: Path) -> int:
+    """Write the table without the rows that have a problem, in the file's own cells; return how many are left out."""
+    header, *rows = read_cells(source)
+    bad = {problem.row for problem in problems}
+    kept = [cells for row, cells in enumerate(rows) if row not in bad]
+    with target.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+    return len(rows) - len(kept)
+
+
+def _table(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> pd.DataFrame:
+    def note(row: int, error: TableError) -> None:
+        if all(problem.row != row for problem in problems):  # what follows from the first mistake of a row is no news
+            problems.append(Problem("cell", str(error), row))
+
+    if isinstance(datamodule, BiwiDataModule):
+        return datamodule.table  # of pose files: there is no csv with rows to leave out
+    if isinstance(datamodule, KeypointDataModule):
+        return read_keypoint_table(datamodule.csv, note)
+    return read_multilabel_table(datamodule.csv, datamodule.label_separator, note)
+
+
+def _duplicates(table: pd.DataFrame) -> list[Problem]:
+    first: dict[str, int] = {}
+    problems = []
+    for row, name in enumerate(table["fname"]):
+        if name in first:
+            message = f"row {row + _FIRST_ROW}: {name} stands in row {first[name] + _FIRST_ROW} already"
+            problems.append(Problem("duplicate", message, row))
+        first.setdefault(name, row)
+    return problems
+
+
+def _read(paths: Sequence[Path]) -> list[_Picture]:
+    with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
+        return list(tqdm(pool.map(_read_one, paths), total=len(paths), desc="reading", leave=False))
+
+
+def _read_one(path: Path) -> _Picture:
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            picture.load()
+            return _Picture("", *picture.size, int(str(imagehash.phash(picture.convert("RGB"))), 16))
+    except FileNotFoundError:
+        return _Picture(f"there is no picture {path}", 0, 0, 0)
+    except Exception as error:  # the readers of the formats raise what they like
+        return _Picture(f"{path} cannot be read ({type(error).__name__}: {error})", 0, 0, 0)
+
+
+def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[_Picture]) -> list[Problem]:
+    problems = []
+    positions, names = point_positions(table), point_names(table)
+    sizes = np.array([(picture.width, picture.height) for picture in pictures])
+    outside = ((positions < -0.5) | (positions > sizes[:, None] - 0.5)).any(-1)  # NaN is neither
+    for row, point in zip(*np.nonzero(outside), strict=True):
+        if pictures[row].error:
+            continue
+        x, y = positions[row, point]
+        place = f"{names[point]} at ({x:g}, {y:g}) is outside the picture of {sizes[row][0]}×{sizes[row][1]} pixels"
+        problems.append(Problem("point", f"{_at(datamodule, int(row))}: {place}", int(row)))
+    return problems
+
+
+def _labels(
+    datamodule: MultiLabelDataModule, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int
+) -> list[Problem]:
+    labels = table["labels"].tolist()
+    counts: dict[str, int] = {}
+    for row in train:
+        for label in labels[row]:
+            counts[label] = counts.get(label, 0) + 1
+    problems = [
+        Problem("label", f"{_at(datamodule, int(row))}: no training picture has the label {label!r}", int(row))
+        for row in valid
+        for label in labels[row]
+        if label not in counts
+    ]
+    few = {label: n for label, n in sorted(counts.items()) if n < min_positives}
+    return problems + [Problem("few", f"label {label!r} has {n} training pictures") for label, n in few.items()]
+
+
+def _near_duplicates(
+    datamodule: MultiLabelDataModule | KeypointDataModule,
+    table: pd.DataFrame,
+    pictures: Sequence[_Picture],
+    train: Rows,
+    valid: Rows,
+    max_distance: int,
+) -> list[Problem]:
+    hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
+    problems = []
+    for row in train:
+        distances: NDArray[np.uint8] = np.bitwise_count(hashes[valid] ^ hashes[row])
+        nearest = int(distances.argmin())
+        if distances[nearest] <= max_distance:
+            other = table["fname"].iloc[valid[nearest]]
+            message = f"looks like {other} of the validation split ({distances[nearest]} of 64 bits differ)"
+            problems.append(Problem("near-duplicate", f"{_at(datamodule, int(row))}: {message}", int(row)))
+    return problems
+
+
+def _at(datamodule: MultiLabelDataModule | KeypointDataModule, row: int) -> str:
+    return f"{datamodule.csv}: row {row + _FIRST_ROW}"

@@ -1,0 +1,131 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_tasks import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.__main__ import console
+from lightning_tasks.check import check
+from lightning_tasks.errors import TableError
+from tests.fakes import draw_biwi, write_multilabel, write_points
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def smooth(seed, size=(64, 48)):
+    """A picture with large shapes, as a photograph has: its hash survives a new encoding."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def labels(root, rows, n=12):
+    root.mkdir(exist_ok=True)
+    write_multilabel(root, ["fname,labels,group,is_valid", *rows], 0)
+    for i in range(n):
+        smooth(i).save(root / f"{i}.jpg")
+
+
+GOOD = [f"{i}.jpg,{'cat' if i % 2 else 'dog'},g{i},{i >= 8}" for i in range(12)]
+
+
+def found(problems):
+    return [(problem.kind, problem.row) for problem in problems]
+
+
+def test_nothing_is_wrong_with_good_data(tmp_path):
+    labels(tmp_path, GOOD)
+    assert check(MultiLabelDataModule(str(tmp_path)), min_positives=4) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "cells", "kind", "part"),
+    [
+        (3, "3.jpg,cat cat,g3,False", "cell", "row 5, column 'labels': the label 'cat' stands twice"),
+        (3, "", "cell", "row 5: 0 cells under 4 columns"),
+        (3, "3.jpg,cat,g3,maybe", "cell", "row 5, column 'is_valid': 'maybe' is neither True nor False"),
+        (3, "2.jpg,cat,g3,False", "duplicate", "row 5: 2.jpg stands in row 4 already"),
+        (3, "none.jpg,cat,g3,False", "picture", "row 5: there is no picture"),
+        (9, "9.jpg,cow,g9,True", "label", "row 11: no training picture has the label 'cow'"),
+        (9, "9.jpg,cat,g1,True", "group", "group 'g1' is on both sides"),
+    ],
+)
+def test_each_kind_is_found_with_its_row(row, cells, kind, part, tmp_path):
+    labels(tmp_path, [*GOOD[:row], cells, *GOOD[row + 1 :]])
+    problems = [p for p in check(MultiLabelDataModule(str(tmp_path)), min_positives=3) if p.kind == kind]
+    assert [problem.row for problem in problems] == [None if kind == "group" else row]
+    assert part in problems[0].message
+
+
+def test_pictures_that_cannot_be_read_and_those_cut_short_are_found(tmp_path):
+    labels(tmp_path, GOOD)
+    whole = (tmp_path / "2.jpg").read_bytes()
+    (tmp_path / "2.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    (tmp_path / "4.jpg").write_bytes(b"")
+    (tmp_path / "5.jpg").write_text("no picture")
+    assert found(check(MultiLabelDataModule(str(tmp_path)), min_positives=2)) == [
+        ("picture", 2),
+        ("picture", 4),
+        ("picture", 5),
+    ]
+
+
+def test_near_duplicates_across_the_split_are_found_and_others_are_not(tmp_path):
+    labels(tmp_path, GOOD)
+    smooth(3, size=(80, 60)).save(tmp_path / "10.jpg", quality=60)  # 3, larger and worse
+    smooth(4).save(tmp_path / "5.jpg", quality=70)  # both are for training
+    problems = check(MultiLabelDataModule(str(tmp_path)), min_positives=2)
+    assert found(problems) == [("near-duplicate", 3)]
+    assert "looks like 10.jpg of the validation split" in problems[0].message
+
+
+def test_labels_with_few_pictures_are_found(tmp_path):
+    labels(tmp_path, GOOD)
+    problems = check(MultiLabelDataModule(str(tmp_path)), min_positives=5)
+    assert [p.message for p in problems] == [f"label {name!r} has 4 training pictures" for name in ("cat", "dog")]
+
+
+def test_points_are_checked(tmp_path):
+    rows = [f"{i}.jpg,{i >= 6},{5 + i},6" for i in range(8)]
+    rows[1], rows[2], rows[3] = "1.jpg,False,31.5,6", "2.jpg,False,32,6", "3.jpg,False,5,"
+    rows[4], rows[5] = "4.jpg,False,here,6", "5.jpg,False,,"
+    write_points(tmp_path, ["fname,is_valid,nose_x,nose_y", *rows])
+    problems = check(KeypointDataModule(str(tmp_path)), max_distance=0)
+    assert found(problems) == [("cell", 4), ("cell", 3), ("point", 2)]
+    (outside,) = [problem.message for problem in problems if problem.kind == "point"]
+    assert "row 4: nose at (32, 6) is outside the picture of 32×24 pixels" in outside
+
+
+def test_biwi_is_checked(tmp_path):
+    draw_biwi(tmp_path, frames=2)
+    data = BiwiDataModule(str(tmp_path))
+    frame = tmp_path / data.table["fname"].iloc[0]
+    frame.write_bytes(frame.read_bytes()[:500])
+    assert found(check(data, max_distance=0)) == [("picture", 0)]
+
+
+def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels(Path("data"), [*GOOD[:3], 'none.jpg,"cat dog",g3,False', *GOOD[4:]])
+    config = ["check", "--config", str(CONF / "multilabel.yaml"), "--data.root", "data", "--min_positives", "2"]
+    with pytest.raises(SystemExit) as caught:
+        console([*config, "--fix", "data/fixed.csv"])
+    assert caught.value.code == 1
+    printed = capsys.readouterr().out
+    assert "picture         data/labels.csv: row 5: there is no picture data/none.jpg" in printed
+    assert "1 × picture" in printed
+    with Path("data/fixed.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["fname", *(f"{i}.jpg" for i in range(12) if i != 3)]
+    assert console([*config, "--data.csv", "fixed.csv"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_a_table_that_cannot_be_read_at_all_is_told(tmp_path, capsys):
+    (tmp_path / "labels.csv").write_text("name,labels\n1.jpg,cat\n")
+    with pytest.raises(TableError, match="no column 'fname'"):
+        check(MultiLabelDataModule(str(tmp_path)))
+    draw_biwi(tmp_path / "biwi", frames=2)
+    biwi = ["check", "--config", str(CONF / "biwi.yaml"), "--data.root", str(tmp_path / "biwi"), "--fix", "x.csv"]
+    assert console(biwi) == 2
+    assert "BiwiDataModule reads none" in capsys.readouterr().err
