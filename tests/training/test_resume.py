@@ -53,7 +53,7 @@ def run_killed(args):
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-m", "lightning_tasks", *args],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root},
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
 
