@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.loaders import usable_cores
-from lightning_tasks.data.splits import Rows, split_table
+from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.tables import (
     point_names,
     point_positions,
@@ -80,18 +80,7 @@ def check(
     kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
     if not len(kept):
         return problems
-    train, valid = (
-        kept[part]
-        for part in split_table(
-            table.iloc[kept].reset_index(drop=True),
-            str(datamodule.csv),
-            splitter=datamodule.splitter,
-            fold=datamodule.fold,
-            folds=datamodule.folds,
-            valid_fraction=datamodule.valid_fraction,
-            seed=datamodule.split_seed,
-        )
-    )
+    train, valid = (kept[part] for part in datamodule.split_of(table.iloc[kept].reset_index(drop=True)))
     if isinstance(datamodule, MultiLabelDataModule):
         problems += _labels(datamodule, table, train, valid, min_positives)
     if "group" in table.columns:

@@ -8,7 +8,21 @@ import numpy as np
 from lightning_tasks.data.opencv import cv2
 from lightning_tasks.data.sample import draw_biwi, draw_pascal
 
-__all__ = ["draw_biwi", "draw_pascal", "write_image", "write_multilabel", "write_points", "write_pose"]
+__all__ = [
+    "FLAGS",
+    "LABELS",
+    "POINTS",
+    "draw_biwi",
+    "draw_pascal",
+    "write_image",
+    "write_multilabel",
+    "write_points",
+    "write_pose",
+]
+
+# Eight pictures with labels, and with two points; the last two are for validation.
+LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
+POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
 
 # Tiny, quiet runs on the CPU.
 FLAGS = [

@@ -12,11 +12,9 @@ import yaml
 from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 
 from lightning_tasks.__main__ import console
-from tests.fakes import FLAGS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
+from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
 CONF = Path(__file__).parents[1] / "conf"
-LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
-POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
 
 
 @pytest.fixture(autouse=True)

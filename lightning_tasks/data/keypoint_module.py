@@ -113,8 +113,14 @@ class KeypointDataModule(LightningDataModule):
     @cached_property
     def split(self) -> tuple[Rows, Rows]:
         """The rows of training and validation."""
-        train, valid = split_table(
-            self.table,
+        train, valid = self.split_of(self.table)
+        warn_of_shared_groups(self.table, train, valid)
+        return train, valid
+
+    def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
+        """Return the rows of training and validation of a table like this module's, by its settings."""
+        return split_table(
+            table,
             str(self.csv),
             splitter=self.splitter,
             fold=self.fold,
@@ -122,8 +128,6 @@ class KeypointDataModule(LightningDataModule):
             valid_fraction=self.valid_fraction,
             seed=self.split_seed,
         )
-        warn_of_shared_groups(self.table, train, valid)
-        return train, valid
 
     @property
     def point_names(self) -> list[str]:

@@ -17,12 +17,10 @@ from lightning_tasks import FineTune, LRFinder
 from lightning_tasks.__main__ import console
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.training.lr_suggest import slide, steep, suggest, valley
-from tests.fakes import FLAGS, write_multilabel, write_points
+from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 CONF = Path(__file__).parents[2] / "conf"
 LRS = np.geomspace(1e-6, 1, 85)
-LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
-POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
 
 
 @pytest.fixture(autouse=True)

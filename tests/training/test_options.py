@@ -10,11 +10,9 @@ from pytorch_lightning import Callback, Trainer
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor
 from lightning_tasks.__main__ import console
-from tests.fakes import FLAGS, write_multilabel, write_points
+from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 CONF = Path(__file__).parents[2] / "conf"
-LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
-POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
 RUN = Path("runs/multi_label/version_0")
 
 
