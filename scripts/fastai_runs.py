@@ -95,7 +95,7 @@ def main() -> None:
 class Table(Callback):
     """Keep the recorder's row of each epoch."""
 
-    order, remove_on_fetch = 70, True
+    order = 70
 
     def before_fit(self) -> None:
         """A stage begins; fine_tune has two."""
@@ -104,10 +104,16 @@ class Table(Callback):
 
     def before_epoch(self) -> None:
         """Start the clock."""
-        self.started_s = time.perf_counter()
+        self.started_s, self.trained = time.perf_counter(), False
+
+    def before_train(self) -> None:
+        """Tell an epoch of the training from one of `get_preds`."""
+        self.trained = True
 
     def after_epoch(self) -> None:
         """Keep the values by the recorder's names."""
+        if not self.trained:
+            return
         names = self.learn.recorder.metric_names[1:-1]  # without the epoch's number and the time
         row = dict(zip(names, map(float, self.learn.recorder.log[1:]), strict=False))
         self.rows.append({**row, "seconds": time.perf_counter() - self.started_s})
