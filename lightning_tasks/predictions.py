@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -13,6 +14,7 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
 Split = Literal["train", "valid", "test"]
+Batch = TypeVar("Batch", MultiLabelBatch, KeypointBatch)
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,9 @@ def label_predictions(
 
     The model stays on its device and goes back to the mode that it was in. `train` is augmented, in a shuffled order.
     """
+    loader: DataLoader[MultiLabelBatch] = _loader(datamodule, split)
     parts = [
-        (model.predict_step(batch).cpu(), batch.targets.cpu(), batch.rows.cpu())
-        for batch in _batches(model, datamodule, split)
-        if isinstance(batch, MultiLabelBatch)
+        (model.predict_step(batch).cpu(), batch.targets.cpu(), batch.rows.cpu()) for batch in _batches(model, loader)
     ]
     return LabelPredictions(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
@@ -54,23 +55,20 @@ def point_predictions(
     model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
 ) -> PointPredictions:
     """Return the points of a split's pictures, as `label_predictions` does for labels."""
+    loader: DataLoader[KeypointBatch] = _loader(datamodule, split)
     parts = [
-        (model.predict_step(batch).cpu(), *(tensor.cpu() for tensor in batch[1:]))
-        for batch in _batches(model, datamodule, split)
-        if isinstance(batch, KeypointBatch)
+        (model.predict_step(batch).cpu(), *(tensor.cpu() for tensor in batch[1:])) for batch in _batches(model, loader)
     ]
     return PointPredictions(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _batches(
-    model: MultiLabelClassifier | KeypointRegressor, datamodule: MultiLabelDataModule | KeypointDataModule, split: Split
-) -> Iterator[MultiLabelBatch | KeypointBatch]:
+def _loader(datamodule: MultiLabelDataModule | KeypointDataModule, split: Split) -> DataLoader[Any]:
     datamodule.setup("test" if split == "test" else "fit")
-    loader: DataLoader[MultiLabelBatch | KeypointBatch] = {
-        "train": datamodule.train_dataloader,
-        "valid": datamodule.val_dataloader,
-        "test": datamodule.test_dataloader,
-    }[split]()
+    loaders = {"train": datamodule.train_dataloader, "valid": datamodule.val_dataloader}
+    return loaders.get(split, datamodule.test_dataloader)()
+
+
+def _batches(model: LightningModule, loader: DataLoader[Batch]) -> Iterator[Batch]:
     training = [module.training for module in model.modules()]
     model.eval()
     try:

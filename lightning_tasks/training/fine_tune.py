@@ -84,13 +84,14 @@ class FineTune(Callback):
         steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
         self._total_steps = int(total)
         self._frozen_steps = min(self._total_steps, steps_an_epoch * self.freeze_epochs)
-        self._set_stage(trainer, pl_module)  # LRFinder sweeps before the first batch
+        self._set_stage(trainer, pl_module)  # of a new run, or of one that goes on
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Freeze or unfreeze, and set rates and momentum."""
         step = trainer.global_step
-        self._set_stage(trainer, pl_module)
-        base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # Any
+        if step == self._frozen_steps:
+            self._set_stage(trainer, pl_module)
+        base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
         rates = fine_tune(step, self._frozen_steps, self._total_steps, base_lr, self.lr_mult, self.pct_start, self.div)
         for optimizer in trainer.optimizers:
             if step == self._frozen_steps:

@@ -67,7 +67,7 @@ class LRFinder(Callback):
             raise ConfigError("FineTune's base_lr is given, so what LRFinder finds would not be used. Leave out one.")
         self._was_auto = pl_module.lr == "auto"
         if self._was_auto:
-            pl_module.lr = _UNTIL_FOUND  # type: ignore[assignment]  # a Module's attributes are taken for tensors
+            _set_lr(pl_module, _UNTIL_FOUND)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sweep once, before the run's first batch and after every other callback's `on_train_start`."""
@@ -88,7 +88,7 @@ class LRFinder(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave `auto` as it was where no rate was taken."""
         if self._was_auto and self.lr is None:
-            pl_module.lr = "auto"  # type: ignore[assignment]  # likewise
+            _set_lr(pl_module, "auto")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise after an error or Ctrl-C."""
@@ -97,10 +97,6 @@ class LRFinder(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
         return {"lr": self.lr}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the rate that was found."""
-        self.lr = state_dict["lr"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Give the module the rate that was found, before its optimiser is made."""
@@ -113,7 +109,8 @@ class LRFinder(Callback):
         self._take(pl_module)
 
     def _take(self, pl_module: LightningModule) -> None:
-        pl_module.lr = self.lr  # type: ignore[assignment]  # likewise
+        assert self.lr is not None
+        _set_lr(pl_module, self.lr)
         if "lr" in pl_module.hparams:
             pl_module.hparams["lr"] = self.lr  # so that the checkpoint says what was trained with
 
@@ -138,3 +135,7 @@ class LRFinder(Callback):
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("lr_find", figure)
                 logger.experiment.add_text("lr_find", lr_table(*self.sweep))
+
+
+def _set_lr(pl_module: LightningModule, lr: float | str) -> None:
+    pl_module.lr = lr  # type: ignore[assignment]  # a Module's attributes are taken for tensors

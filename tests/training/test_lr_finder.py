@@ -140,7 +140,8 @@ class State(Callback):
             self.optimizer = trainer.optimizers[0].state_dict()
             self.gathered = float(pl_module.train_mean.weight)
 
-    on_exception = lambda self, trainer, pl_module, error: self.on_train_epoch_start(trainer, pl_module)  # noqa: E731
+    def on_exception(self, trainer, pl_module, exception):
+        self.on_train_epoch_start(trainer, pl_module)
 
 
 @pytest.mark.parametrize(("workers", "own_generator"), [(0, False), (2, False), (0, True)])
