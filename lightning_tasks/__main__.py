@@ -14,8 +14,9 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks show_batch --config conf/pascal.yaml   draw training pictures as the model will see them
   lightning-tasks lr_find  --config conf/pascal.yaml     suggest a learning rate
   lightning-tasks fit      --config conf/pascal.yaml     train; --ckpt_path last goes on with the newest run
-  lightning-tasks validate --ckpt_path best.ckpt         score on the validation split
-  lightning-tasks test     --ckpt_path best.ckpt         score on the test table
+  lightning-tasks validate best.ckpt                     score on the validation split
+  lightning-tasks test     best.ckpt                     score on the test table
+  lightning-tasks get_preds best.ckpt                    write what it says of each picture to a csv
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version

@@ -30,7 +30,7 @@ from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.last_checkpoint import logged_steps
 
-_SCORING = ("validate", "test")
+_FROM_CHECKPOINT = ("validate", "test", "get_preds")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
@@ -84,7 +84,8 @@ class TaskCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """The verbs of a run, and which of their parameters the command line does not set."""
         verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
-        return {**verbs, **{verb: {"model", "datamodule"} for verb in (*_WITHOUT_MODEL, "lr_find")}}
+        more = (*_WITHOUT_MODEL, "lr_find", *_FROM_CHECKPOINT[2:])
+        return {**verbs, **{verb: {"model", "datamodule"} for verb in more}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
@@ -141,7 +142,7 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Give the run a folder of its own, with TensorBoard's and csv files; scoring alone writes nothing."""
         trainer = self.config_init[self.subcommand].trainer
-        if self.subcommand in _SCORING:
+        if self.subcommand in _FROM_CHECKPOINT:
             self.save_config_callback = None
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
@@ -220,12 +221,17 @@ class TaskCLI(LightningCLI):
 
 
 def _with_checkpoint_settings(args: list[str]) -> list[str]:
-    """Let `validate` and `test` run from a checkpoint alone. Its settings come first: the command line beats them."""
+    """Let the verbs that need a checkpoint run from it alone. Its settings come first: the command line beats them.
+
+    `validate best.ckpt` is `validate --ckpt_path best.ckpt`.
+    """
+    if args[:1] and args[0] in _FROM_CHECKPOINT and args[1:] and not args[1].startswith("-"):
+        args = [args[0], "--ckpt_path", *args[1:]]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--ckpt_path")
     parser.add_argument("--config", "-c")
     found = parser.parse_known_args(args)[0]
-    if not args or args[0] not in _SCORING or found.ckpt_path is None:
+    if not args or args[0] not in _FROM_CHECKPOINT or found.ckpt_path is None:
         return args
     path = Path(found.ckpt_path)
     checkpoint = read_checkpoint(path)

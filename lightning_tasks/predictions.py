@@ -1,7 +1,10 @@
 """What a model says of a whole split, beside what is true."""
 
-from collections.abc import Iterator
+import contextlib
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -11,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
 Split = Literal["train", "valid", "test"]
@@ -24,6 +28,8 @@ class LabelPredictions:
     probabilities: Tensor  # (N, C) float32
     targets: Tensor  # (N, C) float32, 1 where the picture has the label
     rows: Tensor  # (N,) int64, which samples of the split they are
+    paths: tuple[Path, ...]  # N files
+    groups: tuple[str, ...]  # N names, or none
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class PointPredictions:
     visible: Tensor  # (N, P) bool
     original_size_px: Tensor  # (N, 2) float32, width and height of the picture on disk
     rows: Tensor  # (N,) int64, which samples of the split they are
+    paths: tuple[Path, ...]  # N files
+    groups: tuple[str, ...]  # N names, or none
+    points_px: Tensor  # (N, P, 2) float32, in the pixels of the picture on disk
+    targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
 
 
 def label_predictions(
@@ -48,7 +58,8 @@ def label_predictions(
     parts = [
         (model.predict_step(batch).cpu(), batch.targets.cpu(), batch.rows.cpu()) for batch in _batches(model, loader)
     ]
-    return LabelPredictions(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    probabilities, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    return LabelPredictions(probabilities, targets, rows, *_files(datamodule, split, rows))
 
 
 def point_predictions(
@@ -59,7 +70,50 @@ def point_predictions(
     parts = [
         (model.predict_step(batch).cpu(), *(tensor.cpu() for tensor in batch[1:])) for batch in _batches(model, loader)
     ]
-    return PointPredictions(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    points, targets, visible, sizes, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    targets_px = original_points_px(targets, datamodule.image_size, sizes)
+    targets_px[~visible] = torch.nan
+    return PointPredictions(
+        points,
+        targets,
+        visible,
+        sizes,
+        rows,
+        *_files(datamodule, split, rows),
+        original_points_px(points, datamodule.image_size, sizes),
+        targets_px,
+    )
+
+
+def write_label_predictions(path: Path, found: LabelPredictions, vocab: Sequence[str], thresholds: Tensor) -> None:
+    """Write a csv: file, true labels, predicted labels, and each label's probability.
+
+    Args:
+        path: of the csv.
+        found: the predictions.
+        vocab: the C labels.
+        thresholds: (C,), a label is predicted where its probability is strictly greater.
+    """
+
+    def names(chosen: Tensor) -> str:
+        return " ".join(label for label, on in zip(vocab, chosen, strict=True) if on)
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["fname", "labels", "predicted", *vocab])
+        for name, target, row in zip(found.paths, found.targets, found.probabilities, strict=True):
+            writer.writerow([name, names(target == 1), names(row > thresholds), *(f"{p:.6f}" for p in row.tolist())])
+
+
+def write_point_predictions(path: Path, found: PointPredictions, point_names: Sequence[str]) -> None:
+    """Write a csv in pixels of the pictures on disk: predicted places, and the annotated ones where there are any."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        columns = [f"{name}_{axis}" for name in point_names for axis in "xy"]
+        writer.writerow(["fname", *columns, *(f"{column}_annotated" for column in columns)])
+        for name, points, targets in zip(found.paths, found.points_px, found.targets_px, strict=True):
+            annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]
+            writer.writerow([name, *(f"{value:.2f}" for value in points.flatten().tolist()), *annotated])
 
 
 def _loader(datamodule: MultiLabelDataModule | KeypointDataModule, split: Split) -> DataLoader[Any]:
@@ -68,13 +122,27 @@ def _loader(datamodule: MultiLabelDataModule | KeypointDataModule, split: Split)
     return loaders.get(split, datamodule.test_dataloader)()
 
 
+def _files(
+    datamodule: MultiLabelDataModule | KeypointDataModule, split: Split, rows: Tensor
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    dataset = getattr(datamodule, f"{split}_set")
+    groups = tuple(dataset.groups[row] for row in rows) if dataset.groups else ()
+    return tuple(dataset.paths[row] for row in rows), groups
+
+
 def _batches(model: LightningModule, loader: DataLoader[Batch]) -> Iterator[Batch]:
+    with evaluating(model), torch.inference_mode():
+        for batch in loader:
+            yield type(batch)(*(tensor.to(model.device) for tensor in batch))
+
+
+@contextlib.contextmanager
+def evaluating(model: LightningModule) -> Iterator[None]:
+    """Put every layer into evaluation mode, and back into the mode that it was in."""
     training = [module.training for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
-            for batch in loader:
-                yield type(batch)(*(tensor.to(model.device) for tensor in batch))
+        yield
     finally:
         for module, mode in zip(model.modules(), training, strict=True):
             module.training = mode

@@ -8,11 +8,22 @@ import torch
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.check import check, write_without
+from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.predictions import (
+    LabelPredictions,
+    PointPredictions,
+    Split,
+    label_predictions,
+    point_predictions,
+    write_label_predictions,
+    write_point_predictions,
+)
 from lightning_tasks.reports.show_batch import label_batch, point_batch
 from lightning_tasks.summary import summary
+from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
 
 
@@ -123,3 +134,47 @@ class Trainer(pl.Trainer):
         finally:
             callbacks.remove(finder)
         return finder
+
+    def get_preds(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str,
+        split: Split = "valid",
+        output: str = "predictions.csv",
+    ) -> LabelPredictions | PointPredictions:
+        """Write what a checkpoint says of a split's pictures, beside what is annotated, to a csv.
+
+        Args:
+            model: takes the checkpoint's weights.
+            datamodule: whose pictures are predicted.
+            ckpt_path: the checkpoint.
+            split: train (augmented, in a shuffled order), valid or test.
+            output: the csv that is written.
+        """
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(found, LabelPredictions):
+            assert isinstance(model, MultiLabelClassifier)
+            write_label_predictions(Path(output), found, model.vocab, torch.tensor(model.threshold))
+        else:
+            assert isinstance(model, KeypointRegressor)
+            write_point_predictions(Path(output), found, model.point_names)
+        print(f"predictions      {output}")
+        return found
+
+    def _predictions(
+        self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
+    ) -> LabelPredictions | PointPredictions:
+        checkpoint = read_checkpoint(Path(ckpt_path))
+        model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"])
+        model.to(self.strategy.root_device)
+        with self.strategy.precision_plugin.forward_context():
+            if isinstance(model, MultiLabelClassifier) and isinstance(datamodule, MultiLabelDataModule):
+                return label_predictions(model, datamodule, split)
+            if isinstance(model, KeypointRegressor) and isinstance(datamodule, KeypointDataModule):
+                return point_predictions(model, datamodule, split)
+        raise ConfigError(
+            f"Labels and points can be predicted, not {type(model).__name__} on {type(datamodule).__name__}."
+        )

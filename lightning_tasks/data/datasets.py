@@ -91,13 +91,22 @@ class MultiLabelDataset(Dataset[MultiLabelSample]):
         targets: (N, C) float32, 1 where the picture has the label.
         transform: what `augment_image` applies.
         seed: of the augmentation, together with epoch and row.
+        groups: N names (people, say), or none.
     """
 
-    def __init__(self, paths: Sequence[Path], targets: NDArray[np.float32], transform: A.Compose, seed: int) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        targets: NDArray[np.float32],
+        transform: A.Compose,
+        seed: int,
+        groups: Sequence[str] = (),
+    ) -> None:
         self.paths = paths
         self.targets = targets
         self.transform = transform
         self.seed = seed
+        self.groups = groups
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -116,13 +125,22 @@ class KeypointDataset(Dataset[KeypointSample]):
         points_px: (N, P, 2) float32 pixels, NaN where not annotated.
         transform: what `augment_points` applies.
         seed: of the augmentation, together with epoch and row.
+        groups: N names (people, say), or none.
     """
 
-    def __init__(self, paths: Sequence[Path], points_px: NDArray[np.float32], transform: A.Compose, seed: int) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        points_px: NDArray[np.float32],
+        transform: A.Compose,
+        seed: int,
+        groups: Sequence[str] = (),
+    ) -> None:
         self.paths = paths
         self.points_px = points_px
         self.transform = transform
         self.seed = seed
+        self.groups = groups
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -14,7 +14,14 @@ from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.loaders import make_loader
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
-from lightning_tasks.data.tables import check_files, point_names, point_positions, read_keypoint_table, require_folder
+from lightning_tasks.data.tables import (
+    check_files,
+    groups_of,
+    point_names,
+    point_positions,
+    read_keypoint_table,
+    require_folder,
+)
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
 
@@ -219,7 +226,7 @@ class KeypointDataModule(LightningDataModule):
         self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
     ) -> KeypointDataset:
         paths = check_files(table, rows, images, source)
-        return KeypointDataset(paths, point_positions(table)[rows], transform, self.seed)
+        return KeypointDataset(paths, point_positions(table)[rows], transform, self.seed, groups_of(table, rows))
 
     def _loader(self, dataset: KeypointDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         return make_loader(

@@ -15,7 +15,14 @@ from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel,
 from lightning_tasks.data.loaders import make_loader
 from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
-from lightning_tasks.data.tables import build_vocab, check_files, encode_labels, read_multilabel_table, require_folder
+from lightning_tasks.data.tables import (
+    build_vocab,
+    check_files,
+    encode_labels,
+    groups_of,
+    read_multilabel_table,
+    require_folder,
+)
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
@@ -195,7 +202,7 @@ class MultiLabelDataModule(LightningDataModule):
     ) -> MultiLabelDataset:
         targets = encode_labels(table, rows, self.vocab, source)
         paths = check_files(table, rows, images, source)
-        return MultiLabelDataset(paths, targets, transform, self.seed)
+        return MultiLabelDataset(paths, targets, transform, self.seed, groups_of(table, rows))
 
     def _loader(self, dataset: MultiLabelDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         return make_loader(

@@ -112,6 +112,11 @@ def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
     return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
 
 
+def groups_of(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[str]:
+    """Return the groups of `rows`; an empty list where the table has none."""
+    return table["group"].iloc[rows].tolist() if "group" in table.columns else []
+
+
 def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
     """Return the union of all labels, sorted."""
     return sorted({label for row in labels for label in row})

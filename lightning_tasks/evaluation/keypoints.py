@@ -43,6 +43,20 @@ def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, o
     return errors[visible]
 
 
+def original_points_px(points_norm: Tensor, image_size: tuple[int, int], original_size_px: Tensor) -> Tensor:
+    """Return points (B, P, 2) in the pixels of the original pictures; the centre of the top-left pixel is (0, 0).
+
+    Args:
+        points_norm: (B, P, 2) on the −1..1 scale of a picture that was resized as a whole.
+        image_size: height and width of the resized picture.
+        original_size_px: (B, 2), width and height on disk.
+    """
+    resized = torch.tensor([image_size[1], image_size[0]], device=points_norm.device)
+    # Pixels span ±½ around their centres: that half grows with the picture.
+    half = (original_size_px / resized - 1) / 2
+    return (points_norm + 1) * original_size_px[:, None] / 2 + half[:, None]
+
+
 @dataclass(frozen=True)
 class PointScores:
     """The scores of some points; NaN where there are none."""

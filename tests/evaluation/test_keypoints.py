@@ -5,6 +5,7 @@ import torch
 from lightning_tasks.evaluation.keypoints import (
     PixelErrorQuantiles,
     masked_mse,
+    original_points_px,
     pixel_errors,
     point_scores,
     scores_by_group,
@@ -96,3 +97,10 @@ def test_scores_of_nothing_are_nan():
     scores = point_scores(predicted, target, ~visible, size)
     assert scores.points == 0
     assert np.isnan([scores.mse_norm, scores.median_px, scores.pck_5px]).all()
+
+
+def test_points_come_back_to_the_original_pixels():
+    # The centre of the last pixel of 4 is that of the last two of 8: between 6 and 7.
+    norm = torch.tensor([[[2 * 3 / 4 - 1, 2 * 0 / 4 - 1]]])
+    assert original_points_px(norm, (4, 4), torch.tensor([[8.0, 8.0]])).tolist() == [[[6.5, 0.5]]]
+    assert original_points_px(norm, (4, 4), torch.tensor([[4.0, 4.0]])).tolist() == [[[3.0, 0.0]]]
