@@ -157,14 +157,15 @@ def _labels(
     datamodule: MultiLabelDataModule, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int
 ) -> list[Problem]:
     labels = table["labels"].tolist()
+    difficult = table["difficult"].tolist() if "difficult" in table.columns else [()] * len(table)
     counts: dict[str, int] = {}
     for row in train:
         for label in labels[row]:
             counts[label] = counts.get(label, 0) + 1
     problems = [
         Problem("label", f"{_at(datamodule, int(row))}: no training picture has the label {label!r}", int(row))
-        for row in valid
-        for label in labels[row]
+        for row in np.concatenate([train, valid])
+        for label in dict.fromkeys((*labels[row], *difficult[row]))
         if label not in counts
     ]
     few = {label: n for label, n in sorted(counts.items()) if n < min_positives}

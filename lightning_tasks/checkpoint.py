@@ -56,6 +56,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> None:
+    """Write `path`'s checkpoint to `output`, which may be the same, with some of the model's hyper-parameters replaced.
+
+    Raises:
+        CheckpointError: it cannot be read, or written.
+    """
+    checkpoint = read_checkpoint(path)
+    checkpoint["hyper_parameters"] = {**checkpoint.get("hyper_parameters", {}), **values}
+    try:
+        AtomicCheckpointIO().save_checkpoint(checkpoint, output)
+    except OSError as error:
+        raise CheckpointError(f"{output} cannot be written ({error.strerror}). {path} is as it was.") from error
+
+
 def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the `model` and `data` sections of a config that describes the checkpoint.
 

@@ -85,14 +85,14 @@ def point_predictions(
     )
 
 
-def write_label_predictions(path: Path, found: LabelPredictions, vocab: Sequence[str], thresholds: Tensor) -> None:
+def write_label_predictions(path: Path, found: LabelPredictions, vocab: Sequence[str], predicted: Tensor) -> None:
     """Write a csv: file, true labels, predicted labels, and each label's probability.
 
     Args:
         path: of the csv.
         found: the predictions.
         vocab: the C labels.
-        thresholds: (C,), a label is predicted where its probability is strictly greater.
+        predicted: (N, C) bool.
     """
 
     def names(chosen: Tensor) -> str:
@@ -101,8 +101,8 @@ def write_label_predictions(path: Path, found: LabelPredictions, vocab: Sequence
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["fname", "labels", "predicted", *vocab])
-        for name, target, row in zip(found.paths, found.targets, found.probabilities, strict=True):
-            writer.writerow([name, names(target == 1), names(row > thresholds), *(f"{p:.6f}" for p in row.tolist())])
+        for name, target, chosen, row in zip(found.paths, found.targets, predicted, found.probabilities, strict=True):
+            writer.writerow([name, names(target == 1), names(chosen), *(f"{p:.6f}" for p in row.tolist())])
 
 
 def write_point_predictions(path: Path, found: PointPredictions, point_names: Sequence[str]) -> None:

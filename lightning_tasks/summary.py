@@ -49,11 +49,11 @@ def _labels(datamodule: MultiLabelDataModule) -> list[str]:
     train, valid = datamodule.train_set.targets, datamodule.valid_set.targets
     width = max(len(name) for name in datamodule.vocab)
     lines = [f"{'label':<{width}}  training  validation"]
-    rows = list(zip(datamodule.vocab, train.sum(0), valid.sum(0), strict=True))
+    rows = list(zip(datamodule.vocab, (train == 1).sum(0), (valid == 1).sum(0), strict=True))
     lines += [f"{name:<{width}}  {int(a):>8,}  {int(b):>10,}" for name, a, b in rows[:_NAMED]]
     if len(rows) > _NAMED:
         lines.append(f"... and {len(rows) - _NAMED} more")
-    none = [int((targets.sum(1) == 0).sum()) for targets in (train, valid)]
+    none = [int((targets != 1).all(1).sum()) for targets in (train, valid)]
     return [*lines, f"{'no label':<{width}}  {none[0]:>8,}  {none[1]:>10,}"]
 
 
@@ -83,7 +83,7 @@ def _label_sample(datamodule: MultiLabelDataModule) -> list[str]:
     with _step("transform", path):
         augmented = augment_image(dataset.transform, image, seed)
     target = dataset.targets[0]
-    names = [name for name, on in zip(datamodule.vocab, target, strict=True) if on]
+    names = [name for name, on in zip(datamodule.vocab, target, strict=True) if on == 1]
     return [
         f"one sample: {path}",
         _array("decode", image),

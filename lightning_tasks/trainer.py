@@ -8,10 +8,12 @@ import torch
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.check import check, write_without
-from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.checkpoint import read_checkpoint, store_hyper_parameters
+from lightning_tasks.choose import choose
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.evaluation.thresholds import Aim
 from lightning_tasks.predictions import (
     LabelPredictions,
     PointPredictions,
@@ -156,12 +158,49 @@ class Trainer(pl.Trainer):
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(found, LabelPredictions):
             assert isinstance(model, MultiLabelClassifier)
-            write_label_predictions(Path(output), found, model.vocab, torch.tensor(model.threshold))
+            write_label_predictions(Path(output), found, model.vocab, model.predicted(found.probabilities))
         else:
             assert isinstance(model, KeypointRegressor)
             write_point_predictions(Path(output), found, model.point_names)
         print(f"predictions      {output}")
         return found
+
+    def thresholds(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str,
+        aim: Aim = "f1",
+        recall: float = 0.8,
+        each_label: bool = True,
+        calibrate: bool = False,
+        split: Split = "valid",
+        output: str | None = None,
+    ) -> None:
+        """Choose from which probability on a label is predicted, say what that brings, and keep it in the checkpoint.
+
+        Args:
+            model: takes the checkpoint's weights.
+            datamodule: whose pictures are predicted.
+            ckpt_path: the checkpoint.
+            aim: of each label: accuracy, f1, or precision_at_recall: the highest precision that finds `recall`.
+            recall: the share of the positives to be found, for precision_at_recall.
+            each_label: a threshold for each label, or one for all.
+            calibrate: first choose a temperature, which makes probabilities honest and changes no ranking.
+            split: train (augmented), valid or test.
+            output: a checkpoint to write instead of changing this one.
+        """
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        if not isinstance(model, MultiLabelClassifier) or not isinstance(found, LabelPredictions) or model.one_label:
+            raise ConfigError("Thresholds are for pictures with any number of labels; this checkpoint's have not.")
+        choice = choose(
+            found.probabilities, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
+        )
+        print(choice.table)
+        target = Path(output or ckpt_path)
+        values = {"threshold": choice.threshold, "temperature": choice.temperature}
+        store_hyper_parameters(Path(ckpt_path), target, values)
+        print(f"thresholds       kept in {target}")
 
     def _predictions(
         self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split

@@ -2,10 +2,13 @@
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
@@ -90,3 +93,127 @@ def test_a_verb_without_its_checkpoint_says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert console(["get_preds", "none.ckpt"]) == 2
     assert "no checkpoint none.ckpt" in capsys.readouterr().err
+
+
+ONE = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog'},{i >= 6}" for i in range(8))]
+
+
+def test_cross_entropy_trains_where_each_picture_has_one_label(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(tmp_path / "root", ONE)
+    ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
+    logged = capsys.readouterr().out
+    assert "val/accuracy_most_common" in logged
+    assert "all_negative" not in logged
+    assert console(["get_preds", ckpt]) == 0
+    for row in rows("predictions.csv"):
+        shares = {name: float(row[name]) for name in ("cat", "dog")}
+        assert sum(shares.values()) == pytest.approx(1, abs=2e-6)
+        assert row["predicted"] == max(shares, key=shares.get)  # the likeliest, not what is above .5
+
+
+def test_cross_entropy_refuses_other_tables_with_the_row(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(tmp_path / "root", [*ONE[:4], "3.jpg,cat dog,False", *ONE[5:]])
+    args = ["fit", "--config", str(CONF / "multilabel.yaml"), *FLAGS, "--data.root", "root", "--data.size", "32"]
+    assert console([*args, "--model.loss", "cross_entropy", "--model.pretrained", "false"]) == 2
+    assert "root/labels.csv: row 5, column 'labels': 2 labels; cross-entropy wants" in capsys.readouterr().err
+
+
+def test_difficult_labels_change_what_is_scored(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # All validation pictures have the label dog, and in one of them it is difficult: not predicted, it counts or not.
+    lines = ["fname,labels,difficult,is_valid", *(f"{i}.jpg,dog cat,,{i >= 6}" for i in range(7)), "7.jpg,,dog,True"]
+    write_multilabel(tmp_path / "root", lines)
+    ckpt = train(tmp_path, "multilabel.yaml", "--model.threshold", "0.0")  # everything is predicted
+    for policy, accuracy in (("ignored", 2 / 3), ("negative", 2 / 4)):
+        capsys.readouterr()
+        assert console(["validate", ckpt, "--data.difficult", policy]) == 0
+        said = capsys.readouterr().out
+        assert float(re.search(r"val/accuracy\W+([0-9.]+)", said)[1]) == pytest.approx(accuracy, abs=1e-4)
+
+
+def scored(capsys, *args):
+    """Return what `validate` says of each metric."""
+    capsys.readouterr()
+    assert console(["validate", *args, "--trainer.enable_progress_bar", "false"]) == 0
+    return {name: float(value) for name, value in re.findall(r"(val/\w+)\W+([0-9.]+)", capsys.readouterr().out)}
+
+
+@pytest.fixture
+def tuned_run(tmp_path, monkeypatch):
+    lines = ["fname,labels,is_valid", *(f"{i}.jpg,{['cat', 'dog', 'cat dog'][i % 3]},{i >= 4}" for i in range(16))]
+    write_multilabel(tmp_path / "root", lines, 16)
+    monkeypatch.chdir(tmp_path)
+    return train(tmp_path, "multilabel.yaml")
+
+
+@pytest.mark.parametrize("more", [[], ["--each_label", "false"], ["--calibrate", "true", "--aim", "accuracy"]])
+def test_thresholds_are_kept_and_used_and_the_command_line_beats_them(tuned_run, capsys, more):
+    weights = torch.load(tuned_run, weights_only=True)["state_dict"]
+    assert console(["thresholds", tuned_run, *more]) == 0
+    said = capsys.readouterr().out
+    assert "one for each, cross-fitted" in said
+    stored = torch.load(tuned_run, weights_only=True)
+    assert all(torch.equal(stored["state_dict"][name], value) for name, value in weights.items())
+    kept, temperature = (stored["hyper_parameters"][name] for name in ("threshold", "temperature"))
+    assert isinstance(kept, float if "--each_label" in more else list)
+    assert (temperature == 1) == ("--calibrate" not in more)
+
+    # Scored by what is kept, from the predictions that the csv holds.
+    assert console(["get_preds", tuned_run]) == 0
+    table = rows("predictions.csv")
+    limits = kept if isinstance(kept, list) else [kept, kept]
+    right, at = [], []
+    for row in table:
+        predicted = [name for name, limit in zip(("cat", "dog"), limits, strict=True) if float(row[name]) > limit]
+        assert row["predicted"] == " ".join(predicted)
+        right += [(name in predicted) == (name in row["labels"]) for name in ("cat", "dog")]
+        at += [(float(row[name]) > 0.47) == (name in row["labels"]) for name in ("cat", "dog")]
+    assert scored(capsys, tuned_run)["val/accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-4)
+    beaten = scored(capsys, tuned_run, "--model.threshold", "0.47")["val/accuracy"]
+    assert beaten == pytest.approx(sum(at) / len(at), abs=1e-4)
+
+
+def test_a_temperature_lowers_the_loss_and_leaves_the_ranking(tuned_run, capsys):
+    before = scored(capsys, tuned_run)
+    assert console(["thresholds", tuned_run, "--calibrate", "true", "--output", "other.ckpt"]) == 0
+    assert scored(capsys, tuned_run) == before  # another file was written
+    after = scored(capsys, "other.ckpt")
+    assert after["val/loss"] < before["val/loss"]
+    assert after["val/mAP"] == before["val/mAP"]
+    kept = torch.load("other.ckpt", weights_only=True)["hyper_parameters"]["temperature"]
+    assert console(["thresholds", "other.ckpt", "--calibrate", "true"]) == 0  # chosen again, it stays
+    again = torch.load("other.ckpt", weights_only=True)["hyper_parameters"]["temperature"]
+    assert again == pytest.approx(kept, rel=1e-3)
+    from_python = MultiLabelClassifier.load_from_checkpoint("other.ckpt", weights_only=True)
+    assert from_python.temperature == again
+    assert from_python.thresholds.tolist() == torch.load("other.ckpt")["hyper_parameters"]["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--recall", "2"], "--recall is 2.0"),
+        (["--model.threshold", "[0.5,0.5,0.5]"], "model.threshold has 3 values for 2 labels"),
+        (["--model.temperature", "0"], "model.temperature is 0.0"),
+        (["--output", "/proc/none/x.ckpt"], "cannot be written"),
+    ],
+)
+def test_thresholds_that_cannot_be(tuned_run, capsys, args, message):
+    before = Path(tuned_run).read_bytes()
+    assert console(["thresholds", tuned_run, *args]) == 2
+    assert message in capsys.readouterr().err
+    assert Path(tuned_run).read_bytes() == before
+
+
+def test_points_have_no_thresholds(points_run, monkeypatch, capsys):
+    monkeypatch.chdir(points_run[0])
+    assert console(["thresholds", points_run[1]]) == 2
+    assert "Thresholds are for" in capsys.readouterr().err
+
+
+def test_two_pictures_are_too_few_for_thresholds(labels_run, monkeypatch, capsys):
+    monkeypatch.chdir(labels_run[0])
+    assert console(["thresholds", labels_run[1]]) == 2
+    assert "2 pictures are too few" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import torch
 from torchvision.transforms.v2 import CutMix, MixUp
 
-from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 
 
@@ -19,6 +19,7 @@ def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: i
     """Return the batch with each picture mixed with its neighbour, and the targets in the same proportion.
 
     The proportion comes from Beta(alpha, alpha). With both alphas above 0, each batch takes one of the two ways.
+    A label that is ignored in one of the two pictures is ignored in what becomes of them.
 
     Args:
         batch: B pictures.
@@ -34,4 +35,6 @@ def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: i
             images = images.round().to(batch.images.dtype)
         else:
             images, targets = CutMix(alpha=cutmix_alpha)(batch.images, batch.targets)
+    ignored = batch.targets == IGNORED
+    targets = targets.masked_fill(ignored | ignored.roll(1, 0), IGNORED)  # torchvision mixes with the one before
     return MultiLabelBatch(images, targets, batch.rows)

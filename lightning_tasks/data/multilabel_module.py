@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import albumentations as A
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.loaders import make_loader
 from lightning_tasks.data.mixing import check_mixing, mix
@@ -22,13 +22,16 @@ from lightning_tasks.data.tables import (
     groups_of,
     read_multilabel_table,
     require_folder,
+    require_one_label,
 )
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
+Difficult = Literal["ignored", "negative"]
+
 
 class MultiLabelDataModule(LightningDataModule):
-    """Pictures and their labels from a csv `fname,labels[,group][,is_valid]`.
+    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid]`.
 
     Args:
         root: the data set's folder.
@@ -37,6 +40,8 @@ class MultiLabelDataModule(LightningDataModule):
         test_csv: the table of the test pictures, in root; the `test` verb needs it.
         test_images: the folder of the test pictures; None: `images`.
         label_separator: stands between labels in a cell.
+        difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
+            VOC's own scores, or `negative`, as if the picture had it not.
         size: side of the square the model sees, or height and width.
         min_scale: the smallest share of a picture that a training crop shows.
         mixup_alpha: above 0, blend training pictures and their targets; see `mix`.
@@ -65,6 +70,7 @@ class MultiLabelDataModule(LightningDataModule):
         test_csv: str | None = None,
         test_images: str | None = None,
         label_separator: str = " ",
+        difficult: Difficult = "ignored",
         size: int | tuple[int, int] = 128,
         min_scale: float = 0.35,
         mixup_alpha: float = 0.0,
@@ -90,6 +96,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.test_csv = None if test_csv is None else self.root / test_csv
         self.test_images = self.images if test_images is None else self.root / test_images
         self.label_separator = label_separator
+        self.difficult = difficult
         check_mixing(mixup_alpha, cutmix_alpha)
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
@@ -105,6 +112,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.train_transform = train_transform or crop_train(self.image_size, min_scale)
         self.valid_transform = valid_transform or crop_valid(self.image_size)
         self._given_vocab = vocab
+        self.test_table: pd.DataFrame | None = None
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -144,7 +152,7 @@ class MultiLabelDataModule(LightningDataModule):
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            table = read_multilabel_table(self.test_csv, self.label_separator)
+            table = self.test_table = read_multilabel_table(self.test_csv, self.label_separator)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
             return
@@ -153,15 +161,25 @@ class MultiLabelDataModule(LightningDataModule):
             self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform)
         self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
 
+    def require_one_label(self) -> None:
+        """Raise TableError at the first row of the tables in use that does not have exactly one label."""
+        if self.test_csv is not None and self.test_table is not None:
+            require_one_label(self.test_table, self.test_csv)
+        else:
+            require_one_label(self.table, self.csv)
+
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
         self.setup("fit")
-        positives = int(self.train_set.targets.sum() + self.valid_set.targets.sum())
+        targets = np.concatenate([self.train_set.targets, self.valid_set.targets])
+        positives = int((targets == 1).sum())
         train, valid = (len(rows) for rows in self.split)
         lines = [
             f"{self.root}: {len(self.table):,} pictures, {train:,} training, {valid:,} validation",
             f"{len(self.vocab)} labels, {positives / (train + valid):.2f} a picture: {', '.join(self.vocab)}",
         ]
+        if "difficult" in self.table.columns:
+            lines.append(f"{self.table['difficult'].map(len).sum():,} difficult ones count as {self.difficult}")
         if self.test_csv is not None and self.test_csv.is_file():
             self.setup("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
@@ -200,7 +218,8 @@ class MultiLabelDataModule(LightningDataModule):
     def _dataset(
         self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
     ) -> MultiLabelDataset:
-        targets = encode_labels(table, rows, self.vocab, source)
+        difficult = IGNORED if self.difficult == "ignored" else 0
+        targets = encode_labels(table, rows, self.vocab, source, difficult)
         paths = check_files(table, rows, images, source)
         return MultiLabelDataset(paths, targets, transform, self.seed, groups_of(table, rows))
 

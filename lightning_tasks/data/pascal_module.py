@@ -3,7 +3,7 @@
 import albumentations as A
 
 from lightning_tasks.data.download import PASCAL_2007, fetch
-from lightning_tasks.data.multilabel_module import MultiLabelDataModule
+from lightning_tasks.data.multilabel_module import Difficult, MultiLabelDataModule
 from lightning_tasks.data.sample import draw_pascal
 from lightning_tasks.data.splits import Splitter
 
@@ -26,6 +26,7 @@ class PascalDataModule(MultiLabelDataModule):
         images: str = "train",
         test_csv: str | None = "test.csv",
         test_images: str | None = "test",
+        difficult: Difficult = "ignored",
         size: int | tuple[int, int] = 128,
         min_scale: float = 0.35,
         mixup_alpha: float = 0.0,
@@ -48,6 +49,7 @@ class PascalDataModule(MultiLabelDataModule):
             images=images,
             test_csv=test_csv,
             test_images=test_images,
+            difficult=difficult,
             size=size,
             min_scale=min_scale,
             mixup_alpha=mixup_alpha,

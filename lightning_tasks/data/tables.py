@@ -36,16 +36,16 @@ def raise_at_once(row: int, error: TableError) -> None:
 
 
 def read_multilabel_table(path: Path, label_separator: str = " ", complain: Complain = raise_at_once) -> pd.DataFrame:
-    """Read `fname,labels[,group][,is_valid]`.
+    """Read `fname,labels[,difficult][,group][,is_valid]`.
 
     Args:
         path: the csv file.
-        label_separator: stands between labels in a cell.
+        label_separator: stands between labels in a cell, and between difficult ones.
         complain: what is done about a row that cannot be used.
 
     Returns:
-        A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and `group` (str) and `is_valid`
-        (bool) where the file has them. Row i of the frame is row i + 2 of the file.
+        A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and where the file has them
+        `difficult` (like `labels`), `group` (str) and `is_valid` (bool). Row i of the frame is row i + 2 of the file.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -55,13 +55,31 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
     if not label_separator:
         raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
     table = _read_csv(path, ["fname", "labels"], complain)
-    table["labels"] = [_labels(cell, label_separator) for cell in table["labels"]]
-    for row, labels in enumerate(table["labels"]):
-        if len(set(labels)) != len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
-            where = _where(path, row, "labels")
-            complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
+    for column in ("labels", "difficult"):
+        if column not in table.columns:
+            continue
+        table[column] = [_labels(cell, label_separator) for cell in table[column]]
+        for row, labels in enumerate(table[column]):
+            if len(set(labels)) != len(labels):
+                twice = next(label for label in labels if labels.count(label) > 1)
+                where = _where(path, row, column)
+                complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
     return table
+
+
+def require_one_label(table: pd.DataFrame, path: Path) -> None:
+    """Raise TableError at the first row that does not have exactly one label, or where labels may be difficult."""
+    if "difficult" in table.columns:
+        raise TableError(
+            f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
+            "--model.loss bce."
+        )
+    for row, labels in enumerate(table["labels"]):
+        if len(labels) != 1:
+            raise TableError(
+                f"{_where(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
+                "wants exactly one a picture. Correct the row, or train with --model.loss bce."
+            )
 
 
 def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
@@ -123,26 +141,32 @@ def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
 
 
 def encode_labels(
-    table: pd.DataFrame, rows: NDArray[np.int64], vocab: Sequence[str], source: Path
+    table: pd.DataFrame, rows: NDArray[np.int64], vocab: Sequence[str], source: Path, difficult: float
 ) -> NDArray[np.float32]:
     """Return the labels of `rows` as (len(rows), len(vocab)) float32, 1 where the picture has the label.
+
+    Where a column `difficult` names a label, the cell is `difficult`, whether or not `labels` names it too.
 
     Raises:
         TableError: a label is not in `vocab`; names the label and its row.
     """
     position = {label: i for i, label in enumerate(vocab)}
     targets = np.zeros((len(rows), len(vocab)), dtype=np.float32)
-    labels = table["labels"].tolist()
-    for i, row in enumerate(rows):
-        for label in labels[row]:
-            if label not in position:
-                close = difflib.get_close_matches(label, vocab, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise TableError(
-                    f"{_where(source, int(row), 'labels')}: the label {label!r} is not among the {len(vocab)} labels "
-                    f"of the training split.{hint} Correct it, or put a picture with it into the training split."
-                )
-            targets[i, position[label]] = 1
+    columns = {"labels": 1.0, "difficult": difficult}
+    for column, value in columns.items():
+        if column not in table.columns:
+            continue
+        cells = table[column].tolist()
+        for i, row in enumerate(rows):
+            for label in cells[row]:
+                if label not in position:
+                    close = difflib.get_close_matches(label, vocab, n=1)
+                    hint = f" Did you mean {close[0]!r}?" if close else ""
+                    raise TableError(
+                        f"{_where(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} labels "
+                        f"of the training split.{hint} Correct it, or put a picture with it into the training split."
+                    )
+                targets[i, position[label]] = value
     return targets
 
 

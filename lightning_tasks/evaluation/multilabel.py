@@ -1,10 +1,29 @@
-"""Scores of label predictions that torchmetrics lacks."""
+"""Scores of label predictions, gathered over batches and processes: what torchmetrics lacks.
+
+All take probabilities (B, C) and targets (B, C) of 1, 0 and −1 (which does not count).
+"""
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MultilabelAveragePrecision
+from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy, MultilabelAveragePrecision
 from torchmetrics.utilities import dim_zero_cat
+
+from lightning_tasks.evaluation.labels import IGNORED
+
+
+class ThresholdedAccuracy(MultilabelAccuracy):
+    """The share of cells that are right, with a threshold for each label (C,): fastai's accuracy_multi."""
+
+    thresholds: Tensor
+
+    def __init__(self, thresholds: Tensor) -> None:
+        super().__init__(len(thresholds), average="micro", ignore_index=IGNORED)
+        self.register_buffer("thresholds", thresholds, persistent=False)
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        super().update((preds > self.thresholds).int(), target)
 
 
 class MacroAveragePrecision(MultilabelAveragePrecision):
@@ -14,7 +33,7 @@ class MacroAveragePrecision(MultilabelAveragePrecision):
     """
 
     def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="none")
+        super().__init__(num_labels, average="none", ignore_index=IGNORED)
 
     def compute(self) -> Tensor:  # type: ignore[override]  # torchmetrics' own classes narrow it likewise
         """Return the mean; NaN where no class has a positive."""
@@ -36,10 +55,41 @@ class AllNegativeAccuracy(Metric):
         self.add_state("cells", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add targets (B, C) of 0 and 1; the predictions do not matter."""
+        """Add a batch; the predictions do not matter."""
         self.negatives += (target == 0).sum()
-        self.cells += target.numel()
+        self.cells += (target != IGNORED).sum()
 
     def compute(self) -> Tensor:
         """Return the share of cells without a label."""
         return self.negatives / self.cells
+
+
+class OneLabelAccuracy(MulticlassAccuracy):
+    """The share of pictures whose likeliest label is the one that they have: fastai's accuracy."""
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(num_labels, average="micro")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch of exactly one label a picture."""
+        super().update(preds, target.argmax(1))
+
+
+class MostCommonAccuracy(Metric):
+    """The accuracy of always saying the commonest label: what an accuracy must beat to mean anything."""
+
+    higher_is_better = True
+    full_state_update = False
+    positives: Tensor
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__()
+        self.add_state("positives", default=torch.zeros(num_labels, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch of exactly one label a picture; the predictions do not matter."""
+        self.positives += (target == 1).sum(0)
+
+    def compute(self) -> Tensor:
+        """Return the commonest label's share of the pictures."""
+        return self.positives.max() / self.positives.sum()

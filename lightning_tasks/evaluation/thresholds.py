@@ -11,6 +11,7 @@ from lightning_tasks.evaluation.labels import IGNORED, accuracy_multi
 CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # the walk-through's, .05 to .95
 Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
+_MOST = 20.0
 
 
 def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
@@ -18,11 +19,9 @@ def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float,
     return [(threshold, accuracy_multi(probabilities, targets, threshold)) for threshold in CURVE]
 
 
-def best_threshold(probabilities: Tensor, targets: Tensor) -> float:
-    """Return the threshold of the curve with the highest accuracy; the middle one where several have it."""
-    accuracies = [accuracy for _, accuracy in threshold_curve(probabilities, targets)]
-    best = [i for i, accuracy in enumerate(accuracies) if accuracy == max(accuracies)]
-    return CURVE[best[len(best) // 2]]
+def best_threshold(probabilities: Tensor, targets: Tensor, aim: Aim = "accuracy", recall: float = 0.8) -> float:
+    """Return one threshold for all classes, chosen over all cells as `class_thresholds` does for one."""
+    return float(class_thresholds(probabilities.reshape(-1, 1), targets.reshape(-1, 1), aim, recall))
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
@@ -56,61 +55,69 @@ def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", re
 
 
 @dataclass(frozen=True)
-class HonestGain:
-    """A score with one threshold for all labels at .5, with chosen ones where they were chosen, and elsewhere."""
+class Scores:
+    """The accuracy over cells, and means over the classes with a positive; precision is 0 where nothing is said."""
 
-    at_half: float
-    where_chosen: float
-    cross_fitted: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
 
 
-def honest_gain(
-    probabilities: Tensor,
-    targets: Tensor,
-    aim: Literal["accuracy", "f1"] = "f1",
-    per_class: bool = True,
-    folds: int = 5,
-    seed: int = 0,
-) -> HonestGain:
-    """Return what choosing thresholds brings: accuracy over cells, or the mean F1 over classes with a positive.
+@dataclass(frozen=True)
+class Gain:
+    """What chosen thresholds bring. Cross-fitted: what new pictures may expect; where they were chosen: it flatters."""
 
-    For `cross_fitted` each fifth of the pictures is predicted with thresholds that were chosen on the other four: what
-    new pictures may expect. `where_chosen` flatters.
+    at_half: Scores
+    one_cross_fitted: Scores
+    each_cross_fitted: Scores
+    each_where_chosen: Scores
+
+
+def threshold_gain(
+    probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8, folds: int = 5, seed: int = 0
+) -> Gain:
+    """Return the scores at .5, with one chosen threshold, and with one for each class.
+
+    Cross-fitted: each fifth of the pictures is predicted with thresholds that were chosen on the other four.
 
     Args:
         probabilities: (N, C).
-        targets: (N, C) of 1, 0 and −1.
-        aim: what is chosen for, and reported.
-        per_class: a threshold for each class, or one for all (by accuracy).
+        targets: (N, C) of 1, 0 and −1 (which does not count).
+        aim: what is chosen for; see `class_thresholds`.
+        recall: for `precision_at_recall`.
         folds: how many parts.
         seed: of the parts.
     """
-    part = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed)) % folds
-    predicted = torch.zeros_like(targets, dtype=torch.bool)
-    for fold in range(folds):
-        held_out = part == fold
-        predicted[held_out] = probabilities[held_out] > _chosen(
-            probabilities[~held_out], targets[~held_out], aim, per_class
-        )
-    return HonestGain(
-        at_half=_score(probabilities > 0.5, targets, aim),
-        where_chosen=_score(probabilities > _chosen(probabilities, targets, aim, per_class), targets, aim),
-        cross_fitted=_score(predicted, targets, aim),
+    one, each = torch.zeros_like(targets, dtype=torch.bool), torch.zeros_like(targets, dtype=torch.bool)
+    for held_out in _parts(len(targets), folds, seed):
+        rest, truth, mine = probabilities[~held_out], targets[~held_out], probabilities[held_out]
+        one[held_out] = mine > best_threshold(rest, truth, aim, recall)
+        each[held_out] = mine > class_thresholds(rest, truth, aim, recall)
+    return Gain(
+        at_half=_scores(probabilities > 0.5, targets),
+        one_cross_fitted=_scores(one, targets),
+        each_cross_fitted=_scores(each, targets),
+        each_where_chosen=_scores(probabilities > class_thresholds(probabilities, targets, aim, recall), targets),
     )
 
 
-def _chosen(probabilities: Tensor, targets: Tensor, aim: Aim, per_class: bool) -> Tensor:
-    if per_class:
-        return class_thresholds(probabilities, targets, aim)
-    return torch.tensor(best_threshold(probabilities, targets))
+def _parts(n: int, folds: int, seed: int) -> list[Tensor]:
+    """Return `folds` masks (N,), each of the pictures that are held out."""
+    part = torch.randperm(n, generator=torch.Generator().manual_seed(seed)) % folds
+    return [part == fold for fold in range(folds)]
 
 
-def _score(predicted: Tensor, targets: Tensor, aim: str) -> float:
+def _scores(predicted: Tensor, targets: Tensor) -> Scores:
     counts, truth = targets != IGNORED, targets == 1
-    if aim == "accuracy":
-        return float(((predicted == truth) & counts).sum() / counts.sum())
     said, hits, positives = (predicted & counts).sum(0), (predicted & truth).sum(0), truth.sum(0)
-    return float((2 * hits / (said + positives))[positives > 0].mean())
+    there = positives > 0
+    return Scores(
+        accuracy=float(((predicted == truth) & counts).sum() / counts.sum()),
+        precision=float((hits / said.clamp(min=1))[there].mean()),
+        recall=float((hits / positives)[there].mean()),
+        f1=float((2 * hits / (said + positives))[there].mean()),
+    )
 
 
 def _middle_of_the_best(scores: Tensor) -> int:
@@ -119,7 +126,9 @@ def _middle_of_the_best(scores: Tensor) -> int:
 
 
 def temperature(logits: Tensor, targets: Tensor) -> float:
-    """Return what logits (N, C) must be divided by for the lowest binary cross-entropy.
+    """Return what logits (N, C) must be divided by for the lowest binary cross-entropy: from 1/20 to 20.
+
+    Beyond that, of a model that knows nothing (or all), the probabilities would no longer differ in float32.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017, for independent labels.
     """
@@ -135,4 +144,12 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch's own
-    return float(log_temperature.detach().exp())
+    return min(max(float(log_temperature.detach().exp()), 1 / _MOST), _MOST)
+
+
+def calibrated(logits: Tensor, targets: Tensor, folds: int = 5, seed: int = 0) -> Tensor:
+    """Return cross-fitted probabilities (N, C): each fifth by the temperature that fits the other four best."""
+    probabilities = torch.zeros_like(logits)
+    for held_out in _parts(len(logits), folds, seed):
+        probabilities[held_out] = (logits[held_out] / temperature(logits[~held_out], targets[~held_out])).sigmoid()
+    return probabilities

@@ -45,7 +45,7 @@ class ResultsPicture(Callback):
             module.training = training
         batch = type(self._batch)(*(tensor.cpu() for tensor in self._batch))
         if isinstance(batch, MultiLabelBatch):
-            figure = multilabel_results(batch, predictions, pl_module.vocab, pl_module.threshold)  # type: ignore[arg-type]  # a Module's attributes are untyped
+            figure = multilabel_results(batch, predictions, pl_module.vocab, pl_module.predicted(predictions))  # type: ignore[operator,arg-type]  # a Module's attributes are untyped
         else:
             figure = keypoint_results(batch, predictions)
         figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
@@ -55,7 +55,7 @@ class ResultsPicture(Callback):
 
 
 def multilabel_results(
-    batch: MultiLabelBatch, probabilities: torch.Tensor, vocab: list[str], threshold: float
+    batch: MultiLabelBatch, probabilities: torch.Tensor, vocab: list[str], predicted: torch.Tensor
 ) -> Figure:
     """Draw each picture with its labels above and the predicted ones below, green where both agree.
 
@@ -63,12 +63,12 @@ def multilabel_results(
         batch: B pictures and their targets.
         probabilities: (B, C).
         vocab: C labels.
-        threshold: a label is predicted where its probability is strictly greater.
+        predicted: (B, C) bool.
     """
     figure, axes = grid(pictures(batch.images), text_inches=0.9)
-    for ax, target, probability in zip(axes, batch.targets, probabilities, strict=True):
+    for ax, target, probability, chosen in zip(axes, batch.targets, probabilities, predicted, strict=True):
         wanted = [label for label, on in zip(vocab, target > 0, strict=True) if on]
-        found = [(label, p) for label, p in zip(vocab, probability.tolist(), strict=True) if p > threshold]
+        found = [(vocab[c], float(probability[c])) for c in chosen.nonzero().flatten().tolist()]
         ax.set_title(", ".join(wanted) or "no label", fontsize=9)
         right = {label for label, _ in found} == set(wanted)
         found.sort(key=lambda pair: -pair[1])

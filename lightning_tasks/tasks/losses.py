@@ -1,25 +1,27 @@
-"""Training losses for any number of labels, from timm."""
+"""Training losses for labels, from timm and torch; cells of target −1 do not count."""
 
 from typing import Literal
 
 from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from timm.loss.binary_cross_entropy import BinaryCrossEntropy
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_tasks.errors import ConfigError
 
-LossName = Literal["bce", "asymmetric"]
+LossName = Literal["bce", "asymmetric", "cross_entropy"]
 
 
-def multilabel_loss(
+def label_loss(
     name: LossName, label_smoothing: float, asymmetric_gamma: tuple[float, float], asymmetric_clip: float
 ) -> nn.Module:
-    """Return a module that takes logits (B, C) and targets (B, C) from 0 to 1 to a loss.
+    """Return a module that takes logits (B, C) and targets (B, C), from 0 to 1 or −1 (ignored), to a loss.
 
     Args:
-        name: `bce`, the mean over all cells; or `asymmetric`, the sum over labels and mean over pictures of Ridnik et
-            al., "Asymmetric Loss for Multi-Label Classification", 2021.
-        label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5.
+        name: `bce`, the mean over all cells; `asymmetric`, the sum over labels and mean over pictures of Ridnik et al.,
+            "Asymmetric Loss for Multi-Label Classification", 2021; or `cross_entropy`, the mean over pictures that
+            have exactly one label each.
+        label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5; for `cross_entropy` to
+            1/C.
         asymmetric_gamma: the focusing powers for absent and for present labels.
         asymmetric_clip: probabilities of absent labels below this cost nothing.
 
@@ -33,9 +35,28 @@ def multilabel_loss(
             f"model.asymmetric_gamma {asymmetric_gamma} must not be negative, and model.asymmetric_clip "
             f"{asymmetric_clip} is a probability, from 0 to below 1."
         )
+    if name == "cross_entropy":
+        return nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets of shape (B, C) too
     if name == "bce":
-        return BinaryCrossEntropy(smoothing=label_smoothing, smooth_dense=True)
+        bce = BinaryCrossEntropy(smoothing=label_smoothing, smooth_dense=True, reduction="none")
+        return _CountedCells(bce, over_pictures=False)
     negative, positive = asymmetric_gamma
-    return AsymmetricLossMultiLabel(
-        gamma_neg=negative, gamma_pos=positive, clip=asymmetric_clip, smoothing=label_smoothing
+    asymmetric = AsymmetricLossMultiLabel(
+        gamma_neg=negative, gamma_pos=positive, clip=asymmetric_clip, smoothing=label_smoothing, reduction="none"
     )
+    return _CountedCells(asymmetric, over_pictures=True)
+
+
+class _CountedCells(nn.Module):
+    """The mean over the cells that count, or their sum over the pictures."""
+
+    def __init__(self, each_cell: nn.Module, *, over_pictures: bool) -> None:
+        super().__init__()
+        self.each_cell = each_cell
+        self.over_pictures = over_pictures
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        counts = targets >= 0
+        total = (self.each_cell(logits, targets.clamp(min=0)) * counts).sum()
+        mean: Tensor = total / (len(targets) if self.over_pictures else counts.sum().clamp(min=1))
+        return mean

@@ -3,17 +3,21 @@
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MultilabelAccuracy
 
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.mean import WeightedMean
-from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
+from lightning_tasks.evaluation.multilabel import (
+    AllNegativeAccuracy,
+    MacroAveragePrecision,
+    MostCommonAccuracy,
+    OneLabelAccuracy,
+    ThresholdedAccuracy,
+)
 from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
-from lightning_tasks.tasks.losses import LossName, multilabel_loss
+from lightning_tasks.tasks.losses import LossName, label_loss
 
 
 class MultiLabelClassifier(LightningModule):
@@ -23,17 +27,22 @@ class MultiLabelClassifier(LightningModule):
     what predicting nothing at all would score. Outside training, `loss` is the plain binary cross-entropy whatever the
     training minimises, so that runs compare.
 
+    With `loss="cross_entropy"`, for data with exactly one label a picture, probabilities are a softmax, `accuracy` is
+    that of the likeliest label, and beside it stands `accuracy_most_common`: what the commonest label alone would
+    score.
+
     Args:
         vocab: the labels, in the order of the targets' columns.
         backbone: a timm model by its tagged name.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
-        threshold: a label counts as predicted where its probability is strictly greater.
+        threshold: a label counts as predicted where its probability is strictly greater; one for all, or one for each.
+        temperature: outside training, logits are divided by it: a calibration.
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
-        loss: what training minimises; see `multilabel_loss`, also for the next three.
+        loss: what training minimises; see `label_loss`, also for the next three.
         label_smoothing: moves each training target that share of the way to 0.5.
         asymmetric_gamma: focusing of the asymmetric loss, for absent and for present labels.
         asymmetric_clip: absent labels below this probability cost nothing in the asymmetric loss.
@@ -42,6 +51,8 @@ class MultiLabelClassifier(LightningModule):
         LightningTasksError: backbone, weights or sizes do not work.
     """
 
+    thresholds: Tensor  # (C,)
+
     def __init__(
         self,
         vocab: list[str],
@@ -49,7 +60,8 @@ class MultiLabelClassifier(LightningModule):
         pretrained: bool = False,
         weights: str | None = None,
         image_size: tuple[int, int] = (128, 128),
-        threshold: float = 0.5,
+        threshold: float | list[float] = 0.5,
+        temperature: float = 1.0,
         lr: LearningRate = 3e-3,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
@@ -64,21 +76,31 @@ class MultiLabelClassifier(LightningModule):
                 "MultiLabelClassifier needs a data module with labels, such as MultiLabelDataModule or "
                 "PascalDataModule; this data has none."
             )
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
+        if temperature <= 0:
+            raise ConfigError(f"model.temperature is {temperature}; it must be above 0.")
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again.
         self.save_hyperparameters(ignore=["pretrained", "weights"])
         self.vocab = vocab
-        self.threshold = threshold
+        self.one_label = loss == "cross_entropy"
+        # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
+        self.register_buffer("thresholds", _thresholds(threshold, len(vocab)), persistent=False)
+        self.temperature = temperature
         self.lr = lr
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
         self.head = fastai_head(self.backbone.num_features, len(vocab))
-        self.training_loss = multilabel_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
+        self.training_loss = label_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
+        self.plain_loss = label_loss("cross_entropy" if self.one_label else "bce", 0.0, (0.0, 0.0), 0.0)
         self.train_loss = WeightedMean()
         self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
-        self.metrics = nn.ModuleDict({stage: _metrics(len(vocab), threshold, stage) for stage in ("val", "test")})
+        self.metrics = nn.ModuleDict({stage: self._new_metrics(stage) for stage in ("val", "test")})
+
+    def setup(self, stage: str) -> None:
+        """Refuse pictures without exactly one label where the loss needs it."""
+        require = getattr(getattr(self.trainer, "datamodule", None), "require_one_label", None)
+        if self.one_label and require is not None:
+            require()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, C) for (B, 3, H, W) RGB from 0 to 255."""
@@ -88,8 +110,10 @@ class MultiLabelClassifier(LightningModule):
     def _shared_step(self, batch: MultiLabelBatch) -> tuple[Tensor, Tensor]:
         """Return the loss and the probabilities (B, C), both in float32 under any precision."""
         logits = self(batch.images).float()
-        criterion = self.training_loss if self.training else binary_cross_entropy_with_logits
-        return criterion(logits, batch.targets), logits.sigmoid()
+        if not self.training:
+            logits = logits / self.temperature
+        loss = (self.training_loss if self.training else self.plain_loss)(logits, batch.targets)
+        return loss, logits.softmax(1) if self.one_label else logits.sigmoid()
 
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""
@@ -111,6 +135,12 @@ class MultiLabelClassifier(LightningModule):
         """Return probabilities (B, C)."""
         return self._shared_step(batch)[1]
 
+    def predicted(self, probabilities: Tensor) -> Tensor:
+        """Return which labels are predicted, (B, C) bool, from probabilities on any device."""
+        if self.one_label:
+            return probabilities == probabilities.amax(1, keepdim=True)
+        return probabilities > self.thresholds.to(probabilities.device)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return fastai's AdamW over early body, late body and head."""
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay)
@@ -122,7 +152,8 @@ class MultiLabelClassifier(LightningModule):
     def _evaluate(self, batch: MultiLabelBatch, stage: str) -> None:
         loss, probabilities = self._shared_step(batch)
         mean_loss, metrics = self._metrics(stage)
-        mean_loss.update(loss, len(batch.images))
+        # Weighted by what it is a mean over, the mean over batches is the mean over the whole set.
+        mean_loss.update(loss, len(batch.images) if self.one_label else (batch.targets >= 0).sum())
         metrics.update(probabilities, batch.targets.int())
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         self.log_dict(metrics, batch_size=len(batch.images))
@@ -133,13 +164,20 @@ class MultiLabelClassifier(LightningModule):
         assert isinstance(metrics, MetricCollection)
         return loss, metrics
 
+    def _new_metrics(self, stage: str) -> MetricCollection:
+        labels = len(self.vocab)
+        mean_ap = MacroAveragePrecision(labels)
+        if self.one_label:
+            one = {"accuracy": OneLabelAccuracy(labels), "accuracy_most_common": MostCommonAccuracy(labels)}
+            return MetricCollection({"mAP": mean_ap, **one}, prefix=f"{stage}/")
+        many = {"accuracy": ThresholdedAccuracy(self.thresholds), "accuracy_all_negative": AllNegativeAccuracy()}
+        return MetricCollection({"mAP": mean_ap, **many}, prefix=f"{stage}/")
 
-def _metrics(num_labels: int, threshold: float, stage: str) -> MetricCollection:
-    return MetricCollection(
-        {
-            "accuracy": MultilabelAccuracy(num_labels, threshold=threshold, average="micro"),
-            "mAP": MacroAveragePrecision(num_labels),
-            "accuracy_all_negative": AllNegativeAccuracy(),
-        },
-        prefix=f"{stage}/",
-    )
+
+def _thresholds(threshold: float | list[float], labels: int) -> Tensor:
+    given = threshold if isinstance(threshold, list) else [threshold] * labels
+    if len(given) != labels:
+        raise ConfigError(f"model.threshold has {len(given)} values for {labels} labels. Give one for each, or one.")
+    if not all(0 <= value <= 1 for value in given):
+        raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
+    return torch.tensor(given)

@@ -64,3 +64,15 @@ def test_the_batch_that_came_is_not_changed():
 def test_a_negative_alpha_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"data\.mixup_alpha -1"):
         MultiLabelDataModule(str(tmp_path), mixup_alpha=-1)
+
+
+@pytest.mark.parametrize("alphas", [(1.0, 0.0), (0.0, 1.0)])
+def test_what_is_ignored_in_one_of_two_pictures_is_ignored_in_their_mix(alphas):
+    batch = flat_batch()
+    batch.targets[2, 4] = -1
+    mixed, plain = mix(batch, *alphas, seed=1), mix(flat_batch(), *alphas, seed=1)
+    assert torch.equal(mixed.images, plain.images)
+    # Picture 2 stands in its own mix and in that of the next.
+    assert (mixed.targets == -1).nonzero().tolist() == [[2, 4], [3, 4]]
+    counted = mixed.targets != -1
+    assert torch.equal(mixed.targets[counted], plain.targets[counted])

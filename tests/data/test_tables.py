@@ -14,6 +14,7 @@ from lightning_tasks.data.tables import (
     point_positions,
     read_keypoint_table,
     read_multilabel_table,
+    require_one_label,
 )
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
 
@@ -61,7 +62,7 @@ def test_targets_equal_scikit_learns(tmp_path_factory, rows):
     path.write_text("\n".join(["fname,labels", *lines]) + "\n")
     table = read_multilabel_table(path)
     vocab = build_vocab(table["labels"])
-    targets = encode_labels(table, np.arange(len(rows)), vocab, path)
+    targets = encode_labels(table, np.arange(len(rows)), vocab, path, difficult=-1)
     oracle = MultiLabelBinarizer().fit(rows)
     assert vocab == list(oracle.classes_)
     np.testing.assert_array_equal(targets, oracle.transform(rows))
@@ -126,7 +127,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_a_label_outside_the_vocabulary_is_named_with_its_row(tmp_path):
     path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,catt\n")
     with pytest.raises(TableError, match=r"row 3, column 'labels': the label 'catt'.*Did you mean 'cat'"):
-        encode_labels(read_multilabel_table(path), np.array([0, 1]), ["cat", "dog"], path)
+        encode_labels(read_multilabel_table(path), np.array([0, 1]), ["cat", "dog"], path, difficult=-1)
 
 
 def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
@@ -148,3 +149,31 @@ def test_any_text_is_a_table_or_a_complaint_of_ours(tmp_path_factory, text):
     for read in (read_multilabel_table, read_keypoint_table):
         with contextlib.suppress(LightningTasksError):
             assert len(read(path))
+
+
+def test_difficult_labels_are_ignored_or_negative(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("fname,labels,difficult\na.jpg,cat dog,dog\nb.jpg,dog,cat\nc.jpg,,\n")
+    table = read_multilabel_table(path)
+    assert table["difficult"].tolist() == [("dog",), ("cat",), ()]
+    for value in (-1.0, 0.0):
+        targets = encode_labels(table, np.arange(3), ["cat", "dog"], path, difficult=value)
+        assert targets.tolist() == [[1, value], [value, 1], [0, 0]]
+    path.write_text("fname,labels,difficult\na.jpg,cat,\nb.jpg,cat,dgo\n")
+    with pytest.raises(TableError, match=r"row 3, column 'difficult': the label 'dgo' is not among the 2 labels"):
+        encode_labels(read_multilabel_table(path), np.arange(2), ["cat", "dog"], path, difficult=-1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["fname,labels", "a.jpg,cat", "b.jpg,cat dog"], r"row 3, column 'labels': 2 labels; cross-entropy"),
+        (["fname,labels", "a.jpg,", "b.jpg,cat"], r"row 2, column 'labels': no labels; cross-entropy"),
+        (["fname,labels,difficult", "a.jpg,cat,"], r"row 1: cross-entropy knows no difficult labels"),
+    ],
+)
+def test_cross_entropy_wants_exactly_one_label(tmp_path, lines, message):
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(TableError, match=message):
+        require_one_label(read_multilabel_table(path), path)

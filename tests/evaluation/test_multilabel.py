@@ -1,7 +1,56 @@
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
 
-from lightning_tasks.evaluation.multilabel import AllNegativeAccuracy, MacroAveragePrecision
+from lightning_tasks import batch
+from lightning_tasks.evaluation import labels
+from lightning_tasks.evaluation.multilabel import (
+    AllNegativeAccuracy,
+    MacroAveragePrecision,
+    MostCommonAccuracy,
+    OneLabelAccuracy,
+    ThresholdedAccuracy,
+)
+
+
+def test_what_does_not_count_is_written_alike_in_data_and_scores():
+    assert batch.IGNORED == labels.IGNORED
+
+
+def test_each_label_has_its_threshold_and_ignored_cells_do_not_count():
+    torch.manual_seed(0)
+    probabilities, targets = torch.rand(40, 3), torch.randint(-1, 2, (40, 3))
+    thresholds = torch.tensor([0.2, 0.5, 0.9])
+    metric = ThresholdedAccuracy(thresholds)
+    for rows in (slice(0, 25), slice(25, 40)):
+        metric.update(probabilities[rows], targets[rows])
+    counts = targets != -1
+    assert metric.compute().item() == pytest.approx(
+        accuracy_score(targets[counts], (probabilities > thresholds)[counts].int())
+    )
+    nothing = AllNegativeAccuracy()
+    nothing.update(probabilities, targets)
+    assert nothing.compute().item() == pytest.approx(accuracy_score(targets[counts], torch.zeros_like(targets)[counts]))
+    assert not metric.state_dict()  # nothing for a checkpoint to hold
+
+
+def test_with_one_label_a_picture_the_likeliest_counts():
+    torch.manual_seed(0)
+    probabilities, truth = torch.rand(50, 4).softmax(1), torch.randint(0, 4, (50,))
+    one_hot = torch.nn.functional.one_hot(truth, 4)
+    accuracy, commonest = OneLabelAccuracy(4), MostCommonAccuracy(4)
+    for rows in (slice(0, 30), slice(30, 50)):
+        accuracy.update(probabilities[rows], one_hot[rows])
+        commonest.update(probabilities[rows], one_hot[rows])
+    assert accuracy.compute().item() == pytest.approx(accuracy_score(truth, probabilities.argmax(1)))
+    assert commonest.compute().item() == pytest.approx(float(truth.bincount().max()) / 50)
+
+
+def test_ignored_cells_do_not_rank():
+    probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.9], [0.7, 0.3]])
+    metric = MacroAveragePrecision(2)
+    metric.update(probabilities, torch.tensor([[-1, 0], [1, 1], [0, -1]]))
+    assert metric.compute().item() == 1
 
 
 def test_predicting_nothing_is_scored_over_all_cells():

@@ -14,7 +14,8 @@ def pictures(n):
 
 def test_labels_stand_above_and_predictions_below():
     batch = MultiLabelBatch(pictures(2), torch.tensor([[1.0, 0, 1], [0, 0, 0]]), torch.arange(2))
-    figure = multilabel_results(batch, torch.tensor([[0.9, 0.5, 0.6], [0.1, 0.7, 0.2]]), ["a", "b", "c"], 0.5)
+    probabilities = torch.tensor([[0.9, 0.5, 0.6], [0.1, 0.7, 0.2]])
+    figure = multilabel_results(batch, probabilities, ["a", "b", "c"], probabilities > 0.5)
     first, second = figure.axes
     assert (first.get_title(), first.get_xlabel()) == ("a, c", "a 0.90\nc 0.60")  # 0.5 is not greater than 0.5
     assert (second.get_title(), second.get_xlabel()) == ("no label", "b 0.70")
@@ -25,7 +26,7 @@ def test_five_right_labels_are_right_though_four_are_listed():
     vocab = list("abcdef")
     batch = MultiLabelBatch(pictures(2), torch.tensor([[1.0] * 5 + [0], [1.0] * 4 + [0, 0]]), torch.arange(2))
     probabilities = torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.55, 0.1]] * 2)
-    right, wrong = multilabel_results(batch, probabilities, vocab, 0.5).axes
+    right, wrong = multilabel_results(batch, probabilities, vocab, probabilities > 0.5).axes
     assert right.get_xlabel() == wrong.get_xlabel() == "a 0.90\nb 0.80\nc 0.70\nd 0.60"
     assert right.xaxis.label.get_color() != wrong.xaxis.label.get_color()
 
@@ -74,4 +75,4 @@ def test_points_are_drawn_in_the_pictures_pixels_and_errors_in_the_originals():
 def test_any_number_of_pictures_fits():
     for n in (1, 2, 4, 9):
         batch = MultiLabelBatch(pictures(n), torch.zeros(n, 1), torch.arange(n))
-        assert len(multilabel_results(batch, torch.zeros(n, 1), ["a"], 0.5).axes) == n
+        assert len(multilabel_results(batch, torch.zeros(n, 1), ["a"], torch.zeros(n, 1, dtype=torch.bool)).axes) == n

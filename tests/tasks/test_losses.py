@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks import MultiLabelClassifier
-from lightning_tasks.tasks.losses import multilabel_loss
+from lightning_tasks.tasks.losses import label_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]])
 TARGETS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
@@ -28,22 +28,22 @@ def published_asymmetric(logits, targets, gamma_negative, gamma_positive, clip):
 
 @given(st.floats(0, 5), st.floats(0, 5), st.floats(0, 0.5))
 def test_the_asymmetric_loss_is_the_papers(negative, positive, clip):
-    loss = multilabel_loss("asymmetric", 0.0, (negative, positive), clip)(LOGITS, TARGETS)
+    loss = label_loss("asymmetric", 0.0, (negative, positive), clip)(LOGITS, TARGETS)
     expected = published_asymmetric(LOGITS, TARGETS, negative, positive, clip) / len(LOGITS)
     assert float(loss) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_without_focus_and_clip_the_asymmetric_loss_is_bce_summed_over_labels():
-    asymmetric = multilabel_loss("asymmetric", 0.1, (0.0, 0.0), 0.0)(LOGITS, TARGETS)
-    bce = multilabel_loss("bce", 0.1, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
+    asymmetric = label_loss("asymmetric", 0.1, (0.0, 0.0), 0.0)(LOGITS, TARGETS)
+    bce = label_loss("bce", 0.1, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
     torch.testing.assert_close(asymmetric, bce * LOGITS.shape[1])
 
 
 def test_smoothing_moves_targets_towards_a_half():
-    smoothed = multilabel_loss("bce", 0.2, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
+    smoothed = label_loss("bce", 0.2, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
     expected = binary_cross_entropy_with_logits(LOGITS, torch.where(TARGETS == 1, 0.9, 0.1))
     torch.testing.assert_close(smoothed, expected)
-    plain = multilabel_loss("bce", 0.0, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
+    plain = label_loss("bce", 0.0, (4.0, 1.0), 0.05)(LOGITS, TARGETS)
     torch.testing.assert_close(plain, binary_cross_entropy_with_logits(LOGITS, TARGETS))
 
 
@@ -72,3 +72,31 @@ def test_outside_training_the_loss_is_plain_bce(options):
     torch.testing.assert_close(loss, expected)
     model.train()
     assert float(model._shared_step(batch)[0]) != pytest.approx(float(loss), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bce", "asymmetric"])
+def test_ignored_cells_cost_nothing_and_have_no_gradient(name):
+    loss = label_loss(name, 0.1, (4.0, 1.0), 0.05)
+    targets = TARGETS.clone()
+    targets[0, 1] = -1
+    logits = LOGITS.clone().requires_grad_()
+    value = loss(logits, targets)
+    value.backward()
+    assert float(logits.grad[0, 1]) == 0
+    assert logits.grad.count_nonzero() == 5
+    # The others' share of what they cost alone.
+    alone = [label_loss(name, 0.1, (4.0, 1.0), 0.05)(LOGITS[i, [c]][None], TARGETS[i, [c]][None]) for i, c in CELLS]
+    torch.testing.assert_close(value, sum(alone) / (5 if name == "bce" else 2))
+
+
+CELLS = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+
+def test_cross_entropy_is_minus_the_log_of_the_labels_share():
+    one = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    shares = LOGITS.exp() / LOGITS.exp().sum(1, keepdim=True)
+    plain = label_loss("cross_entropy", 0.0, (4.0, 1.0), 0.05)(LOGITS, one)
+    assert float(plain) == pytest.approx(-float((shares[0, 2].log() + shares[1, 0].log()) / 2), rel=1e-5)
+    smoothed = label_loss("cross_entropy", 0.3, (4.0, 1.0), 0.05)(LOGITS, one)
+    moved = one * 0.7 + 0.3 / 3
+    assert float(smoothed) == pytest.approx(-float((moved * shares.log()).sum(1).mean()), rel=1e-5)

@@ -1,0 +1,99 @@
+"""From which probability on is a label predicted? What is chosen, and what it brings, for a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.evaluation.labels import LabelScores, accuracy_multi, calibration_error, label_scores
+from lightning_tasks.evaluation.thresholds import (
+    Aim,
+    Scores,
+    best_threshold,
+    calibrated,
+    class_thresholds,
+    temperature,
+    threshold_gain,
+)
+
+_FOLDS = 5
+_SATURATED = 1e-7  # a float32 sigmoid says 1 from there on
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a checkpoint keeps, and a table of what it brings."""
+
+    threshold: float | list[float]
+    temperature: float
+    table: str
+
+
+def choose(
+    probabilities: Tensor,
+    targets: Tensor,
+    vocab: Sequence[str],
+    given_temperature: float,
+    aim: Aim = "f1",
+    recall: float = 0.8,
+    each_label: bool = True,
+    calibrate: bool = False,
+) -> Choice:
+    """Return thresholds, and a temperature, chosen on predictions.
+
+    Args:
+        probabilities: (N, C) float32.
+        targets: (N, C) of 1, 0 and −1 (which does not count).
+        vocab: C labels.
+        given_temperature: that the probabilities were made with.
+        aim: what is chosen for; see `class_thresholds`.
+        recall: for `precision_at_recall`.
+        each_label: a threshold for each label, or one for all.
+        calibrate: choose the temperature first.
+
+    Raises:
+        ConfigError: there are too few pictures, or `recall` is no share.
+    """
+    if len(targets) < _FOLDS:
+        raise ConfigError(f"{len(targets)} pictures are too few to choose thresholds on: {_FOLDS} at least.")
+    if not 0 < recall <= 1:
+        raise ConfigError(f"--recall is {recall}; it is a share of the positives, above 0 and up to 1.")
+    chosen_temperature, lines, held_out = given_temperature, [], probabilities
+    if calibrate:
+        logits = probabilities.double().clamp(_SATURATED, 1 - _SATURATED).logit() * given_temperature
+        chosen_temperature = temperature(logits, targets)
+        before, held_out = calibration_error(probabilities, targets), calibrated(logits, targets).float()
+        after = calibration_error(held_out, targets)
+        lines = [f"temperature {chosen_temperature:.3f}: calibration error {before:.4f}, cross-fitted {after:.4f}", ""]
+        probabilities = (logits / chosen_temperature).sigmoid().float()
+    one = best_threshold(probabilities, targets, aim, recall)
+    each = class_thresholds(probabilities, targets, aim, recall)
+    gain = threshold_gain(held_out, targets, aim, recall, _FOLDS)
+    lines += [*_classes(label_scores(probabilities, targets, list(vocab), each if each_label else one), each, one,
+                        each_label), ""]  # fmt: skip
+    nothing = accuracy_multi(torch.zeros_like(probabilities), targets)
+    lines += [
+        f"{'':<36}  accuracy  precision  recall      F1",
+        _row("0.5 for all", gain.at_half),
+        _row(f"one for all ({one:.3f}), cross-fitted", gain.one_cross_fitted),
+        _row("one for each, cross-fitted", gain.each_cross_fitted),
+        _row("one for each, where they were chosen", gain.each_where_chosen),
+        f"{'predicting nothing':<36}  {nothing:>8.4f}",
+    ]
+    return Choice(each.tolist() if each_label else one, chosen_temperature, "\n".join(lines))
+
+
+def _classes(scores: LabelScores, each: Tensor, one: float, each_label: bool) -> list[str]:
+    width = max(len("label"), *(len(row.label) for row in scores.classes))
+    lines = [f"{'label':<{width}}  positives  threshold  precision  recall      F1"]
+    for row, threshold in zip(scores.classes, each.tolist(), strict=True):
+        value = threshold if each_label else one
+        numbers = f"{row.precision:>9.4f}  {row.recall:>6.4f}  {row.f1:>6.4f}"
+        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {value:>9.3f}  {numbers}")
+    return lines
+
+
+def _row(name: str, scores: Scores) -> str:
+    return f"{name:<36}  {scores.accuracy:>8.4f}  {scores.precision:>9.4f}  {scores.recall:>6.4f}  {scores.f1:>6.4f}"
