@@ -24,10 +24,11 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.results import ResultsPicture
-from lightning_tasks.runs import last_checkpoint, last_run_folder, new_run_folder, run_loggers, run_name, shown
+from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.last_checkpoint import logged_steps
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds")

@@ -8,6 +8,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.metrics_csv import MetricsCSV
+from lightning_tasks.training.folder import last_checkpoint
 
 
 def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
@@ -43,15 +44,10 @@ def last_run_folder(runs_dir: Path, name: str) -> Path:
     folder = folders[max(folders)]
     if not last_checkpoint(folder).is_file():
         raise ConfigError(
-            f"The newest run, {folder}, has no {last_checkpoint('.')} to go on with. Start anew without --ckpt_path, "
-            "or name the checkpoint of an older run."
+            f"The newest run, {folder}, has no {last_checkpoint(Path())} to go on with. Start anew without "
+            "--ckpt_path, or name the checkpoint of an older run."
         )
     return folder
-
-
-def last_checkpoint(folder: Path | str) -> Path:
-    """Return where a run keeps the checkpoint that it can be resumed from."""
-    return Path(folder) / "checkpoints" / "last.ckpt"
 
 
 def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:

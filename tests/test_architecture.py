@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "reports": {"errors", "batch", "evaluation"},
     "checkpoint": {"errors"},
     "metrics_csv": set(),
-    "runs": {"errors", "metrics_csv"},
+    "runs": {"errors", "metrics_csv", "training"},
 }
 
 

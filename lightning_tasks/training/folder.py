@@ -1,4 +1,4 @@
-"""Where the callbacks of a run write."""
+"""Where a run's files lie."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,8 @@ def run_folder(trainer: Trainer) -> Path:
     given = os.path.realpath(trainer.default_root_dir) != os.path.realpath(os.curdir)
     mine = trainer.default_root_dir if given else trainer.log_dir or trainer.default_root_dir
     return Path(trainer.strategy.broadcast(mine))
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return where a run keeps the checkpoint that it can be resumed from."""
+    return folder / "checkpoints" / "last.ckpt"

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.folder import run_folder
+from lightning_tasks.training.folder import last_checkpoint, run_folder
 
 _TRAIN_METRICS = "train_metric_states"
 
@@ -41,7 +41,7 @@ class LastCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
-        self.path = run_folder(trainer) / "checkpoints" / "last.ckpt"
+        self.path = last_checkpoint(run_folder(trainer))
         if self._logged_steps is not None:
             _resume_loader(trainer)
 
