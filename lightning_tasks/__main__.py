@@ -17,6 +17,7 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks validate best.ckpt                     score on the validation split
   lightning-tasks test     best.ckpt                     score on the test table
   lightning-tasks get_preds best.ckpt                    write what it says of each picture to a csv
+  lightning-tasks report   best.ckpt                     write one html page about it
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version

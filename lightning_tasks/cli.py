@@ -30,7 +30,7 @@ from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.last_checkpoint import logged_steps
 
-_FROM_CHECKPOINT = ("validate", "test", "get_preds")
+_FROM_CHECKPOINT = ("validate", "test", "get_preds", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
