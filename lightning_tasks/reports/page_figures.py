@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from torch import Tensor
 
 from lightning_tasks.reports.lr_curve import lr_figure
@@ -75,6 +76,7 @@ def lr_find_chart(rows: Sequence[Mapping[str, str]], lr: float | None) -> Chart 
     lrs, smoothed = zip(*points, strict=True)
     with matplotlib.rc_context(_STYLE):
         figure = lr_figure(lrs, smoothed, {} if lr is None else {"this run": lr}, None)
+        _plain_log(figure.axes[0].xaxis)
         svg = _svg(figure)
     taken = "" if lr is None else f"; this run's rate is {lr:.2e}"
     return Chart("Learning-rate finder", f"Smoothed loss over rates from {lrs[0]:.0e} to {lrs[-1]:.0e}{taken}.", svg)
@@ -87,12 +89,12 @@ def error_histogram(errors_px: Tensor) -> Chart:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         ax = figure.subplots()
-        ax.hist(errors_px.clamp(max=top).tolist(), bins=_BINS, range=(0, top), color="#3d84d6")
+        ax.hist(errors_px.clamp(max=top).tolist(), bins=_BINS, range=(0, top), histtype="stepfilled", color="#3d84d6")
         ax.axvline(median, color=_INK, ls="--", label=f"median {median:.1f} px")
         ax.axvline(p95, color=_INK, ls=":", label=f"95th percentile {p95:.1f} px")
         ax.set(xlabel="error in pixels of the original picture", ylabel="points")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.legend()
+        figure.legend(loc="outside upper left", ncols=2)
         svg = _svg(figure)
     alt = f"Histogram of {len(errors_px):,} errors: half are below {median:.1f} px, 95 of 100 below {p95:.1f} px."
     return Chart("Errors", f"{alt} The last bar holds all from {top * (1 - 1 / _BINS):.1f} px on.", svg)
@@ -110,10 +112,18 @@ def _curves(title: str, against: str, curves: Mapping[str, Sequence[tuple[float,
             ax.plot(x, y, color=colour, ls=line, marker="o" if against == "epoch" else "", markersize=3, label=name)
         ax.set(xlabel=against, yscale="log" if against == "step" else "linear")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.legend()
+        if against == "step":
+            _plain_log(ax.yaxis)
+        figure.legend(loc="outside upper left", ncols=2)
         svg = _svg(figure)
     ends = "; ".join(f"{name} from {points[0][1]:.3g} to {points[-1][1]:.3g}" for name, points in curves.items())
     return Chart(title, f"{title} by {against}: {ends}.", svg)
+
+
+def _plain_log(axis: Axis) -> None:
+    """Write 1e-05: powers in mathematics would stand there as source, as no text of ours is parsed for it."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
 
 
 def _series(rows: Sequence[Mapping[str, str]], x: str, y: str) -> list[tuple[float, float]]:
