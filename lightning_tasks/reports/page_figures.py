@@ -79,7 +79,9 @@ def lr_find_chart(rows: Sequence[Mapping[str, str]], lr: float | None) -> Chart 
         _plain_log(figure.axes[0].xaxis)
         svg = _svg(figure)
     taken = "" if lr is None else f"; this run's rate is {lr:.2e}"
-    return Chart("Learning-rate finder", f"Smoothed loss over rates from {lrs[0]:.0e} to {lrs[-1]:.0e}{taken}.", svg)
+    return Chart(
+        "Smoothed loss by learning rate", f"Smoothed loss over rates from {lrs[0]:.0e} to {lrs[-1]:.0e}{taken}.", svg
+    )
 
 
 def error_histogram(errors_px: Tensor) -> Chart:

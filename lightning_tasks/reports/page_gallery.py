@@ -125,7 +125,7 @@ def point_paths(points_px: Tensor, targets_px: Tensor, side_px: float) -> tuple[
         targets_px: (P, 2), NaN where not annotated.
         side_px: the picture's longer side; marks are drawn to its scale.
     """
-    r = side_px / (40 if len(points_px) < _FEW_POINTS else 150)
+    r = side_px / (40 if len(points_px) < _FEW_POINTS else 100)
     circles, diamonds, lines = [], [], []
     for (x, y), (true_x, true_y) in zip(points_px.tolist(), targets_px.tolist(), strict=True):
         diamonds.append(f"M{x:.1f} {y - r:.1f}l{r:.1f} {r:.1f} {-r:.1f} {r:.1f} {-r:.1f} {-r:.1f}z")

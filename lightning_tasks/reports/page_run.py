@@ -34,7 +34,7 @@ class Run:
 
 def folder_of_run(checkpoint: Path) -> Path:
     """Return the run's folder: that above `checkpoints`, or the checkpoint's own where it lies elsewhere."""
-    folder = checkpoint.resolve().parent
+    folder = checkpoint.absolute().parent  # not where a link leads
     return folder.parent if folder.name == "checkpoints" else folder
 
 
