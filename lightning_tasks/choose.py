@@ -71,8 +71,9 @@ def choose(
     one = best_threshold(probabilities, targets, aim, recall)
     each = class_thresholds(probabilities, targets, aim, recall)
     gain = threshold_gain(held_out, targets, aim, recall, _FOLDS)
-    lines += [*_classes(label_scores(probabilities, targets, list(vocab), each if each_label else one), each, one,
-                        each_label), ""]  # fmt: skip
+    limits = each if each_label else torch.full_like(each, one)
+    scores = label_scores(probabilities, targets, list(vocab), probabilities > limits)
+    lines += [*_classes(scores, limits), ""]
     nothing = accuracy_multi(torch.zeros_like(probabilities), targets)
     lines += [
         f"{'':<36}  accuracy  precision  recall      F1",
@@ -85,13 +86,12 @@ def choose(
     return Choice(each.tolist() if each_label else one, chosen_temperature, "\n".join(lines))
 
 
-def _classes(scores: LabelScores, each: Tensor, one: float, each_label: bool) -> list[str]:
+def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:
     width = max(len("label"), *(len(row.label) for row in scores.classes))
     lines = [f"{'label':<{width}}  positives  threshold  precision  recall      F1"]
-    for row, threshold in zip(scores.classes, each.tolist(), strict=True):
-        value = threshold if each_label else one
+    for row, threshold in zip(scores.classes, thresholds.tolist(), strict=True):
         numbers = f"{row.precision:>9.4f}  {row.recall:>6.4f}  {row.f1:>6.4f}"
-        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {value:>9.3f}  {numbers}")
+        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {threshold:>9.3f}  {numbers}")
     return lines
 
 

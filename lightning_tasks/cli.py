@@ -31,7 +31,7 @@ from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSee
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.last_checkpoint import logged_steps
 
-_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds")
+_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 

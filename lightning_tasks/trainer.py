@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -23,10 +24,15 @@ from lightning_tasks.predictions import (
     write_label_predictions,
     write_point_predictions,
 )
+from lightning_tasks.reports.page import label_page, point_page, write_page
+from lightning_tasks.reports.page_run import folder_of_run, read_run
 from lightning_tasks.reports.show_batch import label_batch, point_batch
+from lightning_tasks.runs import shown
 from lightning_tasks.summary import summary
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
+
+_SPLIT_NAMES = {"valid": "validation", "test": "test"}
 
 
 class Trainer(pl.Trainer):
@@ -201,6 +207,48 @@ class Trainer(pl.Trainer):
         values = {"threshold": choice.threshold, "temperature": choice.temperature}
         store_hyper_parameters(Path(ckpt_path), target, values)
         print(f"thresholds       kept in {target}")
+
+    def report(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str,
+        split: Literal["valid", "test"] = "valid",
+        output: str | None = None,
+    ) -> None:
+        """Write one html page about a checkpoint, which holds everything it shows.
+
+        Args:
+            model: takes the checkpoint's weights.
+            datamodule: whose pictures are predicted.
+            ckpt_path: the checkpoint.
+            split: valid or test (pictures of train would be augmented ones).
+            output: the page that is written; None: report.html in the run's folder.
+        """
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        run, name = read_run(Path(ckpt_path), read_checkpoint(Path(ckpt_path))), _SPLIT_NAMES[split]
+        if isinstance(found, LabelPredictions):
+            assert isinstance(model, MultiLabelClassifier)
+            predicted, thresholds = model.predicted(found.probabilities), model.thresholds.cpu()
+            page = label_page(
+                run,
+                name,
+                found.probabilities,
+                found.targets,
+                model.vocab,
+                predicted,
+                None if model.one_label else thresholds,
+                found.paths,
+                found.groups,
+            )
+        else:
+            assert isinstance(model, KeypointRegressor)
+            norm = (found.points_norm, found.targets_norm, found.visible, found.original_size_px)
+            in_px = (found.points_px, found.targets_px)
+            page = point_page(run, name, *norm, *in_px, model.point_names, found.paths, found.groups)
+        path = Path(output) if output else folder_of_run(Path(ckpt_path)) / "report.html"
+        write_page(path, page)
+        print(f"report           {shown(path)}")
 
     def _predictions(
         self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split

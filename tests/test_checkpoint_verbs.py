@@ -1,7 +1,6 @@
 """The verbs that a checkpoint alone is enough for, on tiny runs of the command line."""
 
 import csv
-import os
 import re
 from pathlib import Path
 
@@ -10,45 +9,8 @@ import torch
 
 from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
-from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
-
-CONF = Path(__file__).parents[1] / "conf"
-
-
-def train(folder, config, *more):
-    """Train for an epoch, in `folder`, and return the checkpoint's path."""
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        tiny = [
-            "--data.root",
-            "root",
-            "--data.size",
-            "[32,40]",
-            "--data.batch_size",
-            "4",
-            "--model.pretrained",
-            "false",
-        ]
-        args = ["fit", "--config", str(CONF / config), *FLAGS, *tiny, "--trainer.max_epochs", "1", *more]
-        assert console(args) == 0
-        return str(next(Path("runs").glob("*/version_0/checkpoints/best.ckpt")))
-    finally:
-        os.chdir(here)
-
-
-@pytest.fixture(scope="module")
-def labels_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("labels")
-    write_multilabel(folder / "root", LABELS)
-    return folder, train(folder, "multilabel.yaml")
-
-
-@pytest.fixture(scope="module")
-def points_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("points")
-    write_points(folder / "root", [line.replace("7,7", ",7").replace(",,7", ",,") for line in POINTS])
-    return folder, train(folder, "keypoints.yaml")
+from tests.conftest import CONF, train
+from tests.fakes import FLAGS, write_multilabel
 
 
 def rows(path):

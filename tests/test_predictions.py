@@ -30,7 +30,7 @@ def test_predictions_of_labels_have_the_scores_that_the_validation_logged(tmp_pa
     logged = trained(model, data)
     found = label_predictions(model, data)
     assert found.rows.tolist() == list(range(6))
-    scores = label_scores(found.probabilities, found.targets, data.vocab)
+    scores = label_scores(found.probabilities, found.targets, data.vocab, model.predicted(found.probabilities))
     for name in ("accuracy", "accuracy_all_negative", "mAP"):
         assert getattr(scores, name) == pytest.approx(logged[f"val/{name}"], abs=1e-6)
     assert label_predictions(model, data, "train").probabilities.shape == (4, 3)  # the last, partial batch is dropped

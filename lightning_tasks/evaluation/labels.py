@@ -47,16 +47,14 @@ class LabelScores:
     calibration_error: float
 
 
-def label_scores(
-    probabilities: Tensor, targets: Tensor, vocab: list[str], thresholds: float | Tensor = 0.5
-) -> LabelScores:
+def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predicted: Tensor) -> LabelScores:
     """Return all scores of a set.
 
     Args:
         probabilities: (N, C) float32.
         targets: (N, C) of 1, 0 and −1.
         vocab: C labels.
-        thresholds: one, or one for each label (C,); a label is predicted where its probability is strictly greater.
+        predicted: (N, C) bool, which labels are said to be there.
 
     Raises:
         ValueError: the shapes do not belong together.
@@ -64,7 +62,8 @@ def label_scores(
     _check(probabilities, targets, vocab)
     counts = targets != IGNORED
     truth = targets == 1
-    predicted = (probabilities > torch.as_tensor(thresholds)) & counts
+    right = ((predicted == truth) & counts).sum() / counts.sum()
+    predicted = predicted & counts
     hits = (predicted & truth).sum(0)
     precision, recall, f1 = _precision_recall_f1(hits, predicted.sum(0), truth.sum(0))
     ap = average_precision(probabilities, targets)
@@ -75,7 +74,7 @@ def label_scores(
     return LabelScores(
         classes=tuple(ClassScores(row[0], int(row[1]), *(float(value) for value in row[2:])) for row in columns),
         without_positive=tuple(name for name, has in zip(vocab, has_positive, strict=True) if not has),
-        accuracy=accuracy_multi(probabilities, targets, thresholds),
+        accuracy=float(right),
         accuracy_all_negative=accuracy_multi(torch.zeros_like(probabilities), targets, 0.5),
         mAP=float(ap[has_positive].mean()),
         mAP_11=float(ap_11[has_positive].mean()),

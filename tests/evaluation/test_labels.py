@@ -37,7 +37,9 @@ def voc_eleven_points(probabilities, targets):
 @given(TABLES)
 def test_scores_are_scikit_learns_and_vocs(table):
     probabilities, targets = table
-    scores = label_scores(torch.from_numpy(probabilities), torch.from_numpy(targets), VOCAB, 0.4)
+    scores = label_scores(
+        torch.from_numpy(probabilities), torch.from_numpy(targets), VOCAB, torch.from_numpy(probabilities > 0.4)
+    )
     predicted = probabilities > 0.4
     with_positive = targets.any(0)
     assert scores.without_positive == tuple(np.array(VOCAB)[~with_positive])
@@ -87,7 +89,7 @@ def test_a_threshold_for_each_label():
     probabilities, targets = torch.tensor([[0.3, 0.6]]), torch.tensor([[1, 0]])
     assert accuracy_multi(probabilities, targets, torch.tensor([0.2, 0.7])) == 1
     assert accuracy_multi(probabilities, targets, torch.tensor([0.3, 0.7])) == 0.5  # strictly greater
-    scores = label_scores(probabilities, targets, ["a", "b"], torch.tensor([0.2, 0.7]))
+    scores = label_scores(probabilities, targets, ["a", "b"], probabilities > torch.tensor([0.2, 0.7]))
     assert scores.f1_micro == 1
 
 
@@ -100,4 +102,4 @@ def test_a_worked_calibration_error():
 
 def test_shapes_that_do_not_belong_together_are_told():
     with pytest.raises(ValueError, match=r"\(2, 3\), targets of \(2, 2\) and 3 labels"):
-        label_scores(torch.zeros(2, 3), torch.zeros(2, 2), VOCAB)
+        label_scores(torch.zeros(2, 3), torch.zeros(2, 2), VOCAB, torch.zeros(2, 3) > 0)
