@@ -17,6 +17,7 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks validate best.ckpt                     score on the validation split
   lightning-tasks test     best.ckpt                     score on the test table
   lightning-tasks get_preds best.ckpt                    write what it says of each picture to a csv
+  lightning-tasks show_results best.ckpt                 draw targets beside predictions; --worst true, --grad_cam LABEL
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +13,7 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.explain import GradCam
 from lightning_tasks.predictions import (
     LabelPredictions,
     PointPredictions,
@@ -22,6 +24,7 @@ from lightning_tasks.predictions import (
     write_point_predictions,
 )
 from lightning_tasks.reports.show_batch import label_batch, point_batch
+from lightning_tasks.results import show_heat, show_labels, show_points
 from lightning_tasks.summary import summary
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
@@ -162,6 +165,48 @@ class Trainer(pl.Trainer):
             write_point_predictions(Path(output), found, model.point_names)
         print(f"predictions      {output}")
         return found
+
+    def show_results(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str,
+        split: Literal["valid", "test"] = "valid",
+        output: str = "show_results.png",
+        n: int = 9,
+        worst: bool = False,
+        grad_cam: str | None = None,
+    ) -> None:
+        """Draw targets beside what a checkpoint says, on the pictures as they are on disk.
+
+        Args:
+            model: takes the checkpoint's weights.
+            datamodule: whose pictures are shown.
+            ckpt_path: the checkpoint.
+            split: valid or test.
+            output: the picture that is written.
+            n: how many pictures.
+            worst: those with the highest loss, which are listed too; else pictures from all over the split.
+            grad_cam: a label: where in the pictures it comes from, where it is most probable, or with `worst` where its
+                own loss is highest; on the pictures as the model sees them.
+        """
+        if n < 1:
+            raise ConfigError(f"--n is {n}; it must be at least 1.")
+        cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all pictures are predicted
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        if isinstance(found, PointPredictions):
+            results = show_points(found, n, worst)
+        elif cam is not None:
+            results = show_heat(found, getattr(datamodule, f"{split}_set"), cam, n, worst)
+        else:
+            assert isinstance(model, MultiLabelClassifier)
+            results = show_labels(found, model.vocab, torch.as_tensor(model.threshold), n, worst)
+        if worst:
+            for path, loss in zip(results.paths, results.losses, strict=True):
+                print(f"loss {loss:<10.4f}  {path}")
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        results.figure.savefig(output, dpi=110)
+        print(f"results picture  {output}")
 
     def _predictions(
         self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split

@@ -1,5 +1,6 @@
 """From which probability on is a label predicted? Thresholds chosen on predictions, and what they honestly bring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,11 @@ def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float,
 
 def best_threshold(probabilities: Tensor, targets: Tensor) -> float:
     """Return the threshold of the curve with the highest accuracy; the middle one where several have it."""
-    accuracies = [accuracy for _, accuracy in threshold_curve(probabilities, targets)]
+    return best_of_curve([accuracy for _, accuracy in threshold_curve(probabilities, targets)])
+
+
+def best_of_curve(accuracies: Sequence[float]) -> float:
+    """Return the threshold whose accuracy, of the 29, is the highest; the middle one where several are."""
     best = [i for i, accuracy in enumerate(accuracies) if accuracy == max(accuracies)]
     return CURVE[best[len(best) // 2]]
 
