@@ -92,7 +92,7 @@ def heat_results(
     """
     figure, axes = grid(shown, text_inches=0.6 if losses else 0.45)
     for i, (ax, loss) in enumerate(zip(axes, _loss_lines(losses, len(axes)), strict=True)):
-        ax.imshow(heat[i], cmap="magma", alpha=0.5, vmin=0)
+        ax.imshow(heat[i].numpy(), cmap="magma", alpha=0.5, vmin=0)
         ax.set_title(label if targets[i] == 1 else f"no {label}", fontsize=9)
         ax.set_xlabel(f"{loss}{label} {probabilities[i]:.2f}", fontsize=8)
     return figure
