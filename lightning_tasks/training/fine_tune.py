@@ -123,9 +123,8 @@ class FineTune(Callback):
         writer = tensorboard_writer(trainer)
         if writer is None:
             return
-        norms = "" if self.freeze_norm else " and the body's normalisation layers"
         stages = [
-            Stage("frozen", f"the head{norms}", range(self._frozen_steps)),
+            Stage("frozen", "head" if self.freeze_norm else "head, normalisation", range(self._frozen_steps)),
             Stage("unfrozen", "everything", range(self._frozen_steps, self._total_steps)),
         ]
         table = stages_table(stages, self._steps_an_epoch, DEPTHS, lambda step: self._rates(step, pl_module).lrs)

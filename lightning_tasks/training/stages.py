@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 16  # letters of a curve
+_WIDTH = 12  # letters of a curve: TensorBoard breaks words where a table is wide
 
 
 class Stage(NamedTuple):
@@ -41,7 +41,7 @@ def stages_table(
 
 
 def curve(values: Sequence[float]) -> str:
-    """Return positive values as a row of bars, the highest one full: at most 16, evenly spaced."""
+    """Return positive values as a row of bars, the highest one full: at most 12, evenly spaced."""
     n = min(_WIDTH, len(values))
     picked = [values[round(i * (len(values) - 1) / max(n - 1, 1))] for i in range(n)]
     return "".join(_BARS[round((len(_BARS) - 1) * value / max(values))] for value in picked)

@@ -18,5 +18,5 @@ def test_a_table_says_when_what_and_how_fast():
 
 def test_a_long_curve_is_shortened_from_end_to_end():
     bars = curve([0.0, *[1.0] * 98, 0.0])
-    assert bars == "▁" + "█" * 14 + "▁"
+    assert bars == "▁" + "█" * 10 + "▁"
     assert curve([5.0]) == "█"
