@@ -87,7 +87,10 @@ def test_a_training_of_points_shows_its_own():
     found = events()
     assert set(found.Tags()["images"]) == {"show_batch", "results"}
     (text,) = found.Tensors("one_cycle/text_summary")
-    assert "| one cycle | 0–1 | 0–5 | everything | 9.70e-04 | 3.07e-03 | 9.70e-03 |" in text.tensor_proto.string_val[0].decode()
+    assert (
+        "| one cycle | 0–1 | 0–5 | everything | 9.70e-04 | 3.07e-03 | 9.70e-03 |"
+        in text.tensor_proto.string_val[0].decode()
+    )
 
 
 def test_a_run_that_goes_on_shows_everything_once():
