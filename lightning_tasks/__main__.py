@@ -18,6 +18,7 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks test     best.ckpt                     score on the test table
   lightning-tasks thresholds best.ckpt                   choose thresholds, and keep them in the checkpoint
   lightning-tasks get_preds best.ckpt                    write what it says of each picture to a csv
+  lightning-tasks show_results best.ckpt                 draw targets beside predictions; --worst true, --grad_cam LABEL
   lightning-tasks report   best.ckpt                     write one html page about it
 
   lightning-tasks VERB --help        every argument of a verb

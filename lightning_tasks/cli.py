@@ -23,7 +23,7 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, sett
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
-from lightning_tasks.reports.results import ResultsPicture
+from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
@@ -31,7 +31,7 @@ from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSee
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.last_checkpoint import logged_steps
 
-_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "report")
+_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
@@ -176,7 +176,9 @@ class TaskCLI(LightningCLI):
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
-            callbacks.append(ResultsPicture())
+            callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
+        if isinstance(self.model, MultiLabelClassifier):
+            callbacks.append(ThresholdCurve())
         return callbacks
 
     def _run_folder(self) -> tuple[Path, int | None]:

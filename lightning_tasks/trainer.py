@@ -5,14 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytorch_lightning as pl
-import torch
 
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
-from lightning_tasks.check import check, write_without
 from lightning_tasks.checkpoint import read_checkpoint, store_hyper_parameters
-from lightning_tasks.choose import choose
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.images import read_image
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
 from lightning_tasks.predictions import (
@@ -24,15 +19,16 @@ from lightning_tasks.predictions import (
     write_label_predictions,
     write_point_predictions,
 )
-from lightning_tasks.reports.page import label_page, point_page, write_page
-from lightning_tasks.reports.page_run import folder_of_run, read_run
-from lightning_tasks.reports.show_batch import label_batch, point_batch
 from lightning_tasks.runs import shown
-from lightning_tasks.summary import summary
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
-
-_SPLIT_NAMES = {"valid": "validation", "test": "test"}
+from lightning_tasks.verbs.check import check, write_without
+from lightning_tasks.verbs.explain import GradCam
+from lightning_tasks.verbs.report import report
+from lightning_tasks.verbs.show_batch import show_batch
+from lightning_tasks.verbs.show_results import show_heat, show_labels, show_points
+from lightning_tasks.verbs.summary import summary
+from lightning_tasks.verbs.thresholds import choose
 
 
 class Trainer(pl.Trainer):
@@ -101,18 +97,7 @@ class Trainer(pl.Trainer):
         """
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
-        if isinstance(datamodule, MultiLabelDataModule):
-            labels = MultiLabelBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
-            paths = [datamodule.train_set.paths[row] for row in labels.rows] if originals else []
-            figure = label_batch(labels, datamodule.vocab, [read_image(path) for path in paths])
-        elif isinstance(datamodule, KeypointDataModule):
-            points = KeypointBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
-            rows = points.rows.tolist() if originals else []
-            untouched = [read_image(datamodule.train_set.paths[row]) for row in rows]
-            annotated = [torch.from_numpy(datamodule.train_set.points_px[row]) for row in rows]
-            figure = point_batch(points, untouched, [place[~place.isnan().any(1)] for place in annotated])
-        else:
-            raise ConfigError(f"show_batch knows labels and points, not the batches of {type(datamodule).__name__}.")
+        figure = show_batch(datamodule, n, originals)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=110)
         print(f"batch picture    {output}")
@@ -182,6 +167,7 @@ class Trainer(pl.Trainer):
         calibrate: bool = False,
         split: Split = "valid",
         output: str | None = None,
+        curve: str | None = None,
     ) -> None:
         """Choose from which probability on a label is predicted, say what that brings, and keep it in the checkpoint.
 
@@ -195,6 +181,7 @@ class Trainer(pl.Trainer):
             calibrate: first choose a temperature, which makes probabilities honest and changes no ranking.
             split: train (augmented), valid or test.
             output: a checkpoint to write instead of changing this one.
+            curve: a picture of the accuracy at each threshold to write.
         """
         found = self._predictions(model, datamodule, ckpt_path, split)
         if not isinstance(model, MultiLabelClassifier) or not isinstance(found, LabelPredictions) or model.one_label:
@@ -203,10 +190,56 @@ class Trainer(pl.Trainer):
             found.probabilities, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
         )
         print(choice.table)
+        if curve is not None:
+            Path(curve).parent.mkdir(parents=True, exist_ok=True)
+            choice.curve.savefig(curve, dpi=110)
+            print(f"threshold curve  {curve}")
         target = Path(output or ckpt_path)
         values = {"threshold": choice.threshold, "temperature": choice.temperature}
         store_hyper_parameters(Path(ckpt_path), target, values)
         print(f"thresholds       kept in {target}")
+
+    def show_results(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str,
+        split: Literal["valid", "test"] = "valid",
+        output: str = "show_results.png",
+        n: int = 9,
+        worst: bool = False,
+        grad_cam: str | None = None,
+    ) -> None:
+        """Draw targets beside what a checkpoint says, on the pictures as they are on disk.
+
+        Args:
+            model: takes the checkpoint's weights.
+            datamodule: whose pictures are shown.
+            ckpt_path: the checkpoint.
+            split: valid or test.
+            output: the picture that is written.
+            n: how many pictures.
+            worst: those with the highest loss, which are listed too; else pictures from all over the split.
+            grad_cam: a label: where in the pictures it comes from, where it is most probable, or with `worst` where its
+                own loss is highest; on the pictures as the model sees them.
+        """
+        if n < 1:
+            raise ConfigError(f"--n is {n}; it must be at least 1.")
+        cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all pictures are predicted
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        if isinstance(found, PointPredictions):
+            results = show_points(found, n, worst)
+        elif cam is not None:
+            results = show_heat(found, getattr(datamodule, f"{split}_set"), cam, n, worst)
+        else:
+            assert isinstance(model, MultiLabelClassifier)
+            results = show_labels(found, model.vocab, model.predicted(found.probabilities), n, worst)
+        if worst:
+            for path, loss in zip(results.paths, results.losses, strict=True):
+                print(f"loss {loss:<10.4f}  {path}")
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        results.figure.savefig(output, dpi=110)
+        print(f"results picture  {output}")
 
     def report(
         self,
@@ -226,28 +259,7 @@ class Trainer(pl.Trainer):
             output: the page that is written; None: report.html in the run's folder.
         """
         found = self._predictions(model, datamodule, ckpt_path, split)
-        run, name = read_run(Path(ckpt_path), read_checkpoint(Path(ckpt_path))), _SPLIT_NAMES[split]
-        if isinstance(found, LabelPredictions):
-            assert isinstance(model, MultiLabelClassifier)
-            predicted, thresholds = model.predicted(found.probabilities), model.thresholds.cpu()
-            page = label_page(
-                run,
-                name,
-                found.probabilities,
-                found.targets,
-                model.vocab,
-                predicted,
-                None if model.one_label else thresholds,
-                found.paths,
-                found.groups,
-            )
-        else:
-            assert isinstance(model, KeypointRegressor)
-            norm = (found.points_norm, found.targets_norm, found.visible, found.original_size_px)
-            in_px = (found.points_px, found.targets_px)
-            page = point_page(run, name, *norm, *in_px, model.point_names, found.paths, found.groups)
-        path = Path(output) if output else folder_of_run(Path(ckpt_path)) / "report.html"
-        write_page(path, page)
+        path = report(Path(ckpt_path), model, found, split, Path(output) if output else None)
         print(f"report           {shown(path)}")
 
     def _predictions(

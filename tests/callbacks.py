@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pytorch_lightning import Callback
 
+from lightning_tasks.reports.tensorboard import ThresholdCurve
+
 
 class Killer(Callback):
     """SIGKILL in the named hook, once `step` steps were made."""
@@ -70,6 +72,18 @@ class Recorder(Callback):
         line += [digest(p for p in pl_module.backbone.parameters() if p.ndim > 1), pl_module.lr]
         with Path(self.folder, f"rank{trainer.global_rank}").open("a") as file:
             file.write("|".join(map(str, line)) + "\n")
+
+
+class CurveRecorder(Callback):
+    """Write the accuracies at the thresholds that each process has after a validation, over the ones before."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer, *args):
+        (curve,) = (callback for callback in trainer.callbacks if isinstance(callback, ThresholdCurve))
+        accuracies, _ = curve.accuracies.compute()
+        Path(self.folder, f"curve{trainer.global_rank}").write_text(" ".join(map(str, accuracies.tolist())))
 
 
 def digest(tensors):

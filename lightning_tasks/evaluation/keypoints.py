@@ -25,6 +25,16 @@ def masked_mse(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> 
     return squared.sum() / (2 * visible.sum()).clamp(min=1)
 
 
+def point_losses(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
+    """Return each picture's mean squared error (B,) over its visible points; NaN where it has none.
+
+    Shapes and errors: see `masked_mse`.
+    """
+    _check_shapes(predicted_norm, target_norm, visible)
+    squared = (predicted_norm - target_norm).square().sum(-1) * visible
+    return squared.sum(1) / (2 * visible.sum(1))
+
+
 def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
     """Return the Euclidean errors (n,) of the n visible points, in pixels of the original pictures.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
 from torchmetrics.functional.classification import (
     binary_calibration_error,
     multilabel_average_precision,
@@ -91,6 +92,13 @@ def accuracy_multi(probabilities: Tensor, targets: Tensor, thresholds: float | T
     counts = targets != IGNORED
     right = (probabilities > torch.as_tensor(thresholds)) == (targets == 1)
     return float((right & counts).sum() / counts.sum())
+
+
+def label_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return each picture's mean binary cross-entropy (N,) over its cells that count; NaN where none does."""
+    counts = targets != IGNORED
+    cells = binary_cross_entropy(probabilities.double(), (targets == 1).double(), reduction="none")
+    return ((cells * counts).sum(1) / counts.sum(1)).float()
 
 
 def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy, 
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_tasks.evaluation.labels import IGNORED
+from lightning_tasks.evaluation.thresholds import CURVE
 
 
 class ThresholdedAccuracy(MultilabelAccuracy):
@@ -62,6 +63,37 @@ class AllNegativeAccuracy(Metric):
     def compute(self) -> Tensor:
         """Return the share of cells without a label."""
         return self.negatives / self.cells
+
+
+class ThresholdAccuracies(Metric):
+    """The accuracy over cells at each threshold of the curve, over batches and processes.
+
+    Counts alone are kept, so a large validation set costs no memory.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    right: Tensor
+    negatives: Tensor
+    cells: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("right", default=torch.zeros(len(CURVE), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("negatives", default=torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("cells", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add probabilities (B, C) and targets (B, C) of 1, 0 and −1 (which does not count)."""
+        counts, truth = target != IGNORED, target == 1
+        predicted = preds > torch.tensor(CURVE, device=preds.device)[:, None, None]  # (29, B, C)
+        self.right += ((predicted == truth) & counts).sum((1, 2))
+        self.negatives += (target == 0).sum()
+        self.cells += counts.sum()
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Return the accuracies (29,), and that of predicting no label at all."""
+        return self.right / self.cells, self.negatives / self.cells
 
 
 class OneLabelAccuracy(MulticlassAccuracy):

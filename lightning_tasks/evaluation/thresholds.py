@@ -1,5 +1,6 @@
 """From which probability on is a label predicted? Thresholds chosen on predictions, and what they honestly bring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,12 @@ def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float,
 def best_threshold(probabilities: Tensor, targets: Tensor, aim: Aim = "accuracy", recall: float = 0.8) -> float:
     """Return one threshold for all classes, chosen over all cells as `class_thresholds` does for one."""
     return float(class_thresholds(probabilities.reshape(-1, 1), targets.reshape(-1, 1), aim, recall))
+
+
+def best_of_curve(accuracies: Sequence[float]) -> float:
+    """Return the threshold whose accuracy, of the 29, is the highest; the middle one where several are."""
+    best = [i for i, accuracy in enumerate(accuracies) if accuracy == max(accuracies)]
+    return CURVE[best[len(best) // 2]]
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import PointScores, point_scores, scores_by_group, scores_by_point
-from lightning_tasks.evaluation.labels import label_scores
-from lightning_tasks.reports.page_data import STEPS, picture_losses, threshold_counts
+from lightning_tasks.evaluation.labels import label_losses, label_scores
+from lightning_tasks.reports.page_data import STEPS, threshold_counts
 from lightning_tasks.reports.page_figures import error_histogram
 from lightning_tasks.reports.page_gallery import (
     LabelCard,
@@ -52,7 +52,7 @@ def label_page(
         paths: N picture files.
         groups: N names, or none.
     """
-    losses = picture_losses(probabilities, targets)
+    losses = label_losses(probabilities, targets)
     involved = (targets == 1) | (predicted & (targets == 0))
     group_keys = _group_keys(groups)
 

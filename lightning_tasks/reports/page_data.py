@@ -30,15 +30,3 @@ def threshold_counts(probabilities: Tensor, targets: Tensor) -> dict[str, list[i
         "positives": truth.sum(0).tolist(),
         "cells": counts.sum(0).tolist(),
     }
-
-
-def picture_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Return each picture's mean binary cross-entropy (N,) over the cells that count; 0 where none does.
-
-    Args:
-        probabilities: (N, C).
-        targets: (N, C) of 1, 0 and −1.
-    """
-    counts = targets != IGNORED
-    losses = torch.nn.functional.binary_cross_entropy(probabilities, (targets == 1).float(), reduction="none")
-    return (losses * counts).sum(1) / counts.sum(1).clamp(min=1)

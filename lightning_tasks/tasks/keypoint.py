@@ -81,9 +81,9 @@ class KeypointRegressor(LightningModule):
         self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
-    def validation_step(self, batch: KeypointBatch) -> None:
-        """Gather metrics."""
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: KeypointBatch) -> Tensor:
+        """Gather metrics; return points (B, P, 2) on the −1..1 scale."""
+        return self._evaluate(batch, "val")
 
     def test_step(self, batch: KeypointBatch) -> None:
         """Gather metrics."""
@@ -109,13 +109,14 @@ class KeypointRegressor(LightningModule):
         """Refuse a checkpoint of other points or of another backbone."""
         refuse_other_checkpoint(checkpoint, "point_names", self.point_names, self.hparams)
 
-    def _evaluate(self, batch: KeypointBatch, stage: str) -> None:
+    def _evaluate(self, batch: KeypointBatch, stage: str) -> Tensor:
         loss, points_norm = self._shared_step(batch)
         mean_loss, errors = self._metrics(stage)
         # Weighted by the visible points, the mean over batches is the mean over the whole set.
         mean_loss.update(loss, batch.visible.sum())
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         errors.update(pixel_errors(points_norm, batch.points_norm, batch.visible, batch.original_size_px))
+        return points_norm
 
     def _log_pixel_errors(self, stage: str) -> None:
         _, metric = self._metrics(stage)

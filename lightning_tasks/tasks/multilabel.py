@@ -123,9 +123,9 @@ class MultiLabelClassifier(LightningModule):
         self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
-    def validation_step(self, batch: MultiLabelBatch) -> None:
-        """Gather metrics."""
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: MultiLabelBatch) -> Tensor:
+        """Gather metrics; return probabilities (B, C)."""
+        return self._evaluate(batch, "val")
 
     def test_step(self, batch: MultiLabelBatch) -> None:
         """Gather metrics."""
@@ -149,7 +149,7 @@ class MultiLabelClassifier(LightningModule):
         """Refuse a checkpoint of other labels or of another backbone."""
         refuse_other_checkpoint(checkpoint, "vocab", self.vocab, self.hparams)
 
-    def _evaluate(self, batch: MultiLabelBatch, stage: str) -> None:
+    def _evaluate(self, batch: MultiLabelBatch, stage: str) -> Tensor:
         loss, probabilities = self._shared_step(batch)
         mean_loss, metrics = self._metrics(stage)
         # Weighted by what it is a mean over, the mean over batches is the mean over the whole set.
@@ -157,6 +157,7 @@ class MultiLabelClassifier(LightningModule):
         metrics.update(probabilities, batch.targets.int())
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         self.log_dict(metrics, batch_size=len(batch.images))
+        return probabilities
 
     def _metrics(self, stage: str) -> tuple[WeightedMean, MetricCollection]:
         loss, metrics = self.losses[stage], self.metrics[stage]

@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.tensorboard import tensorboard_writer
 from lightning_tasks.training.groups import DEPTHS, check_groups, set_momentum
-from lightning_tasks.training.schedule import fine_tune
+from lightning_tasks.training.schedule import GroupRates, fine_tune
+from lightning_tasks.training.stages import Stage, stages_table
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -21,7 +23,7 @@ class FineTune(Callback):
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
     `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the step, so
     a resumed run is in the right one. The optimiser's state is cleared where the stages meet. Logs `lr/<group>` and
-    `momentum`.
+    `momentum`, which is that of all groups, and before the first batch a table of the stages into TensorBoard.
 
     Args:
         epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
@@ -54,6 +56,8 @@ class FineTune(Callback):
         self.freeze_norm = freeze_norm
         self._frozen_steps = 0
         self._total_steps = 0
+        self._steps_an_epoch = 1
+        self._described = False
 
     @property
     def max_epochs(self) -> int:
@@ -81,9 +85,10 @@ class FineTune(Callback):
         if total == float("inf"):
             raise ConfigError("FineTune needs to know the run's length. Set --trainer.max_epochs.")
         check_groups(trainer)
-        steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        self._steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
         self._total_steps = int(total)
-        self._frozen_steps = min(self._total_steps, steps_an_epoch * self.freeze_epochs)
+        self._frozen_steps = min(self._total_steps, self._steps_an_epoch * self.freeze_epochs)
+        self._described = trainer.global_step > 0  # by the run that goes on
         self._set_stage(trainer, pl_module)  # of a new run, or of one that goes on
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
@@ -91,8 +96,9 @@ class FineTune(Callback):
         step = trainer.global_step
         if step == self._frozen_steps:
             self._set_stage(trainer, pl_module)
-        base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
-        rates = fine_tune(step, self._frozen_steps, self._total_steps, base_lr, self.lr_mult, self.pct_start, self.div)
+        rates = self._rates(step, pl_module)
+        if not self._described:  # not sooner: LRFinder may have to find the rate first
+            self._describe(trainer, pl_module)
         for optimizer in trainer.optimizers:
             if step == self._frozen_steps:
                 optimizer.state.clear()
@@ -107,6 +113,22 @@ class FineTune(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise after an error or Ctrl-C."""
         self.teardown(trainer, pl_module, "fit")
+
+    def _rates(self, step: int, pl_module: LightningModule) -> GroupRates:
+        base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
+        return fine_tune(step, self._frozen_steps, self._total_steps, base_lr, self.lr_mult, self.pct_start, self.div)
+
+    def _describe(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._described = True
+        writer = tensorboard_writer(trainer)
+        if writer is None:
+            return
+        stages = [
+            Stage("frozen", "head" if self.freeze_norm else "head, normalisation", range(self._frozen_steps)),
+            Stage("unfrozen", "everything", range(self._frozen_steps, self._total_steps)),
+        ]
+        table = stages_table(stages, self._steps_an_epoch, DEPTHS, lambda step: self._rates(step, pl_module).lrs)
+        writer.add_text("fine_tune", table)
 
     def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _freeze(_backbone(pl_module), trainer.global_step < self._frozen_steps, self.freeze_norm)

@@ -7,6 +7,7 @@ from lightning_tasks.evaluation.keypoints import (
     masked_mse,
     original_points_px,
     pixel_errors,
+    point_losses,
     point_scores,
     scores_by_group,
     scores_by_point,
@@ -104,3 +105,13 @@ def test_points_come_back_to_the_original_pixels():
     norm = torch.tensor([[[2 * 3 / 4 - 1, 2 * 0 / 4 - 1]]])
     assert original_points_px(norm, (4, 4), torch.tensor([[8.0, 8.0]])).tolist() == [[[6.5, 0.5]]]
     assert original_points_px(norm, (4, 4), torch.tensor([[4.0, 4.0]])).tolist() == [[[3.0, 0.0]]]
+
+
+def test_a_pictures_loss_is_that_of_its_visible_points():
+    predicted, target = torch.tensor([[[0.0, 0.0], [0.5, 0.5]]] * 3), torch.tensor([[[0.1, 0.3], [0.5, 0.0]]] * 3)
+    visible = torch.tensor([[True, True], [True, False], [False, False]])
+    losses = point_losses(predicted, target, visible)
+    assert losses[:2].tolist() == pytest.approx([(0.01 + 0.09 + 0.25) / 4, (0.01 + 0.09) / 2])
+    assert losses[2].isnan()
+    with pytest.raises(ValueError, match="do not belong together"):
+        point_losses(predicted[:, 0], target, visible)

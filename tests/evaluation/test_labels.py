@@ -4,13 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
+from sklearn.metrics import average_precision_score, f1_score, log_loss, precision_score, recall_score
 
 from lightning_tasks.evaluation.labels import (
     accuracy_multi,
     average_precision,
     average_precision_11,
     calibration_error,
+    label_losses,
     label_scores,
 )
 
@@ -103,3 +104,13 @@ def test_a_worked_calibration_error():
 def test_shapes_that_do_not_belong_together_are_told():
     with pytest.raises(ValueError, match=r"\(2, 3\), targets of \(2, 2\) and 3 labels"):
         label_scores(torch.zeros(2, 3), torch.zeros(2, 2), VOCAB, torch.zeros(2, 3) > 0)
+
+
+def test_a_pictures_loss_is_that_of_its_cells_that_count():
+    probabilities = torch.tensor([[0.9, 0.2, 0.4], [0.9, 0.2, 0.4], [0.1, 0.5, 0.5], [0.0, 1.0, 0.5]])
+    targets = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, -1, -1], [1, 0, -1]])
+    losses = label_losses(probabilities, targets)
+    assert losses[0] == pytest.approx(log_loss([1, 0, 1], [0.9, 0.2, 0.4]), rel=1e-5)
+    assert losses[1] == pytest.approx(log_loss([1, 0], [0.9, 0.2]), rel=1e-5)
+    assert losses[2].isnan()
+    assert losses[3] == 100  # torch's own bound, where the logarithm has none

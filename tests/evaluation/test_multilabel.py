@@ -9,8 +9,10 @@ from lightning_tasks.evaluation.multilabel import (
     MacroAveragePrecision,
     MostCommonAccuracy,
     OneLabelAccuracy,
+    ThresholdAccuracies,
     ThresholdedAccuracy,
 )
+from lightning_tasks.evaluation.thresholds import threshold_curve
 
 
 def test_what_does_not_count_is_written_alike_in_data_and_scores():
@@ -69,3 +71,14 @@ def test_classes_without_a_positive_do_not_count():
     metric.reset()
     metric.update(torch.rand(2, 3), torch.zeros(2, 3, dtype=torch.int))
     assert metric.compute().isnan()
+
+
+def test_batch_by_batch_the_curve_is_that_of_the_whole_set():
+    generator = torch.Generator().manual_seed(0)
+    probabilities, targets = torch.rand(11, 3, generator=generator), torch.randint(-1, 2, (11, 3), generator=generator)
+    metric = ThresholdAccuracies()
+    for rows in (slice(0, 4), slice(4, 11)):
+        metric.update(probabilities[rows], targets[rows])
+    accuracies, all_negative = metric.compute()
+    assert accuracies.tolist() == pytest.approx([accuracy for _, accuracy in threshold_curve(probabilities, targets)])
+    assert all_negative.item() == pytest.approx(float((targets == 0).sum() / (targets != -1).sum()))

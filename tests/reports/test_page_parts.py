@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, log_loss
+from sklearn.metrics import confusion_matrix
 
 import lightning_tasks
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.page import write_page
-from lightning_tasks.reports.page_data import picture_losses, threshold_counts
+from lightning_tasks.reports.page_data import threshold_counts
 from lightning_tasks.reports.page_figures import error_histogram, learning_curves
 from lightning_tasks.reports.page_gallery import sample_rows, thumbnail, worst_rows
 from lightning_tasks.reports.page_run import read_run
@@ -37,18 +37,6 @@ def test_counts_are_those_of_the_confusion_matrix():
             (_, false), (missed, hits) = confusion_matrix(truth, said, labels=[False, True])
             assert (counts["hits"][c][step], counts["predicted"][c][step]) == (hits, hits + false)
             assert (counts["positives"][c], counts["cells"][c]) == (hits + missed, len(truth))
-
-
-def test_a_pictures_loss_is_the_log_loss_of_the_cells_that_count():
-    probabilities, targets = some()
-    probabilities = probabilities.clamp(0.01, 0.99)
-    targets[0] = -1
-    losses = picture_losses(probabilities, targets)
-    assert losses[0] == 0
-    for row in range(1, 5):
-        valid = targets[row] != -1
-        wanted = log_loss(targets[row][valid], probabilities[row][valid], labels=[0, 1])
-        assert float(losses[row]) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_sample_is_evenly_spaced():

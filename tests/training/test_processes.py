@@ -12,7 +12,10 @@ import pytest
 import torch
 import yaml
 
+from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
+from lightning_tasks.evaluation.thresholds import threshold_curve
+from lightning_tasks.predictions import label_predictions
 from tests.fakes import write_multilabel
 from tests.own_classes import PlainNet
 
@@ -46,6 +49,7 @@ def plan(epochs=2, **more):
     return {"class_path": "FineTune", "init_args": {"epochs": epochs, "freeze_epochs": 2, **more}}
 
 
+CURVE = {"class_path": "tests.callbacks.CurveRecorder", "init_args": {"folder": "record"}}
 RECORDER = {"class_path": "tests.callbacks.Recorder", "init_args": {"folder": "record"}}
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
@@ -74,7 +78,7 @@ def rows(version=0):
 
 
 def test_two_processes_train_the_same_weights_and_score_every_picture_once(capsys):
-    finish(start(arguments([plan(base_lr=0.01), RECORDER], *TWO)))
+    finish(start(arguments([plan(base_lr=0.01), RECORDER, CURVE], *TWO)))
     first, second = recorded()
     assert [line[:3] for line in first] == [line[:3] for line in second]
     bodies = [line[2] for line in first]
@@ -87,6 +91,12 @@ def test_two_processes_train_the_same_weights_and_score_every_picture_once(capsy
     for name in ("val/loss", "val/mAP", "val/accuracy"):
         alone = float(re.search(rf"{name} +([0-9.e-]+)", printed)[1])
         assert float(last[name]) == pytest.approx(alone, rel=1e-5), name
+    model = MultiLabelClassifier.load_from_checkpoint("runs/run/version_0/checkpoints/last.ckpt", weights_only=True)
+    found = label_predictions(model, MultiLabelDataModule("labels", size=32, num_workers=0))
+    curve = [accuracy for _, accuracy in threshold_curve(found.probabilities, found.targets)]
+    for rank in (0, 1):
+        assert [float(word) for word in Path(f"record/curve{rank}").read_text().split()] == pytest.approx(curve)
+    assert len(list(Path("runs/run/version_0").glob("events.out.tfevents.*"))) == 1  # the first process draws
 
 
 def free_port():

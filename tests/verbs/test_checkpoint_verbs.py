@@ -9,6 +9,7 @@ import torch
 
 from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
+from lightning_tasks.data.opencv import cv2
 from tests.conftest import CONF, train
 from tests.fakes import FLAGS, write_multilabel
 
@@ -49,6 +50,43 @@ def test_a_positional_checkpoint_is_as_good_as_a_named_one(labels_run, monkeypat
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
     assert "val/mAP" in said[0]
+
+
+def test_results_are_drawn_in_the_pictures_own_pixels(labels_run, points_run, monkeypatch, capsys):
+    for (folder, ckpt), more in ((labels_run, ["--grad_cam", "dog"]), (points_run, [])):
+        monkeypatch.chdir(folder)
+        assert console(["show_results", ckpt, "--output", "deep/seen.png", "--data.num_workers", "0"]) == 0
+        assert console(["show_results", ckpt, "--n", "1", "--worst", "true", *more, "--data.num_workers", "0"]) == 0
+        printed = capsys.readouterr().out
+        assert len(re.findall(r"^loss [0-9.]+ +root/[67].jpg$", printed, re.MULTILINE)) == 1
+        both, one = cv2.imread("deep/seen.png"), cv2.imread("show_results.png")
+        assert both.std() > 5
+        assert both.shape[1] > one.shape[1] * 1.5
+
+
+def test_the_worst_are_those_whose_predictions_are(points_run, monkeypatch, capsys):
+    folder, ckpt = points_run
+    monkeypatch.chdir(folder)
+    assert console(["show_results", ckpt, "--worst", "true"]) == 0
+    losses = dict(reversed(line.split()[1:]) for line in capsys.readouterr().out.splitlines() if line[:5] == "loss ")
+    assert list(losses.values()) == sorted(losses.values(), key=float, reverse=True)
+    assert console(["get_preds", ckpt]) == 0
+    for row in rows("predictions.csv"):
+        pairs = [(float(row[name]), float(row[f"{name}_annotated"])) for name in ("l_x", "l_y", "r_x", "r_y")]
+        sides = (32, 24, 32, 24)  # pixels that are 2 on the −1..1 scale
+        mean = sum((2 * (a - b) / side) ** 2 for (a, b), side in zip(pairs, sides, strict=True)) / 4
+        assert float(losses[row["fname"]]) == pytest.approx(mean, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [(["--n", "0"], "--n is 0"), (["--grad_cam", "dgo"], "Did you mean dog?"), (["--split", "test"], "no test table")],
+)
+def test_what_cannot_be_shown_is_told(labels_run, more, part, monkeypatch, capsys):
+    folder, ckpt = labels_run
+    monkeypatch.chdir(folder)
+    assert console(["show_results", ckpt, *more]) == 2
+    assert part in capsys.readouterr().err
 
 
 def test_a_verb_without_its_checkpoint_says_so(monkeypatch, tmp_path, capsys):
@@ -113,7 +151,8 @@ def tuned_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("more", [[], ["--each_label", "false"], ["--calibrate", "true", "--aim", "accuracy"]])
 def test_thresholds_are_kept_and_used_and_the_command_line_beats_them(tuned_run, capsys, more):
     weights = torch.load(tuned_run, weights_only=True)["state_dict"]
-    assert console(["thresholds", tuned_run, *more]) == 0
+    assert console(["thresholds", tuned_run, *more, "--curve", "deep/curve.png"]) == 0
+    assert Path("deep/curve.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
     assert "one for each, cross-fitted" in said
     stored = torch.load(tuned_run, weights_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_tasks.errors import ConfigError
@@ -15,8 +16,10 @@ from lightning_tasks.evaluation.thresholds import (
     calibrated,
     class_thresholds,
     temperature,
+    threshold_curve,
     threshold_gain,
 )
+from lightning_tasks.reports.threshold_curve import threshold_figure
 
 _FOLDS = 5
 _SATURATED = 1e-7  # a float32 sigmoid says 1 from there on
@@ -29,6 +32,7 @@ class Choice:
     threshold: float | list[float]
     temperature: float
     table: str
+    curve: Figure  # the accuracy over all cells at each threshold
 
 
 def choose(
@@ -83,7 +87,8 @@ def choose(
         _row("one for each, where they were chosen", gain.each_where_chosen),
         f"{'predicting nothing':<36}  {nothing:>8.4f}",
     ]
-    return Choice(each.tolist() if each_label else one, chosen_temperature, "\n".join(lines))
+    curve = threshold_figure([accuracy for _, accuracy in threshold_curve(probabilities, targets)], nothing)
+    return Choice(each.tolist() if each_label else one, chosen_temperature, "\n".join(lines), curve)
 
 
 def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:

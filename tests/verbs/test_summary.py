@@ -8,10 +8,10 @@ import torch
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.errors import ConfigError, ImageError
-from lightning_tasks.summary import summary
+from lightning_tasks.verbs.summary import summary
 from tests.fakes import write_multilabel, write_points
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog cat' * (i > 0)},{i >= 5}" for i in range(8))]
 POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},{5 + i},6,{',' if i else '9,7'}" for i in range(8))]
 CPU = torch.device("cpu")

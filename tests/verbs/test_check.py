@@ -7,11 +7,11 @@ from PIL import Image
 
 from lightning_tasks import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.check import check
 from lightning_tasks.errors import TableError
+from lightning_tasks.verbs.check import check
 from tests.fakes import draw_biwi, write_multilabel, write_points
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def smooth(seed, size=(64, 48)):

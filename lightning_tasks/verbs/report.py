@@ -1,0 +1,64 @@
+"""One html page about a checkpoint."""
+
+from pathlib import Path
+from typing import Literal
+
+from pytorch_lightning import LightningModule
+
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.predictions import LabelPredictions, PointPredictions
+from lightning_tasks.reports.page import label_page, point_page, write_page
+from lightning_tasks.reports.page_run import folder_of_run, read_run
+from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+
+_SPLIT_NAMES = {"valid": "validation", "test": "test"}
+
+
+def report(
+    checkpoint: Path,
+    model: LightningModule,
+    found: LabelPredictions | PointPredictions,
+    split: Literal["valid", "test"],
+    output: Path | None,
+) -> Path:
+    """Write the page, and return where it is.
+
+    Args:
+        checkpoint: what it is about.
+        model: with the checkpoint's weights.
+        found: what the model says of the split.
+        split: which pictures these are.
+        output: the page; None: report.html in the run's folder.
+    """
+    run, name = read_run(checkpoint, read_checkpoint(checkpoint)), _SPLIT_NAMES[split]
+    if isinstance(found, LabelPredictions):
+        assert isinstance(model, MultiLabelClassifier)
+        page = label_page(
+            run,
+            name,
+            found.probabilities,
+            found.targets,
+            model.vocab,
+            model.predicted(found.probabilities),
+            None if model.one_label else model.thresholds.cpu(),
+            found.paths,
+            found.groups,
+        )
+    else:
+        assert isinstance(model, KeypointRegressor)
+        page = point_page(
+            run,
+            name,
+            found.points_norm,
+            found.targets_norm,
+            found.visible,
+            found.original_size_px,
+            found.points_px,
+            found.targets_px,
+            model.point_names,
+            found.paths,
+            found.groups,
+        )
+    path = output or folder_of_run(checkpoint) / "report.html"
+    write_page(path, page)
+    return path

@@ -1,0 +1,35 @@
+"""Training pictures as the model will see them."""
+
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning import LightningDataModule
+
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data.images import read_image
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.show_batch import label_batch, point_batch
+
+
+def show_batch(datamodule: LightningDataModule, n: int, originals: bool) -> Figure:
+    """Draw the first n pictures of a training batch with labels or points.
+
+    Args:
+        datamodule: whose training split is shown.
+        n: how many pictures.
+        originals: each with the untouched picture on its left.
+
+    Raises:
+        ConfigError: the data has neither labels nor points.
+    """
+    if isinstance(datamodule, MultiLabelDataModule):
+        labels = MultiLabelBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
+        paths = [datamodule.train_set.paths[row] for row in labels.rows] if originals else []
+        return label_batch(labels, datamodule.vocab, [read_image(path) for path in paths])
+    if isinstance(datamodule, KeypointDataModule):
+        points = KeypointBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
+        rows = points.rows.tolist() if originals else []
+        untouched = [read_image(datamodule.train_set.paths[row]) for row in rows]
+        annotated = [torch.from_numpy(datamodule.train_set.points_px[row]) for row in rows]
+        return point_batch(points, untouched, [place[~place.isnan().any(1)] for place in annotated])
+    raise ConfigError(f"show_batch knows labels and points, not the batches of {type(datamodule).__name__}.")

@@ -1,0 +1,95 @@
+"""Targets beside predictions in the original pictures' pixels, or the worst of them; what speaks for a label."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
+from lightning_tasks.data.images import read_image
+from lightning_tasks.evaluation.keypoints import point_losses
+from lightning_tasks.evaluation.labels import label_losses
+from lightning_tasks.predictions import LabelPredictions, PointPredictions
+from lightning_tasks.reports.grid import Picture, pictures
+from lightning_tasks.reports.results import heat_results, label_results, point_results
+from lightning_tasks.verbs.explain import GradCam
+
+
+class Results(NamedTuple):
+    """A figure, and what it shows of which files."""
+
+    figure: Figure
+    paths: tuple[Path, ...]
+    losses: tuple[float, ...]
+
+
+def show_labels(found: LabelPredictions, vocab: Sequence[str], predicted: Tensor, n: int, worst: bool) -> Results:
+    """Draw N pictures' labels beside the predicted ones.
+
+    Args:
+        found: the predictions.
+        vocab: C labels.
+        predicted: (N, C) bool, which labels are said to be there.
+        n: how many pictures at most.
+        worst: those with the highest loss (see `label_losses`), highest first; else evenly spaced ones.
+    """
+    losses = label_losses(found.probabilities, found.targets)
+    rows = choose(losses, n, worst)
+    shown, paths, written = _read(found, losses, rows)
+    probabilities, targets = found.probabilities[rows], found.targets[rows]
+    return Results(
+        label_results(shown, targets, probabilities, vocab, predicted[rows], written if worst else ()), paths, written
+    )
+
+
+def show_points(found: PointPredictions, n: int, worst: bool) -> Results:
+    """Draw N pictures' points beside the predicted ones, as `show_labels` does; the loss is `point_losses`."""
+    losses = point_losses(found.points_norm, found.targets_norm, found.visible)
+    rows = choose(losses, n, worst)
+    shown, paths, written = _read(found, losses, rows)
+    points_px, targets_px = found.points_px[rows], found.targets_px[rows]
+    errors_px = (points_px - targets_px).norm(dim=-1)
+    return Results(point_results(shown, targets_px, points_px, errors_px, written if worst else ()), paths, written)
+
+
+def show_heat(found: LabelPredictions, dataset: MultiLabelDataset, cam: GradCam, n: int, worst: bool) -> Results:
+    """Draw what speaks for a label, on the pictures as the model sees them.
+
+    Args:
+        found: the predictions of `dataset`.
+        dataset: the split.
+        cam: of the label.
+        n: how many pictures at most.
+        worst: those where this label's loss is highest; else those where it is most probable.
+    """
+    probabilities, targets = found.probabilities[:, cam.column], found.targets[:, cam.column]
+    losses = label_losses(probabilities[:, None], targets[:, None])
+    rows = choose(losses if worst else probabilities, n, True)
+    images = collate_multilabel([dataset[int(row)] for row in found.rows[rows]]).images
+    written = tuple(losses[rows].tolist())
+    figure = heat_results(
+        pictures(images), cam(images), cam.label, targets[rows], probabilities[rows], written if worst else ()
+    )
+    return Results(figure, tuple(found.paths[row] for row in rows), written)
+
+
+def choose(losses: Tensor, n: int, worst: bool) -> Tensor:
+    """Return which of N pictures to show, at most n: those with the highest losses (N,), or evenly spaced ones.
+
+    NaN, a picture without anything to be wrong about, is never among the worst.
+    """
+    if worst:
+        return losses.nan_to_num(-torch.inf).argsort(descending=True, stable=True)[
+            : min(n, int((~losses.isnan()).sum()))
+        ]
+    return torch.linspace(0, len(losses) - 1, min(n, len(losses))).round().long()
+
+
+def _read(
+    found: LabelPredictions | PointPredictions, losses: Tensor, rows: Tensor
+) -> tuple[list[Picture], tuple[Path, ...], tuple[float, ...]]:
+    paths = tuple(found.paths[row] for row in rows)
+    return [read_image(path) for path in paths], paths, tuple(losses[rows].tolist())
