@@ -110,6 +110,11 @@ def test_cross_entropy_trains_where_each_picture_has_one_label(tmp_path, monkeyp
         shares = {name: float(row[name]) for name in ("cat", "dog")}
         assert sum(shares.values()) == pytest.approx(1, abs=2e-6)
         assert row["predicted"] == max(shares, key=shares.get)  # the likeliest, not what is above .5
+    assert console(["show_results", ckpt]) == 0
+    assert console(["report", ckpt]) == 0
+    assert "always the commonest label" in (Path(ckpt).parents[1] / "report.html").read_text()
+    assert console(["thresholds", ckpt]) == 2
+    assert "Thresholds are for" in capsys.readouterr().err
 
 
 def test_cross_entropy_refuses_other_tables_with_the_row(tmp_path, monkeypatch, capsys):
