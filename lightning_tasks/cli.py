@@ -175,6 +175,8 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = [StepSeed(int(self.config[self.subcommand].seed_everything)), EpochTable()]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
+        if self.subcommand != "fit":  # lr_find trains nothing that could be shown
+            return callbacks
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
             callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
         if isinstance(self.model, MultiLabelClassifier):
