@@ -21,7 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
@@ -240,7 +240,10 @@ def _with_checkpoint_settings(args: list[str]) -> list[str]:
         return args
     path = Path(found.ckpt_path)
     checkpoint = read_checkpoint(path)
-    if found.config is not None:  # the user's own config says it all
-        return args
-    config = settings(checkpoint, path)
+    try:
+        config = settings(checkpoint, path)
+    except CheckpointError:
+        if found.config is None:
+            raise
+        return args  # the user's own config says it all
     return [args[0], "--config", yaml.safe_dump(config), *args[1:]]

@@ -12,9 +12,11 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.batch import IGNORED, KeypointBatch, MultiLabelBatch
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import original_points_px
+from lightning_tasks.output import write_whole
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
 Split = Literal["train", "valid", "test"]
@@ -52,13 +54,20 @@ def label_predictions(
 ) -> LabelPredictions:
     """Return the probabilities of a split's pictures: fastai's `get_preds`.
 
-    The model stays on its device and goes back to the mode that it was in. `train` is augmented, in a shuffled order.
+    The model stays on its device and goes back to the mode that it was in. `train` is augmented, in a shuffled order,
+    without the last, partial batch.
+
+    Raises:
+        LightningTasksError: files cannot be read, or the predictions are not finite.
     """
     loader: DataLoader[MultiLabelBatch] = _loader(datamodule, split)
+    if model.one_label:
+        datamodule.require_one_label()
     parts = [
         (model.predict_step(batch).cpu(), batch.targets.cpu(), batch.rows.cpu()) for batch in _batches(model, loader)
     ]
     probabilities, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    _require_finite(probabilities)
     return LabelPredictions(probabilities, targets, rows, *_files(datamodule, split, rows))
 
 
@@ -71,6 +80,7 @@ def point_predictions(
         (model.predict_step(batch).cpu(), *(tensor.cpu() for tensor in batch[1:])) for batch in _batches(model, loader)
     ]
     points, targets, visible, sizes, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    _require_finite(points)
     targets_px = original_points_px(targets, datamodule.image_size, sizes)
     targets_px[~visible] = torch.nan
     return PointPredictions(
@@ -85,35 +95,52 @@ def point_predictions(
     )
 
 
-def write_label_predictions(path: Path, found: LabelPredictions, vocab: Sequence[str], predicted: Tensor) -> None:
-    """Write a csv: file, true labels, predicted labels, and each label's probability.
+def write_label_predictions(
+    path: Path, found: LabelPredictions, vocab: Sequence[str], predicted: Tensor, separator: str
+) -> None:
+    """Write a csv: file, true labels, predicted labels, those that do not count, and each label's probability.
 
     Args:
         path: of the csv.
         found: the predictions.
         vocab: the C labels.
         predicted: (N, C) bool.
+        separator: to stand between labels.
     """
 
     def names(chosen: Tensor) -> str:
-        return " ".join(label for label, on in zip(vocab, chosen, strict=True) if on)
+        return separator.join(label for label, on in zip(vocab, chosen, strict=True) if on)
 
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["fname", "labels", "predicted", *vocab])
-        for name, target, chosen, row in zip(found.paths, found.targets, predicted, found.probabilities, strict=True):
-            writer.writerow([name, names(target == 1), names(chosen), *(f"{p:.6f}" for p in row.tolist())])
+    table = [["fname", "labels", "predicted", "ignored", *vocab]]
+    for name, target, chosen, row in zip(found.paths, found.targets, predicted, found.probabilities, strict=True):
+        labels = (names(target == 1), names(chosen), names(target == IGNORED))
+        table.append([str(name), *labels, *(f"{p:.6f}" for p in row.tolist())])
+    _write_csv(path, table)
 
 
 def write_point_predictions(path: Path, found: PointPredictions, point_names: Sequence[str]) -> None:
     """Write a csv in pixels of the pictures on disk: predicted places, and the annotated ones where there are any."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        columns = [f"{name}_{axis}" for name in point_names for axis in "xy"]
-        writer.writerow(["fname", *columns, *(f"{column}_annotated" for column in columns)])
-        for name, points, targets in zip(found.paths, found.points_px, found.targets_px, strict=True):
-            annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]
-            writer.writerow([name, *(f"{value:.2f}" for value in points.flatten().tolist()), *annotated])
+    columns = [f"{name}_{axis}" for name in point_names for axis in "xy"]
+    table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
+    for name, points, targets in zip(found.paths, found.points_px, found.targets_px, strict=True):
+        annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]
+        table.append([str(name), *(f"{value:.2f}" for value in points.flatten().tolist()), *annotated])
+    _write_csv(path, table)
+
+
+def _write_csv(path: Path, table: list[list[str]]) -> None:
+    def write(new: Path) -> None:
+        with new.open("w", newline="", encoding="utf-8", errors="replace") as file:  # a file's name may be no text
+            csv.writer(file).writerows(table)
+
+    write_whole(path, write)
+
+
+def _require_finite(predictions: Tensor) -> None:
+    if not predictions.isfinite().all():
+        raise ConfigError(
+            "The model predicts NaN: its training diverged. Take an earlier checkpoint, or train at a lower rate."
+        )
 
 
 def _loader(datamodule: MultiLabelDataModule | KeypointDataModule, split: Split) -> DataLoader[Any]:

@@ -10,6 +10,7 @@ from lightning_tasks.checkpoint import read_checkpoint, store_hyper_parameters
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
+from lightning_tasks.output import write_figure
 from lightning_tasks.predictions import (
     LabelPredictions,
     PointPredictions,
@@ -98,8 +99,7 @@ class Trainer(pl.Trainer):
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
         figure = show_batch(datamodule, n, originals)
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(output, dpi=110)
+        write_figure(Path(output), figure)
         print(f"batch picture    {output}")
 
     def lr_find(
@@ -142,14 +142,16 @@ class Trainer(pl.Trainer):
             model: takes the checkpoint's weights.
             datamodule: whose pictures are predicted.
             ckpt_path: the checkpoint.
-            split: train (augmented, in a shuffled order), valid or test.
+            split: valid, test, or train (augmented, in a shuffled order, without the last, partial batch).
             output: the csv that is written.
         """
         found = self._predictions(model, datamodule, ckpt_path, split)
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(found, LabelPredictions):
             assert isinstance(model, MultiLabelClassifier)
-            write_label_predictions(Path(output), found, model.vocab, model.predicted(found.probabilities))
+            assert isinstance(datamodule, MultiLabelDataModule)
+            write_label_predictions(
+                Path(output), found, model.vocab, model.predicted(found.probabilities), datamodule.label_separator
+            )
         else:
             assert isinstance(model, KeypointRegressor)
             write_point_predictions(Path(output), found, model.point_names)
@@ -191,8 +193,7 @@ class Trainer(pl.Trainer):
         )
         print(choice.table)
         if curve is not None:
-            Path(curve).parent.mkdir(parents=True, exist_ok=True)
-            choice.curve.savefig(curve, dpi=110)
+            write_figure(Path(curve), choice.curve)
             print(f"threshold curve  {curve}")
         target = Path(output or ckpt_path)
         values = {"threshold": choice.threshold, "temperature": choice.temperature}
@@ -233,12 +234,11 @@ class Trainer(pl.Trainer):
             results = show_heat(found, getattr(datamodule, f"{split}_set"), cam, n, worst)
         else:
             assert isinstance(model, MultiLabelClassifier)
-            results = show_labels(found, model.vocab, model.predicted(found.probabilities), n, worst)
+            results = show_labels(found, model, n, worst)
         if worst:
             for path, loss in zip(results.paths, results.losses, strict=True):
                 print(f"loss {loss:<10.4f}  {path}")
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
-        results.figure.savefig(output, dpi=110)
+        write_figure(Path(output), results.figure)
         print(f"results picture  {output}")
 
     def report(

@@ -162,11 +162,11 @@ class MultiLabelDataModule(LightningDataModule):
         self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
 
     def require_one_label(self) -> None:
-        """Raise TableError at the first row of the tables in use that does not have exactly one label."""
+        """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
+        if "table" in self.__dict__:  # a cached_property that was asked for
+            require_one_label(self.table, self.csv)
         if self.test_csv is not None and self.test_table is not None:
             require_one_label(self.test_table, self.test_csv)
-        else:
-            require_one_label(self.table, self.csv)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""

@@ -4,6 +4,7 @@ Targets are 1 where a picture has the label, 0 where it has not, and −1 where 
 objects). Probabilities are float32, or half precision makes ties that bias a ranking.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -94,8 +95,13 @@ def accuracy_multi(probabilities: Tensor, targets: Tensor, thresholds: float | T
     return float((right & counts).sum() / counts.sum())
 
 
-def label_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Return each picture's mean binary cross-entropy (N,) over its cells that count; NaN where none does."""
+def label_losses(probabilities: Tensor, targets: Tensor, *, one_label: bool = False) -> Tensor:
+    """Return each picture's mean binary cross-entropy (N,) over its cells that count; NaN where none does.
+
+    With exactly one label a picture, the cross-entropy: minus the logarithm of its probability.
+    """
+    if one_label:
+        return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))
     counts = targets != IGNORED
     cells = binary_cross_entropy(probabilities.double(), (targets == 1).double(), reduction="none")
     return ((cells * counts).sum(1) / counts.sum(1)).float()
@@ -106,13 +112,17 @@ def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
 
     The sum of precisions at each positive, without interpolation, as scikit-learn's `average_precision_score`.
     """
-    classes = probabilities.shape[1]
-    if classes == 1:  # torchmetrics' multilabel functions want two
+    scores = torch.full((probabilities.shape[1],), torch.nan, device=probabilities.device)
+    there = (targets == 1).any(0)  # torchmetrics fails where nothing of a class counts, and warns without a positive
+    probabilities, targets = probabilities[:, there], targets[:, there].int()
+    if there.sum() == 1:  # its multilabel functions want two
         probabilities, targets = probabilities.expand(-1, 2), targets.expand(-1, 2)
-    scores: Tensor = multilabel_average_precision(
-        probabilities, targets.int(), probabilities.shape[1], average="none", ignore_index=IGNORED
-    )
-    return torch.where((targets == 1).any(0), scores, torch.nan)[:classes]
+    if there.any():
+        found = multilabel_average_precision(
+            probabilities, targets, probabilities.shape[1], average="none", ignore_index=IGNORED
+        )
+        scores[there] = found[: int(there.sum())]
+    return scores
 
 
 def average_precision_11(probabilities: Tensor, targets: Tensor) -> Tensor:
@@ -149,6 +159,8 @@ def calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) ->
     Source: Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015.
     """
     counts = targets != IGNORED
+    if not counts.any():
+        return math.nan
     return float(binary_calibration_error(probabilities[counts], (targets[counts] == 1).int(), n_bins=bins))
 
 

@@ -6,20 +6,20 @@ All take probabilities (B, C) and targets (B, C) of 1, 0 and −1 (which does no
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy, MultilabelAveragePrecision
+from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_tasks.evaluation.labels import IGNORED
+from lightning_tasks.evaluation.labels import IGNORED, average_precision
 from lightning_tasks.evaluation.thresholds import CURVE
 
 
-class ThresholdedAccuracy(MultilabelAccuracy):
+class ThresholdedAccuracy(BinaryAccuracy):
     """The share of cells that are right, with a threshold for each label (C,): fastai's accuracy_multi."""
 
     thresholds: Tensor
 
     def __init__(self, thresholds: Tensor) -> None:
-        super().__init__(len(thresholds), average="micro", ignore_index=IGNORED)
+        super().__init__(ignore_index=IGNORED)  # of all cells as one: MultilabelAccuracy wants two labels at least
         self.register_buffer("thresholds", thresholds, persistent=False)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -27,19 +27,30 @@ class ThresholdedAccuracy(MultilabelAccuracy):
         super().update((preds > self.thresholds).int(), target)
 
 
-class MacroAveragePrecision(MultilabelAveragePrecision):
+class MacroAveragePrecision(Metric):
     """The mean of the classes' average precisions, over the classes that have a positive.
 
     torchmetrics' own macro average counts a class without one as 0.
     """
 
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="none", ignore_index=IGNORED)
+    higher_is_better = True
+    full_state_update = False
+    preds: list[Tensor]
+    target: list[Tensor]
 
-    def compute(self) -> Tensor:  # type: ignore[override]  # torchmetrics' own classes narrow it likewise
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("preds", default=[], dist_reduce_fx="cat")
+        self.add_state("target", default=[], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        self.preds.append(preds)
+        self.target.append(target)
+
+    def compute(self) -> Tensor:
         """Return the mean; NaN where no class has a positive."""
-        per_class = super().compute()
-        return per_class[(dim_zero_cat(self.target) == 1).any(0)].mean()
+        return average_precision(dim_zero_cat(self.preds), dim_zero_cat(self.target)).nanmean()
 
 
 class AllNegativeAccuracy(Metric):

@@ -34,7 +34,7 @@ def best_of_curve(accuracies: Sequence[float]) -> float:
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
     """Return a threshold of the curve for each class (C,); of several that are equally good, the middle one.
 
-    A class without a positive gets the highest for `accuracy`, and .5 for the other aims.
+    A class without a positive gets .5, but for `accuracy`.
 
     Args:
         probabilities: (N, C).
@@ -54,7 +54,7 @@ def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", re
         score = 2 * hits / (said + positives)
     else:
         found = hits / positives
-        enough = found >= torch.minimum(torch.tensor(recall), found.max(0).values) - _EPSILON
+        enough = found >= torch.minimum(torch.tensor(recall, dtype=torch.float64), found.max(0).values) - _EPSILON
         score = torch.where(enough, hits / said.clamp(min=1), -1.0)
     score = score.nan_to_num(-1.0)  # of a class without a positive
     chosen = torch.stack([grid[_middle_of_the_best(score[:, c])] for c in range(score.shape[1])])

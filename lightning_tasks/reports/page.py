@@ -9,9 +9,9 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
-from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import PointScores, point_scores, scores_by_group, scores_by_point
 from lightning_tasks.evaluation.labels import label_losses, label_scores
+from lightning_tasks.output import write_whole
 from lightning_tasks.reports.page_data import STEPS, threshold_counts
 from lightning_tasks.reports.page_figures import error_histogram
 from lightning_tasks.reports.page_gallery import (
@@ -52,7 +52,7 @@ def label_page(
         paths: N picture files.
         groups: N names, or none.
     """
-    losses = label_losses(probabilities, targets)
+    losses = label_losses(probabilities, targets, one_label=thresholds is None)
     involved = (targets == 1) | (predicted & (targets == 0))
     group_keys = _group_keys(groups)
 
@@ -167,14 +167,8 @@ def write_page(path: Path, page: str) -> None:
     Raises:
         ConfigError: it cannot be written there.
     """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(page, encoding="utf-8", errors="replace")  # a file's name may be no text
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another --output.") from error
+    # A file's name, and so the page, may hold what is no text.
+    write_whole(path, lambda new: new.write_text(page, encoding="utf-8", errors="replace"))
 
 
 def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a template takes

@@ -35,11 +35,11 @@ def label_results(
     figure, axes = grid(shown, text_inches=0.9)
     for i, (ax, loss) in enumerate(zip(axes, _loss_lines(losses, len(axes)), strict=True)):
         wanted = ", ".join(label for label, target in zip(vocab, targets[i], strict=True) if target == 1)
-        ax.set_title(textwrap.fill(wanted, _TITLE_WIDTH) or "no label", fontsize=9)
+        ax.set_title(textwrap.fill(wanted, _TITLE_WIDTH) or "no label", fontsize=9, parse_math=False)
         found = [(label, float(p)) for label, p, on in zip(vocab, probabilities[i], predicted[i], strict=True) if on]
         found.sort(key=lambda pair: -pair[1])
         text = "\n".join(f"{label} {p:.2f}" for label, p in found[:_MOST_LABELS]) or "nothing found"
-        ax.set_xlabel(loss + text, fontsize=8, color=GREEN if agree[i] else RED)
+        ax.set_xlabel(loss + text, fontsize=8, parse_math=False, color=GREEN if agree[i] else RED)
     return figure
 
 
@@ -65,7 +65,7 @@ def point_results(
         for points, colour, marker in ((targets_px[i], GREEN, "o"), (points_px[i], RED, "D")):
             draw_points(ax, points[visible], colour, marker)
         error = errors_px[i][visible]
-        ax.set_xlabel(loss + (f"{error.mean():.1f} px off" if len(error) else "no point"), fontsize=8)
+        ax.set_xlabel(loss + (f"{error.mean():.1f} px off" if len(error) else "no point"), fontsize=8, parse_math=False)
     figure.suptitle("green circles: annotated    red diamonds: predicted", fontsize=9)
     return figure
 
@@ -91,8 +91,8 @@ def heat_results(
     figure, axes = grid(shown, text_inches=0.6 if losses else 0.45)
     for i, (ax, loss) in enumerate(zip(axes, _loss_lines(losses, len(axes)), strict=True)):
         ax.imshow(heat[i].numpy(), cmap="magma", alpha=0.5, vmin=0)
-        ax.set_title(label if targets[i] == 1 else f"no {label}", fontsize=9)
-        ax.set_xlabel(f"{loss}{label} {probabilities[i]:.2f}", fontsize=8)
+        ax.set_title(label if targets[i] == 1 else f"no {label}", fontsize=9, parse_math=False)
+        ax.set_xlabel(f"{loss}{label} {probabilities[i]:.2f}", fontsize=8, parse_math=False)
     return figure
 
 

@@ -23,7 +23,7 @@ def label_batch(batch: MultiLabelBatch, vocab: list[str], originals: Sequence[Pi
     figure, axes = _figure(batch.images, originals, text_inches=0.35)
     for ax, target in zip(axes, batch.targets.tolist(), strict=True):
         names = [name if on == 1 else f"{name} {on:.2f}" for name, on in zip(vocab, target, strict=True) if on > 0]
-        ax.set_title(", ".join(names) or "no label", fontsize=9)
+        ax.set_title(", ".join(names) or "no label", fontsize=9, parse_math=False)  # a label may have dollars
     return figure
 
 

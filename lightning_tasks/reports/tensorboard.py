@@ -124,7 +124,7 @@ class ThresholdCurve(Callback):
             return
         accuracies, all_negative = self.accuracies.compute()
         writer = tensorboard_writer(trainer)
-        if writer is not None and _within_fit(trainer):
+        if writer is not None and _within_fit(trainer) and not all_negative.isnan():  # nothing counted
             figure = threshold_figure(accuracies.tolist(), float(all_negative))
             writer.add_figure("threshold_curve", figure, _step(trainer))
 

@@ -76,7 +76,11 @@ class MultiLabelClassifier(LightningModule):
                 "MultiLabelClassifier needs a data module with labels, such as MultiLabelDataModule or "
                 "PascalDataModule; this data has none."
             )
-        if temperature <= 0:
+        if loss == "cross_entropy" and len(vocab) < 2:
+            raise ConfigError(
+                f"Cross-entropy tells labels apart; the data has {vocab[0]!r} alone. Use --model.loss bce."
+            )
+        if not temperature > 0:  # nor NaN
             raise ConfigError(f"model.temperature is {temperature}; it must be above 0.")
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again.
         self.save_hyperparameters(ignore=["pretrained", "weights"])
@@ -167,7 +171,7 @@ class MultiLabelClassifier(LightningModule):
 
     def _new_metrics(self, stage: str) -> MetricCollection:
         labels = len(self.vocab)
-        mean_ap = MacroAveragePrecision(labels)
+        mean_ap = MacroAveragePrecision()
         if self.one_label:
             one = {"accuracy": OneLabelAccuracy(labels), "accuracy_most_common": MostCommonAccuracy(labels)}
             return MetricCollection({"mAP": mean_ap, **one}, prefix=f"{stage}/")

@@ -70,7 +70,7 @@ class OneCycle(Callback):
     def _describe(self, trainer: Trainer) -> None:
         self._described = True
         writer = tensorboard_writer(trainer)
-        if writer is None:
+        if writer is None or trainer.num_training_batches == float("inf"):
             return
         groups = _groups(trainer)
         steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

@@ -41,7 +41,7 @@ def stages_table(
 
 
 def curve(values: Sequence[float]) -> str:
-    """Return positive values as a row of bars, the highest one full: at most 12, evenly spaced."""
+    """Return values of 0 or more as a row of bars, the highest one full: at most 12, evenly spaced."""
     n = min(_WIDTH, len(values))
     picked = [values[round(i * (len(values) - 1) / max(n - 1, 1))] for i in range(n)]
-    return "".join(_BARS[round((len(_BARS) - 1) * value / max(values))] for value in picked)
+    return "".join(_BARS[round((len(_BARS) - 1) * value / (max(values) or 1))] for value in picked)

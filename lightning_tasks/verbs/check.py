@@ -25,6 +25,7 @@ from lightning_tasks.data.tables import (
     read_multilabel_table,
 )
 from lightning_tasks.errors import TableError
+from lightning_tasks.output import write_whole
 
 _FIRST_ROW = 2  # the header is row 1
 
@@ -94,8 +95,12 @@ def write_without(problems: Sequence[Problem], source: Path, target: Path) -> in
     header, *rows = read_cells(source)
     bad = {problem.row for problem in problems}
     kept = [cells for row, cells in enumerate(rows) if row not in bad]
-    with target.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *kept])
+
+    def write(new: Path) -> None:
+        with new.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *kept])
+
+    write_whole(target, write)
     return len(rows) - len(kept)
 
 

@@ -1,6 +1,5 @@
 """Targets beside predictions in the original pictures' pixels, or the worst of them; what speaks for a label."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +9,13 @@ from torch import Tensor
 
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
 from lightning_tasks.data.images import read_image
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import point_losses
 from lightning_tasks.evaluation.labels import label_losses
 from lightning_tasks.predictions import LabelPredictions, PointPredictions
 from lightning_tasks.reports.grid import Picture, pictures
 from lightning_tasks.reports.results import heat_results, label_results, point_results
+from lightning_tasks.tasks import MultiLabelClassifier
 from lightning_tasks.verbs.explain import GradCam
 
 
@@ -26,22 +27,22 @@ class Results(NamedTuple):
     losses: tuple[float, ...]
 
 
-def show_labels(found: LabelPredictions, vocab: Sequence[str], predicted: Tensor, n: int, worst: bool) -> Results:
+def show_labels(found: LabelPredictions, model: MultiLabelClassifier, n: int, worst: bool) -> Results:
     """Draw N pictures' labels beside the predicted ones.
 
     Args:
         found: the predictions.
-        vocab: C labels.
-        predicted: (N, C) bool, which labels are said to be there.
+        model: whose they are.
         n: how many pictures at most.
         worst: those with the highest loss (see `label_losses`), highest first; else evenly spaced ones.
     """
-    losses = label_losses(found.probabilities, found.targets)
+    losses = label_losses(found.probabilities, found.targets, one_label=model.one_label)
     rows = choose(losses, n, worst)
     shown, paths, written = _read(found, losses, rows)
     probabilities, targets = found.probabilities[rows], found.targets[rows]
+    predicted = model.predicted(probabilities)
     return Results(
-        label_results(shown, targets, probabilities, vocab, predicted[rows], written if worst else ()), paths, written
+        label_results(shown, targets, probabilities, model.vocab, predicted, written if worst else ()), paths, written
     )
 
 
@@ -80,7 +81,12 @@ def choose(losses: Tensor, n: int, worst: bool) -> Tensor:
     """Return which of N pictures to show, at most n: those with the highest losses (N,), or evenly spaced ones.
 
     NaN, a picture without anything to be wrong about, is never among the worst.
+
+    Raises:
+        ConfigError: there is nothing else.
     """
+    if worst and losses.isnan().all():
+        raise ConfigError("No picture of the split is annotated, so none is worst. Leave out --worst.")
     if worst:
         return losses.nan_to_num(-torch.inf).argsort(descending=True, stable=True)[
             : min(n, int((~losses.isnan()).sum()))

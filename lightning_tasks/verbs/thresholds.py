@@ -47,6 +47,9 @@ def choose(
 ) -> Choice:
     """Return thresholds, and a temperature, chosen on predictions.
 
+    The table's cross-fitted scores are of pictures that chose neither their thresholds nor their temperature; the
+    probabilities that their thresholds were chosen on had a temperature, one number, that they took part in.
+
     Args:
         probabilities: (N, C) float32.
         targets: (N, C) of 1, 0 and −1 (which does not count).
@@ -62,6 +65,8 @@ def choose(
     """
     if len(targets) < _FOLDS:
         raise ConfigError(f"{len(targets)} pictures are too few to choose thresholds on: {_FOLDS} at least.")
+    if not ((targets == 0) | (targets == 1)).any():
+        raise ConfigError("No label of these pictures counts: all are difficult. Choose on other pictures.")
     if not 0 < recall <= 1:
         raise ConfigError(f"--recall is {recall}; it is a share of the positives, above 0 and up to 1.")
     chosen_temperature, lines, held_out = given_temperature, [], probabilities

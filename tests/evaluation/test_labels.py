@@ -94,6 +94,21 @@ def test_a_threshold_for_each_label():
     assert scores.f1_micro == 1
 
 
+def test_a_label_of_which_nothing_counts_has_no_scores():
+    probabilities, targets = torch.tensor([[0.9, 0.5], [0.2, 0.5]]), torch.tensor([[1, -1], [0, -1]])
+    scores = label_scores(probabilities, targets, ["a", "b"], probabilities > 0.5)
+    assert scores.without_positive == ("b",)
+    assert (scores.mAP, scores.mAP_11, scores.accuracy) == (1, 1, 1)
+    nothing = label_scores(probabilities, torch.full((2, 2), -1), ["a", "b"], probabilities > 0.5)
+    assert np.isnan([nothing.mAP, nothing.accuracy, nothing.calibration_error]).all()
+
+
+def test_with_one_label_a_pictures_loss_is_the_cross_entropy():
+    shares, truth = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), torch.tensor([[1, 0, 0], [0, 1, 0]])
+    wanted = [log_loss([label], row[None], labels=[0, 1, 2]) for label, row in zip([0, 1], shares.numpy(), strict=True)]
+    assert label_losses(shares, truth, one_label=True).tolist() == pytest.approx(wanted, rel=1e-5)
+
+
 def test_a_worked_calibration_error():
     """Two bins of ten: four cells at .15 of which one is true, one at .95 that is true: (4·.10 + 1·.05) / 5."""
     probabilities = torch.tensor([[0.15, 0.15, 0.15, 0.15, 0.95]])

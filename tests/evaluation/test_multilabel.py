@@ -50,7 +50,7 @@ def test_with_one_label_a_picture_the_likeliest_counts():
 
 def test_ignored_cells_do_not_rank():
     probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.9], [0.7, 0.3]])
-    metric = MacroAveragePrecision(2)
+    metric = MacroAveragePrecision()
     metric.update(probabilities, torch.tensor([[-1, 0], [1, 1], [0, -1]]))
     assert metric.compute().item() == 1
 
@@ -64,13 +64,14 @@ def test_predicting_nothing_is_scored_over_all_cells():
 
 @pytest.mark.filterwarnings("ignore:No positive samples")
 def test_classes_without_a_positive_do_not_count():
-    metric = MacroAveragePrecision(3)
+    metric = MacroAveragePrecision()
     # By hand: the first class is ranked right (1), the second has its positive last of two (1/2), the third has none.
     metric.update(torch.tensor([[0.9, 0.8, 0.5], [0.2, 0.6, 0.5]]), torch.tensor([[1, 0, 0], [0, 1, 0]]))
     assert metric.compute().item() == pytest.approx((1 + 0.5) / 2)
-    metric.reset()
-    metric.update(torch.rand(2, 3), torch.zeros(2, 3, dtype=torch.int))
-    assert metric.compute().isnan()
+    for nothing in (torch.zeros(2, 3, dtype=torch.int), torch.full((2, 3), -1)):
+        metric.reset()
+        metric.update(torch.rand(2, 3), nothing)
+        assert metric.compute().isnan()
 
 
 def test_batch_by_batch_the_curve_is_that_of_the_whole_set():

@@ -58,6 +58,14 @@ def test_no_threshold_of_the_curve_is_better(table, aim):
         assert score(truth, p > chosen[c]) == pytest.approx(max(score(truth, p > np.float32(t)) for t in allowed))
 
 
+def test_a_recall_that_is_just_reached_is_reached():
+    """Five positives, four of them above .5, where nothing else is: recall .8, precision 1."""
+    probabilities = torch.tensor([[0.1], [0.6], [0.7], [0.8], [0.9], [0.15]])
+    targets = torch.tensor([[1], [1], [1], [1], [1], [0]])
+    assert class_thresholds(probabilities, targets, "precision_at_recall", recall=0.8) > 0.15
+    assert class_thresholds(probabilities, targets, "precision_at_recall", recall=0.81) < 0.1
+
+
 def test_ignored_cells_do_not_choose():
     probabilities = torch.tensor([[0.1], [0.4], [0.9], [0.95]])
     assert best_threshold(probabilities, torch.tensor([[0], [1], [1], [1]])) < 0.4

@@ -223,3 +223,97 @@ def test_two_pictures_are_too_few_for_thresholds(labels_run, monkeypatch, capsys
     monkeypatch.chdir(labels_run[0])
     assert console(["thresholds", labels_run[1]]) == 2
     assert "2 pictures are too few" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["validate", "get_preds", "show_results", "report"])
+def test_no_verb_scores_one_label_a_picture_where_there_are_two(tmp_path, monkeypatch, capsys, verb):
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(tmp_path / "root", ONE)
+    ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
+    (tmp_path / "root" / "two.csv").write_text("\n".join([*ONE[:8], "7.jpg,cat dog,True"]) + "\n")
+    assert console([verb, ckpt, "--data.csv", "two.csv"]) == 2
+    assert "two.csv: row 9, column 'labels': 2 labels; cross-entropy" in capsys.readouterr().err
+
+
+def test_what_is_kept_holds_beside_a_config_that_does_not_name_it(tuned_run, capsys):
+    assert console(["thresholds", tuned_run, "--calibrate", "true"]) == 0
+    kept = scored(capsys, tuned_run)
+    for config in ("multilabel.yaml", "bf16.yaml"):  # the run's own; an overlay alone
+        more = ["--config", str(CONF / config), "--trainer.precision", "32-true", "--data.root", "root", *FLAGS]
+        size = ["--data.size", "[32,40]", "--data.batch_size", "4", "--model.pretrained", "false"]
+        assert scored(capsys, tuned_run, *more, *size) == kept
+
+
+@pytest.mark.parametrize(
+    ("verb", "output"),
+    [
+        ("get_preds", "/proc/none/x.csv"),
+        ("get_preds", "root"),
+        ("show_results", "/proc/none/x.png"),
+        ("show_results", "x.foo"),
+        ("report", "/proc/none/x.html"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told(labels_run, monkeypatch, capsys, verb, output):
+    monkeypatch.chdir(labels_run[0])
+    assert console([verb, labels_run[1], "--output", output]) == 2
+    assert f"{output} cannot be written (" in capsys.readouterr().err
+    assert not list(Path().glob(".new*"))
+
+
+def test_a_picture_without_an_ending_is_a_png(labels_run, monkeypatch):
+    monkeypatch.chdir(labels_run[0])
+    assert console(["show_results", labels_run[1], "--output", "results"]) == 0
+    assert Path("results").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("verb", ["get_preds", "thresholds", "show_results", "report"])
+def test_a_training_that_diverged_is_told(tuned_run, capsys, verb):
+    checkpoint = torch.load(tuned_run, weights_only=True)
+    for value in checkpoint["state_dict"].values():
+        if value.is_floating_point():
+            value.fill_(torch.nan)
+    torch.save(checkpoint, "nan.ckpt")
+    assert console([verb, "nan.ckpt"]) == 2
+    assert "predicts NaN: its training diverged" in capsys.readouterr().err
+
+
+def test_labels_may_have_separators_of_their_own_and_dollars(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["fname,labels", *(f"{i}.jpg,{'traffic light;$^$' if i % 2 else '$^$'}" for i in range(8))]
+    write_multilabel(tmp_path / "root", lines)
+    ckpt = train(tmp_path, "multilabel.yaml", "--data.label_separator", ";", "--model.threshold", "0.0")
+    assert console(["get_preds", ckpt]) == 0
+    assert {row["predicted"] for row in rows("predictions.csv")} == {"$^$;traffic light"}
+
+
+def test_where_nothing_is_annotated_none_is_worst(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = ["fname,labels,difficult,is_valid", *(f"{i}.jpg,cat,,False" for i in range(6)), "6.jpg,,cat,True"]
+    write_multilabel(tmp_path / "root", lines)
+    ckpt = train(tmp_path, "multilabel.yaml")  # also: a validation of which nothing counts ends in no error
+    assert console(["show_results", ckpt, "--worst", "true"]) == 2
+    assert "No picture of the split is annotated" in capsys.readouterr().err
+    assert console(["show_results", ckpt]) == console(["report", ckpt]) == 0
+
+
+def test_a_single_label_is_enough_for_all_but_cross_entropy(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else ''},{i >= 3}" for i in range(8))]
+    write_multilabel(tmp_path / "root", lines)
+    ckpt = train(tmp_path, "multilabel.yaml")
+    for verb in ("validate", "thresholds", "show_results", "report"):
+        assert console([verb, ckpt]) == 0
+    capsys.readouterr()
+    args = [
+        "fit",
+        "--config",
+        str(CONF / "multilabel.yaml"),
+        *FLAGS,
+        "--data.root",
+        "root",
+        "--model.pretrained",
+        "false",
+    ]
+    assert console([*args, "--model.loss", "cross_entropy"]) == 2
+    assert "the data has 'cat' alone" in capsys.readouterr().err
