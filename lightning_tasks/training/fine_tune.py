@@ -23,7 +23,7 @@ class FineTune(Callback):
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
     `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the step, so
     a resumed run is in the right one. The optimiser's state is cleared where the stages meet. Logs `lr/<group>` and
-    `momentum`, which is that of all groups, and before the first batch a table of the stages into TensorBoard.
+    `momentum/<group>`, and before the first batch a table of the stages into TensorBoard.
 
     Args:
         epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
@@ -103,8 +103,8 @@ class FineTune(Callback):
             if step == self._frozen_steps:
                 optimizer.state.clear()
             _set_rates(optimizer, rates.lrs, rates.momentum)
-        logged = {f"lr/{name}": lr for name, lr in zip(DEPTHS, rates.lrs, strict=True)}
-        pl_module.log_dict({**logged, "momentum": rates.momentum})
+        pl_module.log_dict({f"lr/{name}": lr for name, lr in zip(DEPTHS, rates.lrs, strict=True)})
+        pl_module.log_dict({f"momentum/{name}": rates.momentum for name in DEPTHS})
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing frozen, wherever the run ended."""

@@ -17,8 +17,8 @@ class OneCycle(Callback):
     """fastai's `fit_one_cycle`: before each batch, set every group's learning rate and momentum.
 
     The rate is a function of the step alone, so a resumed run continues where it stopped. Each group's highest rate is
-    its `max_lr`, or the `lr` that its optimiser was made with. Logs `lr/<group>` and `momentum`, which is that of
-    all groups, and before the first batch a table of the cycle into TensorBoard.
+    its `max_lr`, or the `lr` that its optimiser was made with. Logs `lr/<group>` and `momentum/<group>`,
+    and before the first batch a table of the cycle into TensorBoard.
 
     Args:
         pct_start: the share of the batches in which the rate rises.
@@ -61,8 +61,9 @@ class OneCycle(Callback):
             self._describe(trainer)
         for optimizer in trainer.optimizers:
             _set_rate(optimizer, rate.lr_factor, rate.momentum)
-        logged = {f"lr/{group['name']}": group["lr"] for group in _groups(trainer)}
-        pl_module.log_dict({**logged, "momentum": rate.momentum})
+        names = {group["name"]: group["lr"] for group in _groups(trainer)}
+        pl_module.log_dict({f"lr/{name}": lr for name, lr in names.items()})
+        pl_module.log_dict({f"momentum/{name}": rate.momentum for name in names})
 
     def _rate(self, step: int) -> Rate:
         return one_cycle(step, self._total_steps, self.pct_start, self.div, self.div_final, self.momentums)

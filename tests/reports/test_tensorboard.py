@@ -56,7 +56,8 @@ def test_a_training_of_labels_shows_its_pages():
     assert steps(found, "show_batch") == [0]
     validations = [event.step for event in found.Scalars("val/mAP")]
     assert steps(found, "results") == steps(found, "threshold_curve") == validations == [2, 5]
-    assert {"lr/early", "lr/late", "lr/head", "momentum", "train/loss_step", "val/loss"} <= set(found.Tags()["scalars"])
+    by_group = {f"{name}/{group}" for name in ("lr", "momentum") for group in ("early", "late", "head")}
+    assert by_group | {"train/loss_step", "val/loss"} <= set(found.Tags()["scalars"])
     (text,) = found.Tensors("fine_tune/text_summary")
     frozen, unfrozen = text.tensor_proto.string_val[0].decode().splitlines()[2:]
     assert frozen.startswith("| frozen | 0–0 | 0–2 | head, normalisation | ")
