@@ -21,7 +21,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(new)
         new.replace(path)
     except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable
             new.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
         raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error

@@ -185,9 +185,10 @@ class Trainer(pl.Trainer):
             output: a checkpoint to write instead of changing this one.
             curve: a picture of the accuracy at each threshold to write.
         """
-        found = self._predictions(model, datamodule, ckpt_path, split)
-        if not isinstance(model, MultiLabelClassifier) or not isinstance(found, LabelPredictions) or model.one_label:
+        if not isinstance(model, MultiLabelClassifier) or model.one_label:
             raise ConfigError("Thresholds are for pictures with any number of labels; this checkpoint's have not.")
+        found = self._predictions(model, datamodule, ckpt_path, split)
+        assert isinstance(found, LabelPredictions)  # of such a model
         choice = choose(
             found.probabilities, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
         )
