@@ -21,6 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.devices import default_precision
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
@@ -124,9 +125,12 @@ class TaskCLI(LightningCLI):
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
         trainer = self.config[self.subcommand].trainer
-        on_gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
-        if trainer.precision is None and on_gpu:
-            trainer.precision = "16-mixed"
+        if trainer.precision is None:
+            trainer.precision = default_precision(trainer.accelerator)
+        if torch.cuda.is_available():
+            torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
+        if trainer.benchmark is None:
+            trainer.benchmark = not trainer.deterministic  # cuDNN then tries its kernels: all batches are of one shape
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""

@@ -48,9 +48,7 @@ def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, o
         ValueError: the shapes differ.
     """
     _check_shapes(predicted_norm, target_norm, visible)
-    difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
-    errors: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
-    return errors[visible]
+    return _distances_px(predicted_norm, target_norm, original_size_px)[visible]
 
 
 def original_points_px(points_norm: Tensor, image_size: tuple[int, int], original_size_px: Tensor) -> Tensor:
@@ -130,6 +128,9 @@ def scores_by_group(
     return scores
 
 
+_NOT_VISIBLE = -1.0  # no distance is
+
+
 class PixelErrorQuantiles(Metric):
     """Median and 95th percentile of pixel errors, gathered over batches and processes."""
 
@@ -141,9 +142,12 @@ class PixelErrorQuantiles(Metric):
         super().__init__()
         self.add_state("errors_px", default=[], dist_reduce_fx="cat")
 
-    def update(self, errors_px: Tensor) -> None:
-        """Add (n,) errors."""
-        self.errors_px.append(errors_px)
+    def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
+        """Add a batch; shapes and errors: see `pixel_errors`."""
+        _check_shapes(predicted_norm, target_norm, visible)
+        # All of them: to count the visible ones, a GPU would have to be waited for in each batch.
+        distances_px = _distances_px(predicted_norm, target_norm, original_size_px)
+        self.errors_px.append(torch.where(visible, distances_px, _NOT_VISIBLE).flatten())
 
     def compute(self) -> dict[str, Tensor]:
         """Return `median_px` and `p95_px`; NaN before any error came."""
@@ -153,11 +157,18 @@ class PixelErrorQuantiles(Metric):
             if isinstance(self.errors_px, Tensor)
             else torch.cat([torch.empty(0, device=self.device), *self.errors_px])
         )
+        errors = errors[errors != _NOT_VISIBLE]
         if not errors.numel():
             nan = torch.tensor(torch.nan, device=self.device)
             return {"median_px": nan, "p95_px": nan}
         median, p95 = torch.quantile(errors.float(), torch.tensor([0.5, 0.95], device=errors.device))
         return {"median_px": median, "p95_px": p95}
+
+
+def _distances_px(predicted_norm: Tensor, target_norm: Tensor, original_size_px: Tensor) -> Tensor:
+    difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
+    distances: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
+    return distances
 
 
 def _check_shapes(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> None:

@@ -24,8 +24,10 @@ class WeightedMean(Metric):
 
     def update(self, value: Tensor, weight: int | Tensor) -> None:
         """Add the mean of `weight` samples, which may be none."""
-        # A mean over no samples may be NaN, and NaN times 0 is.
-        self.total += torch.where(torch.as_tensor(weight, device=value.device) > 0, value.detach() * weight, 0.0)
+        total = value.detach() * weight
+        if isinstance(weight, Tensor):  # a number must not go to a GPU, which would be waited for
+            total = torch.where(weight > 0, total, 0.0)  # a mean over no samples may be NaN, and NaN times 0 is
+        self.total += total
         self.weight += weight
 
     def compute(self) -> Tensor:

@@ -19,7 +19,8 @@ class ThresholdedAccuracy(BinaryAccuracy):
     thresholds: Tensor
 
     def __init__(self, thresholds: Tensor) -> None:
-        super().__init__(ignore_index=IGNORED)  # of all cells as one: MultilabelAccuracy wants two labels at least
+        # Of all cells as one: MultilabelAccuracy wants two labels at least. A check of the values would wait for a GPU.
+        super().__init__(ignore_index=IGNORED, validate_args=False)
         self.register_buffer("thresholds", thresholds, persistent=False)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -111,7 +112,7 @@ class OneLabelAccuracy(MulticlassAccuracy):
     """The share of pictures whose likeliest label is the one that they have: fastai's accuracy."""
 
     def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="micro")
+        super().__init__(num_labels, average="micro", validate_args=False)  # as above
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch of exactly one label a picture."""

@@ -1,4 +1,4 @@
-"""A timm backbone with its own normalisation, fastai's head, and the parameter groups of both."""
+"""A timm backbone with its own normalisation, and fastai's head."""
 
 import difflib
 import itertools
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from lightning_tasks.errors import BackboneError, ConfigError
+from lightning_tasks.errors import BackboneError
+from lightning_tasks.tasks.depthwise import float32_depthwise
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
@@ -53,6 +54,7 @@ class Backbone(nn.Module):
         if weights is not None:
             _load_weights(self.body, name, Path(weights))
         self.body.to(memory_format=torch.channels_last)
+        float32_depthwise(self.body)
         config = _config(self.body)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255)
@@ -102,36 +104,6 @@ def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout:
 def sigmoid_range(logits: Tensor, low: float, high: float) -> Tensor:
     """Squeeze any shape of logits between `low` and `high`: `sigmoid(x)·(high − low) + low`."""
     return torch.sigmoid(logits) * (high - low) + low
-
-
-LearningRate = float | Literal["auto"]
-
-
-def adamw(
-    backbone: Backbone, head: nn.Module, lr: LearningRate, lr_mult: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """Return fastai's AdamW over three groups by depth: early body, late body, head.
-
-    The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
-    normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
-    schedules.
-    """
-    if lr == "auto":
-        raise ConfigError("model.lr is auto, and nothing finds it: add the callback LRFinder, or give a number.")
-    if lr <= 0 or lr_mult <= 0 or weight_decay < 0:
-        raise ConfigError(f"lr {lr} and lr_mult {lr_mult} must be above 0, weight_decay {weight_decay} not below it.")
-    early, late = backbone.parameter_halves()
-    groups: list[dict[str, Any]] = []
-    for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
-        rate = lr / lr_mult**power
-        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-        others = [parameter for parameter in parameters if parameter.ndim <= 1]
-        for params, decay, part in ((matrices, weight_decay, ""), (others, 0.0, "_no_decay")):
-            if params:
-                groups.append(
-                    {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
-                )
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-5)
 
 
 def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:

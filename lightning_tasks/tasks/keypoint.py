@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse, pixel_errors
+from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
-from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head, sigmoid_range
+from lightning_tasks.tasks.backbone import Backbone, fastai_head, sigmoid_range
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
 class KeypointRegressor(LightningModule):
@@ -27,6 +28,7 @@ class KeypointRegressor(LightningModule):
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
+        compile: let torch.compile make the backbone's kernels: slow to start, faster after.
 
     Raises:
         LightningTasksError: backbone, weights or sizes do not work.
@@ -43,6 +45,7 @@ class KeypointRegressor(LightningModule):
         lr: LearningRate = 1e-2,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if not point_names:
@@ -50,14 +53,17 @@ class KeypointRegressor(LightningModule):
                 "KeypointRegressor needs a data module with points, such as KeypointDataModule or BiwiDataModule; this "
                 "data has none."
             )
-        # A checkpoint brings its own weights: where the first ones came from must not be fetched again.
-        self.save_hyperparameters(ignore=["pretrained", "weights"])
+        # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
+        # says nothing of the machine that reads it.
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile"])
         self.point_names = point_names
         self.y_range = y_range
         self.lr = lr
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
+        if compile:
+            self.backbone.compile()  # in place: the weights' names stay
         self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
         self.train_loss = WeightedMean()
         self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
@@ -103,7 +109,7 @@ class KeypointRegressor(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return fastai's AdamW over early body, late body and head."""
-        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay)
+        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Refuse a checkpoint of other points or of another backbone."""
@@ -115,7 +121,7 @@ class KeypointRegressor(LightningModule):
         # Weighted by the visible points, the mean over batches is the mean over the whole set.
         mean_loss.update(loss, batch.visible.sum())
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
-        errors.update(pixel_errors(points_norm, batch.points_norm, batch.visible, batch.original_size_px))
+        errors.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)
         return points_norm
 
     def _log_pixel_errors(self, stage: str) -> None:

@@ -15,9 +15,10 @@ from lightning_tasks.evaluation.multilabel import (
     OneLabelAccuracy,
     ThresholdedAccuracy,
 )
-from lightning_tasks.tasks.backbone import Backbone, LearningRate, adamw, fastai_head
+from lightning_tasks.tasks.backbone import Backbone, fastai_head
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 from lightning_tasks.tasks.losses import LossName, label_loss
+from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
 class MultiLabelClassifier(LightningModule):
@@ -46,6 +47,7 @@ class MultiLabelClassifier(LightningModule):
         label_smoothing: moves each training target that share of the way to 0.5.
         asymmetric_gamma: focusing of the asymmetric loss, for absent and for present labels.
         asymmetric_clip: absent labels below this probability cost nothing in the asymmetric loss.
+        compile: let torch.compile make the backbone's kernels: slow to start, faster after.
 
     Raises:
         LightningTasksError: backbone, weights or sizes do not work.
@@ -69,6 +71,7 @@ class MultiLabelClassifier(LightningModule):
         label_smoothing: float = 0.0,
         asymmetric_gamma: tuple[float, float] = (4.0, 1.0),
         asymmetric_clip: float = 0.05,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if not vocab:
@@ -82,8 +85,9 @@ class MultiLabelClassifier(LightningModule):
             )
         if not temperature > 0:  # nor NaN
             raise ConfigError(f"model.temperature is {temperature}; it must be above 0.")
-        # A checkpoint brings its own weights: where the first ones came from must not be fetched again.
-        self.save_hyperparameters(ignore=["pretrained", "weights"])
+        # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
+        # says nothing of the machine that reads it.
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile"])
         self.vocab = vocab
         self.one_label = loss == "cross_entropy"
         # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
@@ -93,6 +97,8 @@ class MultiLabelClassifier(LightningModule):
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
         self.backbone = Backbone(backbone, image_size, pretrained, weights)
+        if compile:
+            self.backbone.compile()  # in place: the weights' names stay
         self.head = fastai_head(self.backbone.num_features, len(vocab))
         self.training_loss = label_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
         self.plain_loss = label_loss("cross_entropy" if self.one_label else "bce", 0.0, (0.0, 0.0), 0.0)
@@ -147,7 +153,7 @@ class MultiLabelClassifier(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return fastai's AdamW over early body, late body and head."""
-        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay)
+        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Refuse a checkpoint of other labels or of another backbone."""

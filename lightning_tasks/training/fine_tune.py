@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
-from lightning_tasks.training.groups import DEPTHS, check_groups, set_momentum
+from lightning_tasks.training.groups import DEPTHS, check_groups, log_rates, set_momentum
 from lightning_tasks.training.schedule import GroupRates, fine_tune
 from lightning_tasks.training.stages import Stage, stages_table
 
@@ -103,8 +103,7 @@ class FineTune(Callback):
             if step == self._frozen_steps:
                 optimizer.state.clear()
             _set_rates(optimizer, rates.lrs, rates.momentum)
-        pl_module.log_dict({f"lr/{name}": lr for name, lr in zip(DEPTHS, rates.lrs, strict=True)})
-        pl_module.log_dict({f"momentum/{name}": rates.momentum for name in DEPTHS})
+        log_rates(trainer, pl_module, dict(zip(DEPTHS, rates.lrs, strict=True)), rates.momentum)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing frozen, wherever the run ended."""

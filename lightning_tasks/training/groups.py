@@ -1,8 +1,9 @@
 """What the schedules ask of an optimiser's parameter groups."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from lightning_tasks.errors import ConfigError
 
@@ -26,3 +27,13 @@ def set_momentum(group: dict[str, Any], momentum: float) -> None:
         group["betas"] = (momentum, *group["betas"][1:])
     elif "momentum" in group:
         group["momentum"] = momentum
+
+
+def log_rates(trainer: Trainer, pl_module: LightningModule, lrs: Mapping[str, float], momentum: float) -> None:
+    """Log `lr/<group>` and `momentum/<group>`, in the steps that are logged alone.
+
+    Each number that Lightning is given goes to the device, and a GPU is waited for.
+    """
+    if trainer._logger_connector.should_update_logs:  # as Lightning's LearningRateMonitor asks
+        pl_module.log_dict({f"lr/{name}": lr for name, lr in lrs.items()})
+        pl_module.log_dict({f"momentum/{name}": momentum for name in lrs})

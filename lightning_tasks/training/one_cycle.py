@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
-from lightning_tasks.training.groups import set_momentum
+from lightning_tasks.training.groups import log_rates, set_momentum
 from lightning_tasks.training.schedule import Rate, one_cycle
 from lightning_tasks.training.stages import Stage, stages_table
 
@@ -61,9 +61,7 @@ class OneCycle(Callback):
             self._describe(trainer)
         for optimizer in trainer.optimizers:
             _set_rate(optimizer, rate.lr_factor, rate.momentum)
-        names = {group["name"]: group["lr"] for group in _groups(trainer)}
-        pl_module.log_dict({f"lr/{name}": lr for name, lr in names.items()})
-        pl_module.log_dict({f"momentum/{name}": rate.momentum for name in names})
+        log_rates(trainer, pl_module, {group["name"]: group["lr"] for group in _groups(trainer)}, rate.momentum)
 
     def _rate(self, step: int) -> Rate:
         return one_cycle(step, self._total_steps, self.pct_start, self.div, self.div_final, self.momentums)

@@ -41,16 +41,20 @@ def test_quantiles_over_batches_are_numpys():
     errors = np.random.default_rng(0).exponential(size=101).astype(np.float32)
     metric = PixelErrorQuantiles()
     for part in np.split(errors, [1, 50]):
-        metric.update(torch.from_numpy(part))
-    metric.update(torch.empty(0))
+        metric.update(*scored(part.tolist()))
+    hidden = scored([7.0, 1000.0])
+    metric.update(*hidden[:2], torch.zeros(2, 1, dtype=torch.bool), hidden[3])
     values = {name: value.item() for name, value in metric.compute().items()}
     assert values == {
-        "median_px": pytest.approx(np.quantile(errors, 0.5), rel=1e-6),
-        "p95_px": pytest.approx(np.quantile(errors, 0.95), rel=1e-6),
+        "median_px": pytest.approx(np.quantile(errors, 0.5), rel=1e-5),
+        "p95_px": pytest.approx(np.quantile(errors, 0.95), rel=1e-5),
     }
     metric.reset()
-    metric.update(torch.empty(0))
+    metric.update(*hidden[:2], torch.zeros(2, 1, dtype=torch.bool), hidden[3])
     assert metric.compute()["median_px"].isnan()
+    lost = scored([float("nan"), 1.0])
+    metric.update(*lost)
+    assert metric.compute()["median_px"].isnan()  # a prediction that is NaN is not taken for a hidden point
 
 
 def test_shapes_that_would_broadcast_are_refused():

@@ -120,7 +120,8 @@ def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
 
 def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
     """The same global batches: eight pictures in one process, four in each of two."""
-    net, clip = ["--model", "tests.own_classes.PlainNet"], ["--trainer.gradient_clip_val", "1"]
+    net = ["--model", "tests.own_classes.PlainNet"]
+    clip = ["--trainer.gradient_clip_val", "1", "--trainer.precision", "32-true"]
     finish(start(arguments([plan(epochs=3, lr_mult=1.0, base_lr=0.1), RECORDER], *TWO, *clip, model=net)))
     first, second = recorded()
     assert [line[1] for line in first] == [line[1] for line in second]

@@ -1,0 +1,27 @@
+"""What suits the device that a run is on."""
+
+from typing import Any
+
+import torch
+
+
+def default_precision(accelerator: object) -> str | None:
+    """Return Lightning's name of the fastest precision that trains as well, None where Lightning's own default is.
+
+    On a GPU bfloat16 from its Ampere generation on (no loss scale, for which each step would wait), half precision
+    before; on a CPU bfloat16 where it computes in it (AVX512-bf16 or AMX), or float32.
+
+    Args:
+        accelerator: as given to the Trainer.
+    """
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
+        return "bf16-mixed" if _computes_in_bfloat16() else "32-true"
+    return None
+
+
+def _computes_in_bfloat16() -> bool:
+    # torch 2.9 cannot say; its name for such a processor may come and go.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
