@@ -1,4 +1,4 @@
-"""What travels from the data to the tasks. Both folders know these two types and nothing else of each other."""
+"""What travels from the data to the tasks. Both folders know these types and nothing else of each other."""
 
 from typing import NamedTuple
 
@@ -23,3 +23,19 @@ class KeypointBatch(NamedTuple):
     visible: Tensor  # (B, P) bool, False where not annotated or outside the picture
     original_size_px: Tensor  # (B, 2) float32, width and height of the picture on disk
     rows: Tensor  # (B,) int64, which samples of the data set they are
+
+
+class Planned(NamedTuple):
+    """What is to be done on the device to the pictures of a batch, which lie there already."""
+
+    slots: Tensor  # (B,) int64, where the pictures are
+    to_source: Tensor  # (B, 3, 3) float32, homographies from the result's pixels to the pictures'
+    brightness: Tensor  # (B,) float32
+    contrast: Tensor  # (B,) float32
+
+
+class PlannedBatch(NamedTuple):
+    """A batch on its way to the device, without its pictures."""
+
+    planned: Planned
+    batch: MultiLabelBatch | KeypointBatch  # with no images yet

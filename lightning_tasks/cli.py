@@ -24,6 +24,7 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
+from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
@@ -55,7 +56,7 @@ class TaskCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `before_fit` says what matters
+            logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `StartLine` says what matters
         for message in (
             "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
             "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
@@ -176,7 +177,11 @@ class TaskCLI(LightningCLI):
         return made
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
-        callbacks: list[Callback] = [StepSeed(int(self.config[self.subcommand].seed_everything)), EpochTable()]
+        callbacks: list[Callback] = [
+            StepSeed(int(self.config[self.subcommand].seed_everything)),
+            EpochTable(),
+            StartLine(),
+        ]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
@@ -203,14 +208,6 @@ class TaskCLI(LightningCLI):
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
-
-    def before_fit(self) -> None:
-        """Say in one line what runs where."""
-        trainer, data = self.trainer, self.datamodule
-        trainer.print(
-            f"{type(self.model).__name__} on {type(data).__name__}: {trainer.accelerator.name()}, "
-            f"precision {trainer.precision}, channels_last, seed {self.config.fit.seed_everything}"
-        )
 
     def after_fit(self) -> None:
         """Name what the run left behind."""

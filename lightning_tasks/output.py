@@ -25,6 +25,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             new.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
         raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
     "evaluation": set(),
-    "data": {"errors", "batch"},
+    "data": {"errors", "batch", "output"},
     "tasks": {"errors", "batch", "evaluation"},
     "training": {"errors", "reports"},
     "reports": {"errors", "batch", "evaluation", "output"},

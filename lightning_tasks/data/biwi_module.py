@@ -6,6 +6,7 @@ import albumentations as A
 import pandas as pd
 
 from lightning_tasks.data.biwi import PERSON_OF_SEQUENCE, LabelFrame, read_biwi
+from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.download import BIWI_HEAD_POSE, fetch
 from lightning_tasks.data.keypoint_module import KeypointDataModule
 from lightning_tasks.data.sample import draw_biwi
@@ -30,7 +31,12 @@ class BiwiDataModule(KeypointDataModule):
         max_warp: and tilted by up to this, on the −1..1 scale.
         max_lighting: and lit differently by up to this share.
         batch_size: pictures in a batch, of each process.
-        num_workers: processes that load; None: chosen from the cores.
+        num_workers: processes that load; None: chosen from cores and device.
+        cache: where decoded pictures are kept: `disk`, `ram`, `none`, or `auto`.
+        cache_dir: the folder of the cache on disk; None: the user's cache folder.
+        cache_limit_gb: no cache is larger.
+        decode_side: pictures are reduced to this shorter side; see KeypointDataModule.
+        device_cache: copy the cache to the device that trains, and transform there.
         fold: validate on this fold of the people, 0 to folds − 1.
         folds: how many folds.
         split_seed: of the folds.
@@ -53,6 +59,11 @@ class BiwiDataModule(KeypointDataModule):
         max_lighting: float = 0.2,
         batch_size: int = 64,
         num_workers: int | None = None,
+        cache: CacheKind = "auto",
+        cache_dir: str | None = None,
+        cache_limit_gb: float = 16.0,
+        decode_side: int | None = None,
+        device_cache: bool = False,
         fold: int | None = None,
         folds: int = 5,
         split_seed: int = 42,
@@ -72,6 +83,11 @@ class BiwiDataModule(KeypointDataModule):
             max_lighting=max_lighting,
             batch_size=batch_size,
             num_workers=num_workers,
+            cache=cache,
+            cache_dir=cache_dir,
+            cache_limit_gb=cache_limit_gb,
+            decode_side=decode_side,
+            device_cache=device_cache,
             fold=fold,
             folds=folds,
             split_seed=split_seed,

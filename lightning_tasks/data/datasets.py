@@ -1,8 +1,8 @@
 """Rows, pictures and transforms to samples and batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import albumentations as A
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
-from lightning_tasks.data.images import Image, read_image
-from lightning_tasks.data.transforms import augment_image, augment_points, scale_points
+from lightning_tasks.batch import KeypointBatch, MultiLabelBatch, Planned, PlannedBatch
+from lightning_tasks.data.images import Image, Size
+from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.plan import Plan, plan_image, plan_points
+from lightning_tasks.data.transforms import Points, augment_image, augment_points, scale_points
 
 
 class EpochIndex(NamedTuple):
@@ -68,7 +70,7 @@ class EpochSampler(Sampler[EpochIndex]):
 class MultiLabelSample(NamedTuple):
     """One picture and its labels."""
 
-    image: Image  # (H, W, 3) uint8 RGB
+    image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
     target: NDArray[np.float32]  # (C,)
     row: int
 
@@ -76,7 +78,7 @@ class MultiLabelSample(NamedTuple):
 class KeypointSample(NamedTuple):
     """One picture and its points."""
 
-    image: Image  # (H, W, 3) uint8 RGB
+    image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
     points_norm: NDArray[np.float32]  # (P, 2), 0 where not visible
     visible: NDArray[np.bool_]  # (P,)
     original_size_px: tuple[int, int]  # width, height
@@ -87,33 +89,47 @@ class MultiLabelDataset(Dataset[MultiLabelSample]):
     """Pictures with labels.
 
     Args:
-        paths: N pictures.
+        pictures: N of them.
         targets: (N, C) float32, 1 where the picture has the label.
         transform: what `augment_image` applies.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
+
+    Attributes:
+        on_device: samples hold plans in place of pictures, which are looked up in a cache.
     """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        pictures: Pictures,
         targets: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
         groups: Sequence[str] = (),
     ) -> None:
-        self.paths = paths
+        self.pictures = pictures
+        self.on_device = False
         self.targets = targets
         self.transform = transform
         self.seed = seed
         self.groups = groups
 
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The N files."""
+        return self.pictures.paths
+
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pictures)
 
     def __getitem__(self, key: int | EpochIndex) -> MultiLabelSample:
         epoch, row = _epoch_and_row(key)
-        image = augment_image(self.transform, read_image(self.paths[row]), sample_seed(self.seed, epoch, row))
+        seed = sample_seed(self.seed, epoch, row)
+        if self.on_device:
+            slot, size, _ = self.pictures.look_up(row)
+            plan = plan_image(self.transform, slot, size, seed)
+            return MultiLabelSample(plan, self.targets[row], row)
+        image = augment_image(self.transform, self.pictures[row].image, seed)
         return MultiLabelSample(image, self.targets[row], row)
 
 
@@ -121,39 +137,55 @@ class KeypointDataset(Dataset[KeypointSample]):
     """Pictures with points.
 
     Args:
-        paths: N pictures.
+        pictures: N of them.
         points_px: (N, P, 2) float32 pixels, NaN where not annotated.
         transform: what `augment_points` applies.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
+
+    Attributes:
+        on_device: samples hold plans in place of pictures, which are looked up in a cache.
     """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        pictures: Pictures,
         points_px: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
         groups: Sequence[str] = (),
     ) -> None:
-        self.paths = paths
+        self.pictures = pictures
+        self.on_device = False
         self.points_px = points_px
         self.transform = transform
         self.seed = seed
         self.groups = groups
 
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The N files."""
+        return self.pictures.paths
+
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pictures)
 
     def __getitem__(self, key: int | EpochIndex) -> KeypointSample:
         epoch, row = _epoch_and_row(key)
-        original = read_image(self.paths[row])
         seed = sample_seed(self.seed, epoch, row)
-        image, points_px, visible = augment_points(self.transform, original, self.points_px[row], seed)
-        height, width = image.shape[:2]
+        image: Image | Plan
+        if self.on_device:
+            slot, size, original = self.pictures.look_up(row)
+            points_px = points_in(self.points_px[row], original, size)
+            image, points_px, visible, (height, width) = plan_points(self.transform, slot, size, points_px, seed)
+        else:
+            picture, original = self.pictures[row]
+            points_px = points_in(self.points_px[row], original, picture.shape[:2])
+            image, points_px, visible = augment_points(self.transform, picture, points_px, seed)
+            height, width = image.shape[:2]
         points_norm = scale_points(points_px, (height, width)).astype(np.float32)
         points_norm[~visible] = 0  # never NaN: NaN times a mask of 0 is NaN
-        return KeypointSample(image, points_norm, visible, (original.shape[1], original.shape[0]), row)
+        return KeypointSample(image, points_norm, visible, (original[1], original[0]), row)
 
 
 def collate_multilabel(samples: Sequence[MultiLabelSample]) -> MultiLabelBatch:
@@ -176,9 +208,37 @@ def collate_keypoints(samples: Sequence[KeypointSample]) -> KeypointBatch:
     )
 
 
-def _stack_images(images: Sequence[Image]) -> Tensor:
+Sample = TypeVar("Sample", MultiLabelSample, KeypointSample)
+
+
+def collate_planned(
+    collate: Callable[[Sequence[Sample]], MultiLabelBatch | KeypointBatch], samples: Sequence[Sample]
+) -> PlannedBatch:
+    """Stack samples that hold plans; `collate` stacks the rest of them."""
+    slots, matrices, brightness, contrast = zip(*(cast("Plan", sample.image) for sample in samples), strict=True)
+    planned = Planned(
+        slots=torch.tensor(slots),
+        to_source=torch.from_numpy(np.stack(matrices)),
+        brightness=torch.tensor(brightness, dtype=torch.float32),
+        contrast=torch.tensor(contrast, dtype=torch.float32),
+    )
+    return PlannedBatch(planned, collate(samples))
+
+
+def _stack_images(images: Sequence[Image | Plan]) -> Tensor:
+    pixels = [image for image in images if isinstance(image, np.ndarray)]
+    if not pixels:
+        return torch.empty(0, dtype=torch.uint8)
     # (B, H, W, 3) in memory seen as (B, 3, H, W) is channels_last: nothing is copied twice.
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+
+
+def points_in(points_px: Points, original: Size, size: Size) -> Points:
+    """Return points of a picture of one size in the pixels of the same picture at another, the centre of which is ½."""
+    if size == original:
+        return points_px
+    scale = np.array([size[1] / original[1], size[0] / original[0]], dtype=np.float32)
+    return np.asarray((points_px + 0.5) * scale - 0.5, dtype=np.float32)
 
 
 def _epoch_and_row(key: int | EpochIndex) -> EpochIndex:

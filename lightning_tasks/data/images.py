@@ -1,9 +1,12 @@
 """From a file to pixels."""
 
+import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from lightning_tasks.data.opencv import cv2
 from lightning_tasks.errors import ImageError
@@ -11,9 +14,31 @@ from lightning_tasks.errors import ImageError
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Size = tuple[int, int]  # height, width
 
+_JPEG = b"\xff\xd8"
+_REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
+_UNREADABLE = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)  # what Pillow raises for bad headers
+
+
+class Picture(NamedTuple):
+    """A decoded picture, which may have been reduced."""
+
+    image: Image  # (H, W, 3) RGB
+    original_size: Size  # of the file, turned as its EXIF orientation says
+
 
 def read_image(path: Path) -> Image:
-    """Return the picture as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+    """Return the whole picture as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: the file is missing, empty or no picture that OpenCV reads.
+    """
+    return read_picture(path, 0).image
+
+
+def read_picture(path: Path, side: int) -> Picture:
+    """Return the picture with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
+
+    A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest.
 
     Raises:
         ImageError: the file is missing, empty or no picture that OpenCV reads.
@@ -22,8 +47,71 @@ def read_image(path: Path) -> Image:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}). Restore the file or take its row out.") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    size = _jpeg_size(data) if side else None
+    factor = _reduction(size, side)
+    # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0)) if data.size else None
     if image is None:
         what = "is empty" if not data.size else "is not a picture that can be decoded (cut short, or another format)"
         raise ImageError(f"{path}: {what}. Replace the file or take its row out of the table.")
-    return np.asarray(image, dtype=np.uint8)
+    decoded = np.asarray(image, dtype=np.uint8)
+    original = (decoded.shape[0], decoded.shape[1])
+    if factor > 1 and size is not None:
+        original = size if (size[0] < size[1]) == (original[0] < original[1]) else size[::-1]
+    target = reduced_size(original, side)
+    return Picture(_resize(decoded, (original[0] / factor, original[1] / factor), target), original)
+
+
+def file_size_px(path: Path) -> Size | None:
+    """Return a picture's height and width from its header, before any EXIF turn; None where there is none to read."""
+    try:
+        with Pillow.open(path) as header:
+            return header.height, header.width
+    except _UNREADABLE:
+        return None
+
+
+def reduced_size(size: Size, side: int) -> Size:
+    """Return the size with the shorter side reduced to `side`; as it is where it is no longer, or `side` is 0."""
+    shorter = min(size)
+    if not side or shorter <= side:
+        return size
+    height, width = (max(side, round(length * side / shorter)) for length in size)
+    return height, width
+
+
+def resize(image: Image, size: Size) -> Image:
+    """Return the picture at `size`, by area where it shrinks more than twice, as bilinear sampling would skip pixels.
+
+    What shrinks less is sampled bilinearly: five times faster, and exact where it halves.
+    """
+    return _resize(image, (image.shape[0], image.shape[1]), size)
+
+
+def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
+    """Resize the upper left `extent` (height, width) of a picture: a reduced JPEG's last row may be a part of one."""
+    if extent == size:
+        return image
+    shrinks_much = min(extent[0] / size[0], extent[1] / size[1]) > 2
+    interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
+    if extent == image.shape[:2]:
+        return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=interpolation), dtype=np.uint8)
+    scale_y, scale_x = size[0] / extent[0], size[1] / extent[1]
+    resized = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=interpolation)
+    return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)
+
+
+def _jpeg_size(data: NDArray[np.uint8]) -> Size | None:
+    if bytes(data[:2]) != _JPEG:  # OpenCV decodes other formats whole, and then skips pixels
+        return None
+    try:
+        with Pillow.open(io.BytesIO(data.tobytes())) as header:
+            return header.height, header.width
+    except _UNREADABLE:
+        return None
+
+
+def _reduction(size: Size | None, side: int) -> int:
+    if size is None:
+        return 1
+    return next((factor for factor in _REDUCED if min(size) >= factor * side), 1)

@@ -10,9 +10,19 @@ import pandas as pd
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import KeypointBatch
+from lightning_tasks.batch import KeypointBatch, PlannedBatch
+from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loading import (
+    MACHINES_OWN,
+    Loading,
+    cache_settings,
+    load_through_cache,
+    rendered,
+    side_to_decode,
+    split_loader,
+)
+from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
     check_files,
@@ -24,6 +34,8 @@ from lightning_tasks.data.tables import (
 )
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
+
+_DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
 class KeypointDataModule(LightningDataModule):
@@ -43,7 +55,14 @@ class KeypointDataModule(LightningDataModule):
         max_warp: and tilted by up to this, on the −1..1 scale.
         max_lighting: and made brighter or darker, and richer or poorer in contrast, by up to this share.
         batch_size: pictures in a batch, of each process.
-        num_workers: processes that load; None: chosen from the cores.
+        num_workers: processes that load; None: chosen from cores and device.
+        cache: where decoded pictures are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
+            the same in memory; `none`; `auto`: disk where it fits.
+        cache_dir: the folder of the cache on disk; None: the user's cache folder.
+        cache_limit_gb: no cache is larger.
+        decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
+            one and a half times the smaller side of `size`, and 0 with transforms from Python.
+        device_cache: copy the cache to the device that trains, and do the book's transforms there.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
@@ -74,6 +93,11 @@ class KeypointDataModule(LightningDataModule):
         max_lighting: float = 0.2,
         batch_size: int = 64,
         num_workers: int | None = None,
+        cache: CacheKind = "auto",
+        cache_dir: str | None = None,
+        cache_limit_gb: float = 16.0,
+        decode_side: int | None = None,
+        device_cache: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
         folds: int = 5,
@@ -86,7 +110,9 @@ class KeypointDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         # For the checkpoint; the loggers get the model's, and Lightning allows no name to stand in both.
-        self.save_hyperparameters(ignore=["splitter", "train_transform", "valid_transform"], logger=False)
+        self.save_hyperparameters(
+            ignore=["splitter", "train_transform", "valid_transform", *MACHINES_OWN], logger=False
+        )
         self.root = Path(root)
         self.csv = self.root / csv
         self.images = self.root / images
@@ -101,6 +127,12 @@ class KeypointDataModule(LightningDataModule):
         self.max_lighting = max_lighting
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
+        self.decode_side = side_to_decode(
+            decode_side, self.image_size, _DECODE_FACTOR, train_transform is not None or valid_transform is not None
+        )
+        self.device_cache = device_cache
+        self.loading = Loading("", None)
         self.valid_fraction = valid_fraction
         self.fold = fold
         self.folds = folds
@@ -142,7 +174,19 @@ class KeypointDataModule(LightningDataModule):
         return self._given_names or point_names(self.table)
 
     def setup(self, stage: str) -> None:
-        """Read the tables and check every row before the first batch."""
+        """Read the tables and check every row before the first batch; for `fit`, also decode the pictures once."""
+        self._read_sets(stage)
+        if stage == "fit":
+            self.loading = load_through_cache(
+                self.root.name,
+                [self.train_set, self.valid_set],
+                self.cache_settings,
+                self.image_size,
+                self.device_cache,
+                self.trainer,
+            )
+
+    def _read_sets(self, stage: str) -> None:
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
@@ -159,7 +203,7 @@ class KeypointDataModule(LightningDataModule):
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self.setup("fit")
+        self._read_sets("fit")
         train, valid = self.split
         lines = [f"{self.root}: {len(self.table):,} pictures, {len(train):,} training, {len(valid):,} validation"]
         if "group" in self.table.columns:
@@ -170,13 +214,13 @@ class KeypointDataModule(LightningDataModule):
         points = f"{len(names)} point{'s' * (len(names) > 1)} ({_listed(names)})"
         lines.append(f"{points}, annotated in {annotated.mean():.1%} of the pictures")
         if self.test_csv is not None and self.test_csv.is_file():
-            self.setup("test")
+            self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)
 
     def one_batch(self) -> KeypointBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self.setup("fit")
+        self._read_sets("fit")
         batch: KeypointBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return batch
 
@@ -191,6 +235,12 @@ class KeypointDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[KeypointBatch]:
         """Return the test table in its order."""
         return self._loader(self.test_set, training=False)
+
+    def on_after_batch_transfer(self, batch: KeypointBatch | PlannedBatch, dataloader_idx: int) -> KeypointBatch:
+        """Transform pictures that the device has, on the device."""
+        made = rendered(batch, self.loading.device_pictures)
+        assert isinstance(made, KeypointBatch)
+        return made
 
     def _read(self, path: Path) -> pd.DataFrame:
         table = read_keypoint_table(path)
@@ -226,20 +276,17 @@ class KeypointDataModule(LightningDataModule):
         self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
     ) -> KeypointDataset:
         paths = check_files(table, rows, images, source)
-        return KeypointDataset(paths, point_positions(table)[rows], transform, self.seed, groups_of(table, rows))
+        return KeypointDataset(
+            Pictures(paths, self.decode_side),
+            point_positions(table)[rows],
+            transform,
+            self.seed,
+            groups_of(table, rows),
+        )
 
     def _loader(self, dataset: KeypointDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
-        return make_loader(
-            dataset,
-            collate_keypoints,
-            n=len(dataset),
-            training=training,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers if num_workers is None else num_workers,
-            seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
-        )
+        given = self.num_workers if num_workers is None else num_workers
+        return split_loader(dataset, collate_keypoints, training, self.batch_size, given, self.seed, self.trainer)
 
 
 def _listed(names: list[str]) -> str:

@@ -1,12 +1,12 @@
 """From a dataset to a DataLoader: the same few decisions for both tasks."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.datasets import EpochSampler
 from lightning_tasks.data.opencv import cv2
 from lightning_tasks.errors import ConfigError
@@ -21,7 +21,7 @@ def make_loader(
     n: int,
     training: bool,
     batch_size: int,
-    num_workers: int | None,
+    num_workers: int,
     seed: int,
     rank: int,
     world_size: int,
@@ -37,7 +37,7 @@ def make_loader(
         n: how many samples the dataset has.
         training: shuffle, and drop the last batch.
         batch_size: pictures in a batch of this process.
-        num_workers: processes that load; None: one for each core this process may use, at most 8.
+        num_workers: processes that load.
         seed: of the order.
         rank: of this process.
         world_size: how many processes share the samples.
@@ -45,7 +45,6 @@ def make_loader(
     Raises:
         ConfigError: a batch would be too small.
     """
-    workers = min(_MOST_WORKERS, usable_cores()) if num_workers is None else num_workers
     if n < world_size:
         raise ConfigError(
             f"{n} pictures in the {'training' if training else 'validation or test'} split for {world_size} processes: "
@@ -63,18 +62,21 @@ def make_loader(
         sampler=sampler,
         collate_fn=collate,
         drop_last=training and len(sampler) >= batch_size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread,
     )
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux alone says which cores this process may use
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def default_workers(on_gpu: bool, processes: int) -> int:
+    """Return how many processes should load for each of the processes of this machine that train.
+
+    A GPU is fed by as many as there are cores, up to eight. On a CPU a picture costs the model ten to a hundred times
+    what it costs to load, on the same cores: one worker for eight of them is enough.
+    """
+    cores = usable_cores() // processes
+    return max(1, min(_MOST_WORKERS, cores if on_gpu else cores // 8))
 
 
 def _one_thread(_: int) -> None:

@@ -10,10 +10,20 @@ import pandas as pd
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import IGNORED, MultiLabelBatch
+from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
+from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loading import (
+    MACHINES_OWN,
+    Loading,
+    cache_settings,
+    load_through_cache,
+    rendered,
+    side_to_decode,
+    split_loader,
+)
 from lightning_tasks.data.mixing import check_mixing, mix
+from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
     build_vocab,
@@ -28,6 +38,9 @@ from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_w
 from lightning_tasks.errors import ConfigError
 
 Difficult = Literal["ignored", "negative"]
+
+
+_DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
 
 
 class MultiLabelDataModule(LightningDataModule):
@@ -47,7 +60,14 @@ class MultiLabelDataModule(LightningDataModule):
         mixup_alpha: above 0, blend training pictures and their targets; see `mix`.
         cutmix_alpha: above 0, paste parts of training pictures into each other; see `mix`.
         batch_size: pictures in a batch, of each process.
-        num_workers: processes that load; None: chosen from the cores.
+        num_workers: processes that load; None: chosen from cores and device.
+        cache: where decoded pictures are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
+            the same in memory; `none`; `auto`: disk where it fits.
+        cache_dir: the folder of the cache on disk; None: the user's cache folder.
+        cache_limit_gb: no cache is larger.
+        decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
+            twice the smaller side of `size`, and 0 with transforms from Python.
+        device_cache: copy the cache to the device that trains, and do the book's transforms there.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
@@ -77,6 +97,11 @@ class MultiLabelDataModule(LightningDataModule):
         cutmix_alpha: float = 0.0,
         batch_size: int = 64,
         num_workers: int | None = None,
+        cache: CacheKind = "auto",
+        cache_dir: str | None = None,
+        cache_limit_gb: float = 16.0,
+        decode_side: int | None = None,
+        device_cache: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
         folds: int = 5,
@@ -89,7 +114,9 @@ class MultiLabelDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         # For the checkpoint; the loggers get the model's, and Lightning allows no name to stand in both.
-        self.save_hyperparameters(ignore=["splitter", "train_transform", "valid_transform"], logger=False)
+        self.save_hyperparameters(
+            ignore=["splitter", "train_transform", "valid_transform", *MACHINES_OWN], logger=False
+        )
         self.root = Path(root)
         self.csv = self.root / csv
         self.images = self.root / images
@@ -103,6 +130,12 @@ class MultiLabelDataModule(LightningDataModule):
         self.image_size = height_and_width(size)
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
+        self.decode_side = side_to_decode(
+            decode_side, self.image_size, _DECODE_FACTOR, train_transform is not None or valid_transform is not None
+        )
+        self.device_cache = device_cache
+        self.loading = Loading("", None)
         self.valid_fraction = valid_fraction
         self.fold = fold
         self.folds = folds
@@ -148,7 +181,19 @@ class MultiLabelDataModule(LightningDataModule):
         return vocab
 
     def setup(self, stage: str) -> None:
-        """Read the tables and check every row before the first batch."""
+        """Read the tables and check every row before the first batch; for `fit`, also decode the pictures once."""
+        self._read_sets(stage)
+        if stage == "fit":
+            self.loading = load_through_cache(
+                self.root.name,
+                [self.train_set, self.valid_set],
+                self.cache_settings,
+                self.image_size,
+                self.device_cache,
+                self.trainer,
+            )
+
+    def _read_sets(self, stage: str) -> None:
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
@@ -170,7 +215,7 @@ class MultiLabelDataModule(LightningDataModule):
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self.setup("fit")
+        self._read_sets("fit")
         targets = np.concatenate([self.train_set.targets, self.valid_set.targets])
         positives = int((targets == 1).sum())
         train, valid = (len(rows) for rows in self.split)
@@ -181,13 +226,13 @@ class MultiLabelDataModule(LightningDataModule):
         if "difficult" in self.table.columns:
             lines.append(f"{self.table['difficult'].map(len).sum():,} difficult ones count as {self.difficult}")
         if self.test_csv is not None and self.test_csv.is_file():
-            self.setup("test")
+            self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)
 
     def one_batch(self) -> MultiLabelBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self.setup("fit")
+        self._read_sets("fit")
         batch: MultiLabelBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return self._mixed(batch, epoch=0)
 
@@ -203,11 +248,13 @@ class MultiLabelDataModule(LightningDataModule):
         """Return the test table in its order."""
         return self._loader(self.test_set, training=False)
 
-    def on_after_batch_transfer(self, batch: MultiLabelBatch, dataloader_idx: int) -> MultiLabelBatch:
-        """Mix a training batch, on the device."""
+    def on_after_batch_transfer(self, batch: MultiLabelBatch | PlannedBatch, dataloader_idx: int) -> MultiLabelBatch:
+        """Transform pictures that the device has, and mix a training batch, on the device."""
+        made = rendered(batch, self.loading.device_pictures)
+        assert isinstance(made, MultiLabelBatch)
         if not self.trainer or not self.trainer.training:
-            return batch
-        return self._mixed(batch, self.trainer.current_epoch)
+            return made
+        return self._mixed(made, self.trainer.current_epoch)
 
     def _mixed(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
         if not (self.mixup_alpha or self.cutmix_alpha):
@@ -221,17 +268,10 @@ class MultiLabelDataModule(LightningDataModule):
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(table, rows, self.vocab, source, difficult)
         paths = check_files(table, rows, images, source)
-        return MultiLabelDataset(paths, targets, transform, self.seed, groups_of(table, rows))
+        return MultiLabelDataset(
+            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(table, rows)
+        )
 
     def _loader(self, dataset: MultiLabelDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
-        return make_loader(
-            dataset,
-            collate_multilabel,
-            n=len(dataset),
-            training=training,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers if num_workers is None else num_workers,
-            seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
-        )
+        given = self.num_workers if num_workers is None else num_workers
+        return split_loader(dataset, collate_multilabel, training, self.batch_size, given, self.seed, self.trainer)

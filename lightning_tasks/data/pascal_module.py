@@ -2,6 +2,7 @@
 
 import albumentations as A
 
+from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.download import PASCAL_2007, fetch
 from lightning_tasks.data.multilabel_module import Difficult, MultiLabelDataModule
 from lightning_tasks.data.sample import draw_pascal
@@ -33,6 +34,11 @@ class PascalDataModule(MultiLabelDataModule):
         cutmix_alpha: float = 0.0,
         batch_size: int = 64,
         num_workers: int | None = None,
+        cache: CacheKind = "auto",
+        cache_dir: str | None = None,
+        cache_limit_gb: float = 16.0,
+        decode_side: int | None = None,
+        device_cache: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
         folds: int = 5,
@@ -56,6 +62,11 @@ class PascalDataModule(MultiLabelDataModule):
             cutmix_alpha=cutmix_alpha,
             batch_size=batch_size,
             num_workers=num_workers,
+            cache=cache,
+            cache_dir=cache_dir,
+            cache_limit_gb=cache_limit_gb,
+            decode_side=decode_side,
+            device_cache=device_cache,
             valid_fraction=valid_fraction,
             fold=fold,
             folds=folds,

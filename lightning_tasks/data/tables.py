@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightning_tasks.data.paths import Paths
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
@@ -170,14 +171,14 @@ def encode_labels(
     return targets
 
 
-def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, source: Path) -> list[Path]:
+def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, source: Path) -> Paths:
     """Return the pictures of `rows`.
 
     Raises:
         DatasetNotFoundError: a picture is missing; names the first one's row and says how many there are.
     """
     fnames = table["fname"].tolist()
-    paths = [folder / fnames[row] for row in rows]
+    paths = Paths(folder, [fnames[row] for row in rows])
     missing = [i for i, path in enumerate(paths) if not path.is_file()]
     if missing:
         others = f" {len(missing) - 1:,} more are missing." if len(missing) > 1 else ""

@@ -4,17 +4,17 @@ Positions follow OpenCV: the centre of the top-left pixel is (0, 0), so a pictur
 The book's transforms are those of fastai's chapter 6 (`RandomResizedCrop` and `aug_transforms`), on albumentations.
 """
 
-import math
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import albumentations as A
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_tasks.data.crop import RandomCropResize, SquashCrop
 from lightning_tasks.data.images import Image, Size
 from lightning_tasks.data.lighting import LogitLighting
-from lightning_tasks.data.opencv import cv2
 from lightning_tasks.data.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 
@@ -44,9 +44,14 @@ def unscale_points(points_norm: NDArray[Any], size: Size) -> NDArray[Any]:
     return np.asarray((points_norm + 1) * np.array([size[1], size[0]]) / 2)
 
 
+def seed_transform(transform: A.Compose, seed: int) -> None:
+    """Let the transform draw from `seed`, all its steps from one stream: albumentations' own would repeat in each."""
+    transform.set_random_state(np.random.default_rng(seed), Random(seed))
+
+
 def augment_image(transform: A.Compose, image: Image, seed: int) -> Image:
     """Return the transformed picture; the same seed gives the same one."""
-    transform.set_random_seed(seed)
+    seed_transform(transform, seed)
     return _uint8(transform(image=image)["image"])
 
 
@@ -63,9 +68,10 @@ def augment_points(
         ConfigError: the transform lost or multiplied points.
     """
     annotated: NDArray[np.bool_] = np.asarray(~np.isnan(points_px).any(axis=-1))
-    transform.set_random_seed(seed)
+    filled = points_px if annotated.all() else np.nan_to_num(points_px)
+    seed_transform(transform, seed)
     # `slot` follows the points through transforms that swap them, such as a flip with left and right.
-    result = transform(image=image, keypoints=np.nan_to_num(points_px), slot=np.arange(len(points_px)))
+    result = transform(image=image, keypoints=filled, slot=np.arange(len(points_px)))
     if len(result["keypoints"]) != len(points_px):
         raise ConfigError(
             f"The transform turned {len(points_px)} points into {len(result['keypoints'])}. Give its Compose "
@@ -75,9 +81,13 @@ def augment_points(
     picture = _uint8(result["image"])
     moved = np.asarray(result["keypoints"], dtype=np.float32)[:, :2]
     source = np.asarray(result["slot"], dtype=np.float64).round().astype(np.int64)
-    height, width = picture.shape[:2]
-    inside = ((moved >= -0.5) & (moved <= np.array([width, height], dtype=np.float32) - 0.5)).all(axis=-1)
-    return picture, moved, annotated[source] & inside
+    return picture, moved, annotated[source] & inside(moved, picture.shape[:2])
+
+
+def inside(points_px: Points, size: Size) -> NDArray[np.bool_]:
+    """Return which of (P, 2) points lie in a picture of `size` (height, width)."""
+    within = (points_px >= -0.5) & (points_px <= np.array([size[1], size[0]], dtype=np.float32) - 0.5)
+    return np.asarray(within.all(axis=-1))
 
 
 def _uint8(image: NDArray[Any]) -> Image:
@@ -93,6 +103,7 @@ def compose_points(transforms: Sequence[A.BasicTransform]) -> A.Compose:
     return A.Compose(
         list(transforms),
         keypoint_params=A.KeypointParams(format="xy", remove_invisible=False, label_fields=["slot"]),
+        is_check_shapes=False,  # of masks, which there are none of
     )
 
 
@@ -104,23 +115,12 @@ def crop_train(size: Size, min_scale: float = 0.35) -> A.Compose:
     """
     if not 0 < min_scale <= 1:
         raise ConfigError(f"data.min_scale is {min_scale}; it is a share of the picture, above 0 and up to 1.")
-    crop = A.RandomResizedCrop(
-        size,
-        scale=(min_scale, 1.0),
-        ratio=(3 / 4, 4 / 3),
-        interpolation=cv2.INTER_LINEAR,
-        area_for_downscale="image",  # plain bilinear would alias where it shrinks
-    )
-    return A.Compose([crop])
+    return A.Compose([RandomCropResize(size, min_scale)])
 
 
 def crop_valid(size: Size) -> A.Compose:
-    """The book's validation transform for labels: the whole picture squashed a little larger, then its centre.
-
-    128 px come from 152: `size + ceil(0.14·size/8)·8`, fastai's `RandomResizedCrop` outside training.
-    """
-    height, width = (side + math.ceil(0.14 * side / 8) * 8 for side in size)
-    return A.Compose([A.Resize(height, width, area_for_downscale="image"), A.CenterCrop(*size)])
+    """The book's validation transform for labels: the whole picture squashed a little larger, then its centre."""
+    return A.Compose([SquashCrop(size)])
 
 
 def warp_train(

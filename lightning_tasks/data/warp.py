@@ -63,7 +63,7 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
         if shrink > 2:
             reduced = (max(1, round(2 * height / shrink)), max(1, round(2 * width / shrink)))
             img = np.asarray(cv2.resize(img, (reduced[1], reduced[0]), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-            to_source = np.linalg.inv(_norm_from_px(reduced)) @ _norm_from_px((height, width)) @ to_source
+            to_source = _px_from_norm(reduced) @ _norm_from_px((height, width)) @ to_source
         return np.asarray(
             cv2.warpPerspective(
                 img,
@@ -83,9 +83,8 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
     ) -> NDArray[Any]:
         """Move the points along, and let pairs change places in a flip."""
         moved = keypoints.copy()
-        homogeneous = np.column_stack([keypoints[:, :2].astype(np.float64), np.ones(len(keypoints))])
-        mapped = homogeneous @ np.linalg.inv(to_source).T
-        moved[:, :2] = mapped[:, :2] / mapped[:, 2:]
+        from_source = cv2.invert(to_source)[1]
+        moved[:, :2] = cv2.perspectiveTransform(keypoints[None, :, :2].astype(np.float64), from_source)[0]
         if flipped:
             order = np.arange(len(moved))
             for left, right in self.swap_pairs:
@@ -95,22 +94,22 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
 
     def _draw(self, shape: Size, flipped: bool) -> NDArray[np.float64]:
         height, width = shape
-        source = np.diag([-1.0 if flipped else 1.0, 1.0, 1.0])
+        source = np.array([[-1.0 if flipped else 1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
         if self._chance():
             angle = math.radians(self.py_random.uniform(-self.max_rotate_deg, self.max_rotate_deg))
             cos, sin = math.cos(angle), math.sin(angle)
             # On the −1..1 scale of a picture that is not square, a rotation of pixels has the sides' ratio in it.
-            source = source @ [[cos, sin * height / width, 0], [-sin * width / height, cos, 0], [0, 0, 1]]
+            source = source @ np.array([[cos, sin * height / width, 0], [-sin * width / height, cos, 0], [0, 0, 1]])
         if self._chance():
             scale = 1 / self.py_random.uniform(1, self.max_zoom)
             x, y = (self.py_random.uniform(-1, 1) for _ in range(2))
-            source = source @ [[scale, 0, (1 - scale) * x], [0, scale, (1 - scale) * y], [0, 0, 1]]
+            source = source @ np.array([[scale, 0, (1 - scale) * x], [0, scale, (1 - scale) * y], [0, 0, 1]])
         x, y = (self.py_random.uniform(-self.max_warp, self.max_warp) if self._chance() else 0.0 for _ in range(2))
         if x or y:
             corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float32)
             moved = np.array([[-1 - y, -1 - x], [-1 + y, 1 + x], [1 + y, -1 + x], [1 - y, 1 - x]], dtype=np.float32)
             source = cv2.getPerspectiveTransform(corners, moved) @ source
-        return np.asarray(np.linalg.inv(_norm_from_px(shape)) @ source @ _norm_from_px(self.size))
+        return np.asarray(_px_from_norm(shape) @ source @ _norm_from_px(self.size))
 
     def _chance(self) -> bool:
         return bool(self.py_random.random() < self.affine_p)
@@ -120,3 +119,9 @@ def _norm_from_px(size: Size) -> NDArray[np.float64]:
     """Return the matrix from pixels to −1..1 from edge to edge, where resizing is the identity."""
     height, width = size
     return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+
+def _px_from_norm(size: Size) -> NDArray[np.float64]:
+    """Return the inverse of `_norm_from_px`."""
+    height, width = size
+    return np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.loaders import usable_cores
+from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.tables import (
     point_names,

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.datasets import EpochIndex, collate_keypoints, collate_multilabel, sample_seed
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.datasets import EpochIndex, collate_keypoints, collate_multilabel, points_in, sample_seed
 from lightning_tasks.data.transforms import augment_image, augment_points
 from lightning_tasks.errors import ConfigError, LightningTasksError
 
@@ -79,7 +78,7 @@ def _label_sample(datamodule: MultiLabelDataModule) -> list[str]:
     dataset = datamodule.train_set
     path, seed = str(dataset.paths[0]), sample_seed(dataset.seed, 0, 0)
     with _step("decode", path):
-        image = read_image(dataset.paths[0])
+        image = dataset.pictures[0].image
     with _step("transform", path):
         augmented = augment_image(dataset.transform, image, seed)
     target = dataset.targets[0]
@@ -96,9 +95,10 @@ def _point_sample(datamodule: KeypointDataModule) -> list[str]:
     dataset = datamodule.train_set
     path, seed = str(dataset.paths[0]), sample_seed(dataset.seed, 0, 0)
     with _step("decode", path):
-        image = read_image(dataset.paths[0])
+        image, original = dataset.pictures[0]
     with _step("transform", path):
-        augmented, points_px, visible = augment_points(dataset.transform, image, dataset.points_px[0], seed)
+        before_px = points_in(dataset.points_px[0], original, image.shape[:2])
+        augmented, points_px, visible = augment_points(dataset.transform, image, before_px, seed)
     with _step("scale", path):
         sample = dataset[EpochIndex(0, 0)]
     return [

@@ -12,6 +12,7 @@ from lightning_tasks.data.datasets import (
     collate_multilabel,
 )
 from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.transforms import crop_train, warp_train, warp_valid
 from tests.fakes import write_image
 
@@ -25,7 +26,7 @@ def paths(tmp_path):
 
 
 def labels(paths, seed=1):
-    return MultiLabelDataset(paths, np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
+    return MultiLabelDataset(Pictures(paths), np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
 
 
 def loader(dataset, workers=0, training=True, batch_size=3):
@@ -106,7 +107,7 @@ def test_a_multilabel_batch_has_its_shapes(paths):
 
 def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
     points = np.tile(np.array([[4, 5], [np.nan, np.nan], [500, 5]], np.float32), (7, 1, 1))
-    dataset = KeypointDataset(paths, points, warp_train((24, 32)), 0)
+    dataset = KeypointDataset(Pictures(paths), points, warp_train((24, 32)), 0)
     batch = next(iter(DataLoader(dataset, 4, collate_fn=collate_keypoints)))
     assert batch.images.shape == (4, 3, 24, 32)
     assert batch.points_norm.shape == (4, 3, 2)
@@ -118,6 +119,6 @@ def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
 
 def test_validation_points_are_the_scaled_annotation(paths):
     points = np.full((7, 1, 2), (19.5, 14.5), np.float32)  # the middle of 40×30, between four pixels
-    sample = KeypointDataset(paths, points, warp_valid((60, 80)), 0)[0]
+    sample = KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0)[0]
     middle = (np.array([39.5, 29.5]) * 2 / (80, 60) - 1).astype(np.float32)
     np.testing.assert_allclose(sample.points_norm[0], middle, atol=1e-6)

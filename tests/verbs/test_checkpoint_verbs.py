@@ -237,7 +237,7 @@ def test_no_verb_scores_one_label_a_picture_where_there_are_two(tmp_path, monkey
 
 def test_what_is_kept_holds_beside_a_config_that_does_not_name_it(tuned_run, capsys):
     assert console(["thresholds", tuned_run, "--calibrate", "true"]) == 0
-    kept = scored(capsys, tuned_run)
+    kept = scored(capsys, tuned_run, "--trainer.precision", "32-true")
     for config in ("multilabel.yaml", "bf16.yaml"):  # the run's own; an overlay alone
         more = ["--config", str(CONF / config), "--trainer.precision", "32-true", "--data.root", "root", *FLAGS]
         size = ["--data.size", "[32,40]", "--data.batch_size", "4", "--model.pretrained", "false"]

@@ -1,0 +1,43 @@
+"""The pictures of a data set: files, decoded one by one or looked up in a cache."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_tasks.data.cache import DecodedCache
+from lightning_tasks.data.images import Picture, Size, read_picture
+
+
+class Pictures:
+    """N decoded pictures.
+
+    Args:
+        paths: N files.
+        side: their shorter side is reduced to this; 0: they stay whole.
+    """
+
+    def __init__(self, paths: Sequence[Path], side: int = 0) -> None:
+        self.paths = paths
+        self.side = side
+        self.cache: DecodedCache | None = None
+        self._slots: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def look_up_in(self, cache: DecodedCache, slots: NDArray[np.intp]) -> None:
+        """Take the pictures from `cache`, the n-th from the n-th slot, instead of decoding them."""
+        self.cache, self._slots = cache, np.asarray(slots, dtype=np.int64)
+
+    def look_up(self, row: int) -> tuple[int, Size, Size]:
+        """Return a picture's slot in the cache, its size there, and that of its file."""
+        assert self.cache is not None
+        slot = int(self._slots[row])
+        return slot, *self.cache.sizes(slot)
+
+    def __getitem__(self, row: int) -> Picture:
+        if self.cache is not None:
+            return self.cache[int(self._slots[row])]
+        return read_picture(self.paths[row], self.side)

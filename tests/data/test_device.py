@@ -1,0 +1,116 @@
+"""The device's transforms beside the CPU's, on real-looking pictures: the same code runs on a GPU."""
+
+import albumentations as A
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Trainer
+
+from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.data.cache import CacheSettings, open_cache
+from lightning_tasks.data.datasets import (
+    EpochIndex,
+    KeypointDataset,
+    MultiLabelDataset,
+    collate_keypoints,
+    collate_multilabel,
+    collate_planned,
+)
+from lightning_tasks.data.device import DevicePictures
+from lightning_tasks.data.paths import Paths
+from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.transforms import crop_train, crop_valid, warp_train, warp_valid
+from lightning_tasks.errors import ConfigError
+from tests.data.test_cache import smooth
+from tests.fakes import LABELS, POINTS, write_multilabel, write_points
+
+SIZES = [(64, 90), (90, 64), (64, 64), (64, 200), (40, 40)]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    names = [f"{i}.png" for i in range(len(SIZES))]
+    for name, size in zip(names, SIZES, strict=True):
+        smooth(tmp_path / name, size)
+    made = Pictures(Paths(tmp_path, names), 64)
+    cache = open_cache("p", made.paths, 64, CacheSettings("disk", str(tmp_path / "c"), 1.0), progress=False).cache
+    made.look_up_in(cache, np.arange(len(names)))
+    return made
+
+
+def both_ways(dataset, collate, size):
+    """The batches of some epochs, made by the CPU and on the device."""
+    for epoch in range(6):
+        keys = [EpochIndex(epoch, row) for row in range(len(dataset))]
+        dataset.on_device = False
+        on_cpu = collate([dataset[key] for key in keys])
+        dataset.on_device = True
+        planned = collate_planned(collate, [dataset[key] for key in keys])
+        images = DevicePictures(dataset.pictures.cache, torch.device("cpu"), size).render(planned.planned)
+        yield on_cpu, planned.batch._replace(images=images)
+
+
+def difference(a, b):
+    return (a.images.int() - b.images.int()).abs().float()
+
+
+@pytest.mark.parametrize("transform", [crop_train((32, 32)), crop_valid((32, 32))], ids=["train", "valid"])
+def test_crops_agree(pictures, transform):
+    dataset = MultiLabelDataset(pictures, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
+    for a, b in both_ways(dataset, collate_multilabel, (32, 32)):
+        assert b.images.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(a.targets, b.targets)
+        assert difference(a, b).max() <= 2
+
+
+@pytest.mark.parametrize("transform", [warp_train((32, 40)), warp_valid((32, 40))], ids=["train", "valid"])
+def test_warps_lighting_and_points_agree(pictures, transform):
+    points = np.random.default_rng(0).uniform(0, 60, (len(SIZES), 3, 2)).astype(np.float32)
+    points[0, 1] = np.nan
+    dataset = KeypointDataset(pictures, points, transform, 0)
+    for a, b in both_ways(dataset, collate_keypoints, (32, 40)):
+        torch.testing.assert_close(a.points_norm, b.points_norm, atol=1e-4, rtol=0)
+        assert torch.equal(a.visible, b.visible)
+        assert torch.equal(a.original_size_px, b.original_size_px)
+        assert difference(a, b).mean() < 0.6
+        assert difference(a, b).max() <= 8  # OpenCV places samples on 1/32 of a pixel
+
+
+def fit(data, model, **more):
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False, **more,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    return trainer
+
+
+def test_a_run_takes_its_pictures_from_the_device(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    seen = []
+
+    class Watched(MultiLabelClassifier):
+        def _shared_step(self, batch):
+            seen.append((tuple(batch.images.shape), batch.images.dtype))
+            return super()._shared_step(batch)
+
+    data = MultiLabelDataModule(str(tmp_path), size=16, batch_size=4, num_workers=0, device_cache=True)
+    fit(data, Watched(["cat", "dog"], "test_resnet", image_size=(16, 16)))
+    assert data.loading.device_pictures is not None
+    assert set(seen) == {((4, 3, 16, 16), torch.uint8), ((2, 3, 16, 16), torch.uint8)}
+    assert "copied to cpu" in data.loading.note
+
+
+def test_what_the_device_cannot_do_is_told(tmp_path):
+    write_points(tmp_path, POINTS)
+    own = A.Compose([A.Resize(16, 16)])
+    write_multilabel(tmp_path, LABELS)
+    for data, message in (
+        (MultiLabelDataModule(str(tmp_path), size=16, train_transform=own, decode_side=32), "not Resize"),
+        (MultiLabelDataModule(str(tmp_path), size=8, decode_side=0), "samples bilinearly"),
+        (KeypointDataModule(str(tmp_path), size=8, cache_limit_gb=1e-9), "exceed data.cache_limit_gb"),
+    ):
+        data.device_cache = True
+        data.num_workers, data.batch_size = 0, 2
+        with pytest.raises(ConfigError, match=message):
+            fit(data, MultiLabelClassifier(["cat", "dog"], "test_resnet", image_size=(16, 16)))
