@@ -65,6 +65,7 @@ class TaskCLI(LightningCLI):
             "The dirpath has changed from",  # a new run's folder, from another's checkpoint
         ):
             warnings.filterwarnings("ignore", message=message)
+        self._verb = args[0] if args else None
         super().__init__(
             model_class=LightningModule,
             datamodule_class=LightningDataModule,
@@ -83,12 +84,15 @@ class TaskCLI(LightningCLI):
             "--seed_everything", type=NonNegativeInt, default=42, help="of weights, dropout, order and augmentation"
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """The verbs of a run, and which of their parameters the command line does not set."""
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks instances alone
+        """The verbs of a run, and which of their parameters the command line does not set.
+
+        Only the verb in hand where it is one: a parser for each takes longer than all the rest of reading a config.
+        """
         verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
         more = (*_WITHOUT_MODEL, "lr_find", *_FROM_CHECKPOINT[2:])
-        return {**verbs, **{verb: {"model", "datamodule"} for verb in more}}
+        verbs |= {verb: {"model", "datamodule"} for verb in more}
+        return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""

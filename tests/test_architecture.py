@@ -69,6 +69,33 @@ def test_help_and_version_need_neither_torch_nor_lightning():
     assert "lightning-tasks fit" in done.stdout
 
 
+def test_the_command_line_imports_only_what_every_training_needs():
+    code = (
+        "import sys, lightning_tasks.cli; "
+        "unneeded = {'captum', 'jinja2', 'pooch', 'requests'} & set(sys.modules); "
+        "assert not unneeded, unneeded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_garbage_collector_leaves_the_imports_alone_until_the_end():
+    code = """
+import atexit, gc, sys
+from lightning_tasks.__main__ import console
+
+frozen = []  # objects out of its sight, at each collection from torch's import on
+gc.callbacks.append(lambda phase, info: "torch" in sys.modules and frozen.append(gc.get_freeze_count()))
+atexit.register(lambda: print(frozen[0], gc.isenabled(), gc.get_freeze_count()))
+console(["prepare", "--help"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    frozen, enabled, frozen_at_the_end = done.stdout.split()[-3:]
+    assert int(frozen) > 100_000
+    assert (enabled, frozen_at_the_end) == ("True", "0")
+    assert "leaked" not in done.stderr
+
+
 def test_public_names_are_all_there():
     import lightning_tasks
 

@@ -12,6 +12,7 @@ import yaml
 from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.cli import TaskCLI
 from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -397,6 +398,18 @@ def test_a_checkpoint_of_other_labels_is_told(capsys):
     best = "runs/multi_label/version_0/checkpoints/best.ckpt"
     assert console(["validate", "--ckpt_path", best, "--data.num_workers", "0", "--data.vocab", "[dog,cat]"]) == 2
     assert "2 labels (cat, dog), the data has 2 (dog, cat)" in capsys.readouterr().err
+
+
+def test_only_the_verb_in_hand_gets_a_parser(monkeypatch, capsys):
+    parsers = []
+    monkeypatch.setattr(TaskCLI, "add_arguments_to_parser", lambda self, parser: parsers.append(parser))
+    with pytest.raises(SystemExit):
+        console(["prepare", "--help"])
+    assert len(parsers) == 1
+    with pytest.raises(SystemExit):
+        console(["prepair"])
+    told = capsys.readouterr().err
+    assert all(f"'{verb}'" in told for verb in ("prepare", "fit", "report"))
 
 
 def test_words_that_cannot_be_parsed_exit_with_2():

@@ -6,8 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-import requests
 from tqdm import tqdm
 
 from lightning_tasks.data.publish import published_folder
@@ -49,6 +47,9 @@ def fetch(archive: Archive, root: Path) -> None:
     Raises:
         DownloadError: it cannot be fetched or is not what it should be; says how to do it by hand. Nothing is left.
     """
+    import pooch  # here alone: whoever has the data need not wait for two HTTP clients
+    import requests
+
     by_hand = f"Fetch {archive.url} by hand and unpack it, then name the folder: --data.root FOLDER"
     with published_folder(root) as work, tempfile.TemporaryDirectory(prefix=".download.", dir=root.parent) as download:
         try:

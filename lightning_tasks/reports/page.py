@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
 from lightning_tasks.evaluation.keypoints import PointScores, point_scores, scores_by_group, scores_by_point
@@ -173,6 +172,8 @@ def write_page(path: Path, page: str) -> None:
 
 def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a template takes
     # Everything but css, js and our own figures is escaped: labels and file names are not markup.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here alone: training draws no page
+
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
