@@ -13,7 +13,7 @@ ceiling     our module's network and loss in a plain PyTorch loop on batches tha
             same of timm's unchanged network with one linear layer as its head.
 loader      one pass over our training and validation loaders, after one to warm up.
 fastai      its epoch on the same pictures, with --fastai and a Python that has it; float32 on a CPU, 16-mixed on a GPU.
-frozen      our epoch with FineTune's body frozen, its normalisation layers too.
+frozen      our epoch with FineTune's body frozen, its normalisation layers too; not in a --quick run.
 
 Memory is that of our epoch's process and its workers: pages that several share count once.
 On a GPU a grid of backbones and sizes follows, with and without torch.compile: the ceiling's loop, in images/s.
@@ -35,7 +35,7 @@ import torch
 from benchmarking.case import Case, fit_arguments, frozen, one_cycle
 from benchmarking.clock import MEASURING
 from benchmarking.pictures import table_of
-from benchmarking.process import Memory, PartError, run_part
+from benchmarking.process import Memory, PartError, end_in_order, run_part
 from benchmarking.summary import Round, case_record, hardware, text, versions, with_ratios
 
 import lightning_tasks
@@ -52,6 +52,7 @@ _GRID_SIZES = ["128", "224", "240x320", "448"]
 def main() -> int:
     """Measure, print, write."""
     arguments = parse()
+    end_in_order()
     try:
         with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
             result = measure(arguments, Path(folder))
@@ -99,7 +100,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     # A B A B: what else the machine does in the meantime then falls on all of them.
     for number, i in itertools.product(range(rounds_wanted), range(len(cases))):
         print(f"round {number + 1} of {rounds_wanted}: {cases[i].title}", file=sys.stderr, flush=True)
-        measured, facts[i], found = one_round(cases[i], arguments.fastai, folder)
+        measured, facts[i], found = one_round(cases[i], arguments.fastai, folder, with_frozen=not arguments.quick)
         rounds[i].append(with_ratios(measured))
         fastai = found or fastai
     names = arguments.grid if arguments.grid is not None else _default_grid(arguments)
@@ -147,7 +148,7 @@ def cases_of(arguments: argparse.Namespace, folder: Path) -> list[Case]:
 
 
 def one_round(
-    case: Case, fastai: Path | None, folder: Path
+    case: Case, fastai: Path | None, folder: Path, *, with_frozen: bool
 ) -> tuple[Round, dict[str, Any], dict[str, str | None] | None]:
     """Measure every part once; return the numbers, what is known of the case, and fastai's versions.
 
@@ -158,7 +159,7 @@ def one_round(
     bare, _ = part("ceiling", case, folder, ["--compiled"] if case.compile else [])
     loader, _ = part("loader", case, folder, [])
     theirs = None if fastai is None else fastai_epoch(case, fastai, folder)
-    froze, _ = our_epoch(case, frozen(), folder)
+    frozen_s = our_epoch(case, frozen(), folder)[0]["epoch_s"] if with_frozen else None
     best, plain = bare["compiled" if case.compile else "ceiling"], bare["plain"]
     measured: Round = {
         "epoch_s": ours["epoch_s"],
@@ -167,7 +168,7 @@ def one_round(
         "plain_s": plain["train_s"] + plain["valid_s"],
         "loader_s": loader["loader_s"],
         "fastai_s": None if theirs is None else theirs["fastai_s"],
-        "frozen_epoch_s": froze["epoch_s"],
+        "frozen_epoch_s": frozen_s,
         "gpu_busy_share": ours["gpu_busy_share"],
         "peak_rss_mb": None if memory is None else memory.rss_mb,
         "peak_anonymous_mb": None if memory is None else memory.anonymous_mb,

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,27 @@ def test_a_case_narrows_the_command_line():
     assert not {"--trainer.precision", "--model.compile"} & set(fit_arguments(a_case(), [one_cycle()], Path("runs")))
 
 
+def test_the_frozen_epoch_is_frozen(tmp_path, monkeypatch):
+    """The epoch that is measured, in this process, of which it leaves no thread or worker."""
+    (case,) = benchmark.cases_of(benchmark.parse([*TINY, "--task", "labels"]), tmp_path)
+    trained = []
+
+    class Spy(clock.EpochClock):
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            late = [parameter.requires_grad for parameter in pl_module.backbone.parameters()]
+            trained.append((trainer.current_epoch, any(late)))
+            super().on_train_batch_end(trainer, pl_module, *args)
+
+    monkeypatch.setattr(clock, "EpochClock", Spy)
+    spy = {"class_path": "benchmarking.clock.EpochClock"}
+    spy["init_args"] = {"file": str(tmp_path / "part.json"), "profiled": True}  # the GPU's way, on any machine
+    arguments = fit_arguments(case, [frozen(), spy], tmp_path / "runs")
+    parts.main(["epoch", "unused", *arguments, "--data.num_workers", "0", "--trainer.accelerator", "cpu"])
+    assert [epoch for epoch, _ in trained] == [0, 0, 1, 1, 2]
+    assert not any(some for epoch, some in trained if epoch < 2)
+    assert json.loads((tmp_path / "part.json").read_text())["gpu_busy_share"] is not None
+
+
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").is_file(), reason="needs Linux's smaps_rollup")
 def test_memory_is_that_of_the_whole_session(tmp_path):
     held = "import time; held = bytearray(b'x') * 60_000_000; time.sleep(1.5)"
@@ -135,10 +158,30 @@ def test_the_smallest_run(tmp_path, monkeypatch, capsys):
     for record in result["cases"]:
         assert set(record) >= KEYS
         assert (record["n"], record["n_valid"], len(record["rounds"])) == (8, 8, 1)
-        for name in ("epoch_s", "ceiling_s", "loader_s", "frozen_epoch_s", "over_ceiling", "plain_train_images_s"):
+        for name in ("epoch_s", "ceiling_s", "loader_s", "over_ceiling", "plain_train_images_s"):
             assert record[name] > 0
-        assert record["fastai_s"] is None
+        assert record["fastai_s"] is record["frozen_epoch_s"] is None
     out = capsys.readouterr().out
     assert "test_resnet, 32×40" in out
     assert "ceiling / our epoch" in out
     assert str(tmp_path) not in json.dumps(result)
+
+
+def test_a_terminated_run_takes_its_part_along(tmp_path):
+    part = "import time; open('up', 'w').close(); time.sleep(60)"
+    code = f"""if True:
+        import sys, tempfile
+        from pathlib import Path
+        from benchmarking.process import end_in_order, run_part
+        end_in_order()
+        with tempfile.TemporaryDirectory() as folder:
+            run_part([sys.executable, "-c", {part!r}], {{}}, Path(folder))
+    """
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen([sys.executable, "-c", code], env=env)
+    while not list(tmp_path.glob("*/up")):
+        assert running.poll() is None
+        time.sleep(0.1)
+    running.terminate()
+    assert running.wait(20) == 143
+    assert not list(tmp_path.iterdir())

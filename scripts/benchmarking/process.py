@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,6 +30,11 @@ class Memory(NamedTuple):
 
     rss_mb: float
     anonymous_mb: float
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: the running part ends too, and temporary files go."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def run_part(command: Sequence[str], env: dict[str, str], folder: Path, measuring: Path | None = None) -> Memory | None:
