@@ -190,7 +190,8 @@ def our_epoch(case: Case, callback: dict[str, Any], folder: Path) -> tuple[dict[
 
 def part(name: str, case: Case, folder: Path, options: list[str]) -> tuple[dict[str, Any], Memory | None]:
     """Measure the ceiling or the loader of a case."""
-    return _our_part(name, [*options, *fit_arguments(case, [one_cycle()], folder / "runs")], folder)
+    bare = replace(case, compile=False)  # the ceiling compiles by itself: not twice
+    return _our_part(name, [*options, *fit_arguments(bare, [one_cycle()], folder / "runs")], folder)
 
 
 def _our_part(name: str, arguments: list[str], folder: Path) -> tuple[dict[str, Any], Memory | None]:
