@@ -59,7 +59,12 @@ def main() -> None:
     set_seed(arguments.seed, reproducible=True)
     config = timm.get_pretrained_cfg(arguments.backbone)
     normalise = Normalize.from_stats(config.mean, config.std)
-    learner = (pascal if arguments.task == "pascal" else points)(arguments, normalise)
+    if arguments.task == "pascal":
+        csv, images = arguments.root / "train.csv", arguments.root / "train"
+        learner = pascal(csv, images, arguments.backbone, normalise, 128, 64, arguments.workers)
+    else:
+        csv = arguments.root / "points.csv"
+        learner = points(csv, arguments.root, arguments.backbone, normalise, (240, 320), 64, arguments.workers)
     body = learner.model[0].model
     result = body.load_state_dict(load_file(str(arguments.weights)), strict=False)
     if result.missing_keys or any("classifier" not in key for key in result.unexpected_keys):
@@ -120,39 +125,55 @@ class Table(Callback):
         print(self.rows[-1], flush=True)
 
 
-def pascal(arguments: argparse.Namespace, normalise: Normalize) -> Learner:
-    """The chapter's multi-label learner."""
-    table = pd.read_csv(arguments.root / "train.csv", keep_default_na=False)
+def pascal(
+    csv: Path,
+    images: Path,
+    backbone: str,
+    normalise: Normalize,
+    size: int | tuple[int, int],
+    batch_size: int,
+    workers: int | None,
+) -> Learner:
+    """The chapter's multi-label learner; `workers` None: as many as fastai would take."""
+    table = pd.read_csv(csv, keep_default_na=False)
     block = DataBlock(
         blocks=(ImageBlock, MultiCategoryBlock),
         splitter=ColSplitter("is_valid"),
-        get_x=lambda row: arguments.root / "train" / row["fname"],
+        get_x=lambda row: images / row["fname"],
         get_y=ColReader("labels", label_delim=" "),
-        item_tfms=RandomResizedCrop(128, min_scale=0.35),
+        item_tfms=RandomResizedCrop(size, min_scale=0.35),
         batch_tfms=[normalise],
     )
-    loaders = block.dataloaders(table, bs=64, num_workers=arguments.workers)
+    loaders = block.dataloaders(table, bs=batch_size, num_workers=workers)
     return vision_learner(
         loaders,
-        arguments.backbone,
+        backbone,
         pretrained=False,  # no hub: the weights are read from the file
         normalize=False,
         metrics=[partial(accuracy_multi, thresh=0.2), APScoreMulti()],
     )
 
 
-def points(arguments: argparse.Namespace, normalise: Normalize) -> Learner:
-    """The chapter's learner of one point."""
-    table = pd.read_csv(arguments.root / "points.csv")
+def points(
+    csv: Path,
+    images: Path,
+    backbone: str,
+    normalise: Normalize,
+    size: tuple[int, int],
+    batch_size: int,
+    workers: int | None,
+) -> Learner:
+    """The chapter's learner of one point, the table's first; `workers` None: as many as fastai would take."""
+    table = pd.read_csv(csv)
     x, y = [next(name for name in table.columns if name.endswith(axis)) for axis in ("_x", "_y")]
     block = DataBlock(
         blocks=(ImageBlock, PointBlock),
         splitter=ColSplitter("is_valid"),
-        get_x=lambda row: arguments.root / row["fname"],
+        get_x=lambda row: images / row["fname"],
         get_y=lambda row: torch.tensor([row[x], row[y]]),
-        batch_tfms=[*aug_transforms(size=(240, 320)), normalise],
+        batch_tfms=[*aug_transforms(size=size), normalise],
     )
-    loaders: DataLoaders = block.dataloaders(table, bs=64, num_workers=arguments.workers)
+    loaders: DataLoaders = block.dataloaders(table, bs=batch_size, num_workers=workers)
     width, height = loaders.valid_ds[0][0].size
 
     def errors_px(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -167,7 +188,7 @@ def points(arguments: argparse.Namespace, normalise: Normalize) -> Learner:
 
     return vision_learner(
         loaders,
-        arguments.backbone,
+        backbone,
         pretrained=False,
         normalize=False,
         y_range=(-1, 1),
