@@ -21,7 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.devices import default_precision
+from lightning_tasks.devices import default_precision, keep_freed_memory
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.start_line import StartLine
@@ -132,7 +132,9 @@ class TaskCLI(LightningCLI):
         trainer = self.config[self.subcommand].trainer
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
-        if torch.cuda.is_available():
+        if not torch.cuda.is_available():
+            keep_freed_memory()
+        else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
         if trainer.benchmark is None:
             trainer.benchmark = not trainer.deterministic  # cuDNN then tries its kernels: all batches are of one shape

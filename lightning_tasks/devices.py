@@ -1,8 +1,11 @@
 """What suits the device that a run is on."""
 
+import ctypes
 from typing import Any
 
 import torch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def default_precision(accelerator: object) -> str | None:
@@ -19,6 +22,20 @@ def default_precision(accelerator: object) -> str | None:
     if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
         return "bf16-mixed" if _computes_in_bfloat16() else "32-true"
     return None
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what large tensors leave behind, where it is glibc.
+
+    By default it gives blocks of some 32 MB and more back to the kernel, which clears each page anew in every step:
+    a resnet18 trains 13 to 18 % faster on two cores without that. The peak stays, but is kept until the process ends.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _computes_in_bfloat16() -> bool:

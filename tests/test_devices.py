@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -38,3 +42,18 @@ def test_the_optimiser_is_fused_but_where_lightning_refuses_it():
         model._trainer = Run()
         assert can_fuse(model) is fused
         assert model.configure_optimizers().defaults["fused"] is fused
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_freed_memory_is_not_cleared_again():
+    code = (
+        "import resource, torch; from lightning_tasks.devices import keep_freed_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(1 << 25)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "print(sum(faults() for _ in range(30))); keep_freed_memory(); print(sum(faults() for _ in range(30)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 2  # small blocks settle in the gaps at first
