@@ -28,7 +28,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep what large tensors leave behind, where it is glibc.
 
     By default it gives blocks of some 32 MB and more back to the kernel, which clears each page anew in every step:
-    a resnet18 trains 13 to 18 % faster on two cores without that. The peak stays, but is kept until the process ends.
+    a resnet18 trains 7 to 15 % faster on two cores without that. The peak stays, but is kept until the process ends.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
