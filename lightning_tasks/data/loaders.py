@@ -12,6 +12,8 @@ from lightning_tasks.data.opencv import cv2
 from lightning_tasks.errors import ConfigError
 
 _MOST_WORKERS = 8  # pictures this small do not keep more busy
+_FEW_CORES = 2
+_CORES_FOR_A_WORKER = 8
 
 
 def make_loader(
@@ -73,10 +75,13 @@ def default_workers(on_gpu: bool, processes: int) -> int:
     """Return how many processes should load for each of the processes of this machine that train.
 
     A GPU is fed by as many as there are cores, up to eight. On a CPU a picture costs the model ten to a hundred times
-    what it costs to load, on the same cores: one worker for eight of them is enough.
+    what it costs to load, on the same cores: one worker for eight of them is enough. On two cores a worker would only
+    take turns with the model's two threads, which wait for each other: there the training process loads by itself.
     """
     cores = usable_cores() // processes
-    return max(1, min(_MOST_WORKERS, cores if on_gpu else cores // 8))
+    if on_gpu:
+        return max(1, min(_MOST_WORKERS, cores))
+    return 0 if cores <= _FEW_CORES else min(_MOST_WORKERS, max(1, cores // _CORES_FOR_A_WORKER))
 
 
 def _one_thread(_: int) -> None:

@@ -18,7 +18,7 @@ class StartLine(Callback):
             *(_optimizer(optimizer) for optimizer in trainer.optimizers),
         ]
         if isinstance(loader, DataLoader):
-            parts.append(f"{loader.num_workers} loading")
+            parts.append(f"{loader.num_workers} workers loading" if loader.num_workers else "loading by itself")
         if note := getattr(getattr(data, "loading", None), "note", ""):
             parts.append(note)
         trainer.print(", ".join(parts))

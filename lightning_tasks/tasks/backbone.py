@@ -61,7 +61,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
-        normalised = (images.float() - self.mean) / self.std
+        scale = 1 / self.std.float()
+        normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
         features: Tensor = self.body(normalised.to(next(self.body.parameters()).dtype))  # bf16-true has no autocast
         return features
 

@@ -11,7 +11,7 @@ from lightning_tasks.data.datasets import (
     collate_keypoints,
     collate_multilabel,
 )
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loaders import default_workers, make_loader
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.transforms import crop_train, warp_train, warp_valid
 from tests.fakes import write_image
@@ -122,3 +122,22 @@ def test_validation_points_are_the_scaled_annotation(paths):
     sample = KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0)[0]
     middle = (np.array([39.5, 29.5]) * 2 / (80, 60) - 1).astype(np.float32)
     np.testing.assert_allclose(sample.points_norm[0], middle, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cores", "on_gpu", "processes", "workers"),
+    [
+        (1, False, 1, 0),
+        (2, False, 1, 0),
+        (4, False, 1, 1),
+        (16, False, 1, 2),
+        (16, False, 8, 0),
+        (4, True, 1, 4),
+        (64, True, 4, 8),
+        (2, True, 4, 1),
+    ],
+)
+def test_workers_are_as_many_as_the_device_needs(cores, on_gpu, processes, workers, monkeypatch):
+    monkeypatch.setattr("lightning_tasks.data.loaders.usable_cores", lambda: cores)
+
+    assert default_workers(on_gpu, processes) == workers
