@@ -5,6 +5,7 @@ Rows are counted as editors and spreadsheets count them: the header is row 1.
 
 import csv
 import difflib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
     for column in ("labels", "difficult"):
         if column not in table.columns:
             continue
-        table[column] = [_labels(cell, label_separator) for cell in table[column]]
+        labels_of = {cell: _labels(cell, label_separator) for cell in table[column].unique()}
+        table[column] = [labels_of[cell] for cell in table[column]]
         for row, labels in enumerate(table[column]):
             if len(set(labels)) != len(labels):
                 twice = next(label for label in labels if labels.count(label) > 1)
@@ -199,8 +201,9 @@ def read_cells(path: Path) -> list[list[str]]:
     if not path.is_file():
         raise DatasetNotFoundError(f"There is no table {path}. Check data.root and the names of its tables.")
     try:
+        seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file, strict=True))
+            return [[seen.setdefault(cell, cell) for cell in row] for row in csv.reader(file, strict=True)]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise TableError(f"{path}: not a csv file in UTF-8 ({error}). Write it again as one.") from error
 
@@ -223,8 +226,8 @@ def _read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Dat
                 "out, and put quotes around a cell that has a comma in it."
             )
             complain(row, TableError(message))
-    even = [[*cells, *[""] * len(header)][: len(header)] for cells in rows[1:]]
-    table = pd.DataFrame(even, columns=header, dtype=str)
+    columns = itertools.zip_longest(header, *rows[1:], fillvalue="")
+    table = pd.DataFrame({name: cells for name, *cells in itertools.islice(columns, len(header))}, dtype=str)
     for column in ("fname", "group"):
         if column in header:
             _refuse_empty(path, column, table[column], complain)
