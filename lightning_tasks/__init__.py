@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         PascalDataModule,
         PascalSampleDataModule,
     )
+    from lightning_tasks.deploy import LabelPrediction, PointPrediction, Predictor, load
     from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
     from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, OneCycle, StepSeed
 
@@ -24,21 +25,25 @@ __all__ = [
     "KeypointDataModule",
     "KeypointRegressor",
     "LRFinder",
+    "LabelPrediction",
     "LastCheckpoint",
     "MultiLabelClassifier",
     "MultiLabelDataModule",
     "OneCycle",
     "PascalDataModule",
     "PascalSampleDataModule",
+    "PointPrediction",
+    "Predictor",
     "StepSeed",
     "__version__",
+    "load",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     # Lazily, so that `lightning-tasks --help` does not wait for torch.
     if name in __all__:
-        for folder in ("data", "tasks", "training"):
+        for folder in ("data", "deploy", "tasks", "training"):
             module = import_module(f"{__name__}.{folder}")
             if name in module.__all__:
                 return getattr(module, name)

@@ -23,6 +23,7 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks get_preds best.ckpt                    write what it says of each picture to a csv
   lightning-tasks show_results best.ckpt                 draw targets beside predictions; --worst true, --grad_cam LABEL
   lightning-tasks report   best.ckpt                     write one html page about it
+  lightning-tasks predict  best.ckpt holiday/ a.jpg      predict any pictures, and write a table
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version
@@ -30,7 +31,7 @@ A run is described by a config; anything in it can be overridden on the command 
 
 
 def console(args: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 after a mistake of the user's."""
+    """Run one command and return its exit code: 0; 1 where some of it could not be done; 2 after a user's mistake."""
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):  # answered before torch is imported
         print(_HELP, end="")
@@ -39,6 +40,10 @@ def console(args: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
+        from lightning_tasks.commands import COMMANDS, run
+
+        if args[0] in COMMANDS:
+            return run(args)
         with _imports_set_aside():
             from lightning_tasks.cli import main
 

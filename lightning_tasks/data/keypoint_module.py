@@ -35,7 +35,7 @@ from lightning_tasks.data.tables import (
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
 
-_DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
+DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
 class KeypointDataModule(LightningDataModule):
@@ -129,7 +129,7 @@ class KeypointDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
         self.decode_side = side_to_decode(
-            decode_side, self.image_size, _DECODE_FACTOR, train_transform is not None or valid_transform is not None
+            decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
         self.device_cache = device_cache
         self.loading = Loading("", None)

@@ -40,7 +40,7 @@ from lightning_tasks.errors import ConfigError
 Difficult = Literal["ignored", "negative"]
 
 
-_DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
+DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
 
 
 class MultiLabelDataModule(LightningDataModule):
@@ -132,7 +132,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
         self.decode_side = side_to_decode(
-            decode_side, self.image_size, _DECODE_FACTOR, train_transform is not None or valid_transform is not None
+            decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
         self.device_cache = device_cache
         self.loading = Loading("", None)

@@ -123,7 +123,7 @@ class MultiLabelClassifier(LightningModule):
         if not self.training:
             logits = logits / self.temperature
         loss = (self.training_loss if self.training else self.plain_loss)(logits, batch.targets)
-        return loss, logits.softmax(1) if self.one_label else logits.sigmoid()
+        return loss, probabilities_of(logits, self.one_label)
 
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""
@@ -183,6 +183,11 @@ class MultiLabelClassifier(LightningModule):
             return MetricCollection({"mAP": mean_ap, **one}, prefix=f"{stage}/")
         many = {"accuracy": ThresholdedAccuracy(self.thresholds), "accuracy_all_negative": AllNegativeAccuracy()}
         return MetricCollection({"mAP": mean_ap, **many}, prefix=f"{stage}/")
+
+
+def probabilities_of(logits: Tensor, one_label: bool) -> Tensor:
+    """Return (B, C) probabilities: a softmax where a picture has exactly one label, else each label's own."""
+    return logits.softmax(1) if one_label else logits.sigmoid()
 
 
 def _thresholds(threshold: float | list[float], labels: int) -> Tensor:

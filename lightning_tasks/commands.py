@@ -1,0 +1,39 @@
+"""The verbs that make no run and need no config: each is a function, whose signature is its command line."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+from jsonargparse import ArgumentParser
+
+
+class Command(NamedTuple):
+    """Where a verb's function is, and which of its parameters stand without a name on the command line."""
+
+    module: str
+    function: str
+    first: str  # one word
+    rest: str | None = None  # one word or more
+
+
+COMMANDS = {
+    "predict": Command("lightning_tasks.deploy.predict", "predict", "checkpoint", "paths"),
+}
+
+
+def run(args: list[str]) -> int:
+    """Run the verb that `args` begin with, and return its exit code.
+
+    Raises:
+        LightningTasksError: a mistake of the user's.
+        SystemExit: with 2, after a message, for arguments that cannot be parsed.
+    """
+    command = COMMANDS[args[0]]
+    function = getattr(import_module(command.module), command.function)
+    parser = ArgumentParser(prog=f"lightning-tasks {args[0]}", description=(function.__doc__ or "").partition("\n")[0])
+    parser.add_argument(command.first, type=str)
+    if command.rest is not None:
+        parser.add_argument(command.rest, nargs="+", type=str)
+    named = {command.first, command.rest or command.first}
+    parser.add_function_arguments(function, skip=set(named), as_group=False)
+    code: int | None = function(**parser.parse_args(args[1:]).as_dict())
+    return code or 0

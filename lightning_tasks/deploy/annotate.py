@@ -1,0 +1,84 @@
+"""Copies of pictures with labels or points drawn on them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from lightning_tasks.data.cores import usable_cores
+from lightning_tasks.data.images import read_image
+from lightning_tasks.deploy.predictor import LabelPrediction, PointPrediction
+from lightning_tasks.deploy.rows import Row
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.output import write_whole
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_GREEN, _WHITE, _DARK = (26, 127, 55), (255, 255, 255), (20, 20, 20)
+_TEXT_SHARE = 1 / 22  # of the shorter side
+_FEW_POINTS = 10  # have their names beside them
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError if `folder` cannot be made: before all pictures are predicted."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made ({error.strerror}). Name another folder: --annotate.") from error
+
+
+def annotate_pictures(rows: Sequence[Row], folder: Path) -> None:
+    """Write a copy of each picture that was predicted, under its name below the folder that was named.
+
+    Raises:
+        ConfigError: one cannot be written.
+    """
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        list(pool.map(lambda row: _annotate(row, folder), [row for row in rows if row.prediction is not None]))
+
+
+def _annotate(row: Row, folder: Path) -> None:
+    picture = Pillow.fromarray(read_image(row.path))
+    draw = ImageDraw.Draw(picture, "RGBA")
+    text_px = max(10, round(min(picture.size) * _TEXT_SHARE))
+    font = ImageFont.load_default(text_px)
+    if isinstance(row.prediction, LabelPrediction):
+        _draw_labels(draw, row.prediction, font, text_px, picture.height)
+    elif row.prediction is not None:
+        _draw_points(draw, row.prediction, font, text_px)
+    inside = [part for part in row.name.parts if part not in ("..", row.name.anchor)]
+    target = folder.joinpath(*inside).with_name(f"{inside[-1]}.png")
+    write_whole(target, lambda new: picture.save(new, format="PNG", compress_level=1))
+
+
+def _draw_labels(draw: ImageDraw.ImageDraw, prediction: LabelPrediction, font: Font, text_px: int, height: int) -> None:
+    """Write the chosen labels with their probabilities from the top left down, as many as there is room for."""
+    by_label = dict(zip(prediction.vocab, prediction.probabilities, strict=True))
+    lines = [f"{_one_line(label)} {by_label[label]:.2f}" for label in prediction.labels] or ["nothing found"]
+    margin, step = text_px // 3, round(text_px * 1.35)
+    for i, line in enumerate(lines[: max(1, (height - margin) // step)]):
+        top = margin + i * step
+        box = draw.textbbox((2 * margin, top), line, font=font)
+        draw.rectangle((margin, top, box[2] + margin, top + step - 2), fill=(*_DARK, 190))
+        draw.text((2 * margin, top), line, font=font, fill=_WHITE)
+
+
+def _draw_points(draw: ImageDraw.ImageDraw, prediction: PointPrediction, font: Font, text_px: int) -> None:
+    """Draw a dot at each point, with its name where they are few."""
+    few = len(prediction.point_names) < _FEW_POINTS
+    radius = max(2.0, text_px / (3 if few else 8))
+    for name, (x, y) in zip(prediction.point_names, prediction.points_px.tolist(), strict=True):
+        # Pillow counts from the corner of the top-left pixel, we from its centre.
+        x, y = x + 0.5, y + 0.5
+        draw.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), fill=_GREEN, outline=_WHITE, width=2 if few else 1
+        )
+        if few:
+            at = (x + 1.5 * radius, y - text_px / 2)
+            draw.text(at, _one_line(name), font=font, fill=_WHITE, stroke_width=2, stroke_fill=_DARK)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

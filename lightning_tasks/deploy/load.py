@@ -1,0 +1,103 @@
+"""From a checkpoint alone to a predictor: no config, no data."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
+from lightning_tasks.data.loading import side_to_decode
+from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
+from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
+from lightning_tasks.deploy.predictor import Labels, Points, Predictor, Views
+from lightning_tasks.deploy.preprocess import Preprocess, label_window, point_window
+from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+
+
+def load(
+    checkpoint: str | Path,
+    device: str = "auto",
+    *,
+    threshold: float | None = None,
+    flip: bool = False,
+    scales: tuple[float, ...] = (1.0,),
+) -> Predictor:
+    """Return a predictor for pictures: paths, arrays or PIL images.
+
+    Pictures go through the book's validation transform; one of your own (`valid_transform`) is not in a checkpoint.
+
+    Args:
+        checkpoint: of a MultiLabelClassifier or a KeypointRegressor.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
+        threshold: for all labels, in place of those in the checkpoint.
+        flip: also predict the mirrored picture, and average.
+        scales: predict each picture at these multiples of the model's size, and average.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not of such a model.
+        ConfigError: the settings do not work.
+    """
+    path = Path(checkpoint)
+    content = read_checkpoint(path)
+    hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
+    data = content.get("datamodule_hyper_parameters", {})
+    where = _device(device)
+    views = Views(flip, scales)
+    if "vocab" in hyper_parameters:
+        if threshold is not None:
+            hyper_parameters["threshold"] = threshold
+        labels = _model(MultiLabelClassifier, hyper_parameters, content, path)
+        size = labels.hparams["image_size"]
+        side = side_to_decode(data.get("decode_side"), size, LABELS_DECODE_FACTOR, own_transforms=False)
+        network = LabelNetwork(labels, Preprocess(label_window(size), side)).eval().to(where)
+        thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
+        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views)
+    if "point_names" in hyper_parameters:
+        if threshold is not None:
+            raise ConfigError("A threshold is for labels; this checkpoint predicts points.")
+        points = _model(KeypointRegressor, hyper_parameters, content, path)
+        size = points.hparams["image_size"]
+        side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
+        point_network = PointNetwork(points, Preprocess(point_window(size), side)).eval().to(where)
+        names = tuple(points.point_names)
+        return Predictor(point_network, Points(names, _mirrored(names, data.get("swap_pairs"))), where, views)
+    raise CheckpointError(
+        f"{path} says neither which labels nor which points it knows: it is not of a MultiLabelClassifier or a "
+        "KeypointRegressor. Take a checkpoint that `lightning-tasks fit` wrote."
+    )
+
+
+def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - either
+    try:
+        model = cls(**hyper_parameters)
+        model.load_state_dict(content["state_dict"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit this version's {cls.__name__} ({str(error).splitlines()[0]}). Train it anew, or "
+            "install the version that wrote it."
+        ) from error
+    return model.eval()
+
+
+def _mirrored(names: tuple[str, ...], swap_pairs: list[list[str]] | None) -> tuple[int, ...] | None:
+    """Return which point each becomes in a mirrored picture; None where it is not known."""
+    if not swap_pairs:
+        return (0,) if len(names) == 1 else None
+    other = {a: b for pair in swap_pairs for a, b in (pair, pair[::-1])}
+    return tuple(names.index(other.get(name, name)) for name in names)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"There is no device {name!r} here ({str(error).splitlines()[0]}). Use cpu, or auto."
+        ) from error
+    return device

@@ -1,0 +1,199 @@
+"""A trained model for anybody's pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_tasks.data.images import Image, Size
+from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
+from lightning_tasks.deploy.pictures import Source, rgb
+from lightning_tasks.deploy.preprocess import Preprocess, label_window, point_window
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.evaluation.keypoints import original_points_px
+
+_STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones shrink by
+
+
+@dataclass(frozen=True)
+class LabelPrediction:
+    """What the model says of a picture's labels."""
+
+    vocab: tuple[str, ...]  # C labels
+    probabilities: NDArray[np.float32]  # (C,)
+    chosen: NDArray[np.bool_]  # (C,), above the thresholds; or the likeliest one
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The chosen labels, the likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        return tuple(self.vocab[i] for i in order if self.chosen[i])
+
+
+@dataclass(frozen=True)
+class PointPrediction:
+    """Where the model sees a picture's points."""
+
+    point_names: tuple[str, ...]  # P points
+    points_px: NDArray[np.float32]  # (P, 2), x and y in the picture's pixels; the centre of the top-left one is (0, 0)
+
+
+Prediction = LabelPrediction | PointPrediction
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What turns probabilities into labels."""
+
+    vocab: tuple[str, ...]
+    thresholds: NDArray[np.float32] | None  # (C,); None: exactly one label, the likeliest
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points' names, and which change places in a mirrored picture."""
+
+    names: tuple[str, ...]
+    mirrored: tuple[int, ...] | None  # P positions; None: not known
+
+
+@dataclass(frozen=True)
+class Views:
+    """What of each picture is predicted and averaged: test-time augmentation where it is more than one view.
+
+    Attributes:
+        flip: also mirrored.
+        scales: times the size that the model was trained at, to the next multiple of 32 pixels.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+
+class Predictor:
+    """Predict pictures, from any number of threads: a call changes nothing.
+
+    Args:
+        network: a trained model with its preprocessing, on the device that it is to run on, in evaluation mode.
+        names: what its outputs mean.
+        device: where the network is.
+        views: of each picture; their predictions are averaged.
+
+    Raises:
+        ConfigError: mirrored pictures are asked for and it is not known which points change places, or the backbone
+            does not take a scaled size.
+    """
+
+    def __init__(
+        self, network: LabelNetwork | PointNetwork, names: Labels | Points, device: torch.device, views: Views
+    ) -> None:
+        self.network = network
+        self.names = names
+        self.device = device
+        self.views = views
+        if not views.scales:
+            raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
+        if views.flip and isinstance(names, Points) and names.mirrored is None:
+            raise ConfigError(
+                "A mirrored picture has left and right points in each other's place, and the checkpoint does not say "
+                "which: it was trained without data.swap_pairs. Predict without flip."
+            )
+        self._preprocess = [_scaled(network.preprocess, scale) for scale in views.scales]
+        for preprocess in self._preprocess[1:] if views.scales[:1] == (1.0,) else self._preprocess:
+            self._try_size(preprocess.window.size)
+
+    @overload
+    def __call__(self, images: Source, batch_size: int = 64) -> Prediction: ...
+
+    @overload
+    def __call__(self, images: list[Source] | tuple[Source, ...], batch_size: int = 64) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: Source | list[Source] | tuple[Source, ...], batch_size: int = 64
+    ) -> Prediction | list[Prediction]:
+        """Return what the model says of a picture, or of each of several; see `rgb` for what a picture may be.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            ConfigError: the model predicts NaN.
+        """
+        if not isinstance(images, (list, tuple)):
+            return self([images])[0]
+        found: list[Prediction] = []
+        for begin in range(0, len(images), batch_size):
+            pictures = [rgb(image) for image in images[begin : begin + batch_size]]
+            found += self.say([self.see(picture) for picture in pictures], [_size(picture) for picture in pictures])
+        return found
+
+    def see(self, picture: Image) -> list[Tensor]:
+        """Return what the network sees of an (H, W, 3) picture at each scale, (3, h, w) float32 on the CPU."""
+        with torch.inference_mode():
+            return [preprocess(torch.from_numpy(picture)[None])[0] for preprocess in self._preprocess]
+
+    def say(self, seen: Sequence[Sequence[Tensor]], sizes: Sequence[Size]) -> list[Prediction]:
+        """Return what the model says of pictures.
+
+        Args:
+            seen: of each picture, what `see` returned.
+            sizes: of each picture, height and width.
+
+        Raises:
+            ConfigError: the model predicts NaN.
+        """
+        with torch.inference_mode():
+            views = [self._say_one(torch.stack(one)) for one in zip(*seen, strict=True)]
+            found = torch.stack(views).mean(0).cpu()
+        if not found.isfinite().all():
+            raise ConfigError("The model predicts NaN: its training diverged. Take an earlier checkpoint.")
+        return self._named(found, sizes)
+
+    def _say_one(self, seen: Tensor) -> Tensor:
+        images = seen.to(self.device, memory_format=torch.channels_last)
+        said = self.network.say(images)
+        if not self.views.flip:
+            return said
+        mirrored = self.network.say(images.flip(3))
+        if isinstance(self.names, Points):
+            assert self.names.mirrored is not None
+            x = -mirrored[..., 0] - 2 / images.shape[3]  # the last pixel's centre becomes the first's
+            mirrored = torch.stack([x, mirrored[..., 1]], -1)[:, list(self.names.mirrored)]
+        return (said + mirrored) / 2
+
+    def _named(self, found: Tensor, sizes: Sequence[Size]) -> list[Prediction]:
+        if isinstance(self.names, Points):
+            widths_and_heights = torch.tensor([size[::-1] for size in sizes], dtype=torch.float32)
+            points_px = original_points_px(found, self.network.preprocess.window.size, widths_and_heights)
+            return [PointPrediction(self.names.names, points) for points in points_px.numpy()]
+        probabilities = found.numpy()
+        limits = probabilities.max(1, keepdims=True) if self.names.thresholds is None else self.names.thresholds
+        chosen = probabilities >= limits if self.names.thresholds is None else probabilities > limits
+        return [LabelPrediction(self.names.vocab, p, c) for p, c in zip(probabilities, chosen, strict=True)]
+
+    def _try_size(self, size: Size) -> None:
+        try:
+            with torch.inference_mode():
+                self.network.say(torch.zeros(1, 3, *size, device=self.device))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"The backbone does not take pictures of {size[0]}×{size[1]}, which a scale asks for "
+                f"({str(error).splitlines()[0]}). Predict without scales."
+            ) from error
+
+
+def _scaled(preprocess: Preprocess, scale: float) -> Preprocess:
+    if scale == 1.0:
+        return preprocess
+    if not 0.25 <= scale <= 4:
+        raise ConfigError(f"A scale is between 0.25 and 4, not {scale}.")
+    height, width = (max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in preprocess.window.size)
+    whole = preprocess.window.squashed == preprocess.window.size
+    window = point_window((height, width)) if whole else label_window((height, width))
+    return Preprocess(window, round(preprocess.side * max(1.0, scale)))
+
+
+def _size(picture: Image) -> Size:
+    return picture.shape[0], picture.shape[1]

@@ -1,0 +1,82 @@
+"""Every way to give a picture."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lightning_tasks.data.images import read_image
+from lightning_tasks.deploy.pictures import rgb
+from lightning_tasks.errors import ImageError
+
+
+@pytest.fixture
+def picture():
+    drawn = Image.new("RGB", (40, 24), (250, 10, 60))
+    ImageDraw.Draw(drawn).rectangle((0, 0, 12, 8), fill=(0, 200, 90))  # so that a turn is seen
+    return drawn
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "PA", "LA", "RGBA", "CMYK", "I;16"])
+def test_pil_images_of_every_mode(picture, mode):
+    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else picture.convert(mode)
+    got = rgb(given)
+    assert (got.shape, got.dtype) == ((24, 40, 3), np.uint8)
+    if mode == "I;16":
+        assert (got == 40_000 >> 8).all()
+    elif mode in ("RGB", "RGBA", "CMYK"):
+        assert np.abs(got.astype(int) - np.asarray(picture)).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "LA", "RGBA", "I;16"])
+def test_png_files_read_as_pil_does(picture, mode, tmp_path):
+    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else picture.convert(mode)
+    given.save(tmp_path / "a.png")
+    assert np.abs(rgb(tmp_path / "a.png").astype(int) - rgb(given).astype(int)).max() <= 1
+    assert (rgb(str(tmp_path / "a.png")) == rgb(tmp_path / "a.png")).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientations(picture, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif)
+    from_file = rgb(tmp_path / "a.jpg").astype(int)
+    assert (from_file.shape[0] > from_file.shape[1]) == (orientation > 4)
+    assert np.abs(from_file - rgb(Image.open(tmp_path / "a.jpg"))).mean() < 1
+
+
+def test_arrays():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    for given in (grey, grey[:, :, None], np.repeat(grey[:, :, None], 4, 2), grey.astype(np.uint16) << 8):
+        assert (rgb(given) == grey[:, :, None]).all()
+    colour = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    assert (rgb(colour[:, ::-1]) == colour[:, ::-1]).all()
+    assert rgb(colour[:, ::-1]).flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((2, 4, 4, 3), np.uint8),
+        None,
+        7,
+        b"x",
+    ],
+    ids=repr,
+)
+def test_what_is_no_picture(given):
+    with pytest.raises(ImageError, match="picture"):
+        rgb(given)
+
+
+def test_a_cut_pil_image(picture, tmp_path):
+    picture.resize((400, 240)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1000])
+    with pytest.raises(ImageError), Image.open(tmp_path / "a.jpg") as cut:
+        rgb(cut)
+    with pytest.raises(ImageError, match=r"a\.jpg"):
+        read_image(tmp_path / "a.jpg")
