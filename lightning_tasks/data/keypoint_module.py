@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
+from lightning_tasks.data.describe import describe_points, listed
+from lightning_tasks.data.files import Confines, check_files
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -25,7 +27,6 @@ from lightning_tasks.data.loading import (
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
-    check_files,
     groups_of,
     point_names,
     point_positions,
@@ -63,6 +64,7 @@ class KeypointDataModule(LightningDataModule):
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             one and a half times the smaller side of `size`, and 0 with transforms from Python.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
+        allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
@@ -98,6 +100,7 @@ class KeypointDataModule(LightningDataModule):
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
         device_cache: bool = False,
+        allow_outside: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
         folds: int = 5,
@@ -132,6 +135,7 @@ class KeypointDataModule(LightningDataModule):
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
         self.device_cache = device_cache
+        self.allow_outside = allow_outside
         self.loading = Loading("", None)
         self.valid_fraction = valid_fraction
         self.fold = fold
@@ -204,15 +208,7 @@ class KeypointDataModule(LightningDataModule):
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
         self._read_sets("fit")
-        train, valid = self.split
-        lines = [f"{self.root}: {len(self.table):,} pictures, {len(train):,} training, {len(valid):,} validation"]
-        if "group" in self.table.columns:
-            groups = self.table["group"]
-            lines.append(f"{groups.nunique()} groups; validation: {', '.join(sorted(groups.iloc[valid].unique()))}")
-        annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
-        names = self.point_names
-        points = f"{len(names)} point{'s' * (len(names) > 1)} ({_listed(names)})"
-        lines.append(f"{points}, annotated in {annotated.mean():.1%} of the pictures")
+        lines = describe_points(self.root, self.table, self.split, self.point_names)
         if self.test_csv is not None and self.test_csv.is_file():
             self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
@@ -247,7 +243,7 @@ class KeypointDataModule(LightningDataModule):
         names = point_names(table)
         if self._given_names is not None and names != self._given_names:
             raise TableError(
-                f"{path}: row 1: its points are {_listed(names)}, not {_listed(self._given_names)} in that order. "
+                f"{path}: row 1: its points are {listed(names)}, not {listed(self._given_names)} in that order. "
                 "Name and order its columns likewise."
             )
         return table
@@ -275,7 +271,7 @@ class KeypointDataModule(LightningDataModule):
     def _dataset(
         self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
     ) -> KeypointDataset:
-        paths = check_files(table, rows, images, source)
+        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
         return KeypointDataset(
             Pictures(paths, self.decode_side),
             point_positions(table)[rows],
@@ -287,7 +283,3 @@ class KeypointDataModule(LightningDataModule):
     def _loader(self, dataset: KeypointDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         given = self.num_workers if num_workers is None else num_workers
         return split_loader(dataset, collate_keypoints, training, self.batch_size, given, self.seed, self.trainer)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

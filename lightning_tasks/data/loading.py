@@ -20,8 +20,8 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.plan import check_plannable
 from lightning_tasks.errors import ConfigError
 
-# Of the machine, not of the run: a checkpoint that is read elsewhere must not bring them.
-MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache")
+# Of the machine, not of the run, or of its user's trust: a checkpoint that is read elsewhere must not bring them.
+MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside")
 
 _MOST_SHRINK = 2  # that bilinear sampling takes
 

@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
+from lightning_tasks.data.describe import describe_labels
+from lightning_tasks.data.files import Confines, check_files
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -27,7 +29,6 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
     build_vocab,
-    check_files,
     encode_labels,
     groups_of,
     read_multilabel_table,
@@ -68,6 +69,7 @@ class MultiLabelDataModule(LightningDataModule):
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             twice the smaller side of `size`, and 0 with transforms from Python.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
+        allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
@@ -102,6 +104,7 @@ class MultiLabelDataModule(LightningDataModule):
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
         device_cache: bool = False,
+        allow_outside: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
         folds: int = 5,
@@ -135,6 +138,7 @@ class MultiLabelDataModule(LightningDataModule):
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
         self.device_cache = device_cache
+        self.allow_outside = allow_outside
         self.loading = Loading("", None)
         self.valid_fraction = valid_fraction
         self.fold = fold
@@ -216,15 +220,7 @@ class MultiLabelDataModule(LightningDataModule):
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
         self._read_sets("fit")
-        targets = np.concatenate([self.train_set.targets, self.valid_set.targets])
-        positives = int((targets == 1).sum())
-        train, valid = (len(rows) for rows in self.split)
-        lines = [
-            f"{self.root}: {len(self.table):,} pictures, {train:,} training, {valid:,} validation",
-            f"{len(self.vocab)} labels, {positives / (train + valid):.2f} a picture: {', '.join(self.vocab)}",
-        ]
-        if "difficult" in self.table.columns:
-            lines.append(f"{self.table['difficult'].map(len).sum():,} difficult ones count as {self.difficult}")
+        lines = describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
         if self.test_csv is not None and self.test_csv.is_file():
             self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
@@ -267,7 +263,7 @@ class MultiLabelDataModule(LightningDataModule):
     ) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(table, rows, self.vocab, source, difficult)
-        paths = check_files(table, rows, images, source)
+        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
         return MultiLabelDataset(
             Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(table, rows)
         )

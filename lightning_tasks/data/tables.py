@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.paths import Paths
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
@@ -65,7 +64,7 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
         for row, labels in enumerate(table[column]):
             if len(set(labels)) != len(labels):
                 twice = next(label for label in labels if labels.count(label) > 1)
-                where = _where(path, row, column)
+                where = cell_at(path, row, column)
                 complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
     return table
 
@@ -80,7 +79,7 @@ def require_one_label(table: pd.DataFrame, path: Path) -> None:
     for row, labels in enumerate(table["labels"]):
         if len(labels) != 1:
             raise TableError(
-                f"{_where(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
+                f"{cell_at(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
                 "wants exactly one a picture. Correct the row, or train with --model.loss bce."
             )
 
@@ -116,7 +115,7 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
             table[column] = _numbers(path, column, table[column], complain)
         half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
         for row in np.flatnonzero(half):
-            where = _where(path, int(row), f"{name}_x/{name}_y")
+            where = cell_at(path, int(row), f"{name}_x/{name}_y")
             message = "only one of the two is filled. Fill both, or leave both empty for a point that is not annotated."
             complain(int(row), TableError(f"{where}: {message}"))
     return table
@@ -166,29 +165,12 @@ def encode_labels(
                     close = difflib.get_close_matches(label, vocab, n=1)
                     hint = f" Did you mean {close[0]!r}?" if close else ""
                     raise TableError(
-                        f"{_where(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} labels "
-                        f"of the training split.{hint} Correct it, or put a picture with it into the training split."
+                        f"{cell_at(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} "
+                        f"labels of the training split.{hint} Correct it, or put a picture with it into the training "
+                        "split."
                     )
                 targets[i, position[label]] = value
     return targets
-
-
-def check_files(table: pd.DataFrame, rows: NDArray[np.int64], folder: Path, source: Path) -> Paths:
-    """Return the pictures of `rows`.
-
-    Raises:
-        DatasetNotFoundError: a picture is missing; names the first one's row and says how many there are.
-    """
-    fnames = table["fname"].tolist()
-    paths = Paths(folder, [fnames[row] for row in rows])
-    missing = [i for i, path in enumerate(paths) if not path.is_file()]
-    if missing:
-        others = f" {len(missing) - 1:,} more are missing." if len(missing) > 1 else ""
-        raise DatasetNotFoundError(
-            f"{_where(source, int(rows[missing[0]]), 'fname')}: there is no picture {paths[missing[0]]}.{others} File "
-            f"names are looked up in {folder}: check data.images, or take the row out."
-        )
-    return paths
 
 
 def read_cells(path: Path) -> list[list[str]]:
@@ -242,7 +224,7 @@ def _labels(cell: str, separator: str) -> tuple[str, ...]:
 
 def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> None:
     for row in np.flatnonzero(cells.str.strip() == ""):
-        where = _where(path, int(row), column)
+        where = cell_at(path, int(row), column)
         complain(int(row), TableError(f"{where}: the cell is empty. Fill it, or take the row out."))
 
 
@@ -251,7 +233,7 @@ def _booleans(path: Path, column: str, cells: "pd.Series[str]", complain: Compla
     for row, cell in enumerate(cells):
         word = cell.strip().lower()
         if word not in _TRUE | _FALSE:
-            where = _where(path, row, column)
+            where = cell_at(path, row, column)
             complain(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
         values.append(word in _TRUE)
     return values
@@ -267,13 +249,14 @@ def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complai
         except ValueError:
             values[row] = np.inf
         if not np.isfinite(values[row]):
-            where, values[row] = _where(path, row, column), np.nan
+            where, values[row] = cell_at(path, row, column), np.nan
             message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
             complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
     return values
 
 
-def _where(path: Path, row: int, column: str) -> str:
+def cell_at(path: Path, row: int, column: str) -> str:
+    """Return how a cell of a row, counted from 0, is told to a person."""
     return f"{path}: row {row + _FIRST_ROW}, column {column!r}"
 
 

@@ -26,6 +26,7 @@ def predict(
     output: str = "predictions.csv",
     annotate: str | None = None,
     images: str | None = None,
+    allow_outside: bool = False,
     batch_size: int = 64,
     device: str = "auto",
     threshold: float | None = None,
@@ -41,6 +42,7 @@ def predict(
         output: the table that is written; by its ending .csv, .json or .parquet.
         annotate: a folder for copies of the pictures with labels or points drawn on them.
         images: the folder that a csv's file names start from; None: the csv's own.
+        allow_outside: let a csv's file names lead out of that folder.
         batch_size: pictures that the network takes at once.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
         threshold: for all labels, in place of those in the checkpoint.
@@ -53,7 +55,7 @@ def predict(
     check_suffix(Path(output))
     if annotate is not None:
         check_folder(Path(annotate))
-    found = find_pictures(paths, images)
+    found = find_pictures(paths, images, allow_outside)
     predictor = load(checkpoint, device, threshold=threshold, flip=flip, scales=scales)
     rows = []
     with tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=not progress) as bar:

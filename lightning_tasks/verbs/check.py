@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
+from lightning_tasks.data.files import Confines
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.tables import (
     point_names,
@@ -70,9 +71,13 @@ def check(
     problems: list[Problem] = []
     table = _table(datamodule, problems)
     problems += _duplicates(table)
-    pictures = _read([datamodule.images / name for name in table["fname"]])
-    for row, picture in enumerate(pictures):
-        if picture.error:
+    paths = [datamodule.images / name for name in table["fname"]]
+    pictures = _read(paths)
+    confines = Confines(datamodule.root, datamodule.images)
+    for row, (path, picture) in enumerate(zip(paths, pictures, strict=True)):
+        if not datamodule.allow_outside and not confines.hold(path):
+            problems.append(Problem("picture", f"{_at(datamodule, row)}: {path} leads out of the data's folder", row))
+        elif picture.error:
             problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
     if isinstance(datamodule, KeypointDataModule):
         problems += _points_outside(datamodule, table, pictures)

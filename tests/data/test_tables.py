@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from lightning_tasks.data.files import Confines, check_files
 from lightning_tasks.data.tables import (
     build_vocab,
-    check_files,
     encode_labels,
     point_names,
     point_positions,
@@ -134,7 +134,7 @@ def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
     path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
     (tmp_path / "a.jpg").touch()
     with pytest.raises(DatasetNotFoundError, match=r"row 3, column 'fname'.*b\.jpg.*1 more"):
-        check_files(read_multilabel_table(path), np.arange(3), tmp_path, path)
+        check_files(read_multilabel_table(path), np.arange(3), tmp_path, path, Confines(tmp_path))
 
 
 def test_a_missing_table_is_not_found(tmp_path):

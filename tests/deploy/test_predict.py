@@ -133,9 +133,12 @@ def test_annotated_copies_show_labels_and_points(labels_run, points_run, picture
                 assert drawn[y, x]
 
 
-def test_a_name_that_climbs_out_stays_in_the_folder(labels_run, pictures):
+def test_a_name_that_climbs_out_is_refused_or_drawn_inside(labels_run, pictures, capsys):
     Path("in/deep/list.csv").write_text("fname\n../a.jpg\n")
-    assert console(["predict", checkpoint(labels_run), "in/deep/list.csv", "--annotate", "drawn", *QUIET]) == 0
+    arguments = ["predict", checkpoint(labels_run), "in/deep/list.csv", "--annotate", "drawn", *QUIET]
+    assert console(arguments) == 2
+    assert "row 2, column 'fname': '../a.jpg' leads out of in/deep" in capsys.readouterr().err
+    assert console([*arguments, "--allow_outside", "true"]) == 0
     assert [str(path) for path in Path.cwd().rglob("*.jpg.png")] == [str(Path.cwd() / "drawn" / "a.jpg.png")]
 
 

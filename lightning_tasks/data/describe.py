@@ -1,0 +1,54 @@
+"""What a data set holds, for a person."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lightning_tasks.data.splits import Rows
+from lightning_tasks.data.tables import point_positions
+
+_NAMES_LISTED = 6
+
+
+def describe_labels(
+    root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], vocab: Sequence[str], difficult: str
+) -> list[str]:
+    """Return lines about pictures with labels."""
+    used = np.concatenate(split)
+    known = set(vocab)
+    rows = table.iloc[used]
+    difficult_ones = rows["difficult"] if "difficult" in table.columns else [()] * len(rows)
+    positives = sum(
+        len(known.intersection(labels).difference(those))
+        for labels, those in zip(rows["labels"], difficult_ones, strict=True)
+    )
+    lines = [
+        _counts(root, table, split),
+        f"{len(vocab)} labels, {positives / len(used):.2f} a picture: {', '.join(vocab)}",
+    ]
+    if "difficult" in table.columns:
+        lines.append(f"{table['difficult'].map(len).sum():,} difficult ones count as {difficult}")
+    return lines
+
+
+def describe_points(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], point_names: Sequence[str]) -> list[str]:
+    """Return lines about pictures with points."""
+    lines = [_counts(root, table, split)]
+    if "group" in table.columns:
+        groups = table["group"]
+        lines.append(f"{groups.nunique()} groups; validation: {', '.join(sorted(groups.iloc[split[1]].unique()))}")
+    annotated = ~np.isnan(point_positions(table)).any(axis=-1)
+    points = f"{len(point_names)} point{'s' * (len(point_names) > 1)} ({listed(point_names)})"
+    return [*lines, f"{points}, annotated in {annotated.mean():.1%} of the pictures"]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first few names."""
+    return ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")
+
+
+def _counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:
+    train, valid = (len(rows) for rows in split)
+    return f"{root}: {len(table):,} pictures, {train:,} training, {valid:,} validation"
