@@ -24,6 +24,7 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
+from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
@@ -186,6 +187,7 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = [
             StepSeed(int(self.config[self.subcommand].seed_everything)),
             EpochTable(),
+            SkippedPictures(),
             StartLine(),
         ]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):

@@ -17,6 +17,7 @@ from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.output import write_whole
+from lightning_tasks.reports.skipped import tell_skipped
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
 Split = Literal["train", "valid", "test"]
@@ -161,6 +162,7 @@ def _batches(model: LightningModule, loader: DataLoader[Batch]) -> Iterator[Batc
     with evaluating(model), torch.inference_mode():
         for batch in loader:
             yield type(batch)(*(tensor.to(model.device) for tensor in batch))
+    tell_skipped(loader)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.download import BIWI_HEAD_POSE, fetch
 from lightning_tasks.data.keypoint_module import KeypointDataModule
 from lightning_tasks.data.sample import draw_biwi
+from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
 from lightning_tasks.data.tables import require_folder
 from lightning_tasks.errors import ConfigError
@@ -37,6 +38,8 @@ class BiwiDataModule(KeypointDataModule):
         cache_limit_gb: no cache is larger.
         decode_side: pictures are reduced to this shorter side; see KeypointDataModule.
         device_cache: copy the cache to the device that trains, and transform there.
+        on_bad_image: what a frame that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
+        max_bad_share: more frames of a split than this share are an error all the same.
         fold: validate on this fold of the people, 0 to folds − 1.
         folds: how many folds.
         split_seed: of the folds.
@@ -64,6 +67,8 @@ class BiwiDataModule(KeypointDataModule):
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
         device_cache: bool = False,
+        on_bad_image: OnBadImage = "error",
+        max_bad_share: float = 0.01,
         fold: int | None = None,
         folds: int = 5,
         split_seed: int = 42,
@@ -88,6 +93,8 @@ class BiwiDataModule(KeypointDataModule):
             cache_limit_gb=cache_limit_gb,
             decode_side=decode_side,
             device_cache=device_cache,
+            on_bad_image=on_bad_image,
+            max_bad_share=max_bad_share,
             fold=fold,
             folds=folds,
             split_seed=split_seed,

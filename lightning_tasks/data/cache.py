@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.images import Picture, Size, file_size_px, read_picture, reduced_size
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, ImageError
 from lightning_tasks.output import write_whole
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
@@ -92,7 +92,9 @@ class Opened(NamedTuple):
     note: str  # for a person
 
 
-def open_cache(name: str, paths: Sequence[Path], side: int, settings: CacheSettings, *, progress: bool) -> Opened:
+def open_cache(
+    name: str, paths: Sequence[Path], side: int, settings: CacheSettings, *, progress: bool, skip_bad: bool = False
+) -> Opened:
     """Return the cache of `paths`; build it first if it is not there, unless it is not wanted or does not fit.
 
     Of several processes that ask at the same time one builds, and the others wait.
@@ -103,6 +105,7 @@ def open_cache(name: str, paths: Sequence[Path], side: int, settings: CacheSetti
         side: their shorter side is reduced to this; 0: they stay whole.
         settings: `auto` is `disk` where it fits, else none.
         progress: show a bar while it is built.
+        skip_bad: a picture that cannot be read takes an empty place in the cache.
 
     Raises:
         ConfigError: it was asked for and does not fit, or cannot be written.
@@ -124,22 +127,25 @@ def open_cache(name: str, paths: Sequence[Path], side: int, settings: CacheSetti
                     raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
                 for stale in folder.glob(f"{name}-{identity}-*.pixels"):
                     stale.unlink()  # whoever has it mapped keeps it
-                write_whole(target, lambda new: _build(new, paths, side, progress))
+                write_whole(target, lambda new: _build(new, paths, side, progress, skip_bad))
             cache = DecodedCache(target)
+            bad = np.flatnonzero(cache.index["size"][:, 0] == 0)
     except OSError as error:
         if settings.kind == "auto":
             return Opened(None, f"no cache ({folder}: {error.strerror})")
         raise ConfigError(f"The cache in {folder} cannot be used ({error.strerror}). Set data.cache_dir.") from error
+    if len(bad) and not skip_bad:  # of a run that skipped it
+        read_picture(paths[int(bad[0])], side)
     return Opened(cache, f"cache in {'memory' if settings.kind == 'ram' else folder}, {_gb(len(cache.pixels))}")
 
 
-def _build(target: Path, paths: Sequence[Path], side: int, progress: bool) -> None:
+def _build(target: Path, paths: Sequence[Path], side: int, progress: bool, skip_bad: bool) -> None:
     """Decode all pictures on all cores, and write them in order."""
     index = np.zeros(len(paths), dtype=_INDEX)
     offset = 0
     bar = tqdm(total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=not progress)
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
-        for slot, picture in enumerate(_decoded(pool, paths, side)):
+        for slot, picture in enumerate(_decoded(pool, paths, side, skip_bad)):
             index[slot] = (offset, picture.image.shape[:2], picture.original_size)
             file.write(np.ascontiguousarray(picture.image).data)
             offset += picture.image.size
@@ -150,10 +156,18 @@ def _build(target: Path, paths: Sequence[Path], side: int, progress: bool) -> No
         os.fsync(file.fileno())  # or a power cut could leave the name without the pixels
 
 
-def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], side: int) -> Iterator[Picture]:
+def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], side: int, skip_bad: bool) -> Iterator[Picture]:
+    def read(path: Path) -> Picture:
+        try:
+            return read_picture(path, side)
+        except ImageError:
+            if not skip_bad:
+                raise
+            return Picture(np.empty((0, 0, 3), dtype=np.uint8), (0, 0))
+
     waiting = iter(paths)
     while some := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory
-        yield from pool.map(lambda path: read_picture(path, side), some)
+        yield from pool.map(read, some)
 
 
 def _refusal(paths: Sequence[Path], side: int, folder: Path, settings: CacheSettings) -> str | None:

@@ -15,6 +15,7 @@ from lightning_tasks.batch import KeypointBatch, MultiLabelBatch, Planned, Plann
 from lightning_tasks.data.images import Image, Size
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.plan import Plan, plan_image, plan_points
+from lightning_tasks.data.skipping import Skipped
 from lightning_tasks.data.transforms import Points, augment_image, augment_points, scale_points
 
 
@@ -97,6 +98,7 @@ class MultiLabelDataset(Dataset[MultiLabelSample]):
 
     Attributes:
         on_device: samples hold plans in place of pictures, which are looked up in a cache.
+        skipped: where pictures are noted that cannot be read and that a loader goes on without; None: it does not.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class MultiLabelDataset(Dataset[MultiLabelSample]):
     ) -> None:
         self.pictures = pictures
         self.on_device = False
+        self.skipped: Skipped | None = None
         self.targets = targets
         self.transform = transform
         self.seed = seed
@@ -145,6 +148,7 @@ class KeypointDataset(Dataset[KeypointSample]):
 
     Attributes:
         on_device: samples hold plans in place of pictures, which are looked up in a cache.
+        skipped: where pictures are noted that cannot be read and that a loader goes on without; None: it does not.
     """
 
     def __init__(
@@ -157,6 +161,7 @@ class KeypointDataset(Dataset[KeypointSample]):
     ) -> None:
         self.pictures = pictures
         self.on_device = False
+        self.skipped: Skipped | None = None
         self.points_px = points_px
         self.transform = transform
         self.seed = seed

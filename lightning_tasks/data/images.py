@@ -16,7 +16,9 @@ Size = tuple[int, int]  # height, width
 
 _JPEG = b"\xff\xd8"
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
-_UNREADABLE = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)  # what Pillow raises for bad headers
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"  # of a JPEG
+_BOMB = Pillow.DecompressionBombError  # more than 179 megapixels: Pillow's own limit
+_UNREADABLE = (OSError, ValueError, SyntaxError, _BOMB)  # what Pillow raises for bad headers
 
 
 class Picture(NamedTuple):
@@ -47,10 +49,12 @@ def read_picture(path: Path, side: int) -> Picture:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}). Restore the file or take its row out.") from error
-    size = _jpeg_size(data) if side else None
-    factor = _reduction(size, side)
+    size = _header_size(data, path)
+    is_jpeg = bytes(data[:2]) == _JPEG
+    factor = _reduction(size, side) if is_jpeg else 1  # OpenCV decodes other formats whole, and then skips pixels
+    readable = data.size and not (is_jpeg and _is_cut(data))
     # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0)) if data.size else None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0)) if readable else None
     if image is None:
         what = "is empty" if not data.size else "is not a picture that can be decoded (cut short, or another format)"
         raise ImageError(f"{path}: {what}. Replace the file or take its row out of the table.")
@@ -101,17 +105,23 @@ def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
     return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)
 
 
-def _jpeg_size(data: NDArray[np.uint8]) -> Size | None:
-    if bytes(data[:2]) != _JPEG:  # OpenCV decodes other formats whole, and then skips pixels
-        return None
+def _header_size(data: NDArray[np.uint8], path: Path) -> Size | None:
     try:
         with Pillow.open(io.BytesIO(data.tobytes())) as header:
             return header.height, header.width
+    except _BOMB as error:
+        raise ImageError(f"{path}: has too many pixels ({error}). Replace the file by a smaller one.") from error
     except _UNREADABLE:
         return None
 
 
+def _is_cut(jpeg: NDArray[np.uint8]) -> bool:
+    """Return whether a JPEG ends within its pixels, which OpenCV 4 takes for grey ones."""
+    content = jpeg.tobytes()
+    return not content.endswith(_END) and content.rfind(_END) < content.rfind(_SCAN)
+
+
 def _reduction(size: Size | None, side: int) -> int:
-    if size is None:
+    if size is None or not side:
         return 1
     return next((factor for factor in _REDUCED if min(size) >= factor * side), 1)

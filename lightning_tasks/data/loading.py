@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from pytorch_lightning import Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind, CacheSettings, open_cache
@@ -18,6 +18,7 @@ from lightning_tasks.data.loaders import default_workers, make_loader
 from lightning_tasks.data.paths import Paths
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.plan import check_plannable
+from lightning_tasks.data.skipping import Skipping, collate_readable
 from lightning_tasks.errors import ConfigError
 
 # Of the machine, not of the run, or of its user's trust: a checkpoint that is read elsewhere must not bring them.
@@ -96,7 +97,8 @@ def load_through_cache(
     unique, slots = np.unique(np.concatenate(names), return_inverse=True)
     paths = Paths(pictures[0].paths.folder, unique.tolist()) if isinstance(pictures[0].paths, Paths) else []
     progress = trainer is None or trainer.progress_bar_callback is not None
-    cache, note = open_cache(name, paths, pictures[0].side, settings, progress=progress)
+    skip_bad = datasets[0].skipped is not None
+    cache, note = open_cache(name, paths, pictures[0].side, settings, progress=progress, skip_bad=skip_bad)
     if settings.kind == "ram" and cache is not None:
         if trainer is not None:
             trainer.strategy.barrier()  # until all processes of this machine have it mapped
@@ -148,9 +150,13 @@ def split_loader(
         seed: of the order.
         trainer: of the run, if there is one.
     """
+    samples: Dataset[Any] = dataset
+    together: Callable[[Any], Any] = partial(collate_planned, collate) if dataset.on_device else collate
+    if dataset.skipped is not None:
+        samples, together = Skipping(dataset, dataset.skipped), partial(collate_readable, together)
     return make_loader(
-        dataset,
-        partial(collate_planned, collate) if dataset.on_device else collate,
+        samples,
+        together,
         n=len(dataset),
         training=training,
         batch_size=batch_size,

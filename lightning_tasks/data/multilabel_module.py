@@ -26,6 +26,7 @@ from lightning_tasks.data.loading import (
 )
 from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
     build_vocab,
@@ -69,6 +70,8 @@ class MultiLabelDataModule(LightningDataModule):
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             twice the smaller side of `size`, and 0 with transforms from Python.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
+        on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
+        max_bad_share: more of a split's pictures than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
         valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
@@ -104,6 +107,8 @@ class MultiLabelDataModule(LightningDataModule):
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
         device_cache: bool = False,
+        on_bad_image: OnBadImage = "error",
+        max_bad_share: float = 0.01,
         allow_outside: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
@@ -138,6 +143,8 @@ class MultiLabelDataModule(LightningDataModule):
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
         self.device_cache = device_cache
+        self.on_bad_image = on_bad_image
+        self.max_bad_share = max_bad_share
         self.allow_outside = allow_outside
         self.loading = Loading("", None)
         self.valid_fraction = valid_fraction
@@ -203,12 +210,12 @@ class MultiLabelDataModule(LightningDataModule):
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
             table = self.test_table = read_multilabel_table(self.test_csv, self.label_separator)
             rows = np.arange(len(table))
-            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform)
+            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
             return
         train, valid = self.split
         if stage == "fit":
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform)
-        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform)
+            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
+        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
 
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
@@ -259,14 +266,17 @@ class MultiLabelDataModule(LightningDataModule):
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
     def _dataset(
-        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose
+        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose, split: str
     ) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(table, rows, self.vocab, source, difficult)
         paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
-        return MultiLabelDataset(
+        dataset = MultiLabelDataset(
             Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(table, rows)
         )
+        if self.on_bad_image == "skip":
+            dataset.skipped = Skipped(split, paths, self.max_bad_share)
+        return dataset
 
     def _loader(self, dataset: MultiLabelDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         given = self.num_workers if num_workers is None else num_workers

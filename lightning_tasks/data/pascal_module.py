@@ -6,6 +6,7 @@ from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.download import PASCAL_2007, fetch
 from lightning_tasks.data.multilabel_module import Difficult, MultiLabelDataModule
 from lightning_tasks.data.sample import draw_pascal
+from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
 
 
@@ -39,6 +40,8 @@ class PascalDataModule(MultiLabelDataModule):
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
         device_cache: bool = False,
+        on_bad_image: OnBadImage = "error",
+        max_bad_share: float = 0.01,
         allow_outside: bool = False,
         valid_fraction: float = 0.2,
         fold: int | None = None,
@@ -68,6 +71,8 @@ class PascalDataModule(MultiLabelDataModule):
             cache_limit_gb=cache_limit_gb,
             decode_side=decode_side,
             device_cache=device_cache,
+            on_bad_image=on_bad_image,
+            max_bad_share=max_bad_share,
             allow_outside=allow_outside,
             valid_fraction=valid_fraction,
             fold=fold,

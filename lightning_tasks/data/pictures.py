@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.cache import DecodedCache
 from lightning_tasks.data.images import Picture, Size, read_picture
+from lightning_tasks.errors import ImageError
 
 
 class Pictures:
@@ -32,12 +33,24 @@ class Pictures:
         self.cache, self._slots = cache, np.asarray(slots, dtype=np.int64)
 
     def look_up(self, row: int) -> tuple[int, Size, Size]:
-        """Return a picture's slot in the cache, its size there, and that of its file."""
+        """Return a picture's slot in the cache, its size there, and that of its file.
+
+        Raises:
+            ImageError: the picture could not be read when the cache was built.
+        """
         assert self.cache is not None
         slot = int(self._slots[row])
-        return slot, *self.cache.sizes(slot)
+        size, original = self.cache.sizes(slot)
+        if not size[0]:
+            raise ImageError(f"{self.paths[row]}: could not be read when the cache of pictures was built.")
+        return slot, size, original
 
     def __getitem__(self, row: int) -> Picture:
+        """Return a picture.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         if self.cache is not None:
-            return self.cache[int(self._slots[row])]
+            return self.cache[self.look_up(row)[0]]
         return read_picture(self.paths[row], self.side)

@@ -1,0 +1,102 @@
+"""Going on without the pictures that cannot be read."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_tasks.errors import ConfigError, ImageError
+
+OnBadImage = Literal["error", "skip"]
+
+_SMALLEST_BATCH = 2  # batch normalisation needs them
+
+
+class Skipped:
+    """The pictures of a split that were skipped since the last `clear`, whichever process was to load them.
+
+    Args:
+        split: its name, for messages.
+        paths: its N files.
+        most_share: of the pictures may be skipped.
+
+    Raises:
+        ConfigError: `most_share` is no share.
+    """
+
+    def __init__(self, split: str, paths: Sequence[Path], most_share: float) -> None:
+        if not 0 <= most_share < 1:
+            raise ConfigError(f"data.max_bad_share is {most_share}; it is a share of the pictures, from 0 to below 1.")
+        self.split = split
+        self._paths = paths
+        self._most = most_share * len(paths)
+        self._flags: Tensor = torch.zeros(len(paths), dtype=torch.bool)
+        self._flags.share_memory_()  # type: ignore[no-untyped-call]  # the loaders' processes write too
+
+    def __len__(self) -> int:
+        return int(self._flags.sum())
+
+    @property
+    def of(self) -> int:
+        """How many pictures the split has."""
+        return len(self._paths)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files, in the split's order."""
+        return [self._paths[row] for row in self._flags.nonzero().flatten().tolist()]
+
+    def add(self, row: int, error: ImageError) -> None:
+        """Note one.
+
+        Raises:
+            ImageError: they are too many.
+        """
+        self._flags[row] = True
+        if len(self) > self._most:
+            raise ImageError(
+                f"{len(self):,} of the {self.of:,} {self.split} pictures cannot be read, more than data.max_bad_share "
+                f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
+            ) from error
+
+    def clear(self) -> None:
+        """Forget them: an epoch is over."""
+        self._flags.zero_()
+
+
+class Skipping(Dataset[Any]):
+    """A dataset whose samples are None where their picture cannot be read.
+
+    Args:
+        dataset: the samples.
+        skipped: where they are noted.
+    """
+
+    def __init__(self, dataset: Dataset[Any], skipped: Skipped) -> None:
+        self.dataset = dataset
+        self.skipped = skipped
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - whatever the dataset takes and gives
+        try:
+            return self.dataset[key]
+        except ImageError as error:
+            self.skipped.add(key if isinstance(key, int) else key.row, error)
+            return None
+
+
+def collate_readable(collate: Callable[[Any], Any], samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
+    """Collate the samples that there are.
+
+    Raises:
+        ImageError: too few of the batch are left.
+    """
+    readable = [sample for sample in samples if sample is not None]
+    if len(readable) < min(_SMALLEST_BATCH, len(samples)):
+        raise ImageError(
+            f"Only {len(readable)} of the {len(samples)} pictures of a batch can be read. `lightning-tasks check` "
+            "lists the others; take them out of the table, or raise data.batch_size."
+        )
+    return collate(readable)
