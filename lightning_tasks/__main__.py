@@ -11,6 +11,7 @@ from lightning_tasks.errors import LightningTasksError, user_message, users_mist
 _HELP = f"""lightning-tasks {__version__}: labels and points in pictures, on PyTorch Lightning
 
 A run is described by a config; anything in it can be overridden on the command line:
+  lightning-tasks init     labels.csv                    write a config for your own table
   lightning-tasks prepare  --config conf/pascal.yaml     get and check the data
   lightning-tasks check    --config conf/pascal.yaml     read every picture once, and list what is wrong
   lightning-tasks summary  --config conf/pascal.yaml     what there is, and one sample step by step
@@ -24,6 +25,8 @@ A run is described by a config; anything in it can be overridden on the command 
   lightning-tasks show_results best.ckpt                 draw targets beside predictions; --worst true, --grad_cam LABEL
   lightning-tasks report   best.ckpt                     write one html page about it
   lightning-tasks predict  best.ckpt holiday/ a.jpg      predict any pictures, and write a table
+  lightning-tasks export   best.ckpt --format onnx       write it for other programs, and check that it says the same
+  lightning-tasks serve    best.ckpt                     answer over HTTP, with a page to try pictures on
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version

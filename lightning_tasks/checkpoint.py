@@ -13,6 +13,12 @@ from lightning_tasks.errors import CheckpointError
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
 
+# What torch raises for a damaged file: its unpickler trusts that what it reads belongs together.
+_DAMAGED = (
+    *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError),
+    *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, MemoryError),
+)
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write beside the old file and put the new one in its place when it is complete and on the disk.
@@ -46,10 +52,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"There is no checkpoint {path} (--ckpt_path).")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path} is not a checkpoint of tensors and plain values, or is cut short "
-            f"({str(error).strip().splitlines()[0]}). Train it anew, or take another."
+            f"{path} is not a checkpoint of tensors and plain values, or is cut short ({reason}). Train it anew, or "
+            "take another."
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
@@ -78,7 +85,8 @@ def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     """
     sections = {}
     for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
-        values = dict(checkpoint.get(key, {}))
+        stored = checkpoint.get(key, {})
+        values = dict(stored) if isinstance(stored, dict) else {}
         class_path = values.pop("_class_path", None)
         if class_path is None:
             raise CheckpointError(

@@ -117,7 +117,10 @@ class TaskCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args` without Lightning's warning that sys.argv differs."""
         assert isinstance(args, list)
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"A config is not text in UTF-8 ({error}). Write it again as YAML.") from error
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning's own lets the checkpoint beat the command line; see `_with_checkpoint_settings`."""

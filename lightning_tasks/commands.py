@@ -16,7 +16,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "init": Command("lightning_tasks.verbs.init", "init", "csv"),
     "predict": Command("lightning_tasks.deploy.predict", "predict", "checkpoint", "paths"),
+    "export": Command("lightning_tasks.deploy.export", "export", "checkpoint"),
+    "serve": Command("lightning_tasks.deploy.serve", "serve", "checkpoint"),
 }
 
 

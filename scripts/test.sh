@@ -1,10 +1,20 @@
 #!/usr/bin/env bash
-# Lint, types and tests. Arguments go to pytest: scripts/test.sh -k tables
+# Lint, types, dependencies and tests. Arguments go to pytest: scripts/test.sh -k tables
+# scripts/test.sh --lowest runs the tests on the lowest versions that pyproject.toml admits, which takes uv to find.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = --lowest ]; then
+    shift
+    uv venv --quiet --clear .venv-lowest
+    source .venv-lowest/bin/activate
+    uv pip install --quiet --resolution lowest-direct --editable '.[dev]'
+    exec pytest -n "${TEST_PROCESSES:-2}" "$@"
+fi
 source scripts/environment.sh
 
 ruff format --check --quiet .
 ruff check --quiet .
 mypy
+deptry . --no-ansi
 pytest -n "${TEST_PROCESSES:-2}" "$@"

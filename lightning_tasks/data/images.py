@@ -1,5 +1,6 @@
 """From a file to pixels."""
 
+import contextlib
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -49,15 +50,22 @@ def read_picture(path: Path, side: int) -> Picture:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}). Restore the file or take its row out.") from error
-    size = _header_size(data, path)
+    return decode_picture(data, str(path), side)
+
+
+def decode_picture(data: NDArray[np.uint8], name: str, side: int) -> Picture:
+    """Return what `read_picture` does, from a file's bytes; `name` stands in messages."""
+    size = _header_size(data, name)
     is_jpeg = bytes(data[:2]) == _JPEG
     factor = _reduction(size, side) if is_jpeg else 1  # OpenCV decodes other formats whole, and then skips pixels
-    readable = data.size and not (is_jpeg and _is_cut(data))
-    # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0)) if readable else None
+    image = None
+    if data.size and not (is_jpeg and _is_cut(data)):
+        with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
+            # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0))
     if image is None:
         what = "is empty" if not data.size else "is not a picture that can be decoded (cut short, or another format)"
-        raise ImageError(f"{path}: {what}. Replace the file or take its row out of the table.")
+        raise ImageError(f"{name}: {what}. Replace the file or take its row out of the table.")
     decoded = np.asarray(image, dtype=np.uint8)
     original = (decoded.shape[0], decoded.shape[1])
     if factor > 1 and size is not None:
@@ -105,12 +113,12 @@ def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
     return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)
 
 
-def _header_size(data: NDArray[np.uint8], path: Path) -> Size | None:
+def _header_size(data: NDArray[np.uint8], name: str) -> Size | None:
     try:
         with Pillow.open(io.BytesIO(data.tobytes())) as header:
             return header.height, header.width
     except _BOMB as error:
-        raise ImageError(f"{path}: has too many pixels ({error}). Replace the file by a smaller one.") from error
+        raise ImageError(f"{name}: has too many pixels ({error}). Replace the file by a smaller one.") from error
     except _UNREADABLE:
         return None
 

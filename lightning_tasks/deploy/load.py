@@ -11,7 +11,7 @@ from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_
 from lightning_tasks.data.loading import side_to_decode
 from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
-from lightning_tasks.deploy.predictor import Labels, Points, Predictor, Views
+from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor, Views
 from lightning_tasks.deploy.preprocess import Preprocess, label_window, point_window
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
@@ -41,11 +41,17 @@ def load(
         ConfigError: the settings do not work.
     """
     path = Path(checkpoint)
-    content = read_checkpoint(path)
+    views = Views(flip, scales)
+    return predictor_of(read_checkpoint(path), path, device, threshold=threshold, views=views)
+
+
+def predictor_of(
+    content: dict[str, Any], path: Path, device: str, *, threshold: float | None = None, views: Views = ONE_VIEW
+) -> Predictor:
+    """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
     where = _device(device)
-    views = Views(flip, scales)
     if "vocab" in hyper_parameters:
         if threshold is not None:
             hyper_parameters["threshold"] = threshold

@@ -63,4 +63,4 @@ class PointNetwork(nn.Module):
     def say(self, seen: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
         logits: Tensor = self.head(self.backbone(seen))
-        return sigmoid_range(logits.float(), *self.y_range).unflatten(1, (-1, 2))
+        return torch.unflatten(sigmoid_range(logits.float(), *self.y_range), 1, (-1, 2))

@@ -74,6 +74,9 @@ class Views:
     scales: tuple[float, ...] = (1.0,)
 
 
+ONE_VIEW = Views()
+
+
 class Predictor:
     """Predict pictures, from any number of threads: a call changes nothing.
 

@@ -1,0 +1,196 @@
+"""Write a checkpoint for other programs, and check that what was written says the same."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lightning_tasks.data.images import Image, read_image
+from lightning_tasks.deploy.exports.annotated import Annotated, annotated_pictures, score, score_name
+from lightning_tasks.deploy.exports.describe import metadata
+from lightning_tasks.deploy.exports.onnx_file import (
+    Precision,
+    halved,
+    open_onnx,
+    quantise,
+    require_onnx,
+    write_onnx,
+)
+from lightning_tasks.deploy.exports.parity import Parity, parity
+from lightning_tasks.deploy.exports.program import open_program, write_program
+from lightning_tasks.deploy.exports.run import Run
+from lightning_tasks.deploy.exports.weights import json_beside, open_weights, write_weights
+from lightning_tasks.deploy.load import load
+from lightning_tasks.deploy.predictor import Points, Predictor
+from lightning_tasks.deploy.sources import find_pictures
+from lightning_tasks.errors import CheckpointError, ConfigError, DatasetNotFoundError
+from lightning_tasks.output import write_whole
+
+Format = Literal["onnx", "torch", "safetensors"]
+
+FROM_RESIZED = 1e-4  # the largest difference in float32, on probabilities or the −1..1 scale
+WHOLE_PATH = 1e-2  # likewise with the resize: a pixel between two whole numbers may be rounded to either
+_SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+_CALIBRATION = 128
+_TIMED = 20
+
+
+def export(
+    checkpoint: str,
+    format: Format = "onnx",
+    output: str | None = None,
+    precision: Precision = "float32",
+    pictures: str | None = None,
+    data_root: str | None = None,
+    n: int = 64,
+) -> None:
+    """Write a checkpoint for other programs: pictures in, probabilities or pixels out, and check that it says the same.
+
+    Args:
+        checkpoint: all that is needed of the training.
+        format: onnx, for any runtime of it; torch, a program of torch.export; safetensors, weights, with a JSON file
+            that says how to build the network.
+        output: the file; None: beside the checkpoint, under its name.
+        precision: of an ONNX file: float32, float16, or int8 for the backbone's convolutions.
+        pictures: files, a folder, a pattern or a csv to check with; None: those of the checkpoint's validation split.
+        data_root: the folder that the checkpoint's data lie in now; None: where they lay.
+        n: how many pictures to check with.
+    """
+    if precision != "float32" and format != "onnx":
+        raise ConfigError(f"--precision {precision} is for ONNX; --format {format} writes float32.")
+    if n < 1:
+        raise ConfigError(f"--n is {n}; it must be at least 1.")
+    if format == "onnx":
+        require_onnx()
+    path = Path(checkpoint)
+    suffix = _SUFFIXES[format] if precision == "float32" else f".{precision}{_SUFFIXES[format]}"
+    target = Path(output) if output is not None else path.with_suffix(suffix)
+    if target.suffix != _SUFFIXES[format]:
+        raise ConfigError(f"{target}: --format {format} is written as {_SUFFIXES[format]}. End --output in it.")
+    predictor = load(checkpoint, "cpu")
+    own = _own_pictures(path, data_root, needed=pictures is None)
+    shown = _read(own.paths if pictures is None and own is not None else _named(pictures), n)
+    print(f"checking with    {len(shown)} pictures")
+    lines: list[str] = []
+
+    def make(new: Path) -> None:
+        described = metadata(predictor, path)
+        if format == "onnx":
+            _write_onnx(predictor, new, described, precision, own, shown)
+        elif format == "torch":
+            write_program(predictor.network, new, described)
+        else:
+            write_weights(path, new, described)
+        run = {"onnx": open_onnx, "torch": open_program, "safetensors": open_weights}[format](new)
+        lines.extend(_checked(predictor, run, shown, precision))
+        lines.extend(_measured(predictor, run, own) if precision != "float32" else [])
+        lines.append(_timed(predictor, run, shown))
+        if format == "safetensors":
+            json_beside(new).replace(json_beside(target))
+
+    try:
+        write_whole(target, make)
+    finally:
+        for left in target.parent.glob(f".new-{target.stem}*.json"):
+            left.unlink()
+    print("\n".join(lines))
+    print(f"exported         {target}  ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _write_onnx(
+    predictor: Predictor, new: Path, described: dict[str, str], precision: str, own: Annotated | None,
+    shown: Sequence[Image],
+) -> None:  # fmt: skip
+    output = "points" if isinstance(predictor.names, Points) else "probabilities"
+    if precision != "int8":
+        network = halved(predictor.network) if precision == "float16" else predictor.network
+        write_onnx(network, new, described, output)
+        return
+    whole = new.with_name(f"{new.name}.float32")
+    try:
+        write_onnx(predictor.network, whole, described, output)
+        pictures = shown if own is None else _read(own.training, _CALIBRATION)
+        quantise(whole, new, [picture[None] for picture in pictures])
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _checked(predictor: Predictor, run: Run, shown: Sequence[Image], precision: str) -> list[str]:
+    found = parity(predictor, run, shown)
+    if precision == "float32":
+        _require(found)
+    what = "of points on −1..1" if isinstance(predictor.names, Points) else "of probabilities"
+    bounds = (FROM_RESIZED, WHOLE_PATH) if precision == "float32" else ("none", "none")
+    return [
+        f"largest difference {what} from the checkpoint's, over {found.pictures} pictures:",
+        f"  from the resized picture on  {found.from_resized:.1e}  (bound: {bounds[0]})",
+        f"  with the resize              {found.whole_path:.1e}  (bound: {bounds[1]})",
+    ]
+
+
+def _require(found: Parity) -> None:
+    for name, value, bound in (
+        ("from the resized picture on", found.from_resized, FROM_RESIZED),
+        ("with the resize", found.whole_path, WHOLE_PATH),
+    ):
+        if not value <= bound:
+            raise CheckpointError(
+                f"The exported file does not say what the checkpoint says: {name} they differ by {value:.1e}, more "
+                f"than {bound}. Nothing was written. Another --format may do; please report the backbone."
+            )
+
+
+def _measured(predictor: Predictor, run: Run, own: Annotated | None) -> list[str]:
+    if own is None:
+        return ["the annotated pictures are not there: the change of the score was not measured (--data_root FOLDER)"]
+    before, after = [], []
+    for path in tqdm(own.paths, desc="measuring", unit="", leave=False):
+        picture = read_image(path)[None]
+        with torch.inference_mode():
+            before.append(predictor.network(torch.from_numpy(picture)).numpy()[0])
+        after.append(run(picture)[0])
+    scores = [score(own, np.stack(outputs)) for outputs in (before, after)]
+    return [f"{score_name(own)} over {len(own.paths):,} validation pictures: {scores[0]:.4f} → {scores[1]:.4f}"]
+
+
+def _timed(predictor: Predictor, run: Run, shown: Sequence[Image]) -> str:
+    """Return how long a picture takes, ours and theirs in turn."""
+
+    def ours(images: NDArray[np.uint8]) -> None:
+        with torch.inference_mode():
+            predictor.network(torch.from_numpy(images))
+
+    seconds = np.zeros(2)
+    for picture in islice(shown, _TIMED):
+        for i, call in enumerate((ours, run)):
+            began = time.perf_counter()
+            call(picture[None])
+            seconds[i] += time.perf_counter() - began
+    checkpoint_ms, file_ms = seconds / min(len(shown), _TIMED) * 1000
+    return f"a picture at a time, on this CPU: checkpoint {checkpoint_ms:.1f} ms, this file {file_ms:.1f} ms"
+
+
+def _own_pictures(checkpoint: Path, root: str | None, *, needed: bool) -> Annotated | None:
+    try:
+        return annotated_pictures(checkpoint, root)
+    except DatasetNotFoundError as error:
+        if not needed and root is None:
+            return None
+        raise DatasetNotFoundError(f"{error} Or check with pictures of your own: --pictures FOLDER") from error
+
+
+def _named(pictures: str | None) -> list[Path]:
+    assert pictures is not None
+    return [found.path for found in find_pictures([pictures], None)]
+
+
+def _read(paths: Sequence[Path], n: int) -> list[Image]:
+    """Read some of the pictures, from all over the list."""
+    rows = np.unique(np.linspace(0, len(paths) - 1, num=min(n, len(paths))).astype(int))
+    return [read_image(paths[row]) for row in rows]

@@ -1,0 +1,1 @@
+"""A predictor's network in other programs' formats."""

@@ -1,0 +1,146 @@
+"""The server's addresses."""
+
+import asyncio
+from collections.abc import Container
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.requests import ClientDisconnect
+
+import lightning_tasks
+from lightning_tasks.deploy.predictor import Labels, Points, Predictor
+from lightning_tasks.deploy.server.answers import (
+    HealthAnswer,
+    LabelOfModel,
+    LabelsAnswer,
+    ModelAnswer,
+    PointsAnswer,
+    Problem,
+    answer,
+    shortest,
+)
+from lightning_tasks.deploy.server.body import FIELD, FORM, RAW, picture_bytes
+from lightning_tasks.deploy.server.decode import decoded
+from lightning_tasks.deploy.server.guard import Guard
+from lightning_tasks.deploy.server.limits import Limits, Memory, Turns
+from lightning_tasks.deploy.server.pages import docs_page, try_page
+from lightning_tasks.errors import LightningTasksError
+
+_DESCRIPTION = """\
+Send a picture to /predict, as it is or as the file 'picture' of a form:
+
+    curl --data-binary @a.jpg http://HOST:PORT/predict
+    curl -F picture=@a.jpg    http://HOST:PORT/predict
+
+A refusal says why in `detail`. Nothing that is sent is kept."""
+_PICTURE = {"type": "string", "format": "binary"}
+_BODY = {
+    "required": True,
+    "content": {kind: {"schema": _PICTURE} for kind in RAW}
+    | {FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _PICTURE}}}},
+}
+_REFUSALS = {
+    400: "The form cannot be read, or the server is asked under a name that is not its own.",
+    403: "A page of another site asks.",
+    408: "The picture takes too long to arrive.",
+    413: "The body is too large, or the picture has too many pixels.",
+    415: "The body's type is none of a picture.",
+    422: "The body is no picture, or is cut short.",
+    500: "The model fails.",
+    503: "Too many pictures wait; the header Retry-After says when to come again.",
+}
+_CLIENT_HAS_GONE = Response(status_code=499)  # nobody reads it
+
+
+def make_app(predictor: Predictor, limits: Limits, name: str, hosts: Container[str] | None = None) -> FastAPI:
+    """Return an application that answers with what `predictor` says.
+
+    Args:
+        predictor: of labels or points.
+        limits: where requests are refused.
+        name: the checkpoint's, for people.
+        hosts: the names under which it may be asked; None: any.
+    """
+    model = _describe(predictor, limits, name)
+    turns, memory = Turns(limits.concurrency, limits.queue), Memory(limits.held_bytes)
+    # Threads of our own, which stay: those that come and go would each leave torch's memory behind.
+    pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
+    app = FastAPI(
+        title=name, description=_DESCRIPTION, version=lightning_tasks.__version__, docs_url=None, redoc_url=None
+    )
+    app.add_middleware(Guard, hosts=hosts)
+    app.add_exception_handler(LightningTasksError, _model_fails)
+    app.add_exception_handler(Exception, _server_fails)
+
+    def say(data: bytes) -> LabelsAnswer | PointsAnswer:
+        picture = decoded(data, limits)
+        return answer(predictor(picture), predictor.names, (picture.shape[0], picture.shape[1]))
+
+    @app.post(
+        "/predict",
+        summary="What the model says of a picture: JPEG, PNG, WebP, GIF or BMP.",
+        response_model=LabelsAnswer if isinstance(predictor.names, Labels) else PointsAnswer,
+        responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
+        openapi_extra={"requestBody": _BODY},
+    )
+    async def predict(request: Request) -> Any:  # noqa: ANN401 - the answer, or a response that nobody reads
+        with memory.share() as take:
+            try:
+                data = await picture_bytes(request, limits, take)
+            except ClientDisconnect:
+                return _CLIENT_HAS_GONE
+            async with turns.turn():
+                if await request.is_disconnected():
+                    return _CLIENT_HAS_GONE
+                return await asyncio.get_running_loop().run_in_executor(pool, say, data)
+
+    @app.get("/model", summary="What the model knows, and this server's limits.", response_model=ModelAnswer)
+    async def describe() -> ModelAnswer:
+        return model
+
+    @app.get("/health", summary="Whether the server answers, and how busy it is.", response_model=HealthAnswer)
+    async def health() -> HealthAnswer:
+        return HealthAnswer(status="ok", running=turns.running, waiting=turns.waiting)
+
+    _add_page(app, "/", try_page(model))
+    _add_page(app, "/docs", docs_page(app.openapi()))
+    return app
+
+
+def _add_page(app: FastAPI, path: str, page: tuple[str, str]) -> None:
+    html, policy = page
+
+    @app.get(path, include_in_schema=False)
+    async def show() -> HTMLResponse:
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+
+
+def _describe(predictor: Predictor, limits: Limits, name: str) -> ModelAnswer:
+    height, width = predictor.network.preprocess.window.size
+    names = predictor.names
+    labels = None
+    if isinstance(names, Labels):
+        thresholds = [None] * len(names.vocab) if names.thresholds is None else map(shortest, names.thresholds)
+        pairs = zip(names.vocab, thresholds, strict=True)
+        labels = [LabelOfModel(label=label, threshold=threshold) for label, threshold in pairs]
+    return ModelAnswer(
+        name=name,
+        labels=labels,
+        points=list(names.names) if isinstance(names, Points) else None,
+        seen_height_px=height,
+        seen_width_px=width,
+        max_mb=limits.max_bytes / 1e6,
+        max_megapixels=limits.max_pixels / 1e6,
+        versions={"lightning-tasks": lightning_tasks.__version__, "torch": torch.__version__},
+    )
+
+
+async def _model_fails(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 500)
+
+
+async def _server_fails(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "The server failed at this picture; its log says why."}, 500)

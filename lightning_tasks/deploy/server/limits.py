@@ -1,0 +1,104 @@
+"""What a server takes from anybody, and how much of it at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from fastapi import HTTPException
+
+MAX_SIDE_PX = 65_535  # a JPEG's own; a picture's resize costs memory by its longer side too
+_RETRY_AFTER_S = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where requests are refused.
+
+    Attributes:
+        max_bytes: of a request's body.
+        max_pixels: of a picture, by its header, before any of it is decoded.
+        concurrency: predictions at once.
+        queue: pictures that wait for a prediction, in memory.
+        held_bytes: of all bodies in memory together.
+        body_s: from a request's head to the end of its body.
+        linger_s: for the rest of a body that is refused: most clients read no answer before they have sent all.
+    """
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    concurrency: int = 2
+    queue: int = 256
+    held_bytes: int = 1_000_000_000
+    body_s: float = 30.0
+    linger_s: float = 5.0
+
+
+class Turns:
+    """Let `concurrency` in at once, in the order in which they came, while at most `queue` wait.
+
+    Args:
+        concurrency: how many have their turn at once.
+        queue: how many may wait.
+    """
+
+    def __init__(self, concurrency: int, queue: int) -> None:
+        self.queue = queue
+        self.waiting = 0
+        self.running = 0
+        self._slots = asyncio.Semaphore(concurrency)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it.
+
+        Raises:
+            HTTPException: 503, as many wait as may.
+        """
+        if self._slots.locked() and self.waiting >= self.queue:
+            raise busy(f"{self.waiting:,} pictures are waiting already.")
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._slots.release()
+
+
+class Memory:
+    """Count the bytes of all bodies that are held, and refuse more than a budget.
+
+    Args:
+        budget: bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Yield a function that takes bytes, or raises a 503 where too few are left; give them back at the end."""
+        taken = 0
+
+        def take(n: int) -> None:
+            nonlocal taken
+            if self.held + n > self.budget:
+                raise busy("The pictures that are being sent fill the server's memory.")
+            self.held += n
+            taken += n
+
+        try:
+            yield take
+        finally:
+            self.held -= taken
+
+
+def busy(why: str) -> HTTPException:
+    """Return a 503 that says when to come again."""
+    return HTTPException(503, f"{why} Send the picture again in a moment.", {"Retry-After": str(_RETRY_AFTER_S)})

@@ -1,0 +1,199 @@
+"use strict";
+
+const SHOWN_FIRST = 20; // labels; more on demand
+const FEW_POINTS = 10; // have their names beside them
+const MAX_MB = Number(document.body.dataset.maxMb);
+
+const find = (id) => document.getElementById(id);
+let sending = null; // the request that is under way
+let labels = []; // of the picture that is shown, the likeliest first
+let common = null; // one threshold for all labels; null: the model's own
+
+/** An element; names and all else from outside become text, never markup. */
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function svg(tag, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function complain(message) {
+  find("error").textContent = message;
+  find("error").hidden = false;
+  find("status").textContent = "";
+}
+
+/** What the server says of a picture's file; throws an Error with a sentence for people. */
+async function ask(file, signal) {
+  if (file.size > MAX_MB * 1e6) {
+    throw new Error(`The picture has ${(file.size / 1e6).toFixed(1)} MB; this server takes ${MAX_MB} MB at most.`);
+  }
+  if (file.type && !file.type.startsWith("image/")) throw new Error("This is no picture.");
+  const type = file.type || "application/octet-stream";
+  const answer = await fetch("predict", { method: "POST", headers: { "Content-Type": type }, body: file, signal }).catch(
+    (error) => {
+      throw error.name === "AbortError" ? error : new Error("The server does not answer. Is it still running?");
+    }
+  );
+  const said = await answer.json().catch(() => null);
+  if (!answer.ok || said === null) throw new Error(said?.detail ?? `The server refuses the picture (${answer.status}).`);
+  return said;
+}
+
+async function send(file) {
+  sending?.abort();
+  const mine = (sending = new AbortController());
+  find("error").hidden = true;
+  // The attribute: what is SVG has no property of this name.
+  for (const part of ["labels", "points", "points-drawn"]) find(part).toggleAttribute("hidden", true);
+  URL.revokeObjectURL(find("picture").src);
+  find("picture").src = URL.createObjectURL(file);
+  find("picture").alt = file.name;
+  find("picture").classList.add("waiting");
+  find("caption").textContent = `${file.name}: the model looks at it…`;
+  find("status").textContent = "The model looks at the picture.";
+  find("result").hidden = false;
+  try {
+    const said = await ask(file, mine.signal);
+    find("caption").textContent = `${file.name}, ${said.width_px}×${said.height_px} pixels`;
+    if (said.labels) showLabels(said.labels);
+    else showPoints(said);
+  } catch (error) {
+    if (mine.signal.aborted) return; // for another picture
+    find("result").hidden = true;
+    complain(`${file.name}: ${error.message}`);
+  }
+  find("picture").classList.remove("waiting");
+}
+
+function showLabels(said) {
+  labels = said;
+  find("bars").replaceChildren(...labels.map(labelRow));
+  const more = labels.length > SHOWN_FIRST;
+  find("all").hidden = !more;
+  find("all").textContent = `Show all ${labels.length.toLocaleString("en")} labels`;
+  find("bars").dataset.all = more ? "" : "yes";
+  find("threshold").hidden = labels[0].threshold === null;
+  find("labels").hidden = false;
+  applyThreshold();
+}
+
+function labelRow({ label, probability, threshold }) {
+  const row = element("li");
+  const name = element("span");
+  name.append(element("span", "tick"), element("span", "", label));
+  const bar = element("span", threshold === null ? "bar" : "bar limited");
+  bar.style.setProperty("--share", probability);
+  row.append(name, bar, element("span", "number", probability.toFixed(3)));
+  return row;
+}
+
+function applyThreshold() {
+  const own = labels.map((one) => one.threshold);
+  const shared = own.every((one) => one === own[0]) ? own[0] : null; // the model's own, where there is but one
+  const at = common ?? shared;
+  const isChosen = (one) => (common === null ? one.chosen : one.probability > common);
+  [...find("bars").children].forEach((row, i) => {
+    const chosen = isChosen(labels[i]);
+    row.classList.toggle("chosen", chosen);
+    row.querySelector(".tick").replaceChildren(...(chosen ? ["✓", element("span", "unseen", " chosen: ")] : []));
+    row.querySelector(".bar").style.setProperty("--limit", common ?? own[i]);
+    row.hidden = i >= SHOWN_FIRST && !chosen && find("bars").dataset.all !== "yes";
+  });
+  const chosen = labels.filter(isChosen);
+  const count = `${chosen.length} of ${labels.length} labels`;
+  find("slider").value = at ?? 0.5;
+  find("slider").setAttribute("aria-valuetext", `${at === null ? "the model’s own" : at.toFixed(2)}: ${count}`);
+  find("at").textContent = at === null ? "own" : at.toFixed(2);
+  find("whose").textContent =
+    common !== null ? `${count}, by one threshold for all` : `${count}, by the model’s own threshold${shared === null ? "s" : ""}`;
+  find("reset").disabled = common === null;
+  find("status").textContent = chosen.map((one) => `${one.label} ${one.probability.toFixed(2)}`).join(", ") || "nothing found";
+}
+
+function showPoints({ points, width_px, height_px }) {
+  const drawn = find("points-drawn");
+  const few = points.length < FEW_POINTS;
+  const unit = Math.max(width_px, height_px) / 100;
+  // Half a pixel: positions count from the centre of the first pixel, the drawing from its corner.
+  drawn.setAttribute("viewBox", `-0.5 -0.5 ${width_px} ${height_px}`);
+  drawn.setAttribute("class", few ? "few" : "");
+  const marks = points.map(({ name, x_px, y_px }) => {
+    const mark = svg("g", {});
+    const dot = svg("circle", { cx: x_px, cy: y_px, r: unit * (few ? 1 : 0.6) });
+    dot.append(svg("title", {}, name));
+    const leftward = x_px > 0.7 * width_px; // a name stays within the picture
+    const anchor = { x: x_px + (leftward ? -1.8 : 1.8) * unit, y: y_px, "text-anchor": leftward ? "end" : "start" };
+    mark.append(dot, svg("text", { ...anchor, "font-size": 3.6 * unit, "stroke-width": 0.8 * unit }, name));
+    return mark;
+  });
+  drawn.replaceChildren(...marks);
+  const rows = points.map(({ name, x_px, y_px }) => {
+    const row = element("tr");
+    const head = element("th");
+    head.scope = "row";
+    const button = element("button", "", name);
+    button.type = "button";
+    head.append(button);
+    row.append(head, element("td", "", x_px.toFixed(1)), element("td", "", y_px.toFixed(1)));
+    return row;
+  });
+  find("places").replaceChildren(...rows);
+  points.forEach((_, i) => {
+    const light = (on) => {
+      for (const one of [rows[i], marks[i]]) one.classList.toggle("lit", on);
+      if (on) drawn.append(marks[i]); // above the others
+    };
+    for (const one of [rows[i], marks[i]]) {
+      one.addEventListener("pointerenter", () => light(true));
+      one.addEventListener("pointerleave", () => light(false));
+    }
+    rows[i].addEventListener("focusin", () => light(true));
+    rows[i].addEventListener("focusout", () => light(false));
+  });
+  drawn.toggleAttribute("hidden", false);
+  find("points").hidden = false;
+  find("status").textContent = `${points.length} point${points.length === 1 ? "" : "s"} found`;
+}
+
+for (const input of [find("file"), find("camera")]) {
+  input.addEventListener("change", () => {
+    if (input.files.length) send(input.files[0]);
+    input.value = ""; // so that the same picture can be chosen again
+  });
+}
+
+let depth = 0; // dragenter and dragleave come for each element on the way
+const over = (change) => document.body.classList.toggle("over", (depth = Math.max(0, depth + change)) > 0);
+document.addEventListener("dragenter", () => over(1));
+document.addEventListener("dragleave", () => over(-1));
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  over(-depth);
+  const [file] = event.dataTransfer.files;
+  if (file) send(file);
+  else complain("That is no file. Save the picture first, and drop its file.");
+});
+
+find("slider").addEventListener("input", () => {
+  common = Number(find("slider").value);
+  applyThreshold();
+});
+find("reset").addEventListener("click", () => {
+  common = null;
+  applyThreshold();
+  find("slider").focus(); // the button can no longer have it
+});
+find("all").addEventListener("click", () => {
+  find("bars").dataset.all = "yes";
+  find("all").hidden = true;
+  applyThreshold();
+});

@@ -1,0 +1,58 @@
+"""The server's two pages: one to try pictures on, one of the API. Each is a single file that asks no other server."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lightning_tasks.deploy.server.answers import ModelAnswer
+from lightning_tasks.deploy.server.guard import NOTHING_ALLOWED
+
+_HERE = Path(__file__).parent
+
+
+def try_page(model: ModelAnswer) -> tuple[str, str]:
+    """Return the page on which one tries pictures, and its Content-Security-Policy."""
+    js = _file("page.js")
+    policy = f"{_policy()}; script-src {_hash(js)}; img-src blob: data:; connect-src 'self'"
+    return _render("page.html.j2", css=_file("page.css"), js=js, model=model), policy
+
+
+def docs_page(schema: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the page of an OpenAPI description, and its Content-Security-Policy.
+
+    FastAPI's own loads its scripts from another server, and theirs need more than a strict policy allows.
+    """
+    operations = [
+        {"method": method.upper(), "path": path, **operation}
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+    policy = f"{_policy()}; img-src data:"
+    return _render("docs.html.j2", css=_file("page.css"), schema=schema, operations=operations), policy
+
+
+def _policy() -> str:
+    return f"{NOTHING_ALLOWED}; style-src {_hash(_file('page.css'))}"
+
+
+def _hash(text: str) -> str:
+    """Return what allows an inline style or script of exactly this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _file(name: str) -> str:
+    return f"\n{(_HERE / name).read_text(encoding='utf-8')}"
+
+
+def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a template takes
+    # Everything but our own css and js is escaped: labels and file names are not markup.
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,257 @@
+"""A commented config for somebody's own table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from lightning_tasks.data.images import Size, file_size_px
+from lightning_tasks.data.tables import (
+    build_vocab,
+    point_names,
+    point_positions,
+    read_cells,
+    read_keypoint_table,
+    read_multilabel_table,
+)
+from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.output import write_whole
+
+_SEPARATORS = " ;,|"
+_NEAR_MISSES = {
+    "fname": ("filename", "file", "image", "image_id", "path", "name"),
+    "labels": ("label", "tags", "class"),
+}
+_FEW = 10  # positives of a label
+_LABELS_LISTED = 100
+_SIZES_SEEN = 100
+_SHORTER_SIDE = 240  # of BIWI's pictures in the book
+_STEP = 32
+_SIDES = (("left", "right"), ("_l", "_r"), ("l_", "r_"))
+
+
+@dataclass
+class _Draft:
+    """What a config says of the data, and why."""
+
+    model: str
+    module: str
+    task: str
+    arguments: dict[str, Any]
+    monitor: tuple[str, str]
+    comments: dict[str, list[str]] = field(default_factory=dict)  # by argument
+
+
+def init(
+    csv: str,
+    output: str | None = None,
+    images: str = ".",
+    label_separator: str | None = None,
+    force: bool = False,
+) -> None:
+    """Write a commented config for a table of your own.
+
+    Args:
+        csv: the table: `fname,labels[,...]`, or `fname,<point>_x,<point>_y[,...]` in pixels.
+        output: the config; None: the table's name with .yaml, in the current folder.
+        images: the folder that file names start from, seen from the table's folder.
+        label_separator: stands between labels in a cell; None: guessed.
+        force: write over a config that is there.
+
+    Raises:
+        LightningTasksError: the table cannot be used, or the config is there already.
+    """
+    table_path = Path(csv)
+    target = Path(output) if output is not None else Path(f"{table_path.stem}.yaml")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
+    header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
+    draft = _labels(table_path, label_separator) if _is_of_labels(table_path, header) else _points(table_path)
+    draft.arguments["images"] = images
+    found = [table_path.parent / images / name for name in pd.unique(pd.Series(_names(table_path, header)))]
+    sizes = [size for size in map(file_size_px, _some(found)) if size is not None]
+    missing = sum(not path.is_file() for path in found)
+    _choose_size(draft, sizes)
+    if missing:
+        draft.comments["images"] = [f"{missing:,} of the {len(found):,} pictures are not there"]
+    text = _written(draft, table_path, target)
+    write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
+    print(
+        f"config           {target}  ({draft.task}, {len(found):,} pictures{f', {missing:,} missing' * bool(missing)})"
+    )
+    for verb in ("check", "show_batch", "lr_find", "fit"):
+        print(f"  lightning-tasks {verb:<10} --config {target}")
+
+
+def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
+    for wanted, others in _NEAR_MISSES.items():
+        near = next((name for name in header if name.lower() in others), None)
+        has_points = any(name.endswith(("_x", "_y")) for name in header)
+        if wanted not in header and near is not None and not (wanted == "labels" and has_points):
+            raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")
+    points = any(name.endswith("_x") for name in header) and any(name.endswith("_y") for name in header)
+    if ("labels" in header) == points:
+        both = "both labels and points" if points else "neither labels nor points"
+        raise TableError(
+            f"{path}: row 1: the columns are of {both}. A table has `fname,labels`, or `fname,<point>_x,<point>_y`."
+        )
+    return "labels" in header
+
+
+def _labels(path: Path, separator: str | None) -> _Draft:
+    guessed = _guessed_separator(path) if separator is None else separator
+    table = read_multilabel_table(path, guessed)
+    counts = Counter(label for labels in table["labels"] for label in labels)
+    vocab = build_vocab(table["labels"])
+    if not vocab:
+        raise TableError(f"{path}: no picture has a label. Fill the column 'labels'.")
+    draft = _Draft(
+        "MultiLabelClassifier",
+        "MultiLabelDataModule",
+        "labels",
+        {"label_separator": guessed},
+        ("val/mAP", "max"),
+    )
+    lines = [f"{len(vocab):,} labels, {counts.total() / len(table):.2f} a picture:"]
+    lines += [
+        f"  {label}: {counts[label]:,}" + ("  (few)" if counts[label] < _FEW else "")
+        for label in vocab[:_LABELS_LISTED]
+    ]
+    lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
+    if all(len(labels) == 1 for labels in table["labels"]) and len(vocab) > 1:
+        lines.append("each picture has exactly one: --model.loss cross_entropy trains a softmax")
+    draft.comments["label_separator"] = lines
+    draft.comments["csv"] = _columns(table)
+    return draft
+
+
+def _points(path: Path) -> _Draft:
+    table = read_keypoint_table(path)
+    names = point_names(table)
+    annotated = ~np.isnan(point_positions(table)).any(-1)
+    draft = _Draft("KeypointRegressor", "KeypointDataModule", "points", {}, ("val/median_px", "min"))
+    draft.comments["csv"] = [*_columns(table), f"{len(names):,} points, {annotated.mean():.1%} of them annotated"]
+    if len(names) > 1:
+        pairs = _pairs(names)
+        draft.arguments["swap_pairs"] = pairs or None
+        draft.comments["swap_pairs"] = (
+            ["points that change places in a mirrored picture, by their names: check them, the order matters not"]
+            if pairs
+            else ["pictures are not mirrored, as no points are named that would change places: [[left, right], ...]"]
+        )
+    return draft
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    lines = []
+    if "is_valid" in table.columns:
+        lines.append(f"{int(table['is_valid'].sum()):,} rows are marked is_valid: these are for validation")
+    else:
+        lines.append("no column is_valid: a fifth is drawn for validation" + ", in whole groups" * ("group" in table))
+    if "group" in table.columns:
+        lines.append(f"{table['group'].nunique():,} groups; --data.fold 0 validates on a fifth of them")
+    if "difficult" in table.columns:
+        lines.append("labels in the column difficult count neither in the loss nor in the scores")
+    return lines
+
+
+def _guessed_separator(path: Path) -> str:
+    """Return the separator that leaves the fewest different labels, and of equals the first."""
+    cells = read_multilabel_table(path, "\n")["labels"]
+    different = {
+        one: len({part.strip() for cell in cells for label in cell for part in label.split(one) if part.strip()})
+        for one in _SEPARATORS
+        if any(one in label for cell in cells for label in cell)
+    }
+    # A space may be part of a name: another separator goes before it.
+    others = {one: n for one, n in different.items() if one != " "}
+    return min(others or different or {" ": 0}, key=lambda one: (others or different or {" ": 0})[one])
+
+
+def _pairs(names: Sequence[str]) -> list[list[str]]:
+    if list(names) == [f"p{i:02d}" for i in range(68)]:
+        return [[f"p{a:02d}", f"p{b:02d}"] for a, b in _FACE_68]
+    pairs = []
+    for name in names:
+        for left, right in _SIDES:
+            other = name.replace(left, right)
+            if other != name and other in names:
+                pairs.append([name, other])
+                break
+    return pairs
+
+
+def _names(path: Path, header: Sequence[str]) -> list[str]:
+    column = header.index("fname")
+    return [cells[column] for cells in read_cells(path)[1:]]
+
+
+def _some(paths: Sequence[Path]) -> list[Path]:
+    rows = np.unique(np.linspace(0, len(paths) - 1, num=min(_SIZES_SEEN, len(paths))).astype(int))
+    return [paths[row] for row in rows]
+
+
+def _choose_size(draft: _Draft, sizes: Sequence[Size]) -> None:
+    """Labels: the book's square. Points: the pictures' own shape, in steps that networks shrink by."""
+    seen = Counter(sizes).most_common(1)
+    lines = [f"most pictures have {seen[0][0][1]}×{seen[0][0][0]} pixels"] if seen else []
+    if draft.task == "labels":
+        draft.arguments["size"] = 128
+        lines.append("128 is the book's; larger pictures cost time by their area")
+    else:
+        height, width = np.median(np.array(sizes or [(240, 320)]), axis=0)
+        scale = min(_SHORTER_SIDE, min(height, width)) / min(height, width)
+        draft.arguments["size"] = [max(_STEP, int(round(side * scale / _STEP) * _STEP)) for side in (height, width)]
+        lines.append("height and width")
+    draft.comments["size"] = lines
+
+
+def _written(draft: _Draft, table: Path, target: Path) -> str:
+    order = ("csv", "images", "label_separator", "size", "swap_pairs")
+    arguments = {"csv": table.name, **draft.arguments}
+    lines = [
+        _comment(f"{table}: {draft.task}. Written by `lightning-tasks init`; change what you like."),
+        _comment(f"  lightning-tasks fit --config {target}"),
+        "model:",
+        f"  class_path: {draft.model}",
+        "  init_args:",
+        "    # any timm backbone; without its hub: --model.weights FILE, or --model.pretrained false",
+        "    backbone: resnet18.tv_in1k",
+        "    pretrained: true",
+        "data:",
+        f"  class_path: {draft.module}",
+        "  init_args:",
+        _value("root", str(table.parent)),
+    ]
+    for name in order:
+        if name in arguments:
+            lines += [f"    {_comment(line)}" for line in draft.comments.get(name, [])]
+            lines.append(_value(name, arguments[name]))
+    lines += ["trainer:", "  max_epochs: 5", "  callbacks:", "    - class_path: OneCycle"]
+    lines += ["checkpoint:", f"  monitor: {draft.monitor[0]}", f"  mode: {draft.monitor[1]}"]
+    return "\n".join(lines) + "\n"
+
+
+def _value(name: str, value: Any) -> str:  # noqa: ANN401 - what YAML has words for
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=False, width=1_000_000)
+    return f"    {name}: {text.removesuffix('...' + chr(10)).rstrip()}"
+
+
+def _comment(text: str) -> str:
+    """Return one line, whatever stands in the text: a label may hold the end of one, in any script."""
+    return f"# {''.join(c if c.isprintable() else '?' for c in text)}"
+
+
+# Left and right of the usual 68 points of a face, as in conf/face68.yaml.
+_FACE_68 = (
+    *((i, 16 - i) for i in range(8)),
+    *((17 + i, 26 - i) for i in range(5)),
+    *((31, 35), (32, 34)),
+    *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
+    *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)),
+)

@@ -1,0 +1,197 @@
+"""A checkpoint in other programs' formats, read back by onnxruntime, torch and safetensors themselves."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from lightning_tasks import load
+from lightning_tasks.__main__ import console
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.deploy import export as export_module
+from lightning_tasks.deploy.exports.parity import Parity
+
+
+@pytest.fixture(scope="module")
+def exported(labels_run, points_run, tmp_path_factory):
+    """Folders of both tasks with all formats, each checked on the run's own validation pictures."""
+    folders = {}
+    for name, (folder, ckpt) in (("labels", labels_run), ("points", points_run)):
+        out = tmp_path_factory.mktemp(name)
+        for more in (["--format", "onnx"], ["--format", "torch"], ["--format", "safetensors"]):
+            suffix = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}[more[1]]
+            arguments = ["--output", str(out / f"m{suffix}"), "--data_root", str(folder / "root")]
+            assert console(["export", str(folder / ckpt), *more, *arguments]) == 0
+        folders[name] = (out, folder / ckpt)
+    return folders
+
+
+def answers(path, images):
+    """Run a file without any of our code."""
+    if path.suffix == ".onnx":
+        return onnxruntime.InferenceSession(path).run(None, {"images": images})[0]
+    with torch.inference_mode():
+        return torch.export.load(path).module()(torch.from_numpy(images)).numpy()
+
+
+def wanted(checkpoint, images):
+    found = load(checkpoint, "cpu")(list(images))
+    return np.stack([one.probabilities if hasattr(one, "probabilities") else one.points_px for one in found])
+
+
+def noise(*shape):
+    return np.random.default_rng(sum(shape)).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+SIZES = [(1, 24, 32), (3, 24, 32), (2, 300, 200), (1, 1, 1), (1, 700, 1100), (5, 33, 57)]
+
+
+@pytest.mark.parametrize("task", ["labels", "points"])
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_any_batch_of_any_size_says_what_the_checkpoint_says(exported, task, suffix):
+    folder, checkpoint = exported[task]
+    for size in SIZES:
+        images = noise(*size)
+        scale = 1 if task == "labels" else max(size[1:])
+        assert answers(folder / f"m{suffix}", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2 * scale)
+
+
+@settings(max_examples=25)
+@given(batch=st.integers(1, 3), height=st.integers(1, 200), width=st.integers(1, 200))
+def test_onnx_takes_every_size(exported, batch, height, width):
+    folder, checkpoint = exported["labels"]
+    images = noise(batch, height, width)
+    assert answers(folder / "m.onnx", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
+
+
+def test_onnx_says_what_it_is(exported):
+    for task, (folder, _) in exported.items():
+        model = onnx.load(folder / "m.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        (given,), (output,) = model.graph.input, model.graph.output
+        sizes = [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim]
+        assert (given.name, sizes) == ("images", ["batch", "height", "width", 3])
+        assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert output.name == {"labels": "probabilities", "points": "points"}[task]
+        described = {prop.key: prop.value for prop in model.metadata_props}
+        assert described["torch"] == torch.__version__
+        assert len(described["checkpoint_sha256"]) == 64
+        if task == "labels":
+            assert json.loads(described["vocab"]) == ["cat", "dog"]
+            assert json.loads(described["thresholds"]) == [0.5, 0.5]
+        else:
+            assert json.loads(described["point_names"]) == ["l", "r"]
+        assert json.loads(described["image_size"]) == [32, 40]
+
+
+def test_a_torch_program_and_weights_say_what_they_are(exported):
+    folder, checkpoint = exported["labels"]
+    files = {"vocab": "", "thresholds": ""}
+    torch.export.load(folder / "m.pt2", extra_files=files)
+    assert json.loads(files["vocab"]) == ["cat", "dog"]
+    state = read_checkpoint(checkpoint)["state_dict"]
+    with safe_open(folder / "m.safetensors", "pt") as weights:
+        assert set(weights.keys()) == set(state)
+        assert all((weights.get_tensor(name) == tensor).all() for name, tensor in state.items())
+        assert json.loads(weights.metadata()["vocab"]) == ["cat", "dog"]
+    build = json.loads((folder / "m.json").read_text())
+    assert build["hyper_parameters"]["backbone"] == "test_resnet"
+    assert build["metadata"]["task"] == "labels"
+
+
+@pytest.mark.parametrize("run", ["labels_run", "points_run"])
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_lower_precisions_say_what_they_cost(run, precision, request, tmp_path, capsys):
+    folder, ckpt = request.getfixturevalue(run)
+    arguments = ["--precision", precision, "--output", str(tmp_path / "m.onnx"), "--data_root", str(folder / "root")]
+    assert console(["export", str(folder / ckpt), *arguments]) == 0
+    said = capsys.readouterr().out
+    assert ("mAP" if run == "labels_run" else "median error in px") + " over 2 validation pictures: " in said
+    model = onnx.load(tmp_path / "m.onnx")
+    types = {tensor.data_type for tensor in model.graph.initializer}
+    assert (onnx.TensorProto.FLOAT16 if precision == "float16" else onnx.TensorProto.INT8) in types
+    images = noise(2, 40, 50)
+    scale = 1 if run == "labels_run" else 50
+    assert answers(tmp_path / "m.onnx", images) == pytest.approx(wanted(folder / ckpt, images), abs=0.1 * scale)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_pictures_elsewhere_and_no_annotations(labels_run, tmp_path, capsys, monkeypatch):
+    folder, ckpt = labels_run
+    moved = tmp_path / "moved.ckpt"
+    content = read_checkpoint(folder / ckpt)
+    content["datamodule_hyper_parameters"]["root"] = str(tmp_path / "gone")
+    torch.save(content, moved)
+    assert console(["export", str(moved)]) == 2
+    assert "--pictures" in capsys.readouterr().err
+    assert not (tmp_path / "moved.onnx").exists()
+    named = ["--pictures", str(folder / "root"), "--precision", "float16"]
+    assert console(["export", str(moved), *named]) == 0
+    assert "was not measured" in capsys.readouterr().out
+    assert (tmp_path / "moved.float16.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    "found", [Parity(2e-4, 0.0, 1), Parity(0.0, 0.02, 1), Parity(float("nan"), 0.0, 1), Parity(float("inf"), 0.0, 1)]
+)
+@pytest.mark.parametrize("format", ["onnx", "safetensors"])
+def test_a_file_that_says_something_else_is_not_left(found, format, labels_run, tmp_path, capsys, monkeypatch):
+    folder, ckpt = labels_run
+    monkeypatch.setattr(export_module, "parity", lambda *_: found)
+    arguments = ["--output", str(tmp_path / f"m.{format}"), "--data_root", str(folder / "root")]
+    assert console(["export", str(folder / ckpt), "--format", format, *arguments]) == 2
+    assert "does not say what the checkpoint says" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_check_sees_another_weight(labels_run, tmp_path, capsys, monkeypatch):
+    folder, ckpt = labels_run
+    write = export_module.write_onnx
+
+    def write_another(network, *rest):
+        last = network.head[-1].weight
+        kept = last.detach().clone()
+        with torch.no_grad():
+            last[0] += 0.01
+        write(network, *rest)
+        with torch.no_grad():
+            last.copy_(kept)
+
+    monkeypatch.setattr(export_module, "write_onnx", write_another)
+    arguments = ["--output", str(tmp_path / "m.onnx"), "--data_root", str(folder / "root")]
+    assert console(["export", str(folder / ckpt), *arguments]) == 2
+    assert "from the resized picture on they differ by" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "torch", "--precision", "int8"], "is for ONNX"),
+        (["--n", "0"], "at least 1"),
+        (["--output", "m.txt"], "End --output in it"),
+        (["--pictures", "nothing*"], "no file, folder or pattern"),
+        (["--output", "/dev/null/m.onnx"], "cannot be written"),
+    ],
+)
+def test_mistakes(arguments, message, labels_run, capsys):
+    folder, ckpt = labels_run
+    root = [] if "--pictures" in arguments else ["--data_root", str(folder / "root")]
+    assert console(["export", str(folder / ckpt), *arguments, *root]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_onnx_that_is_not_installed(labels_run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert console(["export", str(Path(labels_run[0]) / labels_run[1])]) == 2
+    assert "lightning-tasks[onnx]" in capsys.readouterr().err
