@@ -1,0 +1,125 @@
+"""Search learning rate, its ratio and weight decay with Optuna, over the command line's own objects.
+
+python scripts/optuna_sweep.py --config conf/pascal_sample.yaml --trials 10 --study sqlite:///sweep.db
+
+What stands after `--` goes to each training: `-- --trainer.max_epochs 3 --data.size 96`. The score is what the config
+monitors. Trials that lag behind are pruned after an epoch. A study that is there goes on; each trial is a run of its
+own.
+"""
+
+import argparse
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from lightning_tasks.cli import TaskCLI
+from lightning_tasks.errors import LightningTasksError, users_mistake
+
+try:
+    import optuna
+except ImportError:
+    sys.exit("error: this needs Optuna: pip install 'lightning-tasks[sweep]'")
+
+
+class Prune(Callback):
+    """Report the score of each epoch, and end a trial that lags behind the others.
+
+    Args:
+        trial: to report to.
+        monitor: the score's name.
+    """
+
+    def __init__(self, trial: optuna.Trial, monitor: str) -> None:
+        self.trial = trial
+        self.monitor = monitor
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report it."""
+        self.trial.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+class TrialCLI(TaskCLI):
+    """The command line with a callback of Optuna's.
+
+    Args:
+        args: of `lightning-tasks`.
+        trial: to report to.
+    """
+
+    def __init__(self, args: list[str], trial: optuna.Trial) -> None:
+        self.trial = trial
+        super().__init__(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 - LightningCLI's signature
+        """Append the callback."""
+        made = super().instantiate_trainer(**kwargs)
+        made.callbacks.append(Prune(self.trial, self.config.fit.checkpoint.monitor))
+        return made
+
+
+def arguments(trial: optuna.Trial) -> list[str]:
+    """Draw what a trial tries: change this to search for something else."""
+    drawn = {
+        "--model.lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+        "--model.lr_mult": trial.suggest_float("lr_mult", 1.0, 100.0, log=True),
+        "--model.weight_decay": trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True),
+    }
+    return [word for name, value in drawn.items() for word in (name, f"{value:.6g}")]
+
+
+def _mode(configs: list[str]) -> str:
+    """Return whether more or less of what the configs monitor is better: the last one that says so decides."""
+    checkpoints = [yaml.safe_load(Path(config).read_text(encoding="utf-8")).get("checkpoint", {}) for config in configs]
+    return next((checkpoint["mode"] for checkpoint in reversed(checkpoints) if "mode" in checkpoint), "min")
+
+
+def main() -> int:
+    """Run the study; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", action="append", required=True)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--study", default="sqlite:///sweep.db", help="where the trials are kept")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("more", nargs="*", help="after --: goes to each training")
+    given = parser.parse_args()
+    configs = [word for config in given.config for word in ("--config", config)]
+    base = ["fit", *configs, *given.more]
+
+    def objective(trial: optuna.Trial) -> float:
+        args = [*base, *arguments(trial), "--trainer.enable_progress_bar", "false"]
+        with contextlib.redirect_stdout(io.StringIO()):  # the tables of ten trainings say less than one line of each
+            cli = TrialCLI(args, trial)
+        checkpoint = cli.trainer.checkpoint_callback
+        assert checkpoint is not None
+        return float(checkpoint.best_model_score)
+
+    study = optuna.create_study(
+        study_name=" ".join(given.config),
+        storage=given.study,
+        load_if_exists=True,
+        direction="maximize" if _mode(given.config) == "max" else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=given.seed),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),
+    )
+    study.optimize(objective, n_trials=given.trials)
+    print(f"{len(study.trials)} trials; the best scored {study.best_value:.4f}. Train it again:")
+    values = {name: f"{value:.6g}" for name, value in study.best_params.items()}
+    print("  lightning-tasks " + " ".join([*base, *(f"--model.{name} {value}" for name, value in values.items())]))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (LightningTasksError, ValueError) as error:
+        mistake = users_mistake(error)
+        if mistake is None:
+            raise
+        sys.exit(f"error: {mistake}")
