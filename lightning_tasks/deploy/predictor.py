@@ -134,8 +134,9 @@ class Predictor:
 
     def see(self, picture: Image) -> list[Tensor]:
         """Return what the network sees of an (H, W, 3) picture at each scale, (3, h, w) float32 on the CPU."""
+        writable = picture if picture.flags.writeable else picture.copy()  # torch warns of what it does not write to
         with torch.inference_mode():
-            return [preprocess(torch.from_numpy(picture)[None])[0] for preprocess in self._preprocess]
+            return [preprocess(torch.from_numpy(writable)[None])[0] for preprocess in self._preprocess]
 
     def say(self, seen: Sequence[Sequence[Tensor]], sizes: Sequence[Size]) -> list[Prediction]:
         """Return what the model says of pictures.

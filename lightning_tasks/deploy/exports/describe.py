@@ -8,14 +8,13 @@ from typing import Any
 import timm
 import torch
 
+import lightning_tasks
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy.predictor import Points, Predictor
 
 
 def metadata(predictor: Predictor, checkpoint: Path) -> dict[str, str]:
     """Return names, thresholds, sizes, versions and origin, each as text; lists and numbers as JSON."""
-    from lightning_tasks import __version__
-
     window = predictor.network.preprocess.window
     hyper_parameters = read_checkpoint(checkpoint).get("hyper_parameters", {})
     found: dict[str, Any] = {
@@ -23,7 +22,7 @@ def metadata(predictor: Predictor, checkpoint: Path) -> dict[str, str]:
         "image_size": list(window.size),
         "backbone": hyper_parameters.get("backbone"),
         "checkpoint_sha256": _sha256(checkpoint),
-        "lightning_tasks": __version__,
+        "lightning_tasks": lightning_tasks.__version__,
         "torch": torch.__version__,
         "timm": timm.__version__,
     }
