@@ -2,8 +2,11 @@
 
 import contextlib
 import gc
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 from lightning_tasks import __version__
 from lightning_tasks.errors import LightningTasksError, user_message, users_mistake
@@ -34,7 +37,10 @@ A run is described by a config; anything in it can be overridden on the command 
 
 
 def console(args: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0; 1 where some of it could not be done; 2 after a user's mistake."""
+    """Run one command and return its exit code.
+
+    0; 1 where some of it could not be done; 2 after a user's mistake; 130 after Ctrl-C, 143 after SIGTERM.
+    """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):  # answered before torch is imported
         print(_HELP, end="")
@@ -43,14 +49,18 @@ def console(args: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        from lightning_tasks.commands import COMMANDS, run
+        with _sigterm_leaves_in_order():
+            from lightning_tasks.commands import COMMANDS, run
 
-        if args[0] in COMMANDS:
-            return run(args)
-        with _imports_set_aside():
-            from lightning_tasks.cli import main
+            if args[0] in COMMANDS:
+                return run(args)
+            with _imports_set_aside():
+                from lightning_tasks.cli import main
 
-            main(args)
+                main(args)
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (LightningTasksError, ValueError) as error:  # jsonargparse wraps what a class raises into ValueErrors
         mistake = users_mistake(error)
         if mistake is None:
@@ -58,6 +68,23 @@ def console(args: list[str] | None = None) -> int:
         print(f"error: {user_message(mistake)}", file=sys.stderr)
         return 2
     return 0
+
+
+@contextlib.contextmanager
+def _sigterm_leaves_in_order() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit, so that what is half-written is removed."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield  # part of another program, which decides
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
+import contextlib
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,25 +22,47 @@ _DAMAGED = (
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside the old file and put the new one in its place when it is complete and on the disk.
+    """Write a training's checkpoints whole or not at all.
 
     Lightning's own writes to the system's temporary folder, and a kill while it copies from there leaves half a file.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write `checkpoint` to `path`, whose folder is made if need be."""
+        """Write `checkpoint` to `path`, whose folder is made if need be.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.new")
         try:
-            with new.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except BaseException:
+            write_checkpoint(checkpoint, path)
+        except OSError as error:
+            before = " What it held before is intact." if path.is_file() else ""
+            raise CheckpointError(
+                f"{path} cannot be written ({error.strerror}).{before} Make room, then go on with --ckpt_path last."
+            ) from error
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write beside the old file, and put the new one in its place when it is complete and on the disk.
+
+    Raises:
+        OSError: it cannot be written; the old one is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable
             new.unlink(missing_ok=True)
-            raise
+        if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+            raise error.__context__ from None  # torch, which closes its archive all the same, hides why it could not
+        raise
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -72,7 +95,7 @@ def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> 
     checkpoint = read_checkpoint(path)
     checkpoint["hyper_parameters"] = {**checkpoint.get("hyper_parameters", {}), **values}
     try:
-        AtomicCheckpointIO().save_checkpoint(checkpoint, output)
+        write_checkpoint(checkpoint, output)
     except OSError as error:
         raise CheckpointError(f"{output} cannot be written ({error.strerror}). {path} is as it was.") from error
 

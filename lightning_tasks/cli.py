@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import sys
 import warnings
@@ -27,15 +28,18 @@ from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
-from lightning_tasks.runs import last_run_folder, new_run_folder, run_loggers, run_name, shown
+from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.training.finite_loss import FiniteLoss
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.last_checkpoint import logged_steps
+from lightning_tasks.training.stop_signals import StopSignals
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -44,12 +48,25 @@ def main(args: list[str] | None = None) -> None:
 
     Raises:
         LightningTasksError: a mistake of the user's, for the console script to print.
-        SystemExit: with 2, after a message, for arguments that cannot be parsed.
+        SystemExit: with 2, after a message, for arguments that cannot be parsed; see also `StopSignals`.
+        KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
     try:
         TaskCLI(_with_checkpoint_settings(sys.argv[1:] if args is None else args))
     except MisconfigurationException as error:  # Lightning's own word for a user's mistake
         raise ConfigError(" ".join(str(error).split())) from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise ConfigError(
+            f"A file of the run cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then go "
+            "on with --ckpt_path last."
+        ) from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns it into an exit with 1
+            raise error.__context__ from None
+        raise
 
 
 class TaskCLI(LightningCLI):
@@ -183,7 +200,11 @@ class TaskCLI(LightningCLI):
                 folder.rmdir()  # nothing was written yet
             raise
         # At the end it must save before a callback that averages weights puts the average in their place.
-        made.callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))  # type: ignore[attr-defined]  # Lightning sets it at run time
+        callbacks: list[Callback] = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
+        callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))
+        if self.subcommand == "fit":
+            assert isinstance(callbacks[0], LastCheckpoint)
+            callbacks.insert(1, StopSignals(callbacks[0]))
         return made
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
@@ -197,6 +218,7 @@ class TaskCLI(LightningCLI):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
+        callbacks.append(FiniteLoss())
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
             callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
         if isinstance(self.model, MultiLabelClassifier):
@@ -209,9 +231,10 @@ class TaskCLI(LightningCLI):
         runs_dir, name = Path(config.runs_dir), config.run_name or run_name(self.datamodule)
         if self.subcommand == "lr_find":
             return new_run_folder(runs_dir, name, "lr_find"), None
-        if config.ckpt_path != "last":
+        folder = requeued_run_folder(runs_dir, name)
+        if folder is None and config.ckpt_path != "last":
             return new_run_folder(runs_dir, name), None
-        folder = last_run_folder(runs_dir, name)
+        folder = folder or last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on

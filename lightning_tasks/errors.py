@@ -32,6 +32,10 @@ class CheckpointError(LightningTasksError):
     """A checkpoint cannot be read, or belongs to other data."""
 
 
+class TrainingError(LightningTasksError):
+    """A training cannot go on."""
+
+
 class ConfigError(LightningTasksError):
     """Settings that contradict each other."""
 

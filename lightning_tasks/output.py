@@ -10,23 +10,32 @@ from lightning_tasks.errors import ConfigError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file beside its place, and put it there when it is complete.
+    """Do as `put_whole`, for a file that the user named.
 
     Raises:
         ConfigError: it cannot be written there.
+    """
+    try:
+        put_whole(path, write)
+    except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
+        reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
+        raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error
+
+
+def put_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make the file beside its place, and put it there when it is complete.
+
+    Raises:
+        OSError: it cannot be written there; nothing is left of it.
     """
     new = path.with_name(f".new-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(new)
         new.replace(path)
-    except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
+    except BaseException:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable
             new.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
-        raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error
-    except BaseException:
-        new.unlink(missing_ok=True)
         raise
 
 

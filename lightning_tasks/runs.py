@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.metrics_csv import MetricsCSV
 from lightning_tasks.training.folder import last_checkpoint
+from lightning_tasks.training.slurm import is_of_this_job, note_job
 
 
 def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
@@ -23,6 +24,7 @@ def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
     while getattr(rank_zero_only, "rank", 0) == 0:
         try:
             (task / f"{kind}_{number}").mkdir(parents=True)
+            note_job(task / f"{kind}_{number}")
             break
         except FileExistsError:  # another run was faster
             number += 1
@@ -38,16 +40,28 @@ def last_run_folder(runs_dir: Path, name: str) -> Path:
         ConfigError: there is none, or it was stopped before its first checkpoint.
     """
     task = runs_dir / name
-    folders = {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(r"version_(\d+)", path.name))}
+    folders = _run_folders(task)
     if not folders:
         raise ConfigError(f"There is no run in {task} to go on with (--ckpt_path last). Leave --ckpt_path out.")
-    folder = folders[max(folders)]
+    folder = folders[-1]
     if not last_checkpoint(folder).is_file():
         raise ConfigError(
             f"The newest run, {folder}, has no {last_checkpoint(Path())} to go on with. Start anew without "
             "--ckpt_path, or name the checkpoint of an older run."
         )
     return folder
+
+
+def requeued_run_folder(runs_dir: Path, name: str) -> Path | None:
+    """Return the run's folder that this SLURM job had begun before it was put back into the queue, if it can go on."""
+    ours = [folder for folder in _run_folders(runs_dir / name) if is_of_this_job(folder)]
+    return next((folder for folder in reversed(ours) if last_checkpoint(folder).is_file()), None)
+
+
+def _run_folders(task: Path) -> list[Path]:
+    """Return the folders of a task's runs, the newest last."""
+    folders = {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(r"version_(\d+)", path.name))}
+    return [folders[number] for number in sorted(folders)]
 
 
 def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:

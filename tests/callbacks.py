@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import time
 from pathlib import Path
 
 from pytorch_lightning import Callback
@@ -88,3 +89,45 @@ class CurveRecorder(Callback):
 
 def digest(tensors):
     return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()[:16]
+
+
+class Sender(Callback):
+    """Send this process a signal in the named hook, once `step` steps were made."""
+
+    def __init__(self, number: int, step: int, moment: str, times: int = 1) -> None:
+        self.left = times
+
+        def hook(trainer, *args, **kwargs):
+            if trainer.global_step >= step and self.left:
+                self.left -= 1
+                os.kill(os.getpid(), number)
+
+        setattr(self, moment, hook)
+
+
+class Poison(Callback):
+    """Make the last weights NaN before a step, on one process; or, with `gradient`, what moves them infinite."""
+
+    def __init__(self, step: int, rank: int = 0, gradient: bool = False) -> None:
+        self.step = step
+        self.rank = rank
+        self.gradient = gradient
+
+    def on_train_batch_start(self, trainer, pl_module, *args):
+        if trainer.global_step == self.step and trainer.global_rank == self.rank and not self.gradient:
+            list(pl_module.parameters())[-1].data.fill_(float("nan"))
+
+    def on_before_optimizer_step(self, trainer, pl_module, *args):
+        if trainer.global_step == self.step and self.gradient:
+            list(pl_module.parameters())[-1].grad.fill_(float("inf"))
+
+
+class Sleeper(Callback):
+    """Say so in a file, and sleep before the training begins."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def setup(self, *args, **kwargs):
+        self.file.touch()
+        time.sleep(60)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.images import Picture, Size, file_size_px, read_picture, reduced_size
 from lightning_tasks.errors import ConfigError, ImageError
-from lightning_tasks.output import write_whole
+from lightning_tasks.output import put_whole
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
 
@@ -127,7 +127,7 @@ def open_cache(
                     raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
                 for stale in folder.glob(f"{name}-{identity}-*.pixels"):
                     stale.unlink()  # whoever has it mapped keeps it
-                write_whole(target, lambda new: _build(new, paths, side, progress, skip_bad))
+                put_whole(target, lambda new: _build(new, paths, side, progress, skip_bad))
             cache = DecodedCache(target)
             bad = np.flatnonzero(cache.index["size"][:, 0] == 0)
     except OSError as error:

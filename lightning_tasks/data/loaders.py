@@ -1,5 +1,6 @@
 """From a dataset to a DataLoader: the same few decisions for both tasks."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ def make_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_init_worker,
     )
 
 
@@ -84,5 +85,7 @@ def default_workers(on_gpu: bool, processes: int) -> int:
     return 0 if cores <= _FEW_CORES else min(_MOST_WORKERS, max(1, cores // _CORES_FOR_A_WORKER))
 
 
-def _one_thread(_: int) -> None:
+def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
+    for number in (signal.SIGINT, signal.SIGTERM):  # which reach them too: the training process ends them in order
+        signal.signal(number, signal.SIG_IGN)

@@ -54,13 +54,13 @@ class LastCheckpoint(Callback):
             loop._batches_that_stepped = self._logged_steps
             loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
             self._logged_steps, self._saved_step = None, step
-        due = batch_idx == 0 or (self.every_n_steps is not None and step % self.every_n_steps == 0)
-        if due and step != self._saved_step:
-            self._save(trainer)
+        if batch_idx == 0 or (self.every_n_steps is not None and step % self.every_n_steps == 0):
+            self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end."""
-        self._save(trainer)
+        self._saved_step = -1  # the last epoch's end may have changed what the step had left
+        self.save(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Rewrite the progress to a restart's view of it, and keep what training metrics have gathered."""
@@ -91,8 +91,9 @@ class LastCheckpoint(Callback):
             if checkpoint["callbacks"].get(callback.state_key, {}).get("stopped_epoch"):
                 trainer.should_stop = True
 
-    def _save(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
+    def save(self, trainer: Trainer) -> None:
+        """Save what all the steps so far have led to, between two of them, unless it is saved already."""
+        if trainer.fast_dev_run or trainer.global_step == self._saved_step:  # type: ignore[attr-defined]  # Lightning sets it at run time
             return  # a trial leaves nothing
         assert self.path is not None
         self._saved_step = trainer.global_step

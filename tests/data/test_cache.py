@@ -123,6 +123,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(paths, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="No space left on device"):
         opened(paths, tmp_path)
     assert not list((tmp_path / "cache").glob("*pixels*"))
+    auto, note = opened(paths, tmp_path, kind="auto")
+    assert auto is None
+    assert "No space left on device" in note
 
 
 def test_of_several_processes_one_builds(paths, tmp_path):

@@ -1,10 +1,7 @@
 """Runs that are killed and go on end as those that were not: real processes, killed with SIGKILL."""
 
 import csv
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,36 +10,15 @@ import yaml
 
 from lightning_tasks.__main__ import console
 from tests.callbacks import Stopped
-from tests.fakes import FLAGS, write_multilabel, write_points
-
-CONF = Path(__file__).parents[2] / "conf"
-N = 14
-LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 10}" for i in range(N))]
-POINTS = ["fname,is_valid,x_x,x_y", *(f"{i}.jpg,{i >= 10},{5 + i},6" for i in range(N))]
-# Ten training pictures in batches of 3: three steps an epoch. Epoch 0 is frozen, epochs 1 and 2 are not.
-PLAN = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs": 1, "base_lr": 0.01}}
-STEPS, BATCHES = 9, 3
+from tests.fakes import FLAGS
+from tests.training.small_runs import BATCHES, CONF, STEPS, arguments, assert_same, result, start, write_data
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_multilabel(Path("labels"), LABELS, N)
-    write_points(Path("points"), POINTS, N)
+    write_data()
     return tmp_path
-
-
-def config(*callbacks):
-    path = Path("plan.yaml")
-    path.write_text(yaml.safe_dump({"trainer": {"callbacks": [PLAN, *callbacks], "log_every_n_steps": 1}}))
-    return str(path)
-
-
-def arguments(task, *more, callbacks=()):
-    base = {"labels": "multilabel.yaml", "points": "keypoints.yaml"}[task]
-    small = ["--data.root", task, "--data.size", "32", "--data.batch_size", "3", "--model.pretrained", "false"]
-    overlay = ["--config", config(*callbacks), "--trainer.max_epochs", "null"]
-    return ["fit", "--config", str(CONF / base), *overlay, *FLAGS, *small, "--run_name", "run", *more]
 
 
 def killed_at(step, moment):
@@ -50,29 +26,9 @@ def killed_at(step, moment):
 
 
 def run_killed(args):
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "-m", "lightning_tasks", *args],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root},
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
-def result(version):
-    run = Path(f"runs/run/version_{version}")
-    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return (run / "metrics.csv").read_bytes(), last
-
-
-def assert_same(first, second):
-    assert first[0].decode() == second[0].decode()
-    a, b = first[1], second[1]
-    assert a["state_dict"].keys() == b["state_dict"].keys()
-    assert all(torch.equal(value, b["state_dict"][key]) for key, value in a["state_dict"].items())
-    for one, other in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
-        assert one["param_groups"] == other["param_groups"]
-        for key, state in one["state"].items():
-            assert all(torch.equal(value, other["state"][key][name]) for name, value in state.items())
+    process = start(args)
+    _, error = process.communicate()
+    assert process.returncode == -signal.SIGKILL, error
 
 
 @pytest.mark.parametrize(

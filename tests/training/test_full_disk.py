@@ -1,0 +1,50 @@
+"""Files that cannot be written: real processes whose files may not grow any further, which is what a full disk does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_tasks.__main__ import console
+from tests.training.small_runs import ENVIRONMENT, arguments, assert_same, result, write_data
+
+LIMITED = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
+    "from lightning_tasks.__main__ import console; sys.exit(console(sys.argv[2:]))"
+)
+ENDS_AT_3 = {"class_path": "tests.callbacks.StopAfter", "init_args": {"steps": 3}}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data()
+
+
+def run_limited(args, most_bytes):
+    command = [sys.executable, "-c", LIMITED, str(most_bytes), *args]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_one_before():
+    assert console(arguments("points")) == 0
+    assert console(arguments("points", callbacks=[ENDS_AT_3])) == 0
+    last = Path("runs/run/version_1/checkpoints/last.ckpt")
+    before = last.read_bytes()
+    said = run_limited(arguments("points", "--ckpt_path", "last"), most_bytes=1_000_000)
+    assert "checkpoints/" in said
+    assert "cannot be written (File too large). What it held before is intact. Make room, then go on with" in said
+    assert last.read_bytes() == before
+    assert [path.name for path in last.parent.iterdir() if path.suffix not in (".ckpt",)] == []
+    assert console(arguments("points", "--ckpt_path", "last")) == 0
+    assert_same(result(0), result(1))
+
+
+def test_metrics_and_events_that_do_not_fit_are_told():
+    said = run_limited(arguments("points", "--last.every_n_steps", "100"), most_bytes=100)
+    assert "cannot be written" in said
+    assert "File too large" in said

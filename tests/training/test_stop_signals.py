@@ -1,0 +1,162 @@
+"""Ctrl-C, SIGTERM and SLURM's notice: the step is finished, saved, and the run goes on as if nothing had happened."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lightning_tasks.__main__ import console
+from tests.training.small_runs import STEPS, arguments, assert_same, result, start, write_data
+
+EVERY = ["--last.every_n_steps", "100"]  # so that only the signal saves within an epoch
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data()
+
+
+def sent(number, step, moment, times=1):
+    arguments = {"number": int(number), "step": step, "moment": moment, "times": times}
+    return {"class_path": "tests.callbacks.Sender", "init_args": arguments}
+
+
+def stopped(*args, **options):
+    with pytest.raises(SystemExit) as left:
+        console(arguments(*args, **options))
+    return left.value.code
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "moment", "saved", "more"),
+    [
+        (signal.SIGINT, 1, "on_before_backward", 2, []),
+        (signal.SIGTERM, 4, "on_train_batch_start", 5, []),
+        (signal.SIGTERM, 4, "on_train_batch_start", 5, ["--trainer.accumulate_grad_batches", "2"]),
+        (signal.SIGINT, 3, "on_validation_batch_start", 3, []),  # the validation is completed first
+        (signal.SIGTERM, 2, "on_before_zero_grad", 3, ["--config", "ema"]),
+        (signal.SIGINT, 0, "on_train_epoch_start", 0, []),
+    ],
+)
+def test_the_step_is_finished_and_saved_and_the_run_goes_on(number, step, moment, saved, more, capsys):
+    ema = str(Path(__file__).parents[2] / "conf" / "ema.yaml")
+    more = [*EVERY, *(ema if word == "ema" else word for word in more)]
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    assert console(arguments("labels", *more)) == 0
+    steps = result(0)[1]["global_step"]
+    assert stopped("labels", *more, callbacks=[sent(number, step, moment)]) == 128 + number
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    said = capsys.readouterr()
+    assert f"{number.name}: stopping after this step" in said.err
+    assert "Traceback" not in said.err
+    assert result(1)[1]["global_step"] == saved
+    assert f"stopped at step {saved}; --ckpt_path last" in said.out
+    assert console(arguments("labels", *more, "--ckpt_path", "last")) == 0
+    assert result(1)[1]["global_step"] == steps
+    assert_same(result(0), result(1))
+
+
+def test_a_run_that_is_complete_anyway_ends_with_0():
+    assert console(arguments("points", callbacks=[sent(signal.SIGTERM, STEPS, "on_validation_start")])) == 0
+    assert result(0)[1]["global_step"] == STEPS
+
+
+def test_a_second_ctrl_c_does_not_wait(capsys):
+    code = console(arguments("points", callbacks=[sent(signal.SIGINT, 4, "on_before_backward", times=2)]))
+    assert code == 130
+    assert capsys.readouterr().err.strip().endswith("stopped by Ctrl-C")
+    assert result(0)[1]["global_step"] == 3  # the epoch's start, as after a kill
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_real_processes_with_workers_as_a_terminal_stops_them(number, code):
+    """All of the process group gets the signal, the loaders' processes too."""
+    more = [*EVERY, "--data.num_workers", "2", "--trainer.max_epochs", "300"]
+    process = start(arguments("points", *more))
+    wait_for(lambda: list(Path("runs").rglob("last.ckpt")), process)
+    time.sleep(0.3)
+    os.killpg(process.pid, number)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Traceback" not in error
+    steps = int(re.search(r"stopped at step (\d+)", out)[1])
+    assert result(0)[1]["global_step"] == steps
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_before_the_training_there_is_nothing_to_wait_for(number, code):
+    slow = {"class_path": "tests.callbacks.Sleeper", "init_args": {"file": "asleep"}}
+    process = start(arguments("points", callbacks=[slow]))
+    wait_for(Path("asleep").is_file, process)
+    os.killpg(process.pid, number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Traceback" not in error
+
+
+def test_two_processes_of_which_one_gets_the_signal():
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "300"]
+    process = start(arguments("points", *EVERY, *two, "--data.batch_size", "2"), OMP_NUM_THREADS="1")
+    wait_for(lambda: list(Path("runs").rglob("last.ckpt")), process)
+    os.kill(process.pid, signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 143, error
+    assert "Traceback" not in error
+    assert result(0)[1]["global_step"] == int(re.search(r"stopped at step (\d+)", out)[1])
+
+
+SLURM = {
+    "SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+}  # fmt: skip
+
+
+def scontrol(exit_code):
+    """A stand-in for SLURM's own that writes down what it is asked for."""
+    Path("bin").mkdir()
+    Path("bin/scontrol").write_text(f'#!/bin/sh\necho "$@" >>asked\necho "no such job" >&2\nexit {exit_code}\n')
+    Path("bin/scontrol").chmod(0o755)
+    return {**SLURM, "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}"}
+
+
+def test_slurm_puts_the_job_back_and_it_goes_on():
+    slurm = scontrol(0)
+    assert console(arguments("labels")) == 0
+    args = arguments("labels", *EVERY, callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")])
+    process = start(args, **slurm)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert "job 77 is back in the queue" in out
+    assert Path("asked").read_text() == "requeue 77\n"
+    assert result(1)[1]["global_step"] == 5
+
+    other = start([*args, "--run_name", "run"], **slurm, SLURM_RESTART_COUNT="1")  # another command of the job's
+    assert other.communicate(timeout=120)
+    assert len(list(Path("runs/run").iterdir())) == 3
+    again = start(args, **slurm, SLURM_RESTART_COUNT="1")  # the same
+    out, error = again.communicate(timeout=120)
+    assert again.returncode == 0, error
+    assert "going on with    runs/run/version_1/checkpoints/last.ckpt" in out
+    assert len(list(Path("runs/run").iterdir())) == 3
+
+
+def test_slurm_that_refuses_is_told():
+    slurm = scontrol(1)
+    process = start(arguments("labels", callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")]), **slurm)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "error: `scontrol requeue 77` failed (no such job). Submit the job again." in error
+    assert "Traceback" not in error
+    assert result(0)[1]["global_step"] == 5
