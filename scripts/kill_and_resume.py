@@ -2,9 +2,10 @@
 
     python scripts/kill_and_resume.py --kills 50 --folder /tmp/kills
 
-Trains on drawn pictures, on the CPU. SIGKILL goes to the whole process group after a random time: also while
-checkpoints are written, or while Python still imports. Each kill's moment is printed with the step that the run goes on
-from. Exits with 1 if weights or metrics.csv differ in a bit.
+Trains on drawn pictures, on the CPU. SIGKILL goes to the whole process group: every other time after a random time,
+which may be while Python still imports, and else in the midst of a checkpoint's write. Each kill is printed with the
+step and stage that it hit, and the step that the run goes on from. Exits with 1 if weights, optimiser or metrics.csv
+differ in a bit at the end.
 """
 
 import argparse
@@ -17,14 +18,47 @@ import time
 from pathlib import Path
 
 import torch
+from pytorch_lightning import Callback, Trainer
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [
     *(sys.executable, "-m", "lightning_tasks", "fit", "--config", str(ROOT / "conf" / "pascal_sample.yaml")),
-    *("--config", str(ROOT / "conf" / "fine_tune.yaml"), "--data.root", "data", "--data.num_workers", "2"),
-    *("--data.batch_size", "16", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
-    *("--trainer.log_every_n_steps", "1", "--last.every_n_steps", "2"),
+    *("--config", str(ROOT / "conf" / "fine_tune.yaml"), "--config", "moments.yaml", "--data.root", "data"),
+    *("--data.num_workers", "2", "--data.batch_size", "16", "--trainer.accelerator", "cpu"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1", "--last.every_n_steps", "2"),
 ]
+MOMENTS = "trainer:\n  callbacks+:\n    - class_path: kill_and_resume.Moments\n"
+STAGES = {
+    "setup": "setting up",
+    "on_train_start": "before the first batch",
+    "on_train_batch_start": "before a batch",
+    "on_before_backward": "in a batch",
+    "on_before_optimizer_step": "in an optimiser's step",
+    "on_train_batch_end": "after a batch",
+    "on_validation_start": "before a validation",
+    "on_validation_batch_start": "in a validation",
+    "on_validation_end": "after a validation",
+    "on_train_epoch_end": "at an epoch's end",
+    "on_save_checkpoint": "gathering a checkpoint",
+    "on_train_end": "at the end",
+}
+_WIDTH = 64
+
+
+class Moments(Callback):
+    """Keep in a file which step and stage the training is in, for whoever kills it."""
+
+    def __init__(self) -> None:
+        self.file = os.open("moment", os.O_CREAT | os.O_WRONLY)
+        for hook, stage in STAGES.items():
+            setattr(self, hook, self._noting(stage))
+
+    def _noting(self, stage: str):  # noqa: ANN202 - a hook of any signature
+        def hook(trainer: Trainer, *_: object, **__: object) -> None:
+            text = f"step {trainer.global_step}, {stage}"
+            os.pwrite(self.file, text.ljust(_WIDTH).encode(), 0)
+
+        return hook
 
 
 def main() -> int:
@@ -36,6 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(arguments.folder)
+    Path("moments.yaml").write_text(MOMENTS, encoding="utf-8")
     config = str(ROOT / "conf" / "pascal_sample.yaml")
     subprocess.run([*COMMAND[:3], "prepare", "--config", config, "--data.root", "data"], check=True)
     started = time.monotonic()
@@ -45,26 +80,56 @@ def main() -> int:
 
     draw, kills = random.Random(arguments.seed), 0
     while True:
+        Path("begun").touch()
+        Path("moment").write_text("importing", encoding="utf-8")
         process = run("killed", *(["--ckpt_path", "last"] if checkpoint("killed").is_file() else []))
-        # Mostly soon after the start of the training, so that many kills fit into a run; some before, some late.
-        patience_s = draw.uniform(0, 0.6 * whole_s) if kills < arguments.kills else None
-        try:
-            process.wait(patience_s)
-            break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        if kills == arguments.kills:
             process.wait()
-            kills += 1
-            print(f"kill {kills} after {patience_s:.1f} s; goes on from step {step_of('killed')}", flush=True)
+            break
+        # Mostly soon after the start of the training, so that many kills fit into a run; some before, some late.
+        wait(process, draw.uniform(0, 0.6 * whole_s), in_a_write=kills % 2 == 1)
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+        print(f"kill {kills:>2}: {moment()}; goes on from step {step_of('killed')}", flush=True)
     same = compare()
     print(f"{kills} kills; {'the same to the last bit' if same else 'NOT THE SAME'}")
     return 0 if same and process.returncode == 0 else 1
 
 
+def wait(process: "subprocess.Popen[bytes]", seconds: float, *, in_a_write: bool) -> None:
+    """Wait so long, and then, if wanted, for the next moment that a checkpoint is half-written; or for the end."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and (time.monotonic() < end or (in_a_write and not half_written())):
+        time.sleep(0.0005 if in_a_write else 0.01)
+
+
+def half_written() -> list[Path]:
+    """The checkpoints that are being written; what an earlier kill left of one is older than the process."""
+    begun = Path("begun").stat().st_mtime
+    found = newest("killed").glob("checkpoints/*.new") if Path("runs", "killed").is_dir() else []
+    return [path for path in found if path.is_file() and path.stat().st_mtime > begun]
+
+
+def moment() -> str:
+    """What the process was doing, which is no more."""
+    noted = Path("moment").read_text(encoding="utf-8").strip()
+    writes = "".join(f", {path.stem} half-written ({path.stat().st_size:,} bytes)" for path in half_written())
+    return noted + writes
+
+
 def run(name: str, *more: str) -> "subprocess.Popen[bytes]":
     """Start a training in a process group of its own."""
     with Path(f"{name}.log").open("ab") as log:
-        return subprocess.Popen([*COMMAND, "--run_name", name, *more], stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            [*COMMAND, "--run_name", name, *more],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
+        )
 
 
 def newest(name: str) -> Path:
