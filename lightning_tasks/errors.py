@@ -13,7 +13,7 @@ class DatasetNotFoundError(LightningTasksError):
 
 
 class TableError(LightningTasksError):
-    """A table, pose file or calibration file holds something that cannot be used."""
+    """A table, an annotation, a pose or a calibration file holds something that cannot be used."""
 
 
 class ImageError(LightningTasksError):

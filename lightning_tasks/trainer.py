@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 
 from lightning_tasks.checkpoint import read_checkpoint, store_hyper_parameters
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data.tables import is_image_set
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
 from lightning_tasks.output import write_figure
@@ -66,8 +67,9 @@ class Trainer(pl.Trainer):
         """
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
-        if fix is not None and not datamodule.csv.is_file():
-            raise ConfigError(f"--fix writes a csv without the bad rows; {type(datamodule).__name__} reads none.")
+        if fix is not None and (is_image_set(datamodule.csv) or not datamodule.csv.is_file()):
+            module = type(datamodule).__name__
+            raise ConfigError(f"--fix writes a csv without the bad rows; {module} reads none in {datamodule.root}.")
         problems = check(datamodule, min_positives, max_distance)
         for problem in problems:
             print(f"{problem.kind:<14}  {problem.message}")

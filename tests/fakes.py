@@ -1,6 +1,6 @@
 """Tiny data sets, written in the true formats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ __all__ = [
     "write_multilabel",
     "write_points",
     "write_pose",
+    "write_voc",
+    "write_voc_annotation",
 ]
 
 # Eight pictures with labels, and with two points; the last two are for validation.
@@ -60,3 +62,57 @@ def write_pose(path: Path, centre_mm: Sequence[float]) -> None:
     """Write a pose file with the identity as rotation."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"1 0 0 \n0 1 0 \n0 0 1 \n\n{' '.join(map(str, centre_mm))} \n", encoding="ascii")
+
+
+VocObject = tuple[str, bool]  # its class, and whether it is difficult
+_OBJECT = """	<object>
+		<name>{name}</name>
+		<pose>Unspecified</pose>
+		<truncated>1</truncated>
+		<difficult>{difficult:d}</difficult>
+		<bndbox>
+			<xmin>1</xmin>
+			<ymin>1</ymin>
+			<xmax>20</xmax>
+			<ymax>20</ymax>
+		</bndbox>
+		<part>
+			<name>head</name>
+			<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>
+		</part>
+	</object>
+"""
+
+
+def write_voc_annotation(path: Path, objects: Sequence[VocObject]) -> None:
+    """Write an annotation as VOC2007 has them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = "".join(_OBJECT.format(name=name, difficult=difficult) for name, difficult in objects)
+    head = (
+        f"\t<folder>VOC2007</folder>\n\t<filename>{path.stem}.jpg</filename>\n\t<source>\n\t\t<image>flickr</image>\n"
+        "\t</source>\n\t<owner>\n\t\t<name>?</name>\n\t</owner>\n\t<segmented>0</segmented>\n"
+    )
+    path.write_text(f"<annotation>\n{head}{body}</annotation>\n", encoding="utf-8")
+
+
+def write_voc(tree: Path, image_sets: Mapping[str, Mapping[str, Sequence[VocObject]]]) -> None:
+    """Write a tree `VOC2007`: of each image set (train, val, test) its pictures, called by numbers, and trainval.
+
+    Each class also has its lists, such as `cat_train.txt`: 1 where a picture shows one, 0 where it shows difficult ones
+    alone, −1 where none.
+    """
+    lists = {"trainval": {**image_sets.get("train", {}), **image_sets.get("val", {})}, **image_sets}
+    main = tree / "ImageSets" / "Main"
+    main.mkdir(parents=True, exist_ok=True)
+    for name, pictures in lists.items():
+        ordered = sorted(pictures)
+        (main / f"{name}.txt").write_text("".join(f"{picture}\n" for picture in ordered), encoding="ascii")
+        for kind in {kind for objects in pictures.values() for kind, _ in objects}:
+            lines = []
+            for picture in ordered:
+                difficult = [hard for other, hard in pictures[picture] if other == kind]
+                lines.append(f"{picture} {-1 if not difficult else 0 if all(difficult) else 1:2d}\n")
+            (main / f"{kind}_{name}.txt").write_text("".join(lines), encoding="ascii")
+        for picture, objects in pictures.items():
+            write_voc_annotation(tree / "Annotations" / f"{picture}.xml", objects)
+            write_image(tree / "JPEGImages" / f"{picture}.jpg", seed=int(picture))

@@ -1,7 +1,8 @@
 """BIWI Kinect Head Pose: pose and calibration files to rows.
 
 24 sequences of 20 people (4 were recorded twice), 15,678 frames of 640×480. A frame is `NN/frame_MMMMM_rgb.jpg`
-(`.png` in the authors' archive) with `NN/frame_MMMMM_pose.txt`; each sequence has `rgb.cal` and `depth.cal`.
+with `NN/frame_MMMMM_pose.txt`; each sequence has `rgb.cal` and `depth.cal`. In the authors' own archive the pictures
+are `.png`, the sequences lie in a folder of their own (`hpdb`), and there are depths and meshes, which are not read.
 
 Source: Fanelli, Dantone, Gall, Fossati, Van Gool, "Random Forests for Real Time 3D Face Analysis", IJCV 101(3), 2013.
 License: for non-commercial use such as research and education.
@@ -104,35 +105,34 @@ def project_calibrated(centre_mm: Array, camera: Calibration) -> Array:
 
 
 def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
-    """Return one row for each frame: `fname`, `group` (the person), `sequence`, `head_x`, `head_y` in pixels.
+    """Return one row for each frame: `fname` (in root), `group` (the person), `sequence`, `head_x`, `head_y` in pixels.
 
     Args:
-        root: the folder that holds the sequences' folders.
+        root: the folder that holds the sequences' folders, or a folder with them, such as `hpdb`.
         label_frame: `fastbook` for the book's labels, `calibrated` for the true ones; see the two projections.
 
     Raises:
         DatasetNotFoundError: no sequences, or a sequence without frames, calibration or pictures.
         TableError: a pose or calibration file cannot be used.
     """
-    sequences = [name for name in PERSON_OF_SEQUENCE if (root / name).is_dir()]
-    if not sequences:
-        raise DatasetNotFoundError(f"There is no BIWI sequence (a folder 01 to 24) in {root}. Check data.root.")
+    folder = _find_sequences(root)
+    sequences = _sequences(folder)
     if label_frame == "fastbook":
-        book = read_calibration(_existing(root / _FASTBOOK_SEQUENCE / "rgb.cal"))
+        book = read_calibration(_existing(folder / _FASTBOOK_SEQUENCE / "rgb.cal"))
     frames: list[pd.DataFrame] = []
     for sequence in tqdm(sequences, desc="reading poses", leave=False):
-        poses = sorted((root / sequence).glob("frame_*_pose.txt"))
+        poses = sorted((folder / sequence).glob("frame_*_pose.txt"))
         if not poses:
-            raise DatasetNotFoundError(f"{root / sequence} holds no frame_*_pose.txt. Restore or remove it.")
+            raise DatasetNotFoundError(f"{folder / sequence} holds no frame_*_pose.txt. Restore or remove it.")
         centres_mm = np.stack([read_pose(pose)[1] for pose in poses])
         if label_frame == "fastbook":
             points_px = project_fastbook(centres_mm, book.intrinsics)
         else:
-            points_px = project_calibrated(centres_mm, read_calibration(_existing(root / sequence / "rgb.cal")))
+            points_px = project_calibrated(centres_mm, read_calibration(_existing(folder / sequence / "rgb.cal")))
         frames.append(
             pd.DataFrame(
                 {
-                    "fname": _pictures(root, sequence, poses),
+                    "fname": _pictures(root, folder / sequence, poses),
                     "group": PERSON_OF_SEQUENCE[sequence],
                     "sequence": sequence,
                     "head_x": points_px[:, 0],
@@ -143,8 +143,25 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _pictures(root: Path, sequence: str, poses: list[Path]) -> list[str]:
-    present = {path.name for path in (root / sequence).iterdir()}
+def _find_sequences(root: Path) -> Path:
+    if _sequences(root):
+        return root
+    # By their cameras: the authors' annotations and masks come in folders of the same names.
+    inner = sorted(camera.parents[1] for camera in root.glob("*/[0-2][0-9]/rgb.cal"))
+    for folder in inner:
+        if _sequences(folder):
+            return folder
+    raise DatasetNotFoundError(
+        f"There is no BIWI sequence (a folder 01 to 24) in {root}, nor in a folder in it. Check data.root."
+    )
+
+
+def _sequences(folder: Path) -> list[str]:
+    return [name for name in PERSON_OF_SEQUENCE if (folder / name).is_dir()]
+
+
+def _pictures(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
+    present = {path.name for path in sequence.iterdir()}
     names = []
     for pose in poses:
         stem = pose.name.removesuffix("_pose.txt") + "_rgb"
@@ -153,7 +170,7 @@ def _pictures(root: Path, sequence: str, poses: list[Path]) -> list[str]:
             raise DatasetNotFoundError(
                 f"{pose} has no picture {stem}.jpg or .png beside it. Restore it, or remove both."
             )
-        names.append(f"{sequence}/{name}")
+        names.append(f"{sequence.relative_to(root).as_posix()}/{name}")
     return names
 
 

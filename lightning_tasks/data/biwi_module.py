@@ -22,7 +22,8 @@ class BiwiDataModule(KeypointDataModule):
     `prepare` fetches fastai's archive (450 MB) where root does not exist.
 
     Args:
-        root: the folder that holds the sequences 01 to 24.
+        root: the folder that holds the sequences 01 to 24, as in fastai's archive, or a folder with them, as in the
+            authors' own.
         validation_sequences: the sequences to validate on; the book's is 13.
         label_frame: `fastbook` for the book's labels, `calibrated` for the true ones, some 14 px away.
         size: see KeypointDataModule, as for all that follow; `fold` groups by person and then decides alone.

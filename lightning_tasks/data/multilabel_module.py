@@ -29,9 +29,11 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
+    Complain,
     build_vocab,
     encode_labels,
     groups_of,
+    raise_at_once,
     read_multilabel_table,
     require_folder,
     require_one_label,
@@ -162,7 +164,11 @@ class MultiLabelDataModule(LightningDataModule):
     def table(self) -> pd.DataFrame:
         """The checked table."""
         require_folder(self.root)
-        return read_multilabel_table(self.csv, self.label_separator)
+        return self.read_table(self.csv)
+
+    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
+        return read_multilabel_table(path, self.label_separator, complain)
 
     @cached_property
     def split(self) -> tuple[Rows, Rows]:
@@ -208,7 +214,7 @@ class MultiLabelDataModule(LightningDataModule):
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            table = self.test_table = read_multilabel_table(self.test_csv, self.label_separator)
+            table = self.test_table = self.read_table(self.test_csv)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
             return

@@ -1,6 +1,9 @@
 """PASCAL VOC 2007 as a DataModule, and a drawn sample in its format."""
 
+from pathlib import Path
+
 import albumentations as A
+import pandas as pd
 
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.download import PASCAL_2007, fetch
@@ -8,17 +11,33 @@ from lightning_tasks.data.multilabel_module import Difficult, MultiLabelDataModu
 from lightning_tasks.data.sample import draw_pascal
 from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
+from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once
+from lightning_tasks.data.voc import find_voc, read_voc
+
+# What fastai's layout and VOC's own tree call the same things.
+_OFFICIAL = {
+    "train.csv": "ImageSets/Main/trainval.txt",
+    "train": "JPEGImages",
+    "test.csv": "ImageSets/Main/test.txt",
+    "test": "JPEGImages",
+}
 
 
 class PascalDataModule(MultiLabelDataModule):
-    """PASCAL VOC 2007 in fastai's layout: `train.csv`, `train/`, `test.csv`, `test/`.
+    """PASCAL VOC 2007, in fastai's layout or in VOC's own.
+
+    fastai's: `train.csv`, `train/`, `test.csv`, `test/`. VOC's own: `JPEGImages`, `Annotations`, `ImageSets`, where
+    `root` is `VOC2007`, `VOCdevkit`, or the folder that holds it; it is read where root holds it and no `train.csv`.
+    They differ in difficult objects, which fastai's csv counts like all others. By VOC's annotations a picture has a
+    class with an object that is not difficult; a class with difficult ones alone counts as `difficult` says.
 
     Homepage: http://host.robots.ox.ac.uk/pascal/VOC/voc2007/. 20 classes; 5,011 pictures for training, of which the
     column `is_valid` holds out VOC's own validation half (2,501 / 2,510), and 4,952 for testing. The pictures come
     from Flickr, under its terms of use. Source: Everingham, Van Gool, Williams, Winn, Zisserman, "The PASCAL Visual
     Object Classes (VOC) Challenge", IJCV 88(2), 2010.
 
-    `prepare` fetches fastai's archive (1.6 GB) where root does not exist. Arguments: see MultiLabelDataModule.
+    `prepare` fetches fastai's archive (1.6 GB) where root does not exist. Arguments: see MultiLabelDataModule; `csv`
+    and `test_csv` may name other image sets, such as `VOCdevkit/VOC2007/ImageSets/Main/train.txt`.
     """
 
     def __init__(
@@ -84,6 +103,26 @@ class PascalDataModule(MultiLabelDataModule):
             train_transform=train_transform,
             valid_transform=valid_transform,
         )
+        self._find_official()
+
+    def setup(self, stage: str) -> None:
+        """Read the tables and check every row before the first batch; see MultiLabelDataModule."""
+        self._find_official()  # which may not have been there when this was made
+        super().setup(stage)
+
+    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table of a csv, or of one of VOC's image sets."""
+        return read_voc(path, complain) if is_image_set(path) else super().read_table(path, complain)
+
+    def _find_official(self) -> None:
+        tree = find_voc(self.root)
+        if tree is not None and self.csv == self.root / "train.csv" and not self.csv.is_file():
+            self.csv = tree / _OFFICIAL["train.csv"]
+        if is_image_set(self.csv):
+            official = {self.root / fastais: self.csv.parents[2] / own for fastais, own in _OFFICIAL.items()}
+            self.images = official.get(self.images, self.images)
+            self.test_csv = self.test_csv and official.get(self.test_csv, self.test_csv)
+            self.test_images = official.get(self.test_images, self.test_images)
 
     def prepare_data(self) -> None:
         """Fetch the archive if root does not exist."""

@@ -257,7 +257,17 @@ def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complai
 
 def cell_at(path: Path, row: int, column: str) -> str:
     """Return how a cell of a row, counted from 0, is told to a person."""
-    return f"{path}: row {row + _FIRST_ROW}, column {column!r}"
+    return f"{path}: row {row + first_row(path)}, column {column!r}"
+
+
+def first_row(path: Path) -> int:
+    """Return what a person calls a table's first row."""
+    return 1 if is_image_set(path) else _FIRST_ROW
+
+
+def is_image_set(path: Path) -> bool:
+    """Return whether a table is one of VOC's lists of pictures, which have no header, and not a csv."""
+    return path.suffix == ".txt" and path.parts[-3:-1] == ("ImageSets", "Main")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -19,16 +19,14 @@ from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.files import Confines
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.tables import (
+    first_row,
     point_names,
     point_positions,
     read_cells,
     read_keypoint_table,
-    read_multilabel_table,
 )
 from lightning_tasks.errors import TableError
 from lightning_tasks.output import write_whole
-
-_FIRST_ROW = 2  # the header is row 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def check(
     """
     problems: list[Problem] = []
     table = _table(datamodule, problems)
-    problems += _duplicates(table)
+    problems += _duplicates(table, first_row(datamodule.csv))
     paths = [datamodule.images / name for name in table["fname"]]
     pictures = _read(paths)
     confines = Confines(datamodule.root, datamodule.images)
@@ -118,15 +116,15 @@ def _table(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list
         return datamodule.table  # of pose files: there is no csv with rows to leave out
     if isinstance(datamodule, KeypointDataModule):
         return read_keypoint_table(datamodule.csv, note)
-    return read_multilabel_table(datamodule.csv, datamodule.label_separator, note)
+    return datamodule.read_table(datamodule.csv, note)
 
 
-def _duplicates(table: pd.DataFrame) -> list[Problem]:
+def _duplicates(table: pd.DataFrame, top: int) -> list[Problem]:
     first: dict[str, int] = {}
     problems = []
     for row, name in enumerate(table["fname"]):
         if name in first:
-            message = f"row {row + _FIRST_ROW}: {name} stands in row {first[name] + _FIRST_ROW} already"
+            message = f"row {row + top}: {name} stands in row {first[name] + top} already"
             problems.append(Problem("duplicate", message, row))
         first.setdefault(name, row)
     return problems
@@ -203,4 +201,4 @@ def _near_duplicates(
 
 
 def _at(datamodule: MultiLabelDataModule | KeypointDataModule, row: int) -> str:
-    return f"{datamodule.csv}: row {row + _FIRST_ROW}"
+    return f"{datamodule.csv}: row {row + first_row(datamodule.csv)}"

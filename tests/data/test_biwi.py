@@ -1,6 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 
+from lightning_tasks.__main__ import console
 from lightning_tasks.data import BiwiDataModule
 from lightning_tasks.data.biwi import (
     PERSON_OF_SEQUENCE,
@@ -10,8 +13,10 @@ from lightning_tasks.data.biwi import (
     read_calibration,
     read_pose,
 )
+from lightning_tasks.data.opencv import cv2
 from lightning_tasks.data.sample import draw_biwi
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
+from tests.conftest import CONF, train
 from tests.fakes import write_image, write_pose
 
 # `rgb.cal` of sequence 12 and a pose of it, as the data set has them.
@@ -169,3 +174,54 @@ def test_drawn_heads_stand_where_the_calibrated_labels_say(tmp_path):
     assert ((points > 60) & (points < (580, 420))).all()
     apart = np.linalg.norm(points - book[["head_x", "head_y"]].to_numpy(), axis=1)
     assert 8 < np.median(apart) < 20
+
+
+def draw_authors_archive(folder):
+    """Draw frames as the authors' own archive has them: png, in a folder `hpdb`, beside depths, meshes and masks."""
+    draw_biwi(folder / "hpdb", frames=2)
+    for jpg in sorted(folder.rglob("*_rgb.jpg")):
+        stem = jpg.name.removesuffix("_rgb.jpg")
+        cv2.imwrite(str(jpg.with_suffix(".png")), cv2.imread(str(jpg)))
+        jpg.unlink()
+        jpg.with_name(f"{stem}_depth.bin").write_bytes(b"\x80\x02\0\0\xe0\x01\0\0\xff")
+        write_image(folder / "head_pose_masks" / jpg.parent.name / f"{stem}_depth_mask.png")
+        annotation = folder / "db_annotations" / jpg.parent.name / f"{stem}_pose.bin"
+        annotation.parent.mkdir(parents=True, exist_ok=True)
+        annotation.write_bytes(bytes(24))
+    for number in (1, 13):
+        (folder / "hpdb" / f"{number:02d}.obj").write_text("v 0 0 0\n")
+    (folder / "hpdb" / "readme.txt").write_text("BIWI\n")
+
+
+@pytest.mark.parametrize("label_frame", ["fastbook", "calibrated"])
+def test_the_authors_own_archive_gives_the_same_points(tmp_path, label_frame):
+    draw_authors_archive(tmp_path / "own")
+    draw_biwi(tmp_path / "fastais", frames=2)
+    fastais = read_biwi(tmp_path / "fastais", label_frame)
+    for root, prefix in ((tmp_path / "own", "hpdb/"), (tmp_path / "own" / "hpdb", "")):
+        table = read_biwi(root, label_frame)
+        assert table["fname"].tolist() == [prefix + name.replace(".jpg", ".png") for name in fastais["fname"]]
+        assert all((root / name).is_file() for name in table["fname"])
+        for column in ("group", "sequence", "head_x", "head_y"):
+            assert table[column].tolist() == fastais[column].tolist()
+
+
+def test_masks_and_annotations_alone_are_no_sequences(tmp_path):
+    draw_authors_archive(tmp_path)
+    shutil.rmtree(tmp_path / "hpdb")
+    with pytest.raises(DatasetNotFoundError, match="nor in a folder in it"):
+        read_biwi(tmp_path, "fastbook")
+
+
+def test_the_authors_own_archive_trains_and_is_scored_and_checked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw_authors_archive(tmp_path / "root")
+    ckpt = train(tmp_path, "biwi.yaml")
+    capsys.readouterr()
+    assert console(["validate", ckpt, "--trainer.enable_progress_bar", "false"]) == 0
+    assert "val/loss" in capsys.readouterr().out
+    config = ["--config", str(CONF / "biwi.yaml"), "--data.root", "root"]
+    assert console(["prepare", *config]) == 0
+    assert "root: 16 pictures, 14 training, 2 validation" in capsys.readouterr().out
+    assert console(["check", *config, "--max_distance", "0"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
