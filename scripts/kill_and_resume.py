@@ -2,10 +2,10 @@
 
     python scripts/kill_and_resume.py --kills 50 --folder /tmp/kills
 
-Trains on drawn pictures, on the CPU. SIGKILL goes to the whole process group: every other time after a random time,
-which may be while Python still imports, and else in the midst of a checkpoint's write. Each kill is printed with the
-step and stage that it hit, and the step that the run goes on from. Exits with 1 if weights, optimiser or metrics.csv
-differ in a bit at the end.
+Trains on drawn pictures, on the CPU. SIGKILL goes to the whole process group: every other time in the midst of a
+checkpoint's write, else anywhere, now and then while Python still imports. Each kill is printed with the step and
+stage that it hit, and the step that the run goes on from. Exits with 1 if weights, optimiser or metrics.csv differ in
+a bit at the end.
 """
 
 import argparse
@@ -43,19 +43,23 @@ STAGES = {
     "on_train_end": "at the end",
 }
 _WIDTH = 64
+_MOST_NOTES = 36  # between two kills: some eight steps
+_MOST_IMPORT_S = 4.0
 
 
 class Moments(Callback):
-    """Keep in a file which step and stage the training is in, for whoever kills it."""
+    """Keep in a file how much was done and which step and stage the training is in, for whoever kills it."""
 
     def __init__(self) -> None:
+        self.notes = 0
         self.file = os.open("moment", os.O_CREAT | os.O_WRONLY)
         for hook, stage in STAGES.items():
             setattr(self, hook, self._noting(stage))
 
     def _noting(self, stage: str):  # noqa: ANN202 - a hook of any signature
         def hook(trainer: Trainer, *_: object, **__: object) -> None:
-            text = f"step {trainer.global_step}, {stage}"
+            self.notes += 1
+            text = f"{self.notes}: step {trainer.global_step}, {stage}"
             os.pwrite(self.file, text.ljust(_WIDTH).encode(), 0)
 
         return hook
@@ -81,13 +85,15 @@ def main() -> int:
     draw, kills = random.Random(arguments.seed), 0
     while True:
         Path("begun").touch()
-        Path("moment").write_text("importing", encoding="utf-8")
+        Path("moment").write_text("0: importing", encoding="utf-8")
         process = run("killed", *(["--ckpt_path", "last"] if checkpoint("killed").is_file() else []))
         if kills == arguments.kills:
             process.wait()
             break
-        # Mostly soon after the start of the training, so that many kills fit into a run; some before, some late.
-        wait(process, draw.uniform(0, 0.6 * whole_s), in_a_write=kills % 2 == 1)
+        if kills % 10 == 0:
+            wait(process, 0, draw.uniform(0, _MOST_IMPORT_S), in_a_write=False)
+        else:
+            wait(process, draw.randint(1, _MOST_NOTES), draw.uniform(0, 0.05), in_a_write=kills % 2 == 1)
         if process.poll() is not None:
             break
         os.killpg(process.pid, signal.SIGKILL)
@@ -99,11 +105,13 @@ def main() -> int:
     return 0 if same and process.returncode == 0 else 1
 
 
-def wait(process: "subprocess.Popen[bytes]", seconds: float, *, in_a_write: bool) -> None:
-    """Wait so long, and then, if wanted, for the next moment that a checkpoint is half-written; or for the end."""
-    end = time.monotonic() + seconds
-    while process.poll() is None and (time.monotonic() < end or (in_a_write and not half_written())):
-        time.sleep(0.0005 if in_a_write else 0.01)
+def wait(process: "subprocess.Popen[bytes]", notes: int, seconds: float, *, in_a_write: bool) -> None:
+    """Wait until so much was done, then so long, then, if wanted, for a checkpoint's write; or for the end."""
+    while process.poll() is None and int(noted()[0]) < notes:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    while process.poll() is None and in_a_write and not half_written():
+        time.sleep(0.0005)
 
 
 def half_written() -> list[Path]:
@@ -113,11 +121,16 @@ def half_written() -> list[Path]:
     return [path for path in found if path.is_file() and path.stat().st_mtime > begun]
 
 
+def noted() -> tuple[str, str]:
+    """Return how much was done, and what was being done."""
+    count, _, what = Path("moment").read_text(encoding="utf-8").partition(": ")
+    return count, what.strip()
+
+
 def moment() -> str:
-    """What the process was doing, which is no more."""
-    noted = Path("moment").read_text(encoding="utf-8").strip()
+    """Return what the process was doing, which is no more."""
     writes = "".join(f", {path.stem} half-written ({path.stat().st_size:,} bytes)" for path in half_written())
-    return noted + writes
+    return noted()[1] + writes
 
 
 def run(name: str, *more: str) -> "subprocess.Popen[bytes]":

@@ -98,7 +98,7 @@ class Sender(Callback):
         self.left = times
 
         def hook(trainer, *args, **kwargs):
-            if trainer.global_step >= step and self.left:
+            while trainer.global_step >= step and self.left:
                 self.left -= 1
                 os.kill(os.getpid(), number)
 

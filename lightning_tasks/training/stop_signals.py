@@ -5,6 +5,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.training import slurm
@@ -36,6 +37,7 @@ class StopSignals(Callback):
         """Take the signals over: Lightning's own handlers save nothing, and broadcast in the midst of a step."""
         self._received, self._step = None, -1
         wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if slurm.job() else [])]
+        wanted = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]  # in the background, say
         self._before = {number: signal.signal(number, self._note) for number in wanted}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
@@ -62,7 +64,8 @@ class StopSignals(Callback):
 
     def _leave(self, trainer: Trainer) -> None:
         self.last.save(trainer)
-        received = self._received or signal.SIGTERM  # it reached another process
+        mine = torch.tensor(int(self._received or 0), device=trainer.strategy.root_device)
+        received = int(trainer.strategy.reduce(mine, reduce_op="max"))  # it may have reached another process alone
         if received == signal.SIGUSR1:
             if trainer.is_global_zero:
                 slurm.requeue()

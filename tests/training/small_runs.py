@@ -1,6 +1,7 @@
 """Short trainings whose ends are compared to the bit."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,18 +41,21 @@ def arguments(task, *more, callbacks=()):
 
 
 def start(args, **environment):
-    """Start a real process, in a group of its own as a shell does."""
+    """Start a real process as a shell starts one in the foreground: in a group of its own, and open to Ctrl-C."""
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_tasks", *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
         env={**ENVIRONMENT, **environment},
     )  # fmt: skip
 
 
 def result(version):
-    run = Path(f"runs/run/version_{version}")
-    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return (run / "metrics.csv").read_bytes(), last
+    return Path(f"runs/run/version_{version}/metrics.csv").read_bytes(), last(version)
+
+
+def last(version):
+    return torch.load(f"runs/run/version_{version}/checkpoints/last.ckpt", weights_only=True)
 
 
 def assert_same(first, second):

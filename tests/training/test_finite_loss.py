@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from lightning_tasks.__main__ import console
-from tests.training.small_runs import LABELS, arguments, result, start, write_data
+from tests.training.small_runs import LABELS, arguments, last, start, write_data
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def poison(step, **more):
 
 
 def weights_are_finite(version=0):
-    return all(weight.isfinite().all() for weight in result(version)[1]["state_dict"].values())
+    return all(weight.isfinite().all() for weight in last(version)["state_dict"].values())
 
 
 def test_the_batch_its_rates_and_the_last_good_checkpoint_are_named(capsys):
@@ -35,7 +35,7 @@ def test_the_batch_its_rates_and_the_last_good_checkpoint_are_named(capsys):
         said,
     ), said
     assert "Traceback" not in said
-    assert result(0)[1]["global_step"] == 3  # of the epoch's start
+    assert last(0)["global_step"] == 3  # of the epoch's start
     assert weights_are_finite()
 
 
@@ -61,7 +61,7 @@ def test_weights_that_are_not_finite_are_not_saved(capsys):
     """The last step's gradient: no loss follows that would tell."""
     assert console(arguments("labels", callbacks=[poison(8, gradient=True)])) == 2
     assert re.search(r"After 9 steps \d+ of the weights are not finite, head\.\S+ among them", capsys.readouterr().err)
-    assert result(0)[1]["global_step"] == 6
+    assert last(0)["global_step"] == 6
     assert weights_are_finite()
     best = torch.load("runs/run/version_0/checkpoints/best.ckpt", weights_only=True)
     assert all(weight.isfinite().all() for weight in best["state_dict"].values())
@@ -73,7 +73,7 @@ def test_losses_are_looked_at_together_where_waiting_costs(monkeypatch, capsys):
     more = ["--trainer.log_every_n_steps", "4", "--last.every_n_steps", "2", "--trainer.max_epochs", "1"]
     assert console(arguments("labels", "--data.batch_size", "2", *more, callbacks=[poison(1)])) == 2
     assert "The loss is nan in step 1 (epoch 0, batch 1;" in capsys.readouterr().err
-    assert result(0)[1]["global_step"] == 0
+    assert last(0)["global_step"] == 0
     assert weights_are_finite()
 
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.errors import CheckpointError
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS
 from tests.training.small_runs import BATCHES, CONF, STEPS, arguments, assert_same, result, start, write_data
@@ -187,7 +188,9 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(
+        CheckpointError, match=r"x\.ckpt cannot be written \(No space left.*What it held before is intact"
+    ):
         io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
     assert torch.load(tmp_path / "x.ckpt", weights_only=True)["a"].sum() == 3
     assert [path.name for path in tmp_path.glob("*ckpt*")] == ["x.ckpt"]

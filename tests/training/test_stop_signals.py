@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tasks.__main__ import console
-from tests.training.small_runs import STEPS, arguments, assert_same, result, start, write_data
+from tests.training.small_runs import STEPS, arguments, assert_same, last, result, start, write_data
 
 EVERY = ["--last.every_n_steps", "100"]  # so that only the signal saves within an epoch
 
@@ -18,6 +18,14 @@ EVERY = ["--last.every_n_steps", "100"]  # so that only the signal saves within 
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_in_the_background_ctrl_c_is_not_meant():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert console(arguments("points", callbacks=[sent(signal.SIGINT, 4, "on_before_backward")])) == 0
 
 
 def sent(number, step, moment, times=1):
@@ -47,29 +55,29 @@ def test_the_step_is_finished_and_saved_and_the_run_goes_on(number, step, moment
     more = [*EVERY, *(ema if word == "ema" else word for word in more)]
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     assert console(arguments("labels", *more)) == 0
-    steps = result(0)[1]["global_step"]
+    steps = last(0)["global_step"]
     assert stopped("labels", *more, callbacks=[sent(number, step, moment)]) == 128 + number
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     said = capsys.readouterr()
     assert f"{number.name}: stopping after this step" in said.err
     assert "Traceback" not in said.err
-    assert result(1)[1]["global_step"] == saved
+    assert last(1)["global_step"] == saved
     assert f"stopped at step {saved}; --ckpt_path last" in said.out
     assert console(arguments("labels", *more, "--ckpt_path", "last")) == 0
-    assert result(1)[1]["global_step"] == steps
+    assert last(1)["global_step"] == steps
     assert_same(result(0), result(1))
 
 
 def test_a_run_that_is_complete_anyway_ends_with_0():
     assert console(arguments("points", callbacks=[sent(signal.SIGTERM, STEPS, "on_validation_start")])) == 0
-    assert result(0)[1]["global_step"] == STEPS
+    assert last(0)["global_step"] == STEPS
 
 
 def test_a_second_ctrl_c_does_not_wait(capsys):
     code = console(arguments("points", callbacks=[sent(signal.SIGINT, 4, "on_before_backward", times=2)]))
     assert code == 130
     assert capsys.readouterr().err.strip().endswith("stopped by Ctrl-C")
-    assert result(0)[1]["global_step"] == 3  # the epoch's start, as after a kill
+    assert last(0)["global_step"] == 3  # the epoch's start, as after a kill
 
 
 def wait_for(condition, process, seconds=120):
@@ -92,7 +100,7 @@ def test_real_processes_with_workers_as_a_terminal_stops_them(number, code):
     assert process.returncode == code, error
     assert "Traceback" not in error
     steps = int(re.search(r"stopped at step (\d+)", out)[1])
-    assert result(0)[1]["global_step"] == steps
+    assert last(0)["global_step"] == steps
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -114,7 +122,7 @@ def test_two_processes_of_which_one_gets_the_signal():
     out, error = process.communicate(timeout=60)
     assert process.returncode == 143, error
     assert "Traceback" not in error
-    assert result(0)[1]["global_step"] == int(re.search(r"stopped at step (\d+)", out)[1])
+    assert last(0)["global_step"] == int(re.search(r"stopped at step (\d+)", out)[1])
 
 
 SLURM = {
@@ -140,7 +148,7 @@ def test_slurm_puts_the_job_back_and_it_goes_on():
     assert process.returncode == 0, error
     assert "job 77 is back in the queue" in out
     assert Path("asked").read_text() == "requeue 77\n"
-    assert result(1)[1]["global_step"] == 5
+    assert last(1)["global_step"] == 5
 
     other = start([*args, "--run_name", "run"], **slurm, SLURM_RESTART_COUNT="1")  # another command of the job's
     assert other.communicate(timeout=120)
@@ -159,4 +167,4 @@ def test_slurm_that_refuses_is_told():
     assert process.returncode == 1
     assert "error: `scontrol requeue 77` failed (no such job). Submit the job again." in error
     assert "Traceback" not in error
-    assert result(0)[1]["global_step"] == 5
+    assert last(0)["global_step"] == 5
