@@ -72,17 +72,25 @@ def test_less_or_more_may_be_known_of_it(server, tmp_path, facts, fault):
 
 @pytest.mark.parametrize("size_bytes", [len(TAR), None])
 @settings(max_examples=10)
-@given(cuts=st.lists(st.integers(0, len(TAR) - 1), max_size=2), stalls=st.booleans())
-def test_a_cut_or_a_stall_anywhere_costs_nothing(tmp_path_factory, cuts, stalls, size_bytes):
+@given(cuts=st.lists(st.integers(0, len(TAR) - 1), max_size=2))
+def test_a_cut_anywhere_costs_nothing(tmp_path_factory, cuts, size_bytes):
     root = tmp_path_factory.mktemp("data") / "pets"
     with serving(TAR) as server:
         server.faults = [Fault(cut_after=n) for n in cuts]
-        if stalls and cuts:
-            server.faults[0] = Fault(stall_after=cuts[0])
         get(server, root, size_bytes=size_bytes)
         assert is_whole(root)
         assert server.sent == len(TAR)  # nothing twice
         assert server.asked[0][1] is None
+
+
+def test_a_connection_that_stalls_is_left_and_gone_on_with(server, tmp_path):
+    server.faults = [Fault(stall_after=100_000), Fault(stall_after=0)]
+    fetch(entry(TAR, server.address), tmp_path / "pets", (), QUICK._replace(stall_s=1.5))
+    assert is_whole(tmp_path / "pets")
+    assert ranges(server) == [None, "bytes=100000-", "bytes=100000-"]
+    server.always = Fault(stall_after=10)
+    with pytest.raises(DownloadError, match="Read timed out, 2 times"):
+        fetch(entry(TAR, server.address), tmp_path / "more", (), QUICK._replace(stall_s=0.3, tries=2))
 
 
 def test_chunks_that_are_cut_are_gone_on_with(server, tmp_path):
@@ -94,7 +102,7 @@ def test_chunks_that_are_cut_are_gone_on_with(server, tmp_path):
 
 def test_tries_start_over_when_much_has_come(tmp_path):
     pets = {**PETS, "pets/large": noise(12 * 2**20)}
-    content = tar_of(pets, "w")
+    content = tar_of(pets, packed=False)
     with serving(content) as server:
         server.always = Fault(cut_after=2**21)  # seven connections, where three tries are allowed
         get(server, tmp_path / "pets", content=content)
@@ -128,7 +136,7 @@ def test_a_server_that_knows_no_ranges_starts_anew_but_not_for_ever(server, tmp_
 
 
 def test_a_file_that_changes_between_is_fetched_from_its_start(server, tmp_path):
-    old, new = tar_of({"pets/a": noise(100_000, 7)}, "w"), tar_of({"pets/a": noise(100_000, 8)}, "w")
+    old, new = tar_of({"pets/a": noise(100_000, 7)}, packed=False), tar_of({"pets/a": noise(100_000, 8)}, packed=False)
     server.content, server.faults = old, [Fault(cut_after=50_000)] * 3
     known = {"size_bytes": None, "md5_of_first_mib": None}
     with pytest.raises(DownloadError):

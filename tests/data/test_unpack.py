@@ -35,10 +35,10 @@ def unpacked(tmp_path, content, folder="pets"):
     return files_of(tmp_path / "in")
 
 
-@pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_the_folders_content_is_unpacked_and_nothing_beside_it(tmp_path, mode):
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_folders_content_is_unpacked_and_nothing_beside_it(tmp_path, packed):
     beside = {"._pets": b"mac", "petsy/a": b"a", **PETS, "./pets/c.txt": b"c"}
-    found = unpacked(tmp_path, tar_of(beside, mode))
+    found = unpacked(tmp_path, tar_of(beside, packed))
     assert found == {name.removeprefix("pets/"): content for name, content in PETS.items()} | {"c.txt": b"c"}
 
 
