@@ -51,7 +51,8 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
         try:
             sha256 = _first_that_gives_it(archive, [*mirrors, *archive.urls], root, work, partial, patience)
             write_whole(_record(root), lambda new: new.write_text(f"{sha256}  {archive.name}\n", encoding="utf-8"))
-            os.sync()  # or a power cut could leave the folder without its files
+            if hasattr(os, "sync"):  # not on Windows
+                os.sync()  # or a power cut could leave the folder without its files
         except OSError as error:
             raise DownloadError(
                 f"{root} cannot be made ({error.strerror or error}). What has come is kept: put that right, or choose "
@@ -104,9 +105,8 @@ def _first_that_gives_it(
 
 
 def _local_file(address: str) -> Path | None:
-    parts = urlsplit(address)
-    if parts.scheme == "file":
-        return Path(url2pathname(parts.path))
+    if address.startswith("file://"):
+        return Path(url2pathname(urlsplit(address).path))
     return Path(address).expanduser() if "://" not in address else None
 
 

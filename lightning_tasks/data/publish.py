@@ -77,7 +77,9 @@ def _acquired(target: Path) -> FileLock:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk."""
+    """Put the names in `folder` on the disk, where a folder can be opened: not on Windows."""
+    if os.name != "posix":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -44,7 +44,10 @@ class _CutError(Exception):
 
 def shown(address: str) -> str:
     """Return the address without what may be secret in it: a password, a signature."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address at all
+        return address
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
@@ -99,18 +102,21 @@ def _fits(archive: Archive, partial: Partial) -> bool:
 def _go_on(session: requests.Session, archive: Archive, address: str, partial: Partial, patience: Patience) -> None:
     """Ask once, and write what comes."""
     origin, have = partial.origin, partial.size_bytes
+    its_own = origin is not None and origin.address == shown(address)
     headers = {"Accept-Encoding": "identity"}  # or a server may pack the archive again, and the sizes differ
     if origin is not None and have:
         headers["Range"] = f"bytes={have}-"
-        if origin.address == shown(address) and origin.validator is not None:
+        if its_own and origin.validator is not None:
             headers["If-Range"] = origin.validator  # a file that has changed comes from its start
     timeouts = (patience.connect_s, patience.stall_s)
     with session.get(address, headers=headers, timeout=timeouts, stream=True) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable:
+        if response.status_code == requests.codes.requested_range_not_satisfiable and its_own:
             partial.discard()
             raise _CutError("it has become shorter")
         if response.status_code not in (requests.codes.ok, requests.codes.partial_content):
             raise CannotFetchError(f"the server answers {response.status_code} {response.reason}")
+        if "html" in response.headers.get("Content-Type", ""):
+            raise CannotFetchError("the server answers with a web page")  # where one signs in, say
         total = _total_bytes(response, have)
         if archive.size_bytes is not None and total not in (None, archive.size_bytes):
             raise CannotFetchError(f"it has {total:,} bytes there, not {archive.size_bytes:,}")
@@ -119,7 +125,8 @@ def _go_on(session: requests.Session, archive: Archive, address: str, partial: P
             have = 0
             partial.start(Origin(archive.name, shown(address), _validator(response), total))
         elif origin is not None and total != origin.total_bytes:
-            raise CannotFetchError(f"it has {total:,} bytes there, not {origin.total_bytes:,} as before")
+            partial.discard()
+            raise _CutError("it is not the file that had begun to come")
         if total is not None:
             require_space(partial.path.parent, total, total - have)
         _write(response, archive, partial, have, total)

@@ -167,6 +167,18 @@ def test_a_file_that_becomes_shorter_is_fetched_from_its_start(server, tmp_path,
     assert is_whole(tmp_path / "pets")
 
 
+@pytest.mark.parametrize("etag", [None, '"two"'])
+def test_a_file_of_unknown_size_that_becomes_longer_is_fetched_from_its_start(server, tmp_path, etag):
+    known = {"size_bytes": None, "md5_of_first_mib": None}
+    server.content, server.etag, server.faults = TAR[:-1000], None, [Fault(cut_after=1000)]
+    with pytest.raises(DownloadError):
+        fetch(entry(TAR, server.address, **known), tmp_path / "pets", (), QUICK._replace(tries=1))
+    server.content, server.etag = TAR, etag
+    get(server, tmp_path / "pets", **known)
+    assert is_whole(tmp_path / "pets")
+    assert ranges(server) == [None, "bytes=1000-", None]
+
+
 def test_what_has_come_of_another_archive_is_not_gone_on_with(server, tmp_path):
     server.faults = [Fault(cut_after=1000)]
     with pytest.raises(DownloadError):
@@ -305,9 +317,22 @@ def test_one_mirror_after_the_other_is_tried_and_goes_on_where_the_last_was_cut(
 
 
 def test_a_mirror_with_something_else_does_no_harm(server, tmp_path):
-    with serving(noise(len(TAR))) as wrong, serving(b"<html>login</html>") as portal:
-        get(server, tmp_path / "pets", wrong.address, portal.address)
+    with serving(noise(len(TAR))) as wrong:
+        get(server, tmp_path / "pets", wrong.address)
+        assert len(wrong.asked) == 1
+    assert is_whole(tmp_path / "pets")
+
+
+@pytest.mark.parametrize("fault", [Fault(), Fault(headers={"Content-Type": "text/html; charset=utf-8"}, chunked=True)])
+def test_what_has_come_survives_mirrors_that_have_something_else(server, tmp_path, fault):
+    server.faults = [Fault(cut_after=200_000)]
+    with pytest.raises(DownloadError):
+        fetch(entry(TAR, server.address), tmp_path / "pets", (), QUICK._replace(tries=1))
+    with serving(b"<html>sign in</html>") as portal, serving(b"") as empty:
+        portal.always = fault
+        get(server, tmp_path / "pets", portal.address, empty.address, GONE)
         assert len(portal.asked) == 1
+    assert ranges(server) == [None, "bytes=200000-"]
     assert is_whole(tmp_path / "pets")
 
 
@@ -315,16 +340,17 @@ def test_the_message_names_each_address_with_its_reason_and_no_secret(server, tm
     server.always = Fault(404)
     secret = server.address.replace("//", "//me:word@") + "?signature=word"
     with pytest.raises(DownloadError) as caught:
-        get(server, tmp_path / "pets", GONE, secret, "ftp://x/pets.tgz", "no/such/file.tgz")
+        get(server, tmp_path / "pets", GONE, secret, "ftp://x/pets.tgz", "no/such/file.tgz", "http://[x")
     lines = str(caught.value).splitlines()
     assert lines[0] == "pets.tgz cannot be fetched:"
     assert lines[1].startswith(f"  {GONE}: ")
     assert lines[1].endswith("Connection refused")
-    assert lines[2] == lines[5] == f"  {server.address}: the server answers 404 Not Found"
+    assert lines[2] == lines[6] == f"  {server.address}: the server answers 404 Not Found"
     assert lines[3].startswith("  ftp://x/pets.tgz: No connection adapters")
     assert lines[4] == "  no/such/file.tgz: there is no such file"
-    assert "--data.mirrors" in lines[6]
-    assert "--data.root FOLDER" in lines[6]
+    assert lines[5].startswith("  http://[x: ")
+    assert "--data.mirrors" in lines[7]
+    assert "--data.root FOLDER" in lines[7]
 
 
 @pytest.mark.parametrize("form", ["path", "file://"])
