@@ -5,10 +5,12 @@ from functools import cached_property
 import albumentations as A
 import pandas as pd
 
+from lightning_tasks.data.archives import BIWI_HEAD_POSE
 from lightning_tasks.data.biwi import PERSON_OF_SEQUENCE, LabelFrame, read_biwi
 from lightning_tasks.data.cache import CacheKind
-from lightning_tasks.data.download import BIWI_HEAD_POSE, fetch
+from lightning_tasks.data.download import fetch
 from lightning_tasks.data.keypoint_module import KeypointDataModule
+from lightning_tasks.data.publish import is_there
 from lightning_tasks.data.sample import draw_biwi
 from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
@@ -45,6 +47,7 @@ class BiwiDataModule(KeypointDataModule):
         folds: how many folds.
         split_seed: of the folds.
         seed: of order and augmentation.
+        mirrors: further addresses of biwi_head_pose.tgz, or paths of it, which `prepare` tries first.
         splitter: from Python: table → (training rows, validation rows).
         train_transform: from Python, in place of the book's.
         valid_transform: likewise.
@@ -74,6 +77,7 @@ class BiwiDataModule(KeypointDataModule):
         folds: int = 5,
         split_seed: int = 42,
         seed: int = 42,
+        mirrors: list[str] | None = None,
         splitter: Splitter | None = None,
         train_transform: A.Compose | None = None,
         valid_transform: A.Compose | None = None,
@@ -107,11 +111,11 @@ class BiwiDataModule(KeypointDataModule):
         numbers = [13] if validation_sequences is None else validation_sequences
         self.validation_sequences = [f"{number:02d}" for number in numbers]
         self.label_frame: LabelFrame = label_frame
+        self.mirrors = mirrors or []
 
     def prepare_data(self) -> None:
         """Fetch the archive if root does not exist."""
-        if not self.root.exists():
-            fetch(BIWI_HEAD_POSE, self.root)
+        fetch(BIWI_HEAD_POSE, self.root, self.mirrors)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -152,5 +156,5 @@ class BiwiSampleDataModule(BiwiDataModule):
 
     def prepare_data(self) -> None:
         """Draw the sample if root does not exist."""
-        if not self.root.exists():
+        if not is_there(self.root):
             draw_biwi(self.root)

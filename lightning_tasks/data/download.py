@@ -1,93 +1,132 @@
-"""One archive from its address to a folder: checked, extracted safely, published by one rename."""
+"""One archive from its addresses to a folder: fetched, checked, unpacked and published by one rename."""
 
-import hashlib
-import tarfile
-import tempfile
-from dataclasses import dataclass
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from tqdm import tqdm
-
-from lightning_tasks.data.publish import published_folder
+from lightning_tasks.data.archives import Archive, NotTheArchiveError, checked_sha256
+from lightning_tasks.data.partial import Partial
+from lightning_tasks.data.publish import hidden, is_there, published_folder, remove_leftovers
+from lightning_tasks.data.space import require_space
+from lightning_tasks.data.unpack import unpack
 from lightning_tasks.errors import DownloadError
+from lightning_tasks.output import write_whole
 
-_MIB = 2**20
-_TIMEOUT_S = 60
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A tar file that holds one folder. fastai publishes an md5 of the first mebibyte only."""
-
-    url: str
-    size_bytes: int
-    md5_of_first_mib: str
-    folder: str
+if TYPE_CHECKING:
+    from lightning_tasks.data.transfer import Patience
 
 
-PASCAL_2007 = Archive(
-    url="https://s3.amazonaws.com/fast-ai-imagelocal/pascal_2007.tgz",
-    size_bytes=1_637_796_771,
-    md5_of_first_mib="433b4706eb7c42bd74e7f784e3fdf244",
-    folder="pascal_2007",
-)
-BIWI_HEAD_POSE = Archive(
-    url="https://s3.amazonaws.com/fast-ai-imagelocal/biwi_head_pose.tgz",
-    size_bytes=452_316_199,
-    md5_of_first_mib="00f4ccf66e8cba184bc292fdc08fb237",
-    folder="biwi_head_pose",
-)
+def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "Patience | None" = None) -> None:
+    """Make the archive's folder `root`, unless it is there: then nothing is asked of the network.
 
+    One address is tried after the other. What has come lies beside `root`, in a hidden file, until the folder has been
+    published, and the next run goes on from there. The sha256 of what came is written beside `root`, as
+    `<root>.sha256`; an archive fetched later must have the same.
 
-def fetch(archive: Archive, root: Path) -> None:
-    """Fetch `archive`, check it and publish its folder as `root`.
-
-    The sha256 of what came is written beside it, as `<root>.sha256`; an archive fetched later must have the same.
+    Args:
+        archive: what to fetch.
+        root: the folder to make.
+        mirrors: addresses, or paths of files, to try before the archive's own.
+        patience: how long to wait and how often to try; None: the defaults.
 
     Raises:
-        DownloadError: it cannot be fetched or is not what it should be; says how to do it by hand. Nothing is left.
+        DownloadError: it cannot be fetched, or is not what it should be, or there is no room for it; says how to do it
+            by hand. There is no `root` then.
+        DatasetNotFoundError: nothing can be written there.
     """
-    import pooch  # here alone: whoever has the data need not wait for two HTTP clients
-    import requests
-
-    by_hand = f"Fetch {archive.url} by hand and unpack it, then name the folder: --data.root FOLDER"
-    with published_folder(root) as work, tempfile.TemporaryDirectory(prefix=".download.", dir=root.parent) as download:
+    partial = Partial(hidden(root, "part"))
+    if is_there(root):
+        with contextlib.suppress(OSError):  # the data may lie where nothing can be written
+            partial.discard()
+            remove_leftovers(root)
+        return
+    with published_folder(root) as work:
+        if is_there(root):
+            return  # another process made it
         try:
-            path = pooch.retrieve(
-                archive.url,
-                known_hash=None,  # no full hash is published; see _check
-                fname="archive.tgz",
-                path=download,
-                downloader=pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT_S),
-            )
-        except (requests.RequestException, OSError) as error:
-            raise DownloadError(f"{archive.url} cannot be fetched ({error}). {by_hand}") from error
-        sha256 = _check(archive, Path(path), root.with_name(root.name + ".sha256"))
+            sha256 = _first_that_gives_it(archive, [*mirrors, *archive.urls], root, work, partial, patience)
+            write_whole(_record(root), lambda new: new.write_text(f"{sha256}  {archive.name}\n", encoding="utf-8"))
+            if hasattr(os, "sync"):  # not on Windows
+                os.sync()  # or a power cut could leave the folder without its files
+        except OSError as error:
+            raise DownloadError(
+                f"{root} cannot be made ({error.strerror or error}). What has come is kept: put that right, or choose "
+                "another --data.root."
+            ) from error
+    partial.discard()
+
+
+def _first_that_gives_it(
+    archive: Archive,
+    addresses: Sequence[str],
+    root: Path,
+    work: Path,
+    partial: Partial,
+    patience: "Patience | None",
+) -> str:
+    """Unpack what the first good address gives, and return its sha256."""
+    from lightning_tasks.data.transfer import (
+        CannotFetchError,
+        Patience,
+        download,
+        shown,
+    )  # two HTTP clients: not before
+
+    reasons = []
+    for address in addresses:
         try:
-            with tarfile.open(path) as tar:
-                for member in tqdm(tar, desc=f"unpacking {archive.folder}", unit=" files"):
-                    tar.extract(member, work, filter="data")
-            inner = work / archive.folder
-            for child in inner.iterdir():
-                child.rename(work / child.name)
-            inner.rmdir()
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise DownloadError(f"{archive.url} cannot be unpacked ({error}). {by_hand}") from error
-    root.with_name(root.name + ".sha256").write_text(f"{sha256}  {archive.url}\n", encoding="ascii")
+            file = _local_file(address)
+            if file is not None:
+                if not file.is_file():
+                    raise CannotFetchError("there is no such file")
+                return _accept(archive, file, root, work)
+            resumed = partial.size_bytes > 0
+            while True:
+                download(archive, address, partial, patience or Patience())
+                try:
+                    return _accept(archive, partial.path, root, work)
+                except NotTheArchiveError:
+                    partial.discard()
+                    if not resumed:
+                        raise
+                    resumed = False  # old and new may not have belonged together: once more from the start
+        except (CannotFetchError, NotTheArchiveError) as error:
+            reasons.append(f"  {shown(address)}: {error}")
+    kept = f"{partial.size_bytes:,} bytes have come; the next try goes on from there. " if partial.size_bytes else ""
+    raise DownloadError(
+        f"{archive.name} cannot be fetched:\n" + "\n".join(reasons) + f"\n{kept}Try again later, name another address "
+        "or a file of it (--data.mirrors '[ADDRESS]'), or unpack it by hand and name the folder (--data.root FOLDER)."
+    )
 
 
-def _check(archive: Archive, path: Path, record: Path) -> str:
-    size = path.stat().st_size
-    if size != archive.size_bytes:
-        raise DownloadError(f"{archive.url}: {size:,} bytes came, {archive.size_bytes:,} were expected. Try again.")
-    with path.open("rb") as file:
-        if hashlib.md5(file.read(_MIB), usedforsecurity=False).hexdigest() != archive.md5_of_first_mib:
-            raise DownloadError(f"{archive.url}: the first mebibyte is not the published one. Try again.")
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if record.is_file() and record.read_text(encoding="ascii").split()[:1] != [sha256]:
-        raise DownloadError(
-            f"{archive.url}: its sha256 is not the one of the last time, in {record}. If the archive was published "
-            "anew, remove that file and try again."
+def _local_file(address: str) -> Path | None:
+    if address.startswith("file://"):
+        return Path(url2pathname(urlsplit(address).path))
+    return Path(address).expanduser() if "://" not in address else None
+
+
+def _accept(archive: Archive, file: Path, root: Path, work: Path) -> str:
+    """Check the file, unpack it into `work`, and return its sha256."""
+    sha256 = checked_sha256(archive, file)
+    record = _record(root)
+    if record.is_file() and record.read_text(encoding="utf-8").split()[:1] != [sha256]:
+        raise NotTheArchiveError(
+            f"its sha256 is not the one of the last time, in {record}; if it was published anew, remove that file"
         )
+    require_space(root.parent, file.stat().st_size, 0)
+    try:
+        unpack(file, archive.folder, work)
+    except NotTheArchiveError:
+        shutil.rmtree(work)
+        work.mkdir()  # for the next address
+        raise
     return sha256
+
+
+def _record(root: Path) -> Path:
+    return root.with_name(f"{root.name}.sha256")

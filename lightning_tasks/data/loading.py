@@ -22,7 +22,7 @@ from lightning_tasks.data.skipping import Skipping, collate_readable
 from lightning_tasks.errors import ConfigError
 
 # Of the machine, not of the run, or of its user's trust: a checkpoint that is read elsewhere must not bring them.
-MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside")
+MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
 
 _MOST_SHRINK = 2  # that bilinear sampling takes
 

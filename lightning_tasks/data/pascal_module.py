@@ -5,9 +5,11 @@ from pathlib import Path
 import albumentations as A
 import pandas as pd
 
+from lightning_tasks.data.archives import PASCAL_2007
 from lightning_tasks.data.cache import CacheKind
-from lightning_tasks.data.download import PASCAL_2007, fetch
+from lightning_tasks.data.download import fetch
 from lightning_tasks.data.multilabel_module import Difficult, MultiLabelDataModule
+from lightning_tasks.data.publish import is_there
 from lightning_tasks.data.sample import draw_pascal
 from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
@@ -37,7 +39,10 @@ class PascalDataModule(MultiLabelDataModule):
     Object Classes (VOC) Challenge", IJCV 88(2), 2010.
 
     `prepare` fetches fastai's archive (1.6 GB) where root does not exist. Arguments: see MultiLabelDataModule; `csv`
-    and `test_csv` may name other image sets, such as `VOCdevkit/VOC2007/ImageSets/Main/train.txt`.
+    and `test_csv` may name other image sets, such as `VOCdevkit/VOC2007/ImageSets/Main/train.txt`; and
+
+    Args:
+        mirrors: further addresses of pascal_2007.tgz, or paths of it, which `prepare` tries first.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class PascalDataModule(MultiLabelDataModule):
         folds: int = 5,
         split_seed: int = 42,
         seed: int = 42,
+        mirrors: list[str] | None = None,
         vocab: list[str] | None = None,
         splitter: Splitter | None = None,
         train_transform: A.Compose | None = None,
@@ -103,6 +109,7 @@ class PascalDataModule(MultiLabelDataModule):
             train_transform=train_transform,
             valid_transform=valid_transform,
         )
+        self.mirrors = mirrors or []
         self._find_official()
 
     def setup(self, stage: str) -> None:
@@ -126,8 +133,7 @@ class PascalDataModule(MultiLabelDataModule):
 
     def prepare_data(self) -> None:
         """Fetch the archive if root does not exist."""
-        if not self.root.exists():
-            fetch(PASCAL_2007, self.root)
+        fetch(PASCAL_2007, self.root, self.mirrors)
 
 
 class PascalSampleDataModule(PascalDataModule):
@@ -135,5 +141,5 @@ class PascalSampleDataModule(PascalDataModule):
 
     def prepare_data(self) -> None:
         """Draw the sample if root does not exist."""
-        if not self.root.exists():
+        if not is_there(self.root):
             draw_pascal(self.root)

@@ -1,32 +1,91 @@
-"""Folders that appear complete or not at all."""
+"""Folders that appear complete or not at all, and that one process makes."""
 
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from lightning_tasks.errors import DatasetNotFoundError
+
+
+def hidden(target: Path, kind: str) -> Path:
+    """Return the name beside `target` of what belongs to its making."""
+    return target.with_name(f".{target.name}.{kind}")
+
+
+def is_there(target: Path) -> bool:
+    """Return whether `target` has been made. An empty folder has not."""
+    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
 
 
 @contextmanager
 def published_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that becomes `target` by one rename, or is removed after an error.
 
+    Of several processes one is inside at a time, and the others wait: ask there whether `target` `is_there`. If it is,
+    it stays as it is.
+
     Raises:
         DatasetNotFoundError: nothing can be written there.
     """
+    work = hidden(target, "new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        lock = _acquired(target)
     except OSError as error:
-        raise DatasetNotFoundError(
-            f"{target} cannot be made ({error.strerror}). Choose another --data.root."
-        ) from error
+        raise _cannot_be_made(target, error) from error
     try:
+        try:
+            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+            work.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _cannot_be_made(target, error) from error
         yield work
-        work.chmod(0o755)  # mkdtemp's folders are private
-        work.replace(target)
-    except BaseException:
+        if not is_there(target):
+            try:
+                work.replace(target)
+                _sync_folder(target.parent)
+            except OSError as error:
+                raise _cannot_be_made(target, error) from error
+    finally:
         shutil.rmtree(work, ignore_errors=True)
-        raise
+        if is_there(target):
+            remove_leftovers(target)
+        lock.release()
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what belonged to the making of a folder that is there.
+
+    The lock too: whoever waits for it finds the folder made, so it does not matter any more who has which.
+    """
+    shutil.rmtree(hidden(target, "new"), ignore_errors=True)
+    hidden(target, "lock").unlink(missing_ok=True)
+
+
+def _acquired(target: Path) -> FileLock:
+    lock = FileLock(hidden(target, "lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process that makes {target}", flush=True)
+        lock.acquire()
+    return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in `folder` on the disk, where a folder can be opened: not on Windows."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_be_made(target: Path, error: OSError) -> DatasetNotFoundError:
+    return DatasetNotFoundError(f"{target} cannot be made ({error.strerror}). Choose another --data.root.")

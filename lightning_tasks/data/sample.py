@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lightning_tasks.data.biwi import PERSON_OF_SEQUENCE, project_calibrated, read_calibration
 from lightning_tasks.data.images import Image
 from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.publish import published_folder
+from lightning_tasks.data.publish import is_there, published_folder
 
 SHAPES = ("circle", "cross", "ring", "square", "triangle")
 SEQUENCES = ("01", "02", "05", "09", "12", "13", "17", "19")  # eight people; 13 is the book's validation sequence
@@ -48,10 +48,12 @@ _DEPTH_CAL = """575.816 0 320
 def draw_pascal(root: Path, n: int = 400, seed: int = 0) -> None:
     """Draw `n` pictures of up to three coloured shapes each: `train/*.jpg` and `train.csv`, a quarter `is_valid`.
 
-    One picture in twenty shows none of them. The folder appears complete or not at all.
+    One picture in twenty shows none of them. The folder appears complete or not at all; one that is there stays.
     """
     rng = np.random.default_rng(seed)
     with published_folder(root) as folder:
+        if is_there(root):
+            return
         (folder / "train").mkdir()
         lines = ["fname,labels,is_valid"]
         for i in range(n):
@@ -70,10 +72,12 @@ def draw_biwi(root: Path, frames: int = 40, seed: int = 0) -> None:
     """Draw eight sequences of `frames` frames: pictures, poses and calibration files.
 
     The heads stand where the true cameras show them, so `calibrated` labels sit on them and the book's do not. The
-    folder appears complete or not at all.
+    folder appears complete or not at all; one that is there stays.
     """
     rng = np.random.default_rng(seed)
     with published_folder(root) as folder:
+        if is_there(root):
+            return
         for sequence in SEQUENCES:
             (folder / sequence).mkdir()
             (folder / sequence / "rgb.cal").write_text(_RGB_CAL, encoding="ascii")
