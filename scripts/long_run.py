@@ -3,8 +3,9 @@
     python scripts/long_run.py --task labels --folder /tmp/long
 
 Trains a tiny model on drawn pictures, on the CPU, with checkpoints, TensorBoard and metrics.csv as by default. At the
-start of each epoch a callback notes, of the training process and its workers together, the proportional set size (Pss:
-a page that several share counts once) and the open file handles, in FOLDER/TASK.csv. Linux alone tells them.
+start of each epoch a callback notes, of the training process and its workers together, their memory and the open file
+handles, in FOLDER/TASK.csv. A page that several of them share counts once; pages of files (libraries, the pictures'
+cache) do not count, since a process's share of them changes with who else on the machine has them. Linux alone tells.
 
 Exits with 1 if over the second half of the epochs the memory grows faster than --most_kb_an_epoch (the slope of a line
 through it), or if the fewest handles of the last quarter are more than those of the second: within an epoch a batch on
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
 
     epoch: int
     processes: int
-    pss_mb: float
+    memory_mb: float
     handles: int
 
 
@@ -102,13 +103,13 @@ def read(file: Path) -> list[Sample]:
     """Return what `Watch` wrote."""
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.reader(lines))[1:]
-    return [Sample(int(epoch), int(processes), float(pss), int(count)) for epoch, processes, pss, count in rows]
+    return [Sample(int(epoch), int(processes), float(memory), int(count)) for epoch, processes, memory, count in rows]
 
 
 def take_sample(epoch: int, pid: int) -> Sample:
     """Measure a process and the processes that it started, and those that they did."""
     pids = family(pid)
-    return Sample(epoch, len(pids), sum(map(pss_mb, pids)), sum(map(handles, pids)))
+    return Sample(epoch, len(pids), sum(map(memory_mb, pids)), sum(map(handles, pids)))
 
 
 def family(pid: int) -> list[int]:
@@ -119,10 +120,10 @@ def family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in family(int(child)))]
 
 
-def pss_mb(pid: int) -> float:
-    """Return the proportional set size of a process."""
+def memory_mb(pid: int) -> float:
+    """Return a process's share of memory that no file is behind: its proportional set size without files' pages."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) / 1024
 
 
 def handles(pid: int) -> int:
@@ -145,14 +146,14 @@ def judge(samples: Sequence[Sample], most_kb_an_epoch: float) -> list[str]:
 def slope_kb(samples: Sequence[Sample]) -> float:
     """Return the slope of the memory over the second half, kB an epoch."""
     half = samples[len(samples) // 2 :]
-    return float(np.polyfit([s.epoch for s in half], [s.pss_mb * 1024 for s in half], 1)[0])
+    return float(np.polyfit([s.epoch for s in half], [s.memory_mb * 1024 for s in half], 1)[0])
 
 
 def describe(samples: Sequence[Sample]) -> list[str]:
     """Return lines with the first value, the median, the last and the highest of both, and the slope."""
     lines = [f"{len(samples)} epochs, {max(s.processes for s in samples)} processes"]
     for name, unit, values in (
-        ("memory", " MB", [s.pss_mb for s in samples]),
+        ("memory", " MB", [s.memory_mb for s in samples]),
         ("handles", "", [float(s.handles) for s in samples]),
     ):
         first, median, last, most = values[0], float(np.median(values)), values[-1], max(values)

@@ -26,8 +26,8 @@ def test_twelve_epochs_with_workers_leave_nothing_open_and_keep_no_pictures(tmp_
     assert long_run.judge(samples, most_kb_an_epoch=4000) == []
 
 
-def sampled(pss_mb, handles):
-    return [Sample(epoch, 5, pss, n) for epoch, (pss, n) in enumerate(zip(pss_mb, handles, strict=True))]
+def sampled(memory_mb, handles):
+    return [Sample(epoch, 5, mb, n) for epoch, (mb, n) in enumerate(zip(memory_mb, handles, strict=True))]
 
 
 def test_the_slope_is_that_of_the_second_half():
@@ -62,4 +62,4 @@ def test_a_process_is_measured_with_those_below_it(tmp_path):
         child.stdin.close()
     assert both.processes == alone.processes + 1
     assert both.handles == alone.handles + 2 + 3 + 7  # its two pipes here, and what it has
-    assert both.pss_mb > alone.pss_mb + 40
+    assert both.memory_mb > alone.memory_mb + 40
