@@ -67,7 +67,6 @@ def test_modes_are_a_users_own(tmp_path):
         (("pets/" + "x" * 300, b"x"), "cannot be unpacked"),  # no such name is possible
         (("pets/\udcff\x00", b"x"), "cannot be unpacked"),
     ],
-    ids=lambda value: repr(value)[:40],
 )
 def test_what_leads_out_or_is_no_file_is_refused(tmp_path, bad, message):
     with pytest.raises(NotTheArchiveError, match=message):
