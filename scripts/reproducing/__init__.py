@@ -1,0 +1,1 @@
+"""From nothing to the walk-through's own tables."""

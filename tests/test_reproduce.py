@@ -1,0 +1,79 @@
+"""Both reproductions run from drawn data to their tables, and go on where they were stopped."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from tests.fakes import draw_biwi, draw_pascal
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--data.size", "32", "--data.batch_size", "32", "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduce")
+    draw_pascal(folder / "pascal")
+    draw_biwi(folder / "biwi", frames=8)
+    torch.save(timm.create_model("test_resnet").state_dict(), folder / "weights.pth")
+    return folder
+
+
+def reproduce(folder, task, *more, code=0):
+    given = ["--root", task, "--folder", f"out_{task}", "--backbone", "test_resnet", "--weights", "weights.pth"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "reproduce.py"), task, *given, *more, "--", *SMALL],
+        capture_output=True, text=True, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_labels(folder):
+    reproduce(folder, "pascal")
+    results = json.loads((folder / "out_pascal" / "results.json").read_text())
+    one = results["trainings"]["42"]
+    assert len(one["epochs"]) == 7
+    assert set(one["epochs"][0]) >= {"val/loss", "val/accuracy", "val/mAP", "train/loss_epoch", "seconds"}
+    assert results["batch"]["loss_by_hand"] == pytest.approx(results["batch"]["loss_with_logits"], abs=1e-5)
+    assert results["batch"]["images"] == [64, 3, 128, 128]
+    # The last epoch's score, by Lightning, and by ours on the checkpoint's predictions in float32.
+    assert one["thresholds"]["0.2"] == pytest.approx(one["epochs"][-1]["val/accuracy"], abs=0.02)
+    assert one["mAP"] == pytest.approx(one["epochs"][-1]["val/mAP"], abs=0.03)
+    assert len(one["curve"][0]) == len(one["curve"][1]) == 29
+    assert one["best_accuracy"] == max(one["curve"][1])
+    assert one["predicting_nothing"] == pytest.approx(0.66)
+    assert re.fullmatch("[0-9a-f]{64}", results["data"]["split_sha256"])
+    assert {"valley", "slide", "minimum", "steep"} == set(results["lr_find"])
+    assert results["machine"]["torch"] == version("torch")
+    page = (folder / "out_pascal" / "report.html").read_text()
+    assert "0.7017" in page  # the walk-through's first loss
+    assert f"{one['thresholds']['0.9']:.4f}" in page
+    for name in ("results.png", "curve.png", "checkpoint.html"):
+        assert (folder / "out_pascal" / name).stat().st_size > 5_000
+
+
+def test_points_then_more_seeds_of_the_same_reproduction(folder):
+    reproduce(folder, "biwi")
+    first = json.loads((folder / "out_biwi" / "results.json").read_text())
+    done = reproduce(folder, "biwi", "--seeds", "2")
+    assert "== seed_43" in done.stdout
+    assert "== seed_42" not in done.stdout  # it is there
+    results = json.loads((folder / "out_biwi" / "results.json").read_text())
+    assert results["trainings"]["42"] == first["trainings"]["42"]
+    assert [len(one["epochs"]) for one in results["trainings"].values()] == [4, 4]
+    assert results["over_seeds"]["median_px"]["n"] == 2
+    for one in results["trainings"].values():
+        assert one["median_px"] == pytest.approx(one["epochs"][-1]["val/median_px"], rel=0.05)
+    assert "0.006918" in (folder / "out_biwi" / "report.html").read_text()
+    other = reproduce(folder, "biwi", "--backbone", "resnet10t", code=1)
+    assert "was begun with other settings (backbone)" in other.stderr
