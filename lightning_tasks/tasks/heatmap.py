@@ -10,17 +10,13 @@ from lightning_tasks.errors import BackboneError
 from lightning_tasks.tasks.backbone import Backbone
 
 STRIDE = 8  # pixels of the picture in a cell of a heatmap, on each side
+_DEEPEST = 16  # the greatest stride of a map: behind it lie most of the layers, which need not be computed
 
 
 class FeatureMaps(Backbone):
-    """Pictures to maps of features by any timm model that has one at a stride of 8; layers behind the last map go.
+    """Pictures to maps of features at strides of 8 and 16 pixels by any timm model that has them.
 
-    Args:
-        name: see `Backbone`.
-        image_size: see `Backbone`.
-        pretrained: see `Backbone`.
-        weights: see `Backbone`.
-        deepest: no map of a greater stride is made.
+    The layers behind the last map are left out. For the arguments see `Backbone`.
 
     Attributes:
         channels: of each map, the finest first.
@@ -30,17 +26,12 @@ class FeatureMaps(Backbone):
     """
 
     def __init__(
-        self,
-        name: str,
-        image_size: tuple[int, int],
-        pretrained: bool = False,
-        weights: str | None = None,
-        deepest: int = 16,
+        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
     ) -> None:
         super().__init__(name, image_size, pretrained, weights)
         maps = getattr(self.body, "feature_info", [])
         # Of several at one stride, the last has seen the most.
-        last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= deepest}
+        last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= _DEEPEST}
         if STRIDE not in last or not hasattr(self.body, "prune_intermediate_layers"):
             strides = sorted({one["reduction"] for one in maps})
             raise BackboneError(
@@ -108,7 +99,7 @@ def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 
 def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the smooth L1 distance in cells, over the coordinates of the visible points; 0 where there are none.
+    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
 
     Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
 
@@ -120,7 +111,7 @@ def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, 
     """
     cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
     each = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
-    return (each * visible).sum() / (2 * visible.sum()).clamp(min=1)
+    return (each * visible).sum() / visible.sum().clamp(min=1)
 
 
 def _layer(given: int, made: int, kernel: int) -> nn.Sequential:

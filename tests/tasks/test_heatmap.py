@@ -96,7 +96,7 @@ def test_the_loss_is_smooth_l1_in_cells():
     seen = torch.tensor([[True, True, False]])
     predicted.requires_grad_()
     loss = masked_cell_loss(predicted, target, seen, (24, 40))
-    assert loss.item() == pytest.approx((0.5**2 / 2 + (2 - 0.5)) / 4)
+    assert loss.item() == pytest.approx((0.5**2 / 2 + (2 - 0.5)) / 2)
     loss.backward()
     assert (predicted.grad[0, 2] == 0).all()
     assert (predicted.grad[0, :2] != 0).sum() == 2
