@@ -85,6 +85,15 @@ def test_maps_are_timms_own_by_the_weights_of_a_file(tmp_path):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
+def test_maps_are_traced_whole_for_torch_compile():
+    maps = FeatureMaps("test_resnet", (32, 40)).eval()
+    batch = pictures(2, 32, 40)
+    wanted = maps(batch)
+    maps.compile(backend="eager", fullgraph=True)  # the tracing alone: kernels are torch's affair
+    for found, plain in zip(maps(batch), wanted, strict=True):
+        torch.testing.assert_close(found, plain)
+
+
 def test_a_backbone_without_such_a_map_is_refused():
     with pytest.raises(BackboneError, match=r"stride of 8 pixels; 'test_vit' has 16\..*--model.head regression"):
         KeypointRegressor(["p"], "test_vit", image_size=(160, 160), head="heatmap")
