@@ -65,7 +65,7 @@ def test_every_config_runs(config):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_combines(overlay):
-    points = overlay == "face68.yaml"
+    points = overlay in ("face68.yaml", "heatmap.yaml")
     if points:
         names = [f"p{i:02d}_{axis}" for i in range(68) for axis in "xy"]
         rows = [f"{i}.jpg,{i >= 6},{','.join(str(1 + (i * 7 + c) % 20) for c in range(136))}" for i in range(8)]

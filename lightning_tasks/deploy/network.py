@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from lightning_tasks.deploy.preprocess import Preprocess
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.backbone import sigmoid_range
+from lightning_tasks.tasks.keypoint import points_of
 from lightning_tasks.tasks.multilabel import probabilities_of
 
 
@@ -62,5 +62,4 @@ class PointNetwork(nn.Module):
 
     def say(self, seen: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
-        logits: Tensor = self.head(self.backbone(seen))
-        return torch.unflatten(sigmoid_range(logits.float(), *self.y_range), 1, (-1, 2))
+        return points_of(self.head(self.backbone(seen)), self.y_range, seen)

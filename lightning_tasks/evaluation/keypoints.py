@@ -165,6 +165,43 @@ class PixelErrorQuantiles(Metric):
         return {"median_px": median, "p95_px": p95}
 
 
+class NormalisedMeanError(Metric):
+    """Mean pixel error as a share of the distance between two of the points, such as the outer corners of the eyes.
+
+    Over the visible points of the pictures that have both, gathered over batches and processes; pictures of any scale
+    count alike. Source: Sagonas et al., "300 Faces in-the-Wild Challenge", 2013.
+
+    Args:
+        left: position of one of the two among the points.
+        right: of the other.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, left: int, right: int) -> None:
+        super().__init__()
+        self.left = left
+        self.right = right
+        self.add_state("total", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", default=torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
+        """Add a batch; shapes and errors: see `pixel_errors`."""
+        _check_shapes(predicted_norm, target_norm, visible)
+        distances_px = _distances_px(predicted_norm, target_norm, original_size_px)
+        apart_px = _distances_px(target_norm[:, [self.left]], target_norm[:, [self.right]], original_size_px)
+        counted = visible & visible[:, [self.left]] & visible[:, [self.right]] & (apart_px > 0)
+        self.total += torch.where(counted, distances_px / apart_px, 0.0).sum()
+        self.count += counted.sum()
+
+    def compute(self) -> Tensor:
+        """Return the mean; NaN before any point came."""
+        return (self.total / self.count).float()
+
+
 def _distances_px(predicted_norm: Tensor, target_norm: Tensor, original_size_px: Tensor) -> Tensor:
     difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
     distances: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)

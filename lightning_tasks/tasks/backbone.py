@@ -61,10 +61,13 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
+        features: Tensor = self.body(self._normalised(images))
+        return features
+
+    def _normalised(self, images: Tensor) -> Tensor:
         scale = 1 / self.std.float()
         normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
-        features: Tensor = self.body(normalised.to(next(self.body.parameters()).dtype))  # bf16-true has no autocast
-        return features
+        return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
 
     def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the early and the late parameters, split by depth as timm groups them.

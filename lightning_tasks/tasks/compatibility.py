@@ -9,7 +9,7 @@ from lightning_tasks.errors import CheckpointError
 def refuse_other_checkpoint(
     checkpoint: Mapping[str, Any], key: str, names: Sequence[str], hparams: Mapping[str, Any]
 ) -> None:
-    """Raise CheckpointError unless the checkpoint has the same names, in the same order, and the same backbone.
+    """Raise CheckpointError unless the checkpoint has the same names, in the same order, the same backbone and head.
 
     With as many other labels the weights would load, and every prediction would carry the wrong name.
 
@@ -24,6 +24,12 @@ def refuse_other_checkpoint(
         raise CheckpointError(
             f"The checkpoint's backbone is {theirs['backbone']!r}, the model's {hparams.get('backbone')!r}. Give the "
             f"config that it was trained with, or --model.backbone {theirs['backbone']}"
+        )
+    head = theirs.get("head", "regression")  # which it was before there were two
+    if head != hparams.get("head", head):
+        raise CheckpointError(
+            f"The checkpoint's head is a {head}, the model's a {hparams['head']}. Give the config that it was trained "
+            f"with, or --model.head {head}"
         )
     stored = theirs.get(key)
     if stored is not None and list(stored) != list(names):

@@ -1,22 +1,26 @@
 """Where are the picture's points?"""
 
+from typing import Literal
+
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.evaluation.keypoints import PixelErrorQuantiles, masked_mse
+from lightning_tasks.evaluation.keypoints import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.tasks.backbone import Backbone, fastai_head, sigmoid_range
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
 class KeypointRegressor(LightningModule):
-    """Regression of points on the −1..1 scale through a sigmoid's range, as in fastai's chapter 6.
+    """Points on the −1..1 scale: regressed through a sigmoid's range, as in fastai's chapter 6, or read off heatmaps.
 
-    Logs `loss` (the masked mean squared error) and the error in the original picture's pixels: `median_px`, `p95_px`.
+    Logs `loss` (the masked mean squared error; a heatmap trains by `masked_cell_loss`, which is `train/loss`) and the
+    error in the original picture's pixels: `median_px`, `p95_px`; and `nme`, see `normalize_by`.
 
     Args:
         point_names: the P points, in the order of the batches.
@@ -24,7 +28,11 @@ class KeypointRegressor(LightningModule):
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
-        y_range: predictions lie between these two.
+        head: `regression`: fastai's, of pooled features; `heatmap`: a map for each point, of features at strides of 8
+            and 16 pixels, and the map's centre. Its backbone ends there: it is smaller.
+        y_range: regressed points lie between these two.
+        normalize_by: two of the points, such as the outer corners of the eyes: `nme` is the mean error as a share of
+            their distance.
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
@@ -41,7 +49,9 @@ class KeypointRegressor(LightningModule):
         pretrained: bool = False,
         weights: str | None = None,
         image_size: tuple[int, int] = (240, 320),
+        head: Literal["regression", "heatmap"] = "regression",
         y_range: tuple[float, float] = (-1.0, 1.0),
+        normalize_by: tuple[str, str] | None = None,
         lr: LearningRate = 1e-2,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
@@ -57,26 +67,37 @@ class KeypointRegressor(LightningModule):
         # says nothing of the machine that reads it.
         self.save_hyperparameters(ignore=["pretrained", "weights", "compile"])
         self.point_names = point_names
+        self.heatmap = head == "heatmap"
         self.y_range = y_range
         self.lr = lr
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
-        self.backbone = Backbone(backbone, image_size, pretrained, weights)
+        self.backbone: Backbone
+        self.head: nn.Module
+        if self.heatmap:
+            maps = FeatureMaps(backbone, image_size, pretrained, weights)
+            self.backbone, self.head = maps, HeatmapHead(maps.channels, len(point_names))
+        else:
+            self.backbone = Backbone(backbone, image_size, pretrained, weights)
+            self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
-        self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
         self.train_loss = WeightedMean()
         self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
         self.metrics = nn.ModuleDict({stage: PixelErrorQuantiles() for stage in ("val", "test")})
+        between = None if normalize_by is None else _positions(normalize_by, point_names)
+        self.nme = nn.ModuleDict({} if between is None else {s: NormalisedMeanError(*between) for s in ("val", "test")})
 
     def forward(self, images: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for (B, 3, H, W) RGB from 0 to 255."""
-        logits = self.head(self.backbone(images)).float()
-        return sigmoid_range(logits, *self.y_range).view(-1, len(self.point_names), 2)
+        return points_of(self.head(self.backbone(images)), self.y_range, images)
 
     def _shared_step(self, batch: KeypointBatch) -> tuple[Tensor, Tensor]:
         """Return the loss and the points (B, P, 2), both in float32 under any precision."""
         points_norm = self(batch.images)
+        if self.heatmap:
+            size = (batch.images.shape[2], batch.images.shape[3])
+            return masked_cell_loss(points_norm, batch.points_norm, batch.visible, size), points_norm
         return masked_mse(points_norm, batch.points_norm, batch.visible), points_norm
 
     def training_step(self, batch: KeypointBatch) -> Tensor:
@@ -112,16 +133,21 @@ class KeypointRegressor(LightningModule):
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Refuse a checkpoint of other points or of another backbone."""
+        """Refuse a checkpoint of other points, of another backbone or of another head."""
         refuse_other_checkpoint(checkpoint, "point_names", self.point_names, self.hparams)
 
     def _evaluate(self, batch: KeypointBatch, stage: str) -> Tensor:
-        loss, points_norm = self._shared_step(batch)
+        _, points_norm = self._shared_step(batch)
+        loss = masked_mse(points_norm, batch.points_norm, batch.visible)  # of one meaning for both heads
         mean_loss, errors = self._metrics(stage)
         # Weighted by the visible points, the mean over batches is the mean over the whole set.
         mean_loss.update(loss, batch.visible.sum())
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         errors.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)
+        if stage in self.nme:
+            nme = self.nme[stage]
+            nme.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)  # type: ignore[operator]
+            self.log(f"{stage}/nme", nme, batch_size=len(batch.images))  # type: ignore[arg-type]
         return points_norm
 
     def _log_pixel_errors(self, stage: str) -> None:
@@ -134,3 +160,23 @@ class KeypointRegressor(LightningModule):
         assert isinstance(loss, WeightedMean)
         assert isinstance(errors, PixelErrorQuantiles)
         return loss, errors
+
+
+def _positions(names: tuple[str, str], point_names: list[str]) -> tuple[int, int]:
+    for name in names:
+        if name not in point_names:
+            raise ConfigError(f"model.normalize_by names the point {name!r}; the data has {', '.join(point_names)}.")
+    return point_names.index(names[0]), point_names.index(names[1])
+
+
+def points_of(logits: Tensor, y_range: tuple[float, float], images: Tensor) -> Tensor:
+    """Return points (B, P, 2) on the −1..1 scale, in float32, for a head's output.
+
+    Args:
+        logits: (B, 2·P), squeezed into `y_range`; or heatmaps (B, P, h, w).
+        y_range: predictions lie between these two.
+        images: (B, 3, H, W), what the backbone saw.
+    """
+    if logits.ndim == 4:
+        return soft_argmax(logits, (images.shape[2], images.shape[3]))
+    return torch.unflatten(sigmoid_range(logits.float(), *y_range), 1, (-1, 2))
