@@ -60,8 +60,8 @@ def main(args: list[str] | None = None) -> None:
             raise
         where = f" ({error.filename})" if error.filename else ""
         raise ConfigError(
-            f"A file of the run cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then go "
-            "on with --ckpt_path last."
+            f"A file cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then call it "
+            "again; a training goes on with --ckpt_path last."
         ) from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns it into an exit with 1

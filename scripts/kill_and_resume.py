@@ -9,6 +9,7 @@ a bit at the end.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -102,7 +103,7 @@ def main() -> int:
         print(f"kill {kills:>2}: {moment()}; goes on from step {step_of('killed')}", flush=True)
     same = compare()
     print(f"{kills} kills; {'the same to the last bit' if same else 'NOT THE SAME'}")
-    return 0 if same and process.returncode == 0 else 1
+    return 0 if same and kills == arguments.kills and process.returncode == 0 else 1
 
 
 def wait(process: "subprocess.Popen[bytes]", notes: int, seconds: float, *, in_a_write: bool) -> None:
@@ -114,11 +115,15 @@ def wait(process: "subprocess.Popen[bytes]", notes: int, seconds: float, *, in_a
         time.sleep(0.0005)
 
 
-def half_written() -> list[Path]:
-    """The checkpoints that are being written; what an earlier kill left of one is older than the process."""
-    begun = Path("begun").stat().st_mtime
-    found = newest("killed").glob("checkpoints/*.new") if Path("runs", "killed").is_dir() else []
-    return [path for path in found if path.is_file() and path.stat().st_mtime > begun]
+def half_written() -> dict[str, int]:
+    """The checkpoints that are being written, with their bytes; what an earlier kill left is older than the process."""
+    begun, sizes = Path("begun").stat().st_mtime, {}
+    for path in newest("killed").glob("checkpoints/*.new") if Path("runs", "killed").is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # it has just become whole
+            found = path.stat()
+            if found.st_mtime > begun:
+                sizes[path.stem] = found.st_size
+    return sizes
 
 
 def noted() -> tuple[str, str]:
@@ -129,7 +134,7 @@ def noted() -> tuple[str, str]:
 
 def moment() -> str:
     """Return what the process was doing, which is no more."""
-    writes = "".join(f", {path.stem} half-written ({path.stat().st_size:,} bytes)" for path in half_written())
+    writes = "".join(f", {name} half-written ({size:,} bytes)" for name, size in half_written().items())
     return noted()[1] + writes
 
 

@@ -25,12 +25,13 @@ class OwnModel(LightningModule):
 
 
 class OwnData(LightningDataModule):
-    def __init__(self, n: int = 4):
+    def __init__(self, n: int = 4, workers: int = 0):
         super().__init__()
         self.n = n
+        self.workers = workers
 
     def train_dataloader(self):
-        return DataLoader([(torch.ones(3, 8, 8),)] * self.n, 2)
+        return DataLoader([(torch.ones(3, 8, 8),)] * self.n, 2, num_workers=self.workers)
 
     val_dataloader = train_dataloader
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "evaluation": set(),
     "data": {"errors", "batch", "output"},
     "tasks": {"errors", "batch", "evaluation"},
-    "training": {"errors", "reports"},
+    "training": {"errors", "output", "reports"},
     "deploy": {"errors", "batch", "checkpoint", "data", "evaluation", "output", "tasks"},
     "commands": set(),
     "reports": {"errors", "batch", "evaluation", "output"},

@@ -39,6 +39,9 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
             by hand. There is no `root` then.
         DatasetNotFoundError: nothing can be written there.
     """
+    root = root.resolve()
+    if not root.name:
+        return  # a whole disk
     partial = Partial(hidden(root, "part"))
     if is_there(root):
         with contextlib.suppress(OSError):  # the data may lie where nothing can be written

@@ -87,5 +87,7 @@ def default_workers(on_gpu: bool, processes: int) -> int:
 
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
-    for number in (signal.SIGINT, signal.SIGTERM):  # which reach them too: the training process ends them in order
+    # These reach them too, from a terminal or a cluster: the training process ends them in order. (Should it die, they
+    # notice; a worker that is stuck in a read holds it up.)
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

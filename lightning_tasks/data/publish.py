@@ -1,5 +1,6 @@
 """Folders that appear complete or not at all, and that one process makes."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -31,6 +32,11 @@ def published_folder(target: Path) -> Iterator[Path]:
     Raises:
         DatasetNotFoundError: nothing can be written there.
     """
+    target = target.resolve()  # a link to an empty folder stays: what it leads to is made
+    if target.is_mount():
+        raise DatasetNotFoundError(
+            f"{target} is a mount point, which cannot be made. Name a folder in it: --data.root."
+        )
     work = hidden(target, "new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,15 +52,17 @@ def published_folder(target: Path) -> Iterator[Path]:
         yield work
         if not is_there(target):
             try:
+                if target.is_dir():
+                    target.rmdir()  # it is empty; not every system renames onto a folder
                 work.replace(target)
                 _sync_folder(target.parent)
             except OSError as error:
                 raise _cannot_be_made(target, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        lock.release()
         if is_there(target):
             remove_leftovers(target)
-        lock.release()
 
 
 def remove_leftovers(target: Path) -> None:
@@ -63,7 +71,8 @@ def remove_leftovers(target: Path) -> None:
     The lock too: whoever waits for it finds the folder made, so it does not matter any more who has which.
     """
     shutil.rmtree(hidden(target, "new"), ignore_errors=True)
-    hidden(target, "lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # where it is open somewhere, or nothing may be removed
+        hidden(target, "lock").unlink(missing_ok=True)
 
 
 def _acquired(target: Path) -> FileLock:

@@ -1,7 +1,8 @@
 """The callback that ends a training whose loss is no number any more."""
 
+import contextlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from lightning_tasks.errors import TrainingError
 from lightning_tasks.training.folder import last_checkpoint, run_folder
+from lightning_tasks.training.processes import is_watched
 
 _LISTED = 8  # pictures in the message; a file has them all
 _FILE = "non_finite_batch.txt"
@@ -29,7 +31,8 @@ class _Step(NamedTuple):
 class FiniteLoss(Callback):
     """Stop at a loss that is NaN or infinite: say in which step, at which learning rates and of which pictures.
 
-    No checkpoint is written after it, nor one with such weights, so the last one is good. On a CPU the step is not
+    No checkpoint is written after it, nor one with such weights (unless ModelCheckpoint saves weights alone, of which
+    callbacks are not told), so the last one is good. On a CPU the step is not
     made. A GPU is not waited for in each step: losses are looked at together, every `log_every_n_steps` steps and
     before each checkpoint and validation.
     """
@@ -56,7 +59,8 @@ class FiniteLoss(Callback):
         groups = trainer.optimizers[0].param_groups
         rates = ", ".join(f"{group.get('name', number)} {group['lr']:.2e}" for number, group in enumerate(groups))
         position = (trainer.global_step, trainer.current_epoch, self._batch_idx)
-        self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach()))
+        # The sum, since a loss may have the shape (1,).
+        self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach().sum()))
         if loss.device.type in _WAITING_IS_FREE or len(self._unseen) >= trainer.log_every_n_steps:  # type: ignore[attr-defined]  # Lightning sets it at run time
             self._look(trainer)
 
@@ -76,11 +80,9 @@ class FiniteLoss(Callback):
         """Look, at the weights too: a finite loss may have had a gradient that was not."""
         self._look(trainer)
         bad = [name for name, weight in pl_module.named_parameters() if not weight.isfinite().all()]
-        if bad:
-            raise TrainingError(
-                f"After {trainer.global_step} steps {len(bad)} of the weights are not finite, {bad[0]} among them. "
-                f"{self._way_back()}"
-            )
+        if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
+            which = f", {bad[0]} among them" if bad else ""  # a process may have a part of the weights alone
+            self._end(trainer, f"After {trainer.global_step} steps there are weights that are not finite{which}.")
 
     def _look(self, trainer: Trainer) -> None:
         """Raise TrainingError, on every process, if the loss of one of them was not finite."""
@@ -94,6 +96,11 @@ class FiniteLoss(Callback):
             everyones: list[str | None] = [None] * trainer.world_size
             torch.distributed.all_gather_object(everyones, told)
             told = next(filter(None, everyones))
+        self._end(trainer, str(told))
+
+    def _end(self, trainer: Trainer, told: str) -> NoReturn:
+        if is_watched(trainer):
+            raise SystemExit(0)  # the first process says it
         raise TrainingError(f"{told} {self._way_back()}")
 
     def _told(self, trainer: Trainer, bad: _Step) -> str:
@@ -101,9 +108,11 @@ class FiniteLoss(Callback):
         pictures = f" The batch's pictures: {', '.join(names[:_LISTED])}" if names else ""
         if len(names) > _LISTED:
             file = self._folder / _FILE
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("\n".join(names) + "\n", encoding="utf-8", errors="surrogateescape")
-            pictures += f" and {len(names) - _LISTED} more, all of them in {file}"
+            pictures += f" and {len(names) - _LISTED} more"
+            with contextlib.suppress(OSError):  # the other processes wait for this one
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("\n".join(names) + "\n", encoding="utf-8", errors="surrogateescape")
+                pictures += f", all of them in {file}"
         return (
             f"The loss is {float(bad.loss)} in step {bad.step} (epoch {bad.epoch}, batch {bad.batch_idx}; learning "
             f"rates: {bad.rates}).{pictures}{'.' if names else ''}"

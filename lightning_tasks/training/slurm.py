@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lightning_tasks.output import put_whole
+
 _NOTE = "slurm_job.json"  # the file in a run's folder that says which job began it
 
 
@@ -21,17 +23,20 @@ def job() -> str | None:
 def note_job(folder: Path) -> None:
     """Write into a run's folder which job began it, if one did."""
     if number := job():
-        note = {"job": number, "restarts": _restarts(), "arguments": sys.argv[1:]}
-        (folder / _NOTE).write_text(json.dumps(note), encoding="utf-8")
+        note = json.dumps({"job": number, "restarts": _restarts(), "arguments": sys.argv[1:]})
+        put_whole(folder / _NOTE, lambda new: new.write_text(note, encoding="utf-8"))
 
 
 def is_of_this_job(folder: Path) -> bool:
     """Return whether this job had begun the run in `folder`, by this command, before it was put back into the queue."""
-    if job() is None or not (folder / _NOTE).is_file():
+    if job() is None:
         return False
-    note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
-    same = (note["job"], note["arguments"]) == (job(), sys.argv[1:])  # a job may train more than once
-    return same and note["restarts"] < _restarts()
+    try:
+        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+        same = (note["job"], note["arguments"]) == (job(), sys.argv[1:])  # a job may train more than once
+        return bool(same and note["restarts"] < _restarts())
+    except (OSError, ValueError, LookupError, TypeError):  # no note, or not one of ours
+        return False
 
 
 def _restarts() -> int:

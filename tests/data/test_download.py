@@ -411,6 +411,23 @@ def test_a_disk_that_fills_up_keeps_what_has_come(server, tmp_path, monkeypatch)
     assert server.asked == []  # all of it had come
 
 
+def test_the_working_folder_may_be_the_data(tmp_path, monkeypatch):
+    draw_biwi(tmp_path / "biwi", frames=1)
+    monkeypatch.chdir(tmp_path / "biwi")
+    BiwiDataModule(".").prepare_data()
+    PascalDataModule("/").prepare_data()
+    assert len(BiwiDataModule(".").table) == 8
+
+
+def test_a_link_to_an_empty_folder_is_followed(server, tmp_path):
+    (tmp_path / "disk" / "pets").mkdir(parents=True)
+    (tmp_path / "pets").symlink_to(tmp_path / "disk" / "pets")
+    get(server, tmp_path / "pets")
+    assert is_whole(tmp_path / "pets")
+    assert (tmp_path / "pets").is_symlink()
+    assert names(tmp_path / "disk") == ["pets", "pets.sha256"]
+
+
 def test_an_empty_folder_is_filled_and_another_is_left_alone(server, tmp_path):
     (tmp_path / "pets").mkdir()
     get(server, tmp_path / "pets")

@@ -60,7 +60,9 @@ def test_a_rate_far_too_high_is_stopped(capsys):
 def test_weights_that_are_not_finite_are_not_saved(capsys):
     """The last step's gradient: no loss follows that would tell."""
     assert console(arguments("labels", callbacks=[poison(8, gradient=True)])) == 2
-    assert re.search(r"After 9 steps \d+ of the weights are not finite, head\.\S+ among them", capsys.readouterr().err)
+    assert re.search(
+        r"After 9 steps there are weights that are not finite, head\.\S+ among them\.", capsys.readouterr().err
+    )
     assert last(0)["global_step"] == 6
     assert weights_are_finite()
     best = torch.load("runs/run/version_0/checkpoints/best.ckpt", weights_only=True)

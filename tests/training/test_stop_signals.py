@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.runs import new_run_folder, requeued_run_folder
 from tests.training.small_runs import STEPS, arguments, assert_same, last, result, start, write_data
 
 EVERY = ["--last.every_n_steps", "100"]  # so that only the signal saves within an epoch
@@ -151,13 +153,50 @@ def test_slurm_puts_the_job_back_and_it_goes_on():
     assert last(1)["global_step"] == 5
 
     other = start([*args, "--run_name", "run"], **slurm, SLURM_RESTART_COUNT="1")  # another command of the job's
-    assert other.communicate(timeout=120)
+    _, error = other.communicate(timeout=120)
+    assert other.returncode == 0, error
     assert len(list(Path("runs/run").iterdir())) == 3
     again = start(args, **slurm, SLURM_RESTART_COUNT="1")  # the same
     out, error = again.communicate(timeout=120)
     assert again.returncode == 0, error
     assert "going on with    runs/run/version_1/checkpoints/last.ckpt" in out
     assert len(list(Path("runs/run").iterdir())) == 3
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"job": "77"}'])
+def test_a_note_that_is_none_of_ours_stops_nothing(monkeypatch, note):
+    for name, value in {**SLURM, "SLURM_RESTART_COUNT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    folder = new_run_folder(Path("runs"), "run")
+    (folder / "slurm_job.json").write_text(note)
+    assert requeued_run_folder(Path("runs"), "run") is None
+
+
+def test_slurms_sigterm_after_its_notice_takes_nothing_back():
+    callbacks = [sent(signal.SIGUSR1, 4, "on_before_backward"), sent(signal.SIGTERM, 4, "on_before_backward")]
+    process = start(arguments("labels", callbacks=callbacks), **scontrol(0))
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert "job 77 is back in the queue" in out
+
+
+def test_in_a_thread_there_are_no_signals_to_take():
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(console(arguments("points", "--trainer.max_epochs", "1"))))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+def test_another_loaders_processes_end_by_the_signal_too():
+    own = ["fit", "--model", "tests.own_classes.OwnModel", "--data", "tests.own_classes.OwnData", "--data.workers", "2"]
+    process = start([*own, "--run_name", "run", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "10000"])
+    wait_for(lambda: list(Path("runs").rglob("last.ckpt")), process)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback (most recent call last)" not in error.partition("DataLoader")[0]
 
 
 def test_slurm_that_refuses_is_told():
