@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import long_run  # noqa: E402
-from long_run import Sample  # noqa: E402
+import long_run  # noqa: E402 - found by the path above
+from long_run import Sample  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux alone tells memory so")
 

@@ -146,8 +146,9 @@ class KeypointRegressor(LightningModule):
         errors.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)
         if stage in self.nme:
             nme = self.nme[stage]
-            nme.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)  # type: ignore[operator]
-            self.log(f"{stage}/nme", nme, batch_size=len(batch.images))  # type: ignore[arg-type]
+            assert isinstance(nme, NormalisedMeanError)
+            nme.update(points_norm, batch.points_norm, batch.visible, batch.original_size_px)
+            self.log(f"{stage}/nme", nme, batch_size=len(batch.images))
         return points_norm
 
     def _log_pixel_errors(self, stage: str) -> None:
