@@ -18,4 +18,12 @@ except ImportError as error:
         "(Fedora, RHEL)."
     ) from error
 
-__all__ = ["cv2"]
+__all__ = ["cv2", "silence"]
+
+
+def silence() -> None:
+    """Let OpenCV say nothing of bad pictures: what is wrong with them, we say."""
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
+    else:  # OpenCV 5
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

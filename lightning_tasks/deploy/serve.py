@@ -13,7 +13,7 @@ import torch
 from PIL import Image as Pillow
 
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.opencv import silence
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Labels, Predictor
 from lightning_tasks.errors import ConfigError, MissingLibraryError
@@ -133,7 +133,7 @@ def _prepare(predictor: Predictor, concurrency: int) -> None:
     warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)  # we have a limit of our own
     # What they say of each bad picture and form, its sender is told by us; a log would only grow.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence()
     predictor(np.zeros((64, 64, 3), dtype=np.uint8))  # what fails, fails now; and the first to ask does not wait for it
 
 

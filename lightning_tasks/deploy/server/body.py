@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 
 from fastapi import HTTPException, Request
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -75,8 +76,8 @@ async def _chunks(request: Request, limits: Limits, take: Callable[[int], None])
 async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> bytes:
     try:
         form = await _InMemory(request.headers, chunks, max_files=1, max_fields=_OTHER_FIELDS).parse()
-    except MultiPartException as error:
-        raise HTTPException(400, f"The form cannot be read: {error.message}") from error
+    except (MultiPartException, FormParserError) as error:  # the second: older starlettes let it through
+        raise HTTPException(400, f"The form cannot be read: {error}") from error
     file = form.get(FIELD)
     if not isinstance(file, UploadFile):
         raise HTTPException(422, f"The form has no file '{FIELD}'. Name the picture's field so.")
