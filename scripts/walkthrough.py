@@ -35,7 +35,7 @@ from lightning_tasks.evaluation.thresholds import best_of_curve, threshold_curve
 from lightning_tasks.predictions import label_predictions, point_predictions
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.threshold_curve import threshold_figure
-from lightning_tasks.tasks.backbone import sigmoid_range
+from lightning_tasks.tasks.heads import sigmoid_range
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_labels, show_points
 from lightning_tasks.verbs.summary import summary

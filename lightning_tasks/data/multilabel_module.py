@@ -26,6 +26,7 @@ from lightning_tasks.data.loading import (
 )
 from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.tables import (
@@ -42,8 +43,6 @@ from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_w
 from lightning_tasks.errors import ConfigError
 
 Difficult = Literal["ignored", "negative"]
-
-
 DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
 
 
@@ -60,7 +59,11 @@ class MultiLabelDataModule(LightningDataModule):
         difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
             VOC's own scores, or `negative`, as if the picture had it not.
         size: side of the square the model sees, or height and width.
+        start_size: training begins with pictures reduced to this smaller side, and grows to `size` over the epochs in
+            steps of 32 pixels: progressive resizing. None: `size` throughout.
         min_scale: the smallest share of a picture that a training crop shows.
+        flip_p: how likely a training picture is mirrored; the book does not.
+        val_xtra: outside training, how much larger than `size` the picture is squashed, whose centre is seen; 0: all.
         mixup_alpha: above 0, blend training pictures and their targets; see `mix`.
         cutmix_alpha: above 0, paste parts of training pictures into each other; see `mix`.
         batch_size: pictures in a batch, of each process.
@@ -99,7 +102,10 @@ class MultiLabelDataModule(LightningDataModule):
         label_separator: str = " ",
         difficult: Difficult = "ignored",
         size: int | tuple[int, int] = 128,
+        start_size: int | None = None,
         min_scale: float = 0.35,
+        flip_p: float = 0.0,
+        val_xtra: float = 0.14,
         mixup_alpha: float = 0.0,
         cutmix_alpha: float = 0.0,
         batch_size: int = 64,
@@ -138,6 +144,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
         self.image_size = height_and_width(size)
+        self.start_size = check_start(start_size, self.image_size)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
@@ -155,8 +162,8 @@ class MultiLabelDataModule(LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.splitter = splitter
-        self.train_transform = train_transform or crop_train(self.image_size, min_scale)
-        self.valid_transform = valid_transform or crop_valid(self.image_size)
+        self.train_transform = train_transform or crop_train(self.image_size, min_scale, flip_p)
+        self.valid_transform = valid_transform or crop_valid(self.image_size, val_xtra)
         self._given_vocab = vocab
         self.test_table: pd.DataFrame | None = None
 
@@ -258,12 +265,15 @@ class MultiLabelDataModule(LightningDataModule):
         return self._loader(self.test_set, training=False)
 
     def on_after_batch_transfer(self, batch: MultiLabelBatch | PlannedBatch, dataloader_idx: int) -> MultiLabelBatch:
-        """Transform pictures that the device has, and mix a training batch, on the device."""
+        """Transform pictures that the device has, and mix and reduce a training batch, on the device."""
         made = rendered(batch, self.loading.device_pictures)
         assert isinstance(made, MultiLabelBatch)
         if not self.trainer or not self.trainer.training:
             return made
-        return self._mixed(made, self.trainer.current_epoch)
+        epoch = self.trainer.current_epoch
+        mixed = self._mixed(made, epoch)
+        size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, self.image_size)
+        return mixed._replace(images=reduced(mixed.images, size))
 
     def _mixed(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
         if not (self.mixup_alpha or self.cutmix_alpha):

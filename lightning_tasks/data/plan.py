@@ -60,7 +60,8 @@ def _plan(transform: A.Compose, slot: int, shape: Size, seed: int) -> tuple[Plan
     warp, flipped = None, False
     for step in transform.transforms:
         if isinstance(step, RandomCropResize):
-            to_source = box_to_source(step.draw_box(shape), step.size)
+            box, mirrored = step.draw(shape)
+            to_source = box_to_source(box, step.size, mirrored)
         elif isinstance(step, SquashCrop):
             to_source = box_to_source(step.box(shape), step.size)
         elif isinstance(step, JointWarp):

@@ -12,7 +12,7 @@ from lightning_tasks.data.loading import side_to_decode
 from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor, Views
-from lightning_tasks.deploy.preprocess import Preprocess, label_window, point_window
+from lightning_tasks.deploy.preprocess import Preprocess, Window
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
@@ -58,7 +58,8 @@ def predictor_of(
         labels = _model(MultiLabelClassifier, hyper_parameters, content, path)
         size = labels.hparams["image_size"]
         side = side_to_decode(data.get("decode_side"), size, LABELS_DECODE_FACTOR, own_transforms=False)
-        network = LabelNetwork(labels, Preprocess(label_window(size), side)).eval().to(where)
+        window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
+        network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
         thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
         return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views)
     if "point_names" in hyper_parameters:
@@ -67,7 +68,7 @@ def predictor_of(
         points = _model(KeypointRegressor, hyper_parameters, content, path)
         size = points.hparams["image_size"]
         side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
-        point_network = PointNetwork(points, Preprocess(point_window(size), side)).eval().to(where)
+        point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
         names = tuple(points.point_names)
         return Predictor(point_network, Points(names, _mirrored(names, data.get("swap_pairs"))), where, views)
     raise CheckpointError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_tasks.data.images import Image, Size
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.pictures import Source, rgb
-from lightning_tasks.deploy.preprocess import Preprocess, label_window, point_window
+from lightning_tasks.deploy.preprocess import Preprocess
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import original_points_px
 
@@ -194,9 +194,7 @@ def _scaled(preprocess: Preprocess, scale: float) -> Preprocess:
     if not 0.25 <= scale <= 4:
         raise ConfigError(f"A scale is between 0.25 and 4, not {scale}.")
     height, width = (max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in preprocess.window.size)
-    whole = preprocess.window.squashed == preprocess.window.size
-    window = point_window((height, width)) if whole else label_window((height, width))
-    return Preprocess(window, round(preprocess.side * max(1.0, scale)))
+    return Preprocess(preprocess.window._replace(size=(height, width)), round(preprocess.side * max(1.0, scale)))
 
 
 def _size(picture: Image) -> Size:

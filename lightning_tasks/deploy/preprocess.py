@@ -16,23 +16,10 @@ _SHRINKS_MUCH = 2  # from there on by area: see `data.images.resize`
 
 
 class Window(NamedTuple):
-    """What the network sees of a resized picture."""
+    """What the network sees of a picture: it is squashed, and the centre cut out."""
 
-    squashed: Size  # height and width of the whole picture
-    top: int
-    left: int
-    size: Size  # height and width of the part
-
-
-def label_window(size: Size) -> Window:
-    """Return the book's window for labels: the picture squashed a little larger than `size`, then its centre."""
-    crop = SquashCrop(size)
-    return Window(crop.squashed, crop.top, crop.left, size)
-
-
-def point_window(size: Size) -> Window:
-    """Return the book's window for points: all of the picture."""
-    return Window(size, 0, 0, size)
+    size: Size  # height and width of what is seen
+    val_xtra: float  # how much larger the squashed picture is; 0: all of it is seen
 
 
 class Preprocess(nn.Module):
@@ -47,16 +34,18 @@ class Preprocess(nn.Module):
         super().__init__()
         self.window = window
         self.side = side
+        crop = SquashCrop(*window)
+        self.squashed, self.top, self.left = crop.squashed, crop.top, crop.left
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, 3, h, w) float32 from 0 to 255 for (B, H, W, 3) uint8 RGB."""
         y, x = (_positions(length, images.device) for length in images.shape[1:3])
         reduced_y, reduced_x = self._reduced(y, x)
         much = torch.minimum(_length(y) / reduced_y, _length(x) / reduced_x) > _SHRINKS_MUCH
-        squashed, top, left, (height, width) = self.window
-        rest = torch.minimum(reduced_y / squashed[0], reduced_x / squashed[1]) > _SHRINKS_MUCH
-        rows = _resize_matrix(y, reduced_y, squashed[0], (top, top + height), much, rest)
-        columns = _resize_matrix(x, reduced_x, squashed[1], (left, left + width), much, rest)
+        (height, width), top, left = self.window.size, self.top, self.left
+        rest = torch.minimum(reduced_y / self.squashed[0], reduced_x / self.squashed[1]) > _SHRINKS_MUCH
+        rows = _resize_matrix(y, reduced_y, self.squashed[0], (top, top + height), much, rest)
+        columns = _resize_matrix(x, reduced_x, self.squashed[1], (left, left + width), much, rest)
         # (h, H) @ (B, H, W·3), then (B, 3, h, W) @ (W, w)
         mixed = rows @ images.flatten(2).float()
         resized = mixed.reshape(*mixed.shape[:2], -1, 3).permute(0, 3, 1, 2) @ columns.T

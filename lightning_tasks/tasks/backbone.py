@@ -1,4 +1,4 @@
-"""A timm backbone with its own normalisation, and fastai's head."""
+"""A timm backbone with its own normalisation."""
 
 import difflib
 import itertools
@@ -83,31 +83,6 @@ class Backbone(nn.Module):
         half = (len(stages) + 1) // 2
         early, late = ([parameters[n] for names in part for n in names] for part in (stages[:half], stages[half:]))
         return early, late
-
-
-def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout: float = 0.5) -> nn.Sequential:
-    """Return fastai's head for pooled features: (B, in_features) to (B, out_features) logits.
-
-    Source: `create_head` in fastai 2, chapter 6's default; kaiming-normal linears, half of the dropout first.
-    """
-    head = nn.Sequential(
-        nn.BatchNorm1d(in_features),
-        nn.Dropout(dropout / 2),
-        nn.Linear(in_features, hidden, bias=False),
-        nn.ReLU(inplace=True),
-        nn.BatchNorm1d(hidden),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, out_features, bias=False),
-    )
-    for module in head:
-        if isinstance(module, nn.Linear):
-            nn.init.kaiming_normal_(module.weight)
-    return head
-
-
-def sigmoid_range(logits: Tensor, low: float, high: float) -> Tensor:
-    """Squeeze any shape of logits between `low` and `high`: `sigmoid(x)·(high − low) + low`."""
-    return torch.sigmoid(logits) * (high - low) + low
 
 
 def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:

@@ -25,7 +25,7 @@ def refuse_other_checkpoint(
             f"The checkpoint's backbone is {theirs['backbone']!r}, the model's {hparams.get('backbone')!r}. Give the "
             f"config that it was trained with, or --model.backbone {theirs['backbone']}"
         )
-    head = theirs.get("head", "regression")  # which it was before there were two
+    head = theirs.get("head", {"vocab": "fastai", "point_names": "regression"}[key])  # before there was a choice
     if head != hparams.get("head", head):
         raise CheckpointError(
             f"The checkpoint's head is a {head}, the model's a {hparams['head']}. Give the config that it was trained "

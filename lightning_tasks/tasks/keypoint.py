@@ -10,8 +10,9 @@ from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
-from lightning_tasks.tasks.backbone import Backbone, fastai_head, sigmoid_range
+from lightning_tasks.tasks.backbone import Backbone
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
 from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 

@@ -1,5 +1,7 @@
 """Which labels does the picture have? Any number of them."""
 
+from typing import Literal
+
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -15,8 +17,10 @@ from lightning_tasks.evaluation.multilabel import (
     OneLabelAccuracy,
     ThresholdedAccuracy,
 )
-from lightning_tasks.tasks.backbone import Backbone, fastai_head
+from lightning_tasks.tasks.attention import ClassAttentionHead, LastMap
+from lightning_tasks.tasks.backbone import Backbone
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.heads import fastai_head, linear_head
 from lightning_tasks.tasks.losses import LossName, label_loss
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
@@ -38,8 +42,12 @@ class MultiLabelClassifier(LightningModule):
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
+        head: `fastai`: two layers on pooled features; `linear`: one, on standardised features; `attention`: one at
+            each place of the last map of features, with an attention of each label's own.
         threshold: a label counts as predicted where its probability is strictly greater; one for all, or one for each.
         temperature: outside training, logits are divided by it: a calibration.
+        flip_tta: outside training, logits are the mean of the picture's and the mirrored one's. Of this run alone: not
+            kept in checkpoints (`predict --flip` is its like).
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
@@ -62,8 +70,10 @@ class MultiLabelClassifier(LightningModule):
         pretrained: bool = False,
         weights: str | None = None,
         image_size: tuple[int, int] = (128, 128),
+        head: Literal["fastai", "linear", "attention"] = "fastai",
         threshold: float | list[float] = 0.5,
         temperature: float = 1.0,
+        flip_tta: bool = False,
         lr: LearningRate = 3e-3,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
@@ -87,19 +97,27 @@ class MultiLabelClassifier(LightningModule):
             raise ConfigError(f"model.temperature is {temperature}; it must be above 0.")
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
         # says nothing of the machine that reads it.
-        self.save_hyperparameters(ignore=["pretrained", "weights", "compile"])
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta"])
         self.vocab = vocab
         self.one_label = loss == "cross_entropy"
         # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
         self.register_buffer("thresholds", _thresholds(threshold, len(vocab)), persistent=False)
         self.temperature = temperature
+        self.flip_tta = flip_tta
         self.lr = lr
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
-        self.backbone = Backbone(backbone, image_size, pretrained, weights)
+        self.backbone: Backbone
+        self.head: nn.Module
+        if head == "attention":
+            last = LastMap(backbone, image_size, pretrained, weights)
+            self.backbone, self.head = last, ClassAttentionHead(last.channels, len(vocab))
+        else:
+            self.backbone = Backbone(backbone, image_size, pretrained, weights)
+            make = linear_head if head == "linear" else fastai_head
+            self.head = make(self.backbone.num_features, len(vocab))
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
-        self.head = fastai_head(self.backbone.num_features, len(vocab))
         self.training_loss = label_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
         self.plain_loss = label_loss("cross_entropy" if self.one_label else "bce", 0.0, (0.0, 0.0), 0.0)
         self.train_loss = WeightedMean()
@@ -121,6 +139,8 @@ class MultiLabelClassifier(LightningModule):
         """Return the loss and the probabilities (B, C), both in float32 under any precision."""
         logits = self(batch.images).float()
         if not self.training:
+            if self.flip_tta:
+                logits = (logits + self(batch.images.flip(3)).float()) / 2
             logits = logits / self.temperature
         loss = (self.training_loss if self.training else self.plain_loss)(logits, batch.targets)
         return loss, probabilities_of(logits, self.one_label)

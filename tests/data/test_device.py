@@ -54,10 +54,14 @@ def difference(a, b):
     return (a.images.int() - b.images.int()).abs().float()
 
 
-@pytest.mark.parametrize("transform", [crop_train((32, 32)), crop_valid((32, 32))], ids=["train", "valid"])
+@pytest.mark.parametrize(
+    "transform",
+    [crop_train((32, 32)), crop_train((32, 32), flip_p=0.5), crop_valid((32, 32)), crop_valid((32, 40), val_xtra=0)],
+    ids=["train", "mirrored", "valid", "whole"],
+)
 def test_crops_agree(pictures, transform):
     dataset = MultiLabelDataset(pictures, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
-    for a, b in both_ways(dataset, collate_multilabel, (32, 32)):
+    for a, b in both_ways(dataset, collate_multilabel, transform.transforms[0].size):
         assert b.images.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(a.targets, b.targets)
         assert difference(a, b).max() <= 2

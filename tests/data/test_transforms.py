@@ -147,6 +147,34 @@ def test_the_validation_crop_is_the_middle_of_a_larger_squash():
     np.testing.assert_allclose(crop[-1, -1, :2], (139 * 1.5, 139), atol=1.5)
 
 
+def test_without_xtra_the_whole_picture_is_seen():
+    image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    assert (augment_image(crop_valid((96, 160), val_xtra=0), image, 0) == image).all()
+
+
+def test_half_of_the_crops_are_mirrored():
+    columns = np.tile(np.arange(0, 240, dtype=np.uint8), (200, 1))
+    image = np.stack([columns] * 3, axis=-1)
+    crops = [augment_image(crop_train((32, 32), flip_p=0.5), image, seed).astype(int) for seed in range(200)]
+    falling = sum(crop[0, 0, 0] > crop[0, -1, 0] for crop in crops)
+    assert 75 <= falling <= 125  # 3.5 standard deviations
+    plain = [augment_image(crop_train((32, 32)), image, seed).astype(int) for seed in range(20)]
+    assert all(crop[0, 0, 0] < crop[0, -1, 0] for crop in plain)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: crop_train((32, 32), min_scale=0), "min_scale"),
+        (lambda: crop_train((32, 32), flip_p=1.5), "flip_p"),
+        (lambda: crop_valid((32, 32), val_xtra=-0.1), "val_xtra"),
+    ],
+)
+def test_shares_out_of_range_are_refused(make, what):
+    with pytest.raises(ConfigError, match=f"data.{what}"):
+        make()
+
+
 @given(st.floats(-0.4, 0.4), st.floats(0.8, 1.25))
 @settings(max_examples=30)
 def test_lighting_is_the_formula_on_the_logit_scale(brightness, contrast):

@@ -5,7 +5,8 @@ from safetensors.torch import save_file
 from torchvision.transforms.functional import normalize
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.tasks.backbone import Backbone, fastai_head, sigmoid_range
+from lightning_tasks.tasks.backbone import Backbone
+from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
 from lightning_tasks.tasks.optimizer import adamw
 
 

@@ -28,7 +28,7 @@ def parity(predictor: Predictor, run: Run, pictures: Sequence[Image]) -> Parity:
         run: the exported file.
         pictures: (H, W, 3) each, of any sizes.
     """
-    squashed = np.stack([resize(picture, predictor.network.preprocess.window.squashed) for picture in pictures])
+    squashed = np.stack([resize(picture, predictor.network.preprocess.squashed) for picture in pictures])
     one_by_one = [_difference(predictor, run, picture[None]) for picture in pictures]
     return Parity(_difference(predictor, run, squashed), max(one_by_one), len(pictures))
 
