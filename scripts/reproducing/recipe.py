@@ -73,7 +73,7 @@ def reproduce(steps: Steps, recipe: Recipe, half: Half) -> dict[str, Any]:
         figures = half.figures(results["trainings"][str(recipe.seeds[0])])
         for name, figure in figures.items():
             write_figure(steps.folder / name, figure)
-        last = str(last_checkpoint(steps.folder, recipe.seeds[0]))
+        last = str(last_checkpoint(steps.folder, f"seed_{recipe.seeds[0]}"))
         for name, verb in (("results.png", "show_results"), ("checkpoint.html", "report")):
             steps.command(verb, [verb, last, "--output", str(steps.folder / name), "--data.root", recipe.root])
         return ["results.png", *figures]
@@ -85,25 +85,26 @@ def reproduce(steps: Steps, recipe: Recipe, half: Half) -> dict[str, Any]:
         "trainings": {},
     }
     for seed in recipe.seeds:
-        table = steps.take(f"seed_{seed}", lambda seed=seed: train(steps, seed, arguments))
-        scores = steps.take(f"scores_{seed}", lambda seed=seed: half.score(last_checkpoint(steps.folder, seed)))
+        table = steps.take(f"seed_{seed}", lambda seed=seed: train(steps, seed, arguments, f"seed_{seed}"))
+        scores = steps.take(
+            f"scores_{seed}", lambda seed=seed: half.score(last_checkpoint(steps.folder, f"seed_{seed}"))
+        )
         its_own = {"valid_loss": table[-1]["val/loss"], "seconds": steps.seconds[f"seed_{seed}"]}
         results["trainings"][str(seed)] = {"epochs": table, **scores, **its_own}
     over = {name: spread([one[name] for one in results["trainings"].values()]) for name in half.spreads}
     return {**results, "over_seeds": over, "shown": steps.take("shown", shown)}
 
 
-def train(steps: Steps, seed: int, arguments: list[str]) -> list[dict[str, float]]:
+def train(steps: Steps, seed: int, arguments: list[str], name: str) -> list[dict[str, float]]:
     """Train once, or go on with a training that was stopped, and return its table of epochs."""
-    name = f"seed_{seed}"
-    going_on = ["--ckpt_path", "last"] if last_checkpoint(steps.folder, seed) is not None else []
+    going_on = ["--ckpt_path", "last"] if last_checkpoint(steps.folder, name) is not None else []
     log = steps.command(name, ["fit", *arguments, "--run_name", name, "--seed_everything", str(seed), *going_on])
-    last = last_checkpoint(steps.folder, seed)
+    last = last_checkpoint(steps.folder, name)
     assert last is not None  # the training ended well
     return epochs(last.parents[1] / "metrics.csv", log)
 
 
-def last_checkpoint(folder: Path, seed: int) -> Path | None:
-    """Return the last checkpoint of the newest training with a seed, if there is one."""
-    runs = (folder / "runs" / f"seed_{seed}").glob("version_*/checkpoints/last.ckpt")
+def last_checkpoint(folder: Path, name: str) -> Path | None:
+    """Return the last checkpoint of the newest run of a name, if there is one."""
+    runs = (folder / "runs" / name).glob("version_*/checkpoints/last.ckpt")
     return max(runs, key=lambda path: int(path.parts[-3].removeprefix("version_")), default=None)
