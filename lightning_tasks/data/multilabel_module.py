@@ -82,6 +82,7 @@ class MultiLabelDataModule(LightningDataModule):
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
+        train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
         seed: of order and augmentation.
         vocab: the labels; None: those of the training split, sorted.
         splitter: from Python: table → (training rows, validation rows).
@@ -122,6 +123,7 @@ class MultiLabelDataModule(LightningDataModule):
         fold: int | None = None,
         folds: int = 5,
         split_seed: int = 42,
+        train_on_valid: bool = False,
         seed: int = 42,
         vocab: list[str] | None = None,
         splitter: Splitter | None = None,
@@ -160,6 +162,7 @@ class MultiLabelDataModule(LightningDataModule):
         self.fold = fold
         self.folds = folds
         self.split_seed = split_seed
+        self.train_on_valid = train_on_valid
         self.seed = seed
         self.splitter = splitter
         self.train_transform = train_transform or crop_train(self.image_size, min_scale, flip_p)
@@ -208,13 +211,9 @@ class MultiLabelDataModule(LightningDataModule):
         """Read the tables and check every row before the first batch; for `fit`, also decode the pictures once."""
         self._read_sets(stage)
         if stage == "fit":
+            sets = [self.train_set, self.valid_set]
             self.loading = load_through_cache(
-                self.root.name,
-                [self.train_set, self.valid_set],
-                self.cache_settings,
-                self.image_size,
-                self.device_cache,
-                self.trainer,
+                self.root.name, sets, self.cache_settings, self.image_size, self.device_cache, self.trainer
             )
 
     def _read_sets(self, stage: str) -> None:
@@ -227,7 +226,8 @@ class MultiLabelDataModule(LightningDataModule):
             return
         train, valid = self.split
         if stage == "fit":
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
+            rows = np.union1d(train, valid) if self.train_on_valid else train
+            self.train_set = self._dataset(self.table, rows, self.csv, self.images, self.train_transform, "training")
         self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
 
     def require_one_label(self) -> None:
@@ -276,8 +276,6 @@ class MultiLabelDataModule(LightningDataModule):
         return mixed._replace(images=reduced(mixed.images, size))
 
     def _mixed(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
-        if not (self.mixup_alpha or self.cutmix_alpha):
-            return batch
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 from lightning_tasks import (
     BiwiDataModule,
     KeypointDataModule,
+    MultiLabelClassifier,
     MultiLabelDataModule,
     PascalDataModule,
     PascalSampleDataModule,
@@ -32,6 +34,29 @@ def test_a_label_only_validation_has_is_an_error(tmp_path):
     write_multilabel(tmp_path, [*LABELS[:-1], "7.jpg,cow,True"])
     with pytest.raises(TableError, match=r"row 9, column 'labels': the label 'cow'"):
         MultiLabelDataModule(str(tmp_path)).setup("fit")
+
+
+def test_the_validation_rows_train_too_where_that_is_asked_for(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=8, size=16, train_on_valid=True)
+    data.setup("fit")
+    assert len(data.train_set) == 8
+    assert len(data.valid_set) == 2
+    assert next(iter(data.train_dataloader())).targets.sum(0).tolist() == [4, 4, 4]
+
+
+def test_training_begins_small_and_validates_at_full_size(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=8, size=64, start_size=32)
+    model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=(64, 64))
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda module, args: seen.append((module.training, args[0].shape[2])))
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    assert seen == [(True, 32), (False, 64), (True, 64), (False, 64)]
 
 
 def test_a_given_vocabulary_is_kept(tmp_path):
