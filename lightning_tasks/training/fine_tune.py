@@ -14,7 +14,9 @@ from lightning_tasks.training.groups import DEPTHS, check_groups, log_rates, set
 from lightning_tasks.training.schedule import GroupRates, fine_tune
 from lightning_tasks.training.stages import Stage, stages_table
 
-_NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
+# As in fastai, group normalisation is none of them. On a CPU torch 2.9 to 2.12 also crash in its backward pass where
+# its channels_last input needs no gradient.
+_NORMS = (_BatchNorm, nn.LayerNorm)
 
 
 class FineTune(Callback):
@@ -28,10 +30,12 @@ class FineTune(Callback):
     Args:
         epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
             line takes it from the plan where it is not given; from Python give `max_epochs=plan.max_epochs`.
-        freeze_epochs: before them, with the body frozen but for its normalisation layers.
+        freeze_epochs: before them, with the body frozen but for its batch and layer normalisation.
         base_lr: the head's highest rate while frozen; None: the module's `lr`.
         lr_mult: the head's rate over the earliest group's, when unfrozen.
         pct_start: the share of the unfrozen batches in which the rate rises.
+        freeze_pct_start: likewise of the frozen ones. fastai lets it rise to their end; for a run that ends frozen
+            (`epochs` 0: a linear probe), such as 0.3.
         div: the highest rate over the first, when unfrozen.
         freeze_norm: freeze the normalisation layers too, with their running statistics; the body then needs no
             backward pass.
@@ -44,6 +48,7 @@ class FineTune(Callback):
         base_lr: float | None = None,
         lr_mult: float = 100.0,
         pct_start: float = 0.3,
+        freeze_pct_start: float = 0.99,
         div: float = 5.0,
         freeze_norm: bool = False,
     ) -> None:
@@ -52,6 +57,7 @@ class FineTune(Callback):
         self.base_lr = base_lr
         self.lr_mult = lr_mult
         self.pct_start = pct_start
+        self.freeze_pct_start = freeze_pct_start
         self.div = div
         self.freeze_norm = freeze_norm
         self._frozen_steps = 0
@@ -115,7 +121,16 @@ class FineTune(Callback):
 
     def _rates(self, step: int, pl_module: LightningModule) -> GroupRates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
-        return fine_tune(step, self._frozen_steps, self._total_steps, base_lr, self.lr_mult, self.pct_start, self.div)
+        return fine_tune(
+            step,
+            self._frozen_steps,
+            self._total_steps,
+            base_lr,
+            self.lr_mult,
+            self.pct_start,
+            self.freeze_pct_start,
+            self.div,
+        )
 
     def _describe(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._described = True

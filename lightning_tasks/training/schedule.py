@@ -49,18 +49,20 @@ def fine_tune(
     base_lr: float = 2e-3,
     lr_mult: float = 100.0,
     pct_start: float = 0.3,
+    freeze_pct_start: float = 0.99,
     div: float = 5.0,
     groups: int = 3,
 ) -> GroupRates:
     """Return the rates for batch `step` of `total_steps`, the first `frozen_steps` of them with the body frozen.
 
-    Frozen: one cycle that peaks at its end, the head at `base_lr`, the body (its normalisation layers) at a tenth of
-    it. Then another, at half the base: the groups spaced in equal ratios from the base over `lr_mult` to the base.
+    Frozen: one cycle that peaks at its end (at `freeze_pct_start` of it), the head at `base_lr`, the body (its
+    normalisation layers) at a tenth of it. Then another, at half the base: the groups spaced in equal ratios from the
+    base over `lr_mult` to the base.
 
     Source: fastai's `fine_tune`.
     """
     if step < frozen_steps:
-        rate = one_cycle(step, frozen_steps, pct_start=0.99)
+        rate = one_cycle(step, frozen_steps, pct_start=freeze_pct_start)
         highest = [base_lr / 10] * (groups - 1) + [base_lr]
     else:
         rate = one_cycle(step - frozen_steps, total_steps - frozen_steps, pct_start=pct_start, div=div)

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks import OneCycle
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.schedule import one_cycle
+from lightning_tasks.training.schedule import fine_tune, one_cycle
 
 # fastai 2.8's fit_one_cycle over ten batches with lr_max 3e-3: the second learning rate, to three digits.
 FASTAI_SECOND_RATE = 0.00112
@@ -79,3 +79,12 @@ def test_every_batch_gets_its_rate_in_the_groups_ratio():
 def test_a_run_without_an_end_is_refused():
     with pytest.raises(ConfigError, match="max_epochs"):
         fit(Line(), max_epochs=-1)
+
+
+def test_a_run_that_ends_frozen_can_end_slowly():
+    heads = [fine_tune(step, 100, 100, base_lr=1.0, freeze_pct_start=0.3).lrs for step in range(100)]
+    assert max(range(100), key=lambda step: heads[step][2]) == 30
+    assert heads[30] == pytest.approx((0.1, 0.1, 1.0))
+    assert heads[99][2] < 2e-3
+    fastais = [fine_tune(step, 100, 100, base_lr=1.0).lrs[2] for step in range(100)]
+    assert fastais[:99] == sorted(fastais[:99])
