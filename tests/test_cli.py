@@ -13,6 +13,7 @@ from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import TaskCLI
+from lightning_tasks.tasks.backbone import Backbone
 from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -39,8 +40,13 @@ def draw(config):
     return ["--data.root", str(root)]
 
 
+SMALL = {"pascal_448.yaml": "test_resnet", "pascal_large.yaml": "test_resnet"}  # in place of what wants a GPU
+
+
 def fit(config, *more):
+    small = ["--model.backbone", SMALL[config]] if config in SMALL else []
     size = [
+        *small,
         "--data.size",
         "[32,40]",
         "--data.batch_size",
@@ -59,8 +65,19 @@ OVERLAYS = sorted(path.name for path in CONF.glob("*.yaml") if path.name not in 
 
 @pytest.mark.parametrize("config", COMPLETE)
 def test_every_config_runs(config):
-    assert fit(config, *draw(config), "--trainer.fast_dev_run", "1") == 0
+    start = ["--data.start_size", "null"] if config in SMALL else []
+    assert fit(config, *draw(config), *start, "--trainer.fast_dev_run", "1") == 0
     assert not Path("runs").exists()  # a trial leaves nothing
+
+
+@pytest.mark.parametrize("config", COMPLETE)
+def test_every_configs_backbone_is_known_to_timm_and_takes_its_size(config):
+    settings = yaml.safe_load((CONF / config).read_text())
+    backbone, size = settings["model"]["init_args"]["backbone"], settings["data"]["init_args"]["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    with torch.device("meta"):  # of shapes alone: no memory, no time
+        body = Backbone(backbone, (height, width)).eval()
+        assert body(torch.zeros(1, 3, height, width)).shape == (1, body.num_features)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -71,9 +88,11 @@ def test_every_overlay_combines(overlay):
         rows = [f"{i}.jpg,{i >= 6},{','.join(str(1 + (i * 7 + c) % 20) for c in range(136))}" for i in range(8)]
         write_points(Path("root"), [f"fname,is_valid,{','.join(names)}", *rows])
         root = ["--data.root", "root"]
+    elif overlay.startswith("pascal_"):
+        root = draw("pascal.yaml")
     else:
         root = draw("multilabel.yaml")
-    config = "keypoints.yaml" if points else "multilabel.yaml"
+    config = "keypoints.yaml" if points else "pascal.yaml" if overlay.startswith("pascal_") else "multilabel.yaml"
     more = ["--config", str(CONF / overlay), "--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "1"]
     if overlay in ("gpu.yaml", "sync_batchnorm.yaml", "fsdp.yaml"):  # what needs GPUs, and nothing else, is replaced
         more += ["--trainer.precision", "bf16-mixed", "--trainer.devices", "1", "--trainer.strategy", "auto"]
