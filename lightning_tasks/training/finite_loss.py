@@ -23,7 +23,7 @@ class _Step(NamedTuple):
     step: int
     epoch: int
     batch_idx: int
-    rates: str
+    rates: list[tuple[object, float]]  # a group's name or number, and its learning rate
     rows: Tensor | None  # (B,) which samples of the data set it holds
     loss: Tensor  # ()
 
@@ -57,7 +57,7 @@ class FiniteLoss(Callback):
         if self._batch is None:  # LRFinder's sweep, which means to run away
             return
         groups = trainer.optimizers[0].param_groups
-        rates = ", ".join(f"{group.get('name', number)} {group['lr']:.2e}" for number, group in enumerate(groups))
+        rates = [(group.get("name", number), float(group["lr"])) for number, group in enumerate(groups)]
         position = (trainer.global_step, trainer.current_epoch, self._batch_idx)
         # The sum, since a loss may have the shape (1,).
         self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach().sum()))
@@ -113,9 +113,10 @@ class FiniteLoss(Callback):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text("\n".join(names) + "\n", encoding="utf-8", errors="surrogateescape")
                 pictures += f", all of them in {file}"
+        rates = ", ".join(f"{group} {rate:.2e}" for group, rate in bad.rates)
         return (
             f"The loss is {float(bad.loss)} in step {bad.step} (epoch {bad.epoch}, batch {bad.batch_idx}; learning "
-            f"rates: {bad.rates}).{pictures}{'.' if names else ''}"
+            f"rates: {rates}).{pictures}{'.' if names else ''}"
         )
 
     def _way_back(self) -> str:
