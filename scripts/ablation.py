@@ -56,14 +56,19 @@ class Plan(NamedTuple):
 def read_plan(path: Path) -> Plan:
     """Return the plan of a file."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    steps = []
+    steps: dict[str, Step] = {}
     for entry in content["steps"]:
-        over = entry.get("over")
-        if over is not None and over not in {step.name for step in steps}:
-            sys.exit(f"error: {path}: the step {entry['name']!r} builds on {over!r}, which is no step before it.")
-        args = str(entry.get("args", "")).split()
-        steps.append(Step(entry["name"], over, args, entry.get("seeds", 1), entry.get("evaluate", False)))
-    return Plan(content["config"], content["score"], content["args"].split(), steps)
+        name, over = entry["name"], entry.get("over")
+        step = Step(name, over, str(entry.get("args", "")).split(), entry.get("seeds", 1), entry.get("evaluate", False))
+        before = steps.get(over)
+        if over is not None and before is None:
+            sys.exit(f"error: {path}: the step {name!r} builds on {over!r}, which is no step before it.")
+        if step.evaluate and (before is None or step.seeds > before.seeds):
+            sys.exit(f"error: {path}: the step {name!r} scores {step.seeds} trainings of {over!r}, which has fewer.")
+        if slug(name) in map(slug, steps):
+            sys.exit(f"error: {path}: the step {name!r} and one before it would share their files. Rename one.")
+        steps[name] = step
+    return Plan(content["config"], content["score"], content["args"].split(), list(steps.values()))
 
 
 def main() -> None:
@@ -90,12 +95,16 @@ def main() -> None:
             found = steps.take(
                 f"{slug(step.name)}_{seed}", lambda step=step, seed=seed: run(steps, plan, step, seed, common)
             )
+            if found["arguments"] != plan.arguments(step):
+                sys.exit(
+                    f"error: {step.name!r} was run with other arguments in {folder}. Rename it, or give another folder."
+                )
             scores.append(found["score"])
             seconds.append(found["seconds"])
         rows.append(
             {**step._asdict(), "args": plan.arguments(step), "scores": scores, "seconds": seconds, **spread(scores)}
         )
-        results = {"machine": steps.take("machine", machine), "score": plan.score, "common": common, "steps": rows}
+        results = {"machine": steps.take("machine", machine), "score": plan.score, "config": plan.config, "steps": rows}
         text = json.dumps(results, indent=1) + "\n"
         write_whole(folder / "results.json", lambda new, text=text: new.write_text(text, encoding="utf-8"))
     written = table(plan.score, rows)
@@ -109,7 +118,13 @@ def run(steps: Steps, plan: Plan, step: Step, seed: int, common: list[str]) -> d
     name = f"{slug(step.name)}_{seed}"
     if not step.evaluate:
         epochs = train(steps, seed, arguments, name)
-        return {"score": epochs[-1][plan.score], "seconds": sum(row["seconds"] for row in epochs), "epochs": epochs}
+        seconds = sum(row["seconds"] for row in epochs)
+        return {
+            "score": epochs[-1][plan.score],
+            "seconds": seconds,
+            "arguments": plan.arguments(step),
+            "epochs": epochs,
+        }
     trained = step.over
     while trained is not None and plan.step(trained).evaluate:
         trained = plan.step(trained).over
@@ -117,7 +132,7 @@ def run(steps: Steps, plan: Plan, step: Step, seed: int, common: list[str]) -> d
     checkpoint = last_checkpoint(steps.folder, f"{slug(trained)}_{seed}")
     log = steps.command(name, ["validate", *arguments, "--ckpt_path", str(checkpoint)])
     told = re.findall(rf"{re.escape(plan.score)}\W+([\d.]+)", log)
-    return {"score": float(told[-1]), "seconds": 0.0}
+    return {"score": float(told[-1]), "seconds": 0.0, "arguments": plan.arguments(step)}
 
 
 def slug(name: str) -> str:
@@ -126,13 +141,17 @@ def slug(name: str) -> str:
 
 
 def table(score: str, rows: list[dict[str, Any]]) -> str:
-    """Return the rows in Markdown: the score's median (and its range over seeds), its gain, the epochs' seconds."""
+    """Return the rows in Markdown: the score's median and range, its gain over the same seeds, the epochs' seconds."""
     by_name = {row["name"]: row for row in rows}
     lines = [f"| step | over | {score} | gain | seeds | seconds |", "|---|---|---|---|---|---|"]
     for row in rows:
         range_ = f" ({row['lowest']:.4f}–{row['highest']:.4f})" if row["n"] > 1 else ""
         before = by_name.get(row["over"])
-        gain = f"{row['median'] - before['median']:+.4f}" if before else ""
+        pairs = zip(row["scores"], before["scores"], strict=False) if before else ()  # as many seeds as both have
+        gains = spread([after - earlier for after, earlier in pairs]) if before else None
+        gain = "" if gains is None else f"{gains['median']:+.4f}"
+        if gains is not None and gains["n"] > 1:
+            gain += f" ({gains['lowest']:+.4f} to {gains['highest']:+.4f})"
         seconds = sorted(row["seconds"])[row["n"] // 2]
         cells = [row["name"], row["over"] or "", f"{row['median']:.4f}{range_}", gain, f"{row['n']}", f"{seconds:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")

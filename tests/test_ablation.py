@@ -14,6 +14,10 @@ import yaml
 from tests.fakes import draw_pascal
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from ablation import read_plan  # noqa: E402 - found by the path above
+
 STEPS = [
     {"name": "the book's head, 64 px", "seeds": 2},
     {"name": "mirrored", "over": "the book's head, 64 px", "args": "--model.flip_tta true", "evaluate": True},
@@ -55,11 +59,23 @@ def test_steps_are_trained_scored_and_added_to(folder):
     assert plain["scores"][0] != plain["scores"][1]
     assert mirrored["scores"][0] != plain["scores"][0]
     assert mirrored["scores"][0] == pytest.approx(plain["scores"][0], abs=0.2)
+    changed = [{**STEPS[0], "args": "--model.lr 1"}, STEPS[1]]
+    assert "was run with other arguments" in ablate(folder, changed, code=1).stderr
     table = (folder / "out" / "table.md").read_text().splitlines()
     assert table[2].startswith(f"| the book's head, 64 px |  | {plain['median']:.4f} ({min(plain['scores']):.4f}–")
-    assert f"| {mirrored['scores'][0] - plain['median']:+.4f} | 1 | 0 |" in table[3]
+    assert f"| {mirrored['scores'][0] - plain['scores'][0]:+.4f} | 1 | 0 |" in table[3]
 
 
-def test_a_step_that_builds_on_nothing_is_refused(folder):
-    done = ablate(folder, [{"name": "a", "over": "b"}], code=1)
-    assert "'a' builds on 'b', which is no step before it" in done.stderr
+@pytest.mark.parametrize(
+    ("steps", "what"),
+    [
+        ([{"name": "a", "over": "b"}], "'a' builds on 'b', which is no step before it"),
+        ([{"name": "a"}, {"name": "b", "over": "a", "evaluate": True, "seeds": 2}], "'b' scores 2 trainings of 'a'"),
+        ([{"name": "a", "evaluate": True}], "'a' scores 1 trainings of None"),
+        ([{"name": "128 px"}, {"name": "128-px"}], "'128-px' and one before it would share"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(steps, what, tmp_path):
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump({"config": "c", "score": "s", "args": "", "steps": steps}))
+    with pytest.raises(SystemExit, match=what):
+        read_plan(tmp_path / "plan.yaml")

@@ -16,7 +16,7 @@ def describe_labels(
     root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], vocab: Sequence[str], difficult: str
 ) -> list[str]:
     """Return lines about pictures with labels."""
-    used = np.concatenate(split)
+    used = np.union1d(*split)
     known = set(vocab)
     rows = table.iloc[used]
     difficult_ones = rows["difficult"] if "difficult" in table.columns else [()] * len(rows)

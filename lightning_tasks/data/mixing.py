@@ -23,13 +23,10 @@ def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: i
 
     Args:
         batch: B pictures.
-        mixup_alpha: of blending whole pictures (Zhang et al., "mixup", 2018); 0: never. With both at 0 the batch comes
-            back as it is.
+        mixup_alpha: of blending whole pictures (Zhang et al., "mixup", 2018); 0: never.
         cutmix_alpha: of pasting a rectangle (Yun et al., "CutMix", 2019); 0: never.
         seed: the same seed gives the same mix; torch's own random state is left as it was.
     """
-    if not (mixup_alpha or cutmix_alpha):
-        return batch
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reset a GPU's too
         choose_mixup = mixup_alpha > 0 and (cutmix_alpha == 0 or bool(torch.rand(()) < 0.5))

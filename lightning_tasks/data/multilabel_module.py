@@ -185,7 +185,7 @@ class MultiLabelDataModule(LightningDataModule):
         """The rows of training and validation."""
         train, valid = self.split_of(self.table)
         warn_of_shared_groups(self.table, train, valid)
-        return train, valid
+        return (np.union1d(train, valid), valid) if self.train_on_valid else (train, valid)
 
     def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
         """Return the rows of training and validation of a table like this module's, by its settings."""
@@ -226,8 +226,7 @@ class MultiLabelDataModule(LightningDataModule):
             return
         train, valid = self.split
         if stage == "fit":
-            rows = np.union1d(train, valid) if self.train_on_valid else train
-            self.train_set = self._dataset(self.table, rows, self.csv, self.images, self.train_transform, "training")
+            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
         self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
 
     def require_one_label(self) -> None:
@@ -276,6 +275,8 @@ class MultiLabelDataModule(LightningDataModule):
         return mixed._replace(images=reduced(mixed.images, size))
 
     def _mixed(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return batch  # before a device is waited for
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 

@@ -57,7 +57,7 @@ def export(
         format: onnx, for any runtime of it; torch, a program of torch.export; safetensors, weights, with a JSON file
             that says how to build the network.
         output: the file; None: beside the checkpoint, under its name.
-        precision: of an ONNX file: float32, float16, or int8 for the backbone's convolutions.
+        precision: of an ONNX file: float32, float16, or int8 for convolutions (not the first, nor depthwise ones).
         pictures: files, a folder, a pattern or a csv to check with; None: those of the checkpoint's validation split.
         data_root: the folder that the checkpoint's data lie in now; None: where they lay.
         n: how many pictures to check with.

@@ -22,6 +22,8 @@ class LastMap(Backbone):
         self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
     ) -> None:
         super().__init__(name, image_size, pretrained, weights)
+        if hasattr(self.body, "prune_intermediate_layers"):  # of what lies behind the map: DDP waits for its gradients
+            self.body.prune_intermediate_layers([-1], prune_norm=False, prune_head=True)  # type: ignore[operator]  # taken for a tensor
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
         training = self.body.training
         with torch.no_grad():

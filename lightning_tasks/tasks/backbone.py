@@ -69,6 +69,16 @@ class Backbone(nn.Module):
         normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
         return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
 
+    def require_size(self, size: tuple[int, int]) -> None:
+        """Raise BackboneError unless pictures of another size go through too."""
+        try:
+            _see(self, size)
+        except _DOES_NOT_BUILD as error:
+            raise BackboneError(
+                f"The backbone takes pictures of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
+                "Leave data.start_size out, or choose a convolutional backbone."
+            ) from error
+
     def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the early and the late parameters, split by depth as timm groups them.
 
@@ -103,14 +113,20 @@ def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn
     )
 
 
-@torch.no_grad()
 def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
-    training = body.training
-    features: Tensor = body.eval()(torch.zeros(1, 3, *image_size))
-    body.train(training)
+    features = _see(body, image_size)
     if features.ndim != 2:
         raise ValueError(f"features of shape {tuple(features.shape)} are not pooled")
     return features.shape[1]
+
+
+@torch.no_grad()
+def _see(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
+    training = body.training
+    device = next(body.parameters()).device
+    features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))
+    body.train(training)
+    return features
 
 
 def _fitting_sizes(name: str, image_size: tuple[int, int]) -> str:

@@ -125,10 +125,14 @@ class MultiLabelClassifier(LightningModule):
         self.metrics = nn.ModuleDict({stage: self._new_metrics(stage) for stage in ("val", "test")})
 
     def setup(self, stage: str) -> None:
-        """Refuse pictures without exactly one label where the loss needs it."""
-        require = getattr(getattr(self.trainer, "datamodule", None), "require_one_label", None)
+        """Refuse pictures without exactly one label where the loss needs it, and sizes that the body cannot take."""
+        data = getattr(self.trainer, "datamodule", None)
+        require = getattr(data, "require_one_label", None)
         if self.one_label and require is not None:
             require()
+        start = getattr(data, "start_size", None)
+        if stage == "fit" and start is not None:
+            self.backbone.require_size((start, start))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, C) for (B, 3, H, W) RGB from 0 to 255."""
@@ -176,7 +180,7 @@ class MultiLabelClassifier(LightningModule):
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Refuse a checkpoint of other labels or of another backbone."""
+        """Refuse a checkpoint of other labels, of another backbone or of another head."""
         refuse_other_checkpoint(checkpoint, "vocab", self.vocab, self.hparams)
 
     def _evaluate(self, batch: MultiLabelBatch, stage: str) -> Tensor:

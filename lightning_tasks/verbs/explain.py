@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.predictions import evaluating
 from lightning_tasks.tasks import MultiLabelClassifier
+from lightning_tasks.tasks.attention import LastMap
 
 
 class GradCam:
@@ -60,7 +61,7 @@ class GradCam:
 
 @torch.no_grad()
 def _pooled_layer(model: MultiLabelClassifier) -> nn.Module:
-    """Return the last layer whose output goes into timm's pooling."""
+    """Return the last layer whose output goes into timm's pooling, or to a head that takes the map itself."""
     outputs: list[tuple[nn.Module, Tensor]] = []
     pooled: list[tuple[Tensor, Tensor]] = []
     hooks = [
@@ -69,6 +70,8 @@ def _pooled_layer(model: MultiLabelClassifier) -> nn.Module:
         else module.register_forward_hook(lambda layer, _, output: outputs.append((layer, output)))
         for module in model.backbone.body.modules()
     ]
+    if isinstance(model.backbone, LastMap):
+        hooks.append(model.backbone.register_forward_hook(lambda *call: pooled.append((call[-1], call[-1]))))
     try:
         with evaluating(model):
             model(torch.zeros(1, 3, *model.hparams["image_size"], device=model.device))

@@ -12,7 +12,7 @@ from lightning_tasks import (
     PascalSampleDataModule,
 )
 from lightning_tasks.data.datasets import EpochIndex
-from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from lightning_tasks.errors import BackboneError, ConfigError, DatasetNotFoundError, TableError
 from tests.fakes import write_multilabel, write_points
 
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog bird'},{i >= 6}" for i in range(8))]
@@ -43,6 +43,9 @@ def test_the_validation_rows_train_too_where_that_is_asked_for(tmp_path):
     assert len(data.train_set) == 8
     assert len(data.valid_set) == 2
     assert next(iter(data.train_dataloader())).targets.sum(0).tolist() == [4, 4, 4]
+    assert "8 pictures, 8 training, 2 validation" in data.describe()
+    (tmp_path / "labels.csv").write_text("\n".join([*LABELS[:-1], "7.jpg,cow,True"]))  # a label of validation alone
+    assert "cow" in MultiLabelDataModule(str(tmp_path), train_on_valid=True).vocab
 
 
 def test_training_begins_small_and_validates_at_full_size(tmp_path):
@@ -56,7 +59,17 @@ def test_training_begins_small_and_validates_at_full_size(tmp_path):
         enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
     )  # fmt: skip
     trainer.fit(model, data)
-    assert seen == [(True, 32), (False, 64), (True, 64), (False, 64)]
+    assert seen[0] == (False, 32)  # does the backbone take it?
+    assert seen[1:] == [(True, 32), (False, 64), (True, 64), (False, 64)]
+
+
+def test_a_backbone_of_one_size_cannot_begin_small(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, size=224, start_size=96)
+    model = MultiLabelClassifier(data.vocab, "vit_tiny_patch16_224", image_size=(224, 224))
+    trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
+    with pytest.raises(BackboneError, match=r"not also of 96×96 \(data.start_size\)"):
+        trainer.fit(model, data)
 
 
 def test_a_given_vocabulary_is_kept(tmp_path):

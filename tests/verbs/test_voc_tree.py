@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.checkpoint import read_checkpoint
 from tests.conftest import CONF, train
 from tests.fakes import write_voc
 
@@ -57,6 +58,20 @@ def test_a_checkpoint_alone_gives_the_lists_own_scores(run, verb, stage, split, 
     printed = re.search(rf"{stage}/mAP\W+([0-9.]+)", capsys.readouterr().out)
     assert console(["get_preds", ckpt, "--split", split, "--output", "preds.csv"]) == 0
     assert float(printed[1]) == pytest.approx(mean_average_precision("preds.csv", tree, image_set), abs=1e-3)
+
+
+def test_vocs_own_protocol_trains_on_all_of_trainval(run, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    root = str(run[0] / "root")
+    official = ["--config", str(CONF / "pascal_official.yaml")]
+    ckpt = train(tmp_path, "pascal.yaml", *official, "--model.backbone", "test_resnet", "--data.root", root)
+    last = str(Path(ckpt).with_name("last.ckpt"))
+    assert read_checkpoint(Path(last))["global_step"] == 36 // 4
+    capsys.readouterr()
+    assert console(["test", last, "--trainer.enable_progress_bar", "false"]) == 0
+    printed = re.search(r"test/mAP\W+([0-9.]+)", capsys.readouterr().out)
+    assert console(["get_preds", last, "--split", "test", "--output", "preds.csv"]) == 0
+    assert float(printed[1]) == pytest.approx(mean_average_precision("preds.csv", run[2], "test"), abs=1e-3)
 
 
 def test_every_other_verb_runs_on_the_tree(run, monkeypatch, capsys, tmp_path):
