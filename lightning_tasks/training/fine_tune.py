@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
-from lightning_tasks.training.groups import DEPTHS, check_groups, log_rates, set_momentum
+from lightning_tasks.training.groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
 from lightning_tasks.training.schedule import GroupRates, fine_tune
 from lightning_tasks.training.stages import Stage, stages_table
 
@@ -56,8 +56,8 @@ class FineTune(Callback):
         self.freeze_epochs = freeze_epochs
         self.base_lr = base_lr
         self.lr_mult = lr_mult
-        self.pct_start = pct_start
-        self.freeze_pct_start = freeze_pct_start
+        self.pct_start = check_share("FineTune.pct_start", pct_start)
+        self.freeze_pct_start = check_share("FineTune.freeze_pct_start", freeze_pct_start)
         self.div = div
         self.freeze_norm = freeze_norm
         self._frozen_steps = 0

@@ -37,3 +37,14 @@ def log_rates(trainer: Trainer, pl_module: LightningModule, lrs: Mapping[str, fl
     if trainer._logger_connector.should_update_logs:  # as Lightning's LearningRateMonitor asks
         pl_module.log_dict({f"lr/{name}": lr for name, lr in lrs.items()})
         pl_module.log_dict({f"momentum/{name}": momentum for name in lrs})
+
+
+def check_share(name: str, value: float) -> float:
+    """Return a share of the batches in which the rate rises.
+
+    Raises:
+        ConfigError: it does not lie from 0 to 1.
+    """
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} is {value}; it is a share of the batches, from 0 to 1.")
+    return value

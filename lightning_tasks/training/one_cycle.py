@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
-from lightning_tasks.training.groups import log_rates, set_momentum
+from lightning_tasks.training.groups import check_share, log_rates, set_momentum
 from lightning_tasks.training.schedule import Rate, one_cycle
 from lightning_tasks.training.stages import Stage, stages_table
 
@@ -34,7 +34,7 @@ class OneCycle(Callback):
         div_final: float = 1e5,
         momentums: tuple[float, float, float] = (0.95, 0.85, 0.95),
     ) -> None:
-        self.pct_start = pct_start
+        self.pct_start = check_share("OneCycle.pct_start", pct_start)
         self.div = div
         self.div_final = div_final
         self.momentums = momentums

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pytorch_lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lightning_tasks import OneCycle
+from lightning_tasks import FineTune, OneCycle
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.training.schedule import fine_tune, one_cycle
 
@@ -88,3 +88,9 @@ def test_a_run_that_ends_frozen_can_end_slowly():
     assert heads[99][2] < 2e-3
     fastais = [fine_tune(step, 100, 100, base_lr=1.0).lrs[2] for step in range(100)]
     assert fastais[:99] == sorted(fastais[:99])
+
+
+@pytest.mark.parametrize("make", [lambda: OneCycle(pct_start=1.5), lambda: FineTune(3, freeze_pct_start=-0.1)])
+def test_shares_that_cannot_be_are_refused(make):
+    with pytest.raises(ConfigError, match="share of the batches"):
+        make()
