@@ -158,9 +158,8 @@ class TaskCLI(LightningCLI):
         else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
         if trainer.benchmark is None:
-            trainer.benchmark = (
-                not trainer.deterministic
-            )  # cuDNN then tries its kernels: an epoch's batches are of one shape
+            # cuDNN then tries its kernels: an epoch's batches are of one shape.
+            trainer.benchmark = not trainer.deterministic
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""

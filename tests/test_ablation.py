@@ -1,8 +1,6 @@
 """An ablation: its steps trained and scored as processes, its table, and more steps added to it."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 import yaml
 
 from tests.fakes import draw_pascal
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -39,13 +38,7 @@ def ablate(folder, steps, code=0):
     plan = {"config": "pascal.yaml", "score": "val/mAP", "args": args, "steps": steps}
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     given = ["--folder", "out", "--root", "pascal", "--weights", "weights.pth"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "ablation.py"), "plan.yaml", *given],
-        capture_output=True, text=True, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    return done
+    return run_script("ablation.py", "plan.yaml", *given, folder=folder, code=code)
 
 
 def test_steps_are_trained_scored_and_added_to(folder):

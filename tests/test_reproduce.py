@@ -1,20 +1,16 @@
 """Both reproductions run from drawn data to their tables, and go on where they were stopped."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 
 from tests.fakes import draw_biwi, draw_pascal
+from tests.scripts import run_script
 
-ROOT = Path(__file__).parents[1]
 SMALL = ["--data.size", "32", "--data.batch_size", "32", "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
 
 
@@ -29,13 +25,7 @@ def folder(tmp_path_factory):
 
 def reproduce(folder, task, *more, code=0):
     given = ["--root", task, "--folder", f"out_{task}", "--backbone", "test_resnet", "--weights", "weights.pth"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "reproduce.py"), task, *given, *more, "--", *SMALL],
-        capture_output=True, text=True, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    return done
+    return run_script("reproduce.py", task, *given, *more, "--", *SMALL, folder=folder, code=code)
 
 
 def test_labels(folder):

@@ -1,9 +1,6 @@
 """The walk-through runs from nothing, and shows what the chapter leaves in the dark."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from lightning_tasks import BiwiDataModule
 from lightning_tasks.data.biwi import read_calibration, read_pose
 from lightning_tasks.data.opencv import cv2
 from tests.fakes import draw_biwi
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "walkthrough.py"
@@ -20,12 +18,7 @@ SCRIPT = ROOT / "scripts" / "walkthrough.py"
 
 def test_every_step_runs_on_drawn_pictures(tmp_path):
     short = ["--backbone", "test_resnet", "--frozen_epochs", "1", "--epochs", "1", "--steps", "25"]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *short],
-        capture_output=True, text=True, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = run_script("walkthrough.py", *short, folder=tmp_path)
     for line in (
         "5 labels: circle, cross, ring, square, triangle",
         "images (16, 3, 96, 96) torch.uint8, targets (16, 5)",

@@ -271,6 +271,8 @@ class MultiLabelDataModule(LightningDataModule):
             return made
         epoch = self.trainer.current_epoch
         mixed = self._mixed(made, epoch)
+        if self.start_size is None:
+            return mixed
         size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, self.image_size)
         return mixed._replace(images=reduced(mixed.images, size))
 

@@ -27,7 +27,7 @@ def check_start(start: int | None, size: Size) -> int | None:
     return start
 
 
-def size_of_epoch(epoch: int, epochs: int | None, start: int | None, size: Size) -> Size:
+def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Size:
     """Return height and width of the training pictures of an epoch.
 
     The smaller side grows evenly from `start` to that of `size`, in steps of 32 pixels; the last of several epochs has
@@ -36,10 +36,10 @@ def size_of_epoch(epoch: int, epochs: int | None, start: int | None, size: Size)
     Args:
         epoch: from 0.
         epochs: of the run. None or below 0: not known, and all have `size`.
-        start: the first epoch's smaller side; None: as in the last.
+        start: the first epoch's smaller side.
         size: height and width of the last.
     """
-    if start is None or epochs is None or epochs < 0 or epoch >= epochs - 1:
+    if epochs is None or epochs < 0 or epoch >= epochs - 1:
         return size
     smaller = start + (min(size) - start) * epoch / (epochs - 1)
     height, width = (max(_STEP, round(side * smaller / min(size) / _STEP) * _STEP) for side in size)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.tasks.backbone import Backbone
+from lightning_tasks.tasks.backbone import Backbone, see_nothing
 from lightning_tasks.tasks.heads import prior_logit
 
 
@@ -25,10 +25,7 @@ class LastMap(Backbone):
         if hasattr(self.body, "prune_intermediate_layers"):  # of what lies behind the map: DDP waits for its gradients
             self.body.prune_intermediate_layers([-1], prune_norm=False, prune_head=True)  # type: ignore[operator]  # taken for a tensor
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
-        training = self.body.training
-        with torch.no_grad():
-            shape = self.eval()(torch.zeros(1, 3, *image_size)).shape
-        self.train(training)
+        shape = see_nothing(self, image_size).shape
         if len(shape) != 4 or shape[1] != self.channels:
             raise BackboneError(
                 f"Attention needs a map of features; {name!r} gives {tuple(shape[1:])}. Choose a convolutional "

@@ -72,7 +72,7 @@ class Backbone(nn.Module):
     def require_size(self, size: tuple[int, int]) -> None:
         """Raise BackboneError unless pictures of another size go through too."""
         try:
-            _see(self, size)
+            see_nothing(self, size)
         except _DOES_NOT_BUILD as error:
             raise BackboneError(
                 f"The backbone takes pictures of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
@@ -114,14 +114,15 @@ def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn
 
 
 def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
-    features = _see(body, image_size)
+    features = see_nothing(body, image_size)
     if features.ndim != 2:
         raise ValueError(f"features of shape {tuple(features.shape)} are not pooled")
     return features.shape[1]
 
 
 @torch.no_grad()
-def _see(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
+def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
+    """Return what a network makes of one black picture, (1, ...); it stays in the mode that it is in."""
     training = body.training
     device = next(body.parameters()).device
     features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))

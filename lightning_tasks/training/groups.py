@@ -1,4 +1,4 @@
-"""What the schedules ask of an optimiser's parameter groups."""
+"""What the callbacks with schedules ask of an optimiser's parameter groups and of their user."""
 
 from collections.abc import Mapping
 from typing import Any

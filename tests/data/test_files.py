@@ -53,7 +53,9 @@ def test_ways_that_stay_inside_are_taken(outside, name):
     (root / "sub").mkdir()
     (root / "inner.jpg").symlink_to("1.jpg")
     (root / "inner").symlink_to(root)
-    MultiLabelDataModule(str(root), num_workers=0, cache="none").setup("fit")
+    data = MultiLabelDataModule(str(root), num_workers=0, cache="none", size=32)
+    data.setup("fit")
+    assert data.train_set[1].image.shape == (32, 32, 3)
 
 
 def test_a_root_that_is_a_link_and_pictures_elsewhere_are_the_users_own_choice(outside):

@@ -1,3 +1,4 @@
+import albumentations as A
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,21 @@ def test_training_begins_small_and_validates_at_full_size(tmp_path):
     trainer.fit(model, data)
     assert seen[0] == (False, 32)  # does the backbone take it?
     assert seen[1:] == [(True, 32), (False, 64), (True, 64), (False, 64)]
+
+
+def test_a_transform_of_ones_own_decides_the_size(tmp_path):
+    write_multilabel(tmp_path, LABELS)
+    own = A.Compose([A.Resize(48, 32)])
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=8, size=64, train_transform=own)
+    model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=(64, 64))
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape[2:])))
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=1, limit_val_batches=0, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    assert seen == [(48, 32)]
 
 
 def test_a_backbone_of_one_size_cannot_begin_small(tmp_path):

@@ -28,10 +28,9 @@ def test_it_never_shrinks_and_ends_at_the_size(epochs, steps, sides):
     assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(sizes))
 
 
-def test_where_the_end_is_not_known_or_nothing_is_asked_for_all_are_of_full_size():
+def test_where_the_end_is_not_known_all_are_of_full_size():
     assert size_of_epoch(0, None, 32, (64, 64)) == (64, 64)
     assert size_of_epoch(0, -1, 32, (64, 64)) == (64, 64)
-    assert size_of_epoch(0, 5, None, (64, 64)) == (64, 64)
 
 
 def test_a_reduction_by_a_whole_number_is_close_to_opencvs_of_areas():
