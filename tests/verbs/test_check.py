@@ -86,6 +86,16 @@ def test_labels_with_few_pictures_are_found(tmp_path):
     assert [p.message for p in problems] == [f"label {name!r} has 4 training pictures" for name in ("cat", "dog")]
 
 
+def test_where_all_rows_train_nothing_stands_in_validation_alone_and_nothing_leaks(tmp_path):
+    labels(tmp_path, [*GOOD[:8], "8.jpg,cow,g1,True", *GOOD[9:]])
+    smooth(3).save(tmp_path / "9.jpg")
+    apart = check(MultiLabelDataModule(str(tmp_path)), min_positives=3)
+    assert sorted(kind for kind, _ in found(apart)) == ["group", "label", "near-duplicate"]
+    assert found(check(MultiLabelDataModule(str(tmp_path), train_on_valid=True), min_positives=1)) == []
+    few = check(MultiLabelDataModule(str(tmp_path), train_on_valid=True), min_positives=3)
+    assert [problem.message for problem in few] == ["label 'cow' has 1 training pictures"]
+
+
 def test_points_are_checked(tmp_path):
     rows = [f"{i}.jpg,{i >= 6},{5 + i},6" for i in range(8)]
     rows[1], rows[2], rows[3] = "1.jpg,False,31.5,6", "2.jpg,False,32,6", "3.jpg,False,5,"
