@@ -198,6 +198,8 @@ class KeypointDataModule(LightningDataModule):
             )
 
     def _read_sets(self, stage: str) -> None:
+        for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
+            raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
         if stage == "test":
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
@@ -257,10 +259,6 @@ class KeypointDataModule(LightningDataModule):
 
     def _book_transform(self) -> A.Compose:
         names = self.point_names
-        for pair in self.swap_pairs:
-            for name in pair:
-                if name not in names:
-                    raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {', '.join(names)}.")
         flip = self.flip
         if flip is None:
             # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.

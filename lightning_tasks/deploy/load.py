@@ -15,6 +15,7 @@ from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor
 from lightning_tasks.deploy.preprocess import Preprocess, Window
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.mirror import mirrored_order
 
 
 def load(
@@ -70,7 +71,7 @@ def predictor_of(
         side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
         point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
         names = tuple(points.point_names)
-        return Predictor(point_network, Points(names, _mirrored(names, data.get("swap_pairs"))), where, views)
+        return Predictor(point_network, Points(names, mirrored_order(names, data.get("swap_pairs"))), where, views)
     raise CheckpointError(
         f"{path} says neither which labels nor which points it knows: it is not of a MultiLabelClassifier or a "
         "KeypointRegressor. Take a checkpoint that `lightning-tasks fit` wrote."
@@ -87,14 +88,6 @@ def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], 
             "install the version that wrote it."
         ) from error
     return model.eval()
-
-
-def _mirrored(names: tuple[str, ...], swap_pairs: list[list[str]] | None) -> tuple[int, ...] | None:
-    """Return which point each becomes in a mirrored picture; None where it is not known."""
-    if not swap_pairs:
-        return (0,) if len(names) == 1 else None
-    other = {a: b for pair in swap_pairs for a, b in (pair, pair[::-1])}
-    return tuple(names.index(other.get(name, name)) for name in names)
 
 
 def _device(name: str) -> torch.device:

@@ -15,6 +15,7 @@ from lightning_tasks.deploy.pictures import Source, rgb
 from lightning_tasks.deploy.preprocess import Preprocess
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import original_points_px
+from lightning_tasks.tasks.mirror import unmirrored
 
 _STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones shrink by
 
@@ -163,8 +164,7 @@ class Predictor:
         mirrored = self.network.say(images.flip(3))
         if isinstance(self.names, Points):
             assert self.names.mirrored is not None
-            x = -mirrored[..., 0] - 2 / images.shape[3]  # the last pixel's centre becomes the first's
-            mirrored = torch.stack([x, mirrored[..., 1]], -1)[:, list(self.names.mirrored)]
+            mirrored = unmirrored(mirrored, self.names.mirrored, images.shape[3])
         return (said + mirrored) / 2
 
     def _named(self, found: Tensor, sizes: Sequence[Size]) -> list[Prediction]:

@@ -9,7 +9,7 @@ from lightning_tasks.errors import CheckpointError
 def refuse_other_checkpoint(
     checkpoint: Mapping[str, Any], key: str, names: Sequence[str], hparams: Mapping[str, Any]
 ) -> None:
-    """Raise CheckpointError unless the checkpoint has the same names, in the same order, the same backbone and head.
+    """Raise CheckpointError unless the checkpoint has the same names, in the same order, and is of the same network.
 
     With as many other labels the weights would load, and every prediction would carry the wrong name.
 
@@ -20,17 +20,16 @@ def refuse_other_checkpoint(
         hparams: the model's hyper-parameters.
     """
     theirs = checkpoint.get("hyper_parameters", {})
-    if "backbone" in theirs and theirs["backbone"] != hparams.get("backbone"):
-        raise CheckpointError(
-            f"The checkpoint's backbone is {theirs['backbone']!r}, the model's {hparams.get('backbone')!r}. Give the "
-            f"config that it was trained with, or --model.backbone {theirs['backbone']}"
-        )
-    head = theirs.get("head", {"vocab": "fastai", "point_names": "regression"}[key])  # before there was a choice
-    if head != hparams.get("head", head):
-        raise CheckpointError(
-            f"The checkpoint's head is a {head}, the model's a {hparams['head']}. Give the config that it was trained "
-            f"with, or --model.head {head}"
-        )
+    # What a checkpoint does not say is what it was before there was a choice.
+    before = {"head": {"vocab": "fastai", "point_names": "regression"}[key], "max_stride": 16}
+    for setting in ("backbone", "head", "max_stride"):
+        ours = hparams.get(setting)
+        found = theirs.get(setting, before.get(setting, ours))
+        if ours is not None and found != ours:
+            raise CheckpointError(
+                f"The checkpoint's {setting} is {found!r}, the model's {ours!r}. Give the config that it was trained "
+                f"with, or --model.{setting} {found}"
+            )
     stored = theirs.get(key)
     if stored is not None and list(stored) != list(names):
         what = {"vocab": "labels", "point_names": "points"}[key]

@@ -10,13 +10,19 @@ from lightning_tasks.errors import BackboneError
 from lightning_tasks.tasks.backbone import Backbone
 
 STRIDE = 8  # pixels of the picture in a cell of a heatmap, on each side
-_DEEPEST = 16  # the greatest stride of a map: behind it lie most of the layers, which need not be computed
 
 
 class FeatureMaps(Backbone):
-    """Pictures to maps of features at strides of 8 and 16 pixels by any timm model that has them.
+    """Pictures to maps of features at strides of 8 pixels and more by any timm model that has them.
 
-    The layers behind the last map are left out. For the arguments see `Backbone`.
+    The layers behind the last map, which are most of them, are left out.
+
+    Args:
+        name: see `Backbone`.
+        image_size: see `Backbone`.
+        max_stride: of the coarsest map: 8, 16 or 32 pixels.
+        pretrained: see `Backbone`.
+        weights: see `Backbone`.
 
     Attributes:
         channels: of each map, the finest first.
@@ -26,12 +32,17 @@ class FeatureMaps(Backbone):
     """
 
     def __init__(
-        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        max_stride: int = 16,
+        pretrained: bool = False,
+        weights: str | None = None,
     ) -> None:
         super().__init__(name, image_size, pretrained, weights)
         maps = getattr(self.body, "feature_info", [])
         # Of several at one stride, the last has seen the most.
-        last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= _DEEPEST}
+        last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= max_stride}
         if STRIDE not in last or not hasattr(self.body, "prune_intermediate_layers"):
             strides = sorted({one["reduction"] for one in maps})
             raise BackboneError(

@@ -14,6 +14,7 @@ from lightning_tasks.tasks.backbone import Backbone
 from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
 from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
 from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
+from lightning_tasks.tasks.mirror import mirrored_order, unmirrored
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
@@ -30,13 +31,16 @@ class KeypointRegressor(LightningModule):
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
         head: `regression`: fastai's, of pooled features; `heatmap`: a map for each point, of features at strides of 8
-            and 16 pixels, and the map's centre. Its backbone ends there: it is smaller.
+            pixels and more, and the map's centre. Its backbone ends there: it is smaller.
+        max_stride: the heatmap's coarsest features: with 32 it sees most of the picture, with 8 it is fastest.
         y_range: regressed points lie between these two.
         normalize_by: two of the points, such as the outer corners of the eyes: `nme` is the mean error as a share of
             their distance.
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
+        flip_tta: outside training, points are the mean of the picture's and the mirrored one's. Of this run alone: not
+            kept in the checkpoint.
         compile: let torch.compile make the backbone's kernels: slow to start, faster after.
 
     Raises:
@@ -51,11 +55,13 @@ class KeypointRegressor(LightningModule):
         weights: str | None = None,
         image_size: tuple[int, int] = (240, 320),
         head: Literal["regression", "heatmap"] = "regression",
+        max_stride: Literal[8, 16, 32] = 16,
         y_range: tuple[float, float] = (-1.0, 1.0),
         normalize_by: tuple[str, str] | None = None,
         lr: LearningRate = 1e-2,
         lr_mult: float = 10.0,
         weight_decay: float = 0.01,
+        flip_tta: bool = False,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -66,17 +72,19 @@ class KeypointRegressor(LightningModule):
             )
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
         # says nothing of the machine that reads it.
-        self.save_hyperparameters(ignore=["pretrained", "weights", "compile"])
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta"])
         self.point_names = point_names
         self.heatmap = head == "heatmap"
         self.y_range = y_range
         self.lr = lr
         self.lr_mult = lr_mult
         self.weight_decay = weight_decay
+        self.flip_tta = flip_tta
+        self.mirrored = mirrored_order(point_names, None)
         self.backbone: Backbone
         self.head: nn.Module
         if self.heatmap:
-            maps = FeatureMaps(backbone, image_size, pretrained, weights)
+            maps = FeatureMaps(backbone, image_size, max_stride, pretrained, weights)
             self.backbone, self.head = maps, HeatmapHead(maps.channels, len(point_names))
         else:
             self.backbone = Backbone(backbone, image_size, pretrained, weights)
@@ -89,6 +97,20 @@ class KeypointRegressor(LightningModule):
         between = None if normalize_by is None else _positions(normalize_by, point_names)
         self.nme = nn.ModuleDict({} if between is None else {s: NormalisedMeanError(*between) for s in ("val", "test")})
 
+    def setup(self, stage: str) -> None:
+        """Learn from the data which points change places in a mirrored picture.
+
+        Raises:
+            ConfigError: flip_tta with several points, and the data does not say.
+        """
+        pairs = getattr(getattr(self.trainer, "datamodule", None), "swap_pairs", None)
+        self.mirrored = mirrored_order(self.point_names, pairs)
+        if self.flip_tta and self.mirrored is None:
+            raise ConfigError(
+                "model.flip_tta: a mirrored picture has left and right points in each other's place, and the data does "
+                "not say which. Name them in data.swap_pairs, or leave model.flip_tta out."
+            )
+
     def forward(self, images: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for (B, 3, H, W) RGB from 0 to 255."""
         return points_of(self.head(self.backbone(images)), self.y_range, images)
@@ -96,6 +118,10 @@ class KeypointRegressor(LightningModule):
     def _shared_step(self, batch: KeypointBatch) -> tuple[Tensor, Tensor]:
         """Return the loss and the points (B, P, 2), both in float32 under any precision."""
         points_norm = self(batch.images)
+        if self.flip_tta and not self.training:
+            assert self.mirrored is not None  # see setup
+            mirrored = self(batch.images.flip(3))
+            points_norm = (points_norm + unmirrored(mirrored, self.mirrored, batch.images.shape[3])) / 2
         if self.heatmap:
             size = (batch.images.shape[2], batch.images.shape[3])
             return masked_cell_loss(points_norm, batch.points_norm, batch.visible, size), points_norm

@@ -74,6 +74,15 @@ def test_any_convolutional_family_gives_maps_of_8_and_16_pixels(name):
     assert all(parameter.grad is not None for parameter in maps.parameters())  # DDP waits for all of them
 
 
+@pytest.mark.parametrize(("max_stride", "strides"), [(8, [8]), (16, [8, 16]), (32, [8, 16, 32])])
+def test_the_coarsest_map_can_be_chosen(max_stride, strides):
+    model = KeypointRegressor(["p", "q"], "test_resnet", image_size=(64, 96), head="heatmap", max_stride=max_stride)
+    found = model.backbone(pictures(2, 64, 96))
+    assert [each.shape[2:] for each in found] == [(64 // stride, 96 // stride) for stride in strides]
+    assert model(pictures(2, 64, 96)).shape == (2, 2, 2)
+    assert model.hparams["max_stride"] == max_stride
+
+
 def test_maps_are_timms_own_by_the_weights_of_a_file(tmp_path):
     torch.manual_seed(1)
     save_file(timm.create_model("test_efficientnet").state_dict(), tmp_path / "w.safetensors")
@@ -173,6 +182,14 @@ def test_a_checkpoint_of_the_other_head_is_refused():
     model.on_load_checkpoint({"hyper_parameters": {"point_names": ["p"], "head": "heatmap"}})
     with pytest.raises(CheckpointError, match=r"--model.head regression"):  # of a version before there were two
         model.on_load_checkpoint({"hyper_parameters": {"point_names": ["p"]}})
+
+
+def test_a_checkpoint_of_other_maps_is_refused():
+    model = KeypointRegressor(["p"], "test_resnet", image_size=(32, 32), head="heatmap", max_stride=32)
+    theirs = {"point_names": ["p"], "head": "heatmap"}
+    model.on_load_checkpoint({"hyper_parameters": {**theirs, "max_stride": 32}})
+    with pytest.raises(CheckpointError, match=r"--model.max_stride 16"):  # of a version that had no others
+        model.on_load_checkpoint({"hyper_parameters": theirs})
 
 
 def test_a_point_to_normalise_by_that_is_not_there():
