@@ -17,4 +17,5 @@ ruff format --check --quiet .
 ruff check --quiet .
 mypy
 deptry . --no-ansi
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # tests beside each other fight for the cores where each takes all of them
 pytest -n "${TEST_PROCESSES:-2}" "$@"

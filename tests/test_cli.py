@@ -82,7 +82,7 @@ def test_every_configs_backbone_is_known_to_timm_and_takes_its_size(config):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_combines(overlay):
-    points = overlay in ("face68.yaml", "heatmap.yaml")
+    points = overlay in ("face68.yaml", "faces.yaml", "heads.yaml", "heatmap.yaml")
     if points:
         names = [f"p{i:02d}_{axis}" for i in range(68) for axis in "xy"]
         rows = [f"{i}.jpg,{i >= 6},{','.join(str(1 + (i * 7 + c) % 20) for c in range(136))}" for i in range(8)]
