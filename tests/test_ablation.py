@@ -72,3 +72,11 @@ def test_steps_that_cannot_be_are_refused(steps, what, tmp_path):
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump({"config": "c", "score": "s", "args": "", "steps": steps}))
     with pytest.raises(SystemExit, match=what):
         read_plan(tmp_path / "plan.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_projects_own_plans_are_read_and_their_overlays_are_there(path):
+    plan = read_plan(path)
+    named = [plan.config, *(a.removeprefix("conf/") for step in plan.steps for a in step.args if a.startswith("conf/"))]
+    assert all((ROOT / "conf" / name).is_file() for name in named)
+    assert plan.steps[0].seeds == 3
