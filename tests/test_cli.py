@@ -97,6 +97,8 @@ def test_every_overlay_combines(overlay):
     if overlay in ("gpu.yaml", "sync_batchnorm.yaml", "fsdp.yaml"):  # what needs GPUs, and nothing else, is replaced
         more += ["--trainer.precision", "bf16-mixed", "--trainer.devices", "1", "--trainer.strategy", "auto"]
         more += ["--trainer.sync_batchnorm", "false"]
+    if overlay in ("faces.yaml", "heads.yaml"):  # flip_tta needs pairs
+        more = ["--config", str(CONF / "face68.yaml"), *more]
     assert fit(config, *more, *root) == 0
 
 
