@@ -20,9 +20,9 @@ class FeatureMaps(Backbone):
     Args:
         name: see `Backbone`.
         image_size: see `Backbone`.
-        max_stride: of the coarsest map: 8, 16 or 32 pixels.
         pretrained: see `Backbone`.
         weights: see `Backbone`.
+        max_stride: of the coarsest map: 8, 16 or 32 pixels.
 
     Attributes:
         channels: of each map, the finest first.
@@ -35,9 +35,9 @@ class FeatureMaps(Backbone):
         self,
         name: str,
         image_size: tuple[int, int],
-        max_stride: int = 16,
         pretrained: bool = False,
         weights: str | None = None,
+        max_stride: int = 16,
     ) -> None:
         super().__init__(name, image_size, pretrained, weights)
         maps = getattr(self.body, "feature_info", [])

@@ -84,7 +84,7 @@ class KeypointRegressor(LightningModule):
         self.backbone: Backbone
         self.head: nn.Module
         if self.heatmap:
-            maps = FeatureMaps(backbone, image_size, max_stride, pretrained, weights)
+            maps = FeatureMaps(backbone, image_size, pretrained, weights, max_stride)
             self.backbone, self.head = maps, HeatmapHead(maps.channels, len(point_names))
         else:
             self.backbone = Backbone(backbone, image_size, pretrained, weights)
@@ -103,9 +103,11 @@ class KeypointRegressor(LightningModule):
         Raises:
             ConfigError: flip_tta with several points, and the data does not say.
         """
+        if not self.flip_tta:
+            return
         pairs = getattr(getattr(self.trainer, "datamodule", None), "swap_pairs", None)
         self.mirrored = mirrored_order(self.point_names, pairs)
-        if self.flip_tta and self.mirrored is None:
+        if self.mirrored is None:
             raise ConfigError(
                 "model.flip_tta: a mirrored picture has left and right points in each other's place, and the data does "
                 "not say which. Name them in data.swap_pairs, or leave model.flip_tta out."

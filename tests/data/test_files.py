@@ -61,12 +61,15 @@ def test_ways_that_stay_inside_are_taken(outside, name):
 def test_a_root_that_is_a_link_and_pictures_elsewhere_are_the_users_own_choice(outside):
     (outside / "alias").symlink_to(outside / "root")
     table(outside, "1.jpg")
-    MultiLabelDataModule(str(outside / "alias"), cache="none").setup("fit")
+    linked = MultiLabelDataModule(str(outside / "alias"), num_workers=0, cache="none", size=32)
+    linked.setup("fit")
     pictures = outside / "pictures"
     pictures.mkdir()
     for i in range(4):
         write_image(pictures / f"{i}.jpg", seed=i)
-    MultiLabelDataModule(str(outside / "root"), images=str(pictures), cache="none").setup("fit")
+    elsewhere = MultiLabelDataModule(str(outside / "root"), images=str(pictures), num_workers=0, cache="none", size=32)
+    elsewhere.setup("fit")
+    assert all(data.train_set[0].image.shape == (32, 32, 3) for data in (linked, elsewhere))
 
 
 def test_points_too(tmp_path):
