@@ -1,7 +1,9 @@
 """From a dataset to a DataLoader: the same few decisions for both tasks."""
 
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from lightning_tasks.errors import ConfigError
 _MOST_WORKERS = 8  # pictures this small do not keep more busy
 _FEW_CORES = 2
 _CORES_FOR_A_WORKER = 8
+_SENT_TO_ALL = {signal.SIGINT, signal.SIGTERM}
 
 
 def make_loader(
@@ -59,7 +62,7 @@ def make_loader(
             f"Batches of {batch_size} from {len(sampler)} pictures: training needs at least 2 in a batch, as batch "
             "normalisation does. Set data.batch_size, or add pictures to the split."
         )
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
@@ -85,9 +88,33 @@ def default_workers(on_gpu: bool, processes: int) -> int:
     return 0 if cores <= _FEW_CORES else min(_MOST_WORKERS, max(1, cores // _CORES_FOR_A_WORKER))
 
 
+class _Loader(DataLoader[Any]):
+    """A DataLoader whose processes leave to this one what a terminal or a cluster sends to all: it ends them in order.
+
+    (Should it die, they notice.)
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch's is of a private class
+        if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
+            return super().__iter__()
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, _SENT_TO_ALL
+        )  # the processes inherit it: no moment is left open
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
-    # These reach them too, from a terminal or a cluster: the training process ends them in order. (Should it die, they
-    # notice; a worker that is stuck in a read holds it up.)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # elsewhere SIGTERM ends a worker, whoever sent it
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
+        threading.Thread(target=_end_when_the_parent_says_so, daemon=True).start()
+
+
+def _end_when_the_parent_says_so() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)  # as torch's own handler does, which asks for the sender as well, and dies by what others send

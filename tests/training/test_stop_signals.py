@@ -199,6 +199,16 @@ def test_another_loaders_processes_end_by_the_signal_too():
     assert "Traceback (most recent call last)" not in error.partition("DataLoader")[0]
 
 
+def test_a_lost_loader_does_not_hold_up_the_end():
+    """Where one of the processes that load did not survive the signal, the other one is ended as well."""
+    lost = {"class_path": "tests.callbacks.LoaderLoss", "init_args": {"step": 4}}
+    process = start(arguments("points", *EVERY, "--data.num_workers", "2", callbacks=[lost]))
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143, error
+    assert "Traceback" not in error
+    assert "stopped: the loader's processes were ended too" in error
+
+
 def test_slurm_that_refuses_is_told():
     slurm = scontrol(1)
     process = start(arguments("labels", callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")]), **slurm)
