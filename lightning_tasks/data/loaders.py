@@ -1,8 +1,8 @@
 """From a dataset to a DataLoader: the same few decisions for both tasks."""
 
-import os
+import atexit
+import multiprocessing
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +18,7 @@ _MOST_WORKERS = 8  # pictures this small do not keep more busy
 _FEW_CORES = 2
 _CORES_FOR_A_WORKER = 8
 _SENT_TO_ALL = {signal.SIGINT, signal.SIGTERM}
+_workers: set[multiprocessing.process.BaseProcess] = set()  # all that were started, ended or not
 
 
 def make_loader(
@@ -91,30 +92,30 @@ def default_workers(on_gpu: bool, processes: int) -> int:
 class _Loader(DataLoader[Any]):
     """A DataLoader whose processes leave to this one what a terminal or a cluster sends to all: it ends them in order.
 
-    (Should it die, they notice.)
+    (Should it die, they notice; one that is stuck in a read afterwards.)
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch's is of a private class
-        if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
-            return super().__iter__()
-        before = signal.pthread_sigmask(
-            signal.SIG_BLOCK, _SENT_TO_ALL
-        )  # the processes inherit it: no moment is left open
+        if not self.num_workers or self._iterator is not None or not hasattr(signal, "pthread_sigmask"):
+            return super().__iter__()  # none is started
+        others = multiprocessing.active_children()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)  # they inherit it, until they ignore them
         try:
             return super().__iter__()
         finally:
+            _workers.update(process for process in multiprocessing.active_children() if process not in others)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # elsewhere SIGTERM ends a worker, whoever sent it
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
-        threading.Thread(target=_end_when_the_parent_says_so, daemon=True).start()
+    for number in _SENT_TO_ALL:
+        signal.signal(number, signal.SIG_IGN)
 
 
-def _end_when_the_parent_says_so() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)  # as torch's own handler does, which asks for the sender as well, and dies by what others send
+@atexit.register  # so before multiprocessing's own, which ends children by the SIGTERM that these ignore, and waits
+def _kill_workers() -> None:
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise
+    for process in _workers:
+        process.kill()
