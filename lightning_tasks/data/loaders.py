@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -18,7 +19,7 @@ _MOST_WORKERS = 8  # pictures this small do not keep more busy
 _FEW_CORES = 2
 _CORES_FOR_A_WORKER = 8
 _SENT_TO_ALL = {signal.SIGINT, signal.SIGTERM}
-_workers: set[multiprocessing.process.BaseProcess] = set()  # all that were started, ended or not
+_workers: WeakSet[multiprocessing.process.BaseProcess] = WeakSet()  # multiprocessing keeps those that live
 
 
 def make_loader(
@@ -115,7 +116,7 @@ def _init_worker(_: int) -> None:
 
 @atexit.register  # so before multiprocessing's own, which ends children by the SIGTERM that these ignore, and waits
 def _kill_workers() -> None:
-    if hasattr(signal, "SIGCHLD"):
+    if _workers and hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise
     for process in _workers:
         process.kill()
