@@ -136,7 +136,7 @@ SEEDS = [
 CHANGES = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=8)
 
 
-@cases(1500)
+@cases(300)
 @given(seed=st.sampled_from(SEEDS), changes=CHANGES, keep=st.integers(0, 6000), tail=st.binary(max_size=20))
 def test_pictures(folder, seed, changes, keep, tail):
     data = bytearray(seed[:keep])

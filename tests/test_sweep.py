@@ -1,11 +1,14 @@
-"""The Optuna example, as a process."""
+"""The Optuna example, as a user runs it."""
 
+import contextlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+from lightning_tasks.__main__ import console
+from tests.scripts import run_script
+
 ROOT = Path(__file__).parents[1]
+CONFIG = str(ROOT / "conf" / "pascal_sample.yaml")
 TINY = [
     "--model.backbone",
     "test_resnet",
@@ -18,18 +21,15 @@ TINY = [
 ]
 
 
-def sweep(folder, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "optuna_sweep.py"), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def sweep(folder, trials, code=0):
+    return run_script("optuna_sweep.py", "--config", CONFIG, "--trials", trials, "--", *TINY, folder=folder, code=code)
 
 
 def test_a_study_searches_and_goes_on(tmp_path):
-    config = str(ROOT / "conf" / "pascal_sample.yaml")
-    prepared = [sys.executable, "-m", "lightning_tasks", "prepare", "--config", config]
-    subprocess.run(prepared, cwd=tmp_path, check=True, capture_output=True)
-    for trials in (2, 3):  # one more each time: the study is kept
-        done = sweep(tmp_path, "--config", config, "--trials", str(trials - 1 if trials == 3 else 2), "--", *TINY)
-        assert done.returncode == 0, done.stderr
+    with contextlib.chdir(tmp_path):
+        assert console(["prepare", "--config", CONFIG]) == 0
+    sweep(tmp_path, "2")
+    done = sweep(tmp_path, "2")  # two more: the study is kept
     found = re.search(
         r"4 trials; the best scored (0\.\d{4}|1\.0000)\. Train it again:\n  (lightning-tasks fit .*)", done.stdout
     )
@@ -39,6 +39,5 @@ def test_a_study_searches_and_goes_on(tmp_path):
 
 
 def test_mistakes_are_one_line(tmp_path):
-    done = sweep(tmp_path, "--config", str(ROOT / "conf" / "pascal_sample.yaml"), "--trials", "1", "--", *TINY)
-    assert done.returncode == 1
+    done = sweep(tmp_path, "1", code=1)
     assert done.stderr.splitlines()[-1].startswith("error: There is no data set")
