@@ -27,9 +27,9 @@ def run_script(name, *arguments, folder, code=0):
     ):
         try:
             runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-        except SystemExit as left:
+        except SystemExit as left:  # as the interpreter takes it
             ended = left.code or 0
-            if isinstance(ended, str):  # as the interpreter does
+            if not isinstance(ended, int):
                 print(ended, file=sys.stderr)
                 ended = 1
     assert ended == code, err.getvalue()

@@ -1,7 +1,9 @@
-"""The Optuna example, as a user runs it."""
+"""The Optuna example."""
 
 import contextlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from lightning_tasks.__main__ import console
@@ -18,18 +20,21 @@ TINY = [
     "32",
     "--trainer.max_epochs",
     "2",
+    "--data.num_workers",
+    "0",
 ]
 
 
-def sweep(folder, trials, code=0):
-    return run_script("optuna_sweep.py", "--config", CONFIG, "--trials", trials, "--", *TINY, folder=folder, code=code)
+def sweep(folder):
+    given = ["--config", CONFIG, "--trials", "2", "--", *TINY]
+    return run_script("optuna_sweep.py", *given, folder=folder)
 
 
 def test_a_study_searches_and_goes_on(tmp_path):
     with contextlib.chdir(tmp_path):
         assert console(["prepare", "--config", CONFIG]) == 0
-    sweep(tmp_path, "2")
-    done = sweep(tmp_path, "2")  # two more: the study is kept
+    sweep(tmp_path)
+    done = sweep(tmp_path)  # two more: the study is kept
     found = re.search(
         r"4 trials; the best scored (0\.\d{4}|1\.0000)\. Train it again:\n  (lightning-tasks fit .*)", done.stdout
     )
@@ -39,5 +44,16 @@ def test_a_study_searches_and_goes_on(tmp_path):
 
 
 def test_mistakes_are_one_line(tmp_path):
-    done = sweep(tmp_path, "1", code=1)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "optuna_sweep.py"),
+        "--config",
+        CONFIG,
+        "--trials",
+        "1",
+        "--",
+        *TINY,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: There is no data set")
