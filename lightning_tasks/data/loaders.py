@@ -1,8 +1,10 @@
 """From a dataset to a DataLoader: the same few decisions for both tasks."""
 
 import atexit
+import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
@@ -100,12 +102,35 @@ class _Loader(DataLoader[Any]):
         if not self.num_workers or self._iterator is not None or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()  # none is started
         others = multiprocessing.active_children()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)  # they inherit it, until they ignore them
-        try:
-            return super().__iter__()
-        finally:
-            _workers.update(process for process in multiprocessing.active_children() if process not in others)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _held_back():
+            try:
+                return super().__iter__()
+            finally:
+                _workers.update(process for process in multiprocessing.active_children() if process not in others)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold signals back from the processes that are started, and from this one until it knows of all of them.
+
+    The mask is inherited, until they ignore the signals. But it is this thread's alone: another may take one, and
+    Python then runs the handler in the main thread.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _SENT_TO_ALL} if main else {}
+    handlers = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not Python's
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, _: came.append(number))
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
 
 
 def _init_worker(_: int) -> None:

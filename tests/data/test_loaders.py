@@ -22,7 +22,7 @@ print("loaded")
 """
 
 STUCK = """
-import signal, threading, time
+import os, signal, threading, time
 from lightning_tasks.data.loaders import make_loader
 
 class Stuck:
@@ -30,7 +30,14 @@ class Stuck:
         time.sleep(1000)
 
 loader = make_loader(Stuck(), list, n=5, training=False, batch_size=2, num_workers=2, seed=0, rank=0, world_size=1)
-threading.Timer(2, signal.raise_signal, [signal.SIGINT]).start()
+now = threading.Event()
+
+def interrupt():  # in another thread, whose mask is its own
+    now.wait()
+    signal.raise_signal(signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+{when}
 next(iter(loader))
 """
 
@@ -42,8 +49,16 @@ def test_a_signal_at_a_workers_birth_does_not_end_it(number):
     assert "Traceback" not in made.stderr
 
 
-def test_workers_that_are_stuck_do_not_hold_up_the_end():
-    made = run(STUCK)
+@pytest.mark.parametrize(
+    "when",
+    [
+        "threading.Timer(2, now.set).start()",
+        "os.register_at_fork(after_in_parent=now.set)",
+    ],
+    ids=["while_they_work", "while_they_are_started"],
+)
+def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
+    made = run(STUCK.format(when=when))
     assert made.returncode == -signal.SIGINT
     assert made.stderr.strip().endswith("KeyboardInterrupt")
 
