@@ -117,9 +117,10 @@ def _held_back() -> Iterator[None]:
     Python then runs the handler in the main thread.
     """
     came: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in _SENT_TO_ALL} if main else {}
-    handlers = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not Python's
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers, nor runs them
+        found = {number: signal.getsignal(number) for number in _SENT_TO_ALL}
+        handlers = {number: handler for number, handler in found.items() if handler is not None}  # None: not Python's
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
     try:
         for number in handlers:
