@@ -22,7 +22,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.devices import default_precision, keep_freed_memory
+from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory, memory_asked_for
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
@@ -160,6 +160,26 @@ class TaskCLI(LightningCLI):
         if trainer.benchmark is None:
             # cuDNN then tries its kernels: an epoch's batches are of one shape.
             trainer.benchmark = not trainer.deterministic
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb, and say what to do where the memory does not suffice."""
+        try:
+            super()._run_subcommand(subcommand)
+        except (MemoryError, RuntimeError) as error:
+            if "Duplicate GPU detected" in str(error):  # NCCL's words
+                raise ConfigError(
+                    "Two of the training's processes were given one GPU, which NCCL refuses. Start no more than one "
+                    "for each GPU: see --trainer.devices and --trainer.num_nodes."
+                ) from error
+            if not is_out_of_memory(error):
+                raise
+            size = "×".join(str(side) for side in getattr(self.datamodule, "image_size", ()))
+            batch = f"batches of {getattr(self.datamodule, 'batch_size', 'this size')}{size and f' at {size} pixels'}"
+            raise ConfigError(
+                f"The memory does not suffice for {batch}{memory_asked_for(error)}. Lower --data.batch_size (with "
+                "--trainer.accumulate_grad_batches 2 a step learns from as many images as before) or --data.size, or "
+                "choose a smaller --model.backbone."
+            ) from error
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from jsonargparse import ArgumentParser
 
+from lightning_tasks.errors import ConfigError
+
 
 class Command(NamedTuple):
     """Where a verb's function is, and which of its parameters stand without a name on the command line."""
@@ -38,5 +40,13 @@ def run(args: list[str]) -> int:
         parser.add_argument(command.rest, nargs="+", type=str)
     named = {command.first, command.rest or command.first}
     parser.add_function_arguments(function, skip=set(named), as_group=False)
-    code: int | None = function(**parser.parse_args(args[1:]).as_dict())
+    try:
+        code: int | None = function(**parser.parse_args(args[1:]).as_dict())
+    except (MemoryError, RuntimeError) as error:
+        from lightning_tasks.devices import is_out_of_memory, memory_asked_for  # torch is imported by now
+
+        if not is_out_of_memory(error):
+            raise
+        way_out = "lower --batch_size, or take --device cpu" if args[0] == "predict" else "take --device cpu"
+        raise ConfigError(f"The memory does not suffice{memory_asked_for(error)}: {way_out}.") from error
     return code or 0

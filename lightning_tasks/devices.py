@@ -1,10 +1,13 @@
 """What suits the device that a run is on."""
 
 import ctypes
+import re
 from typing import Any
 
 import torch
 
+# What torch says of the machine's own memory, and what the GPU's libraries say where it is theirs that finds none.
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -36,6 +39,19 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, 1 << 30)
     mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether a device's or the machine's memory did not suffice."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def memory_asked_for(error: BaseException) -> str:
+    """Return how much such an error says it wanted, in parentheses with a blank before it, or nothing."""
+    found = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
+    return f" (it asked for {found[1]} more)" if found else ""
 
 
 def _computes_in_bfloat16() -> bool:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "tasks": {"errors", "batch", "evaluation"},
     "training": {"errors", "output", "reports"},
     "deploy": {"errors", "batch", "checkpoint", "data", "evaluation", "output", "tasks"},
-    "commands": set(),
+    "commands": {"devices", "errors"},
     "reports": {"errors", "batch", "evaluation", "output"},
     "output": {"errors"},
     "checkpoint": {"errors"},

@@ -1,13 +1,16 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from lightning_tasks import MultiLabelClassifier
-from lightning_tasks.devices import default_precision
+from lightning_tasks.__main__ import console
+from lightning_tasks.devices import default_precision, is_out_of_memory
 from lightning_tasks.tasks.optimizer import can_fuse
+from tests.fakes import FLAGS, LABELS, write_multilabel
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,51 @@ def test_freed_memory_is_not_cleared_again():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
     assert after < before / 2  # small blocks settle in the gaps at first
+
+
+def test_what_says_that_memory_is_out_is_known():
+    with pytest.raises(RuntimeError) as found:
+        torch.empty(1 << 60, dtype=torch.uint8)  # the machine's own words
+    assert is_out_of_memory(found.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 12.00 GiB."))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
+
+
+_NO_MEMORY = ("The memory does not suffice for batches of 4 at 32×40 pixels", "--data.batch_size")
+
+
+@pytest.mark.parametrize(
+    ("error", "begins", "way_out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), *_NO_MEMORY),
+        (MemoryError(), *_NO_MEMORY),
+        (RuntimeError("NCCL error\nDuplicate GPU detected : rank 0 and rank 1"), "Two of", "--trainer.devices"),
+    ],
+)
+def test_a_training_that_the_gpu_ends_says_what_to_do(tmp_path, monkeypatch, capsys, error, begins, way_out):
+    def refuse(self, batch):
+        raise error
+
+    monkeypatch.setattr(MultiLabelClassifier, "training_step", refuse)
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(tmp_path / "root", LABELS)
+    config = str(Path(__file__).parents[1] / "conf" / "multilabel.yaml")
+    data = ["--data.root", "root", "--data.size", "[32,40]", "--data.batch_size", "4"]
+    model = ["--model.backbone", "test_resnet", "--model.pretrained", "false"]
+    assert console(["fit", "--config", config, *data, *model, *FLAGS]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"error: {begins}")
+    assert way_out in said
+
+
+def test_a_prediction_without_memory_says_what_to_lower(monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
+        )
+
+    monkeypatch.setattr("lightning_tasks.deploy.predict.load", refuse)
+    monkeypatch.setattr("lightning_tasks.deploy.predict.find_pictures", lambda *_: [])
+    assert console(["predict", "best.ckpt", "a.jpg"]) == 2
+    assert "--batch_size" in capsys.readouterr().err
