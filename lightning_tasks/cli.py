@@ -157,9 +157,6 @@ class TaskCLI(LightningCLI):
             keep_freed_memory()
         else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
-        if trainer.benchmark is None:
-            # cuDNN then tries its kernels: an epoch's batches are of one shape.
-            trainer.benchmark = not trainer.deterministic
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where the memory does not suffice."""
