@@ -38,6 +38,8 @@ class EpochClock(Callback):
         self.starts_s: list[float] = []
         self.profile: profile | None = None
         self.profile_start_s = 0.0
+        self.steady_start_s = 0.0
+        self.train_images_s = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the time, once the device is done with the epoch before."""
@@ -48,7 +50,9 @@ class EpochClock(Callback):
             self._end(trainer, None)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
-        """Start the profiler."""
+        """Start the profiler; in the epoch before, start the clock of the training alone."""
+        if trainer.current_epoch == _LAST - 1 and batch_idx == _skipped(trainer):
+            self.steady_start_s = now_s()
         if trainer.current_epoch == _LAST and batch_idx == int(_PROFILED[0] * trainer.num_training_batches):
             on_gpu = torch.cuda.is_available()
             self.profile = profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU])
@@ -58,7 +62,12 @@ class EpochClock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Stop the profiler."""
+        """Stop the profiler, and the clock of the training alone."""
+        if trainer.current_epoch == _LAST - 1 and batch_idx == trainer.num_training_batches - 1:
+            loader = trainer.train_dataloader
+            assert loader is not None
+            images = (trainer.num_training_batches - _skipped(trainer)) * loader.batch_size
+            self.train_images_s = images / (now_s() - self.steady_start_s)
         first, end = (int(share * trainer.num_training_batches) for share in _PROFILED)
         if self.profile is not None and batch_idx == max(first, end - 1):
             wall_s = now_s() - self.profile_start_s
@@ -74,6 +83,7 @@ class EpochClock(Callback):
         record: dict[str, Any] = {
             "epoch_s": self.starts_s[_LAST] - self.starts_s[_LAST - 1],
             "warm_up_epoch_s": self.starts_s[1] - self.starts_s[0],
+            "train_images_s": self.train_images_s,
             "gpu_busy_share": busy_share,
             "precision": str(trainer.precision),
             "n": len(train.dataset),
@@ -82,6 +92,11 @@ class EpochClock(Callback):
         }
         self.file.write_text(json.dumps(record), encoding="utf-8")
         raise Measured
+
+
+def _skipped(trainer: Trainer) -> int:
+    """Return how many of an epoch's first batches are not counted: its loader fills up meanwhile."""
+    return int(trainer.num_training_batches) // 8
 
 
 def now_s() -> float:
