@@ -44,6 +44,10 @@ class MissingLibraryError(LightningTasksError):
     """A library of the operating system is missing."""
 
 
+class LightningTasksWarning(UserWarning):
+    """What a user should know. Its text is the whole message; the command line prints it in one line."""
+
+
 def user_message(error: LightningTasksError) -> str:
     """Return the message of `error` alone.
 

@@ -27,7 +27,7 @@ from lightning_tasks.output import put_whole
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
 
-_FORMAT = "lightning_tasks decoded pictures 1"
+_FORMAT = "lightning_tasks decoded pictures 2"
 _MEMORY = Path("/dev/shm")  # Linux's file system in memory
 _AT_ONCE = 256  # pictures decoded before they are written
 _INDEX = np.dtype([("offset", "<i8"), ("size", "<i4", (2,)), ("original_size", "<i4", (2,))])

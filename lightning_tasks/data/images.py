@@ -1,85 +1,105 @@
-"""From a file to pixels."""
+"""From a file to pixels: the same ones for training, predictions, the server, the cache and `check`.
+
+JPEGs are decoded by OpenCV, four times faster than by Pillow and to the same pixels; all else that Pillow knows by
+Pillow; and the rest by OpenCV. Which way is up is read in one place, as OpenCV does not read it in every format.
+"""
 
 import contextlib
 import io
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageFile
 
 from lightning_tasks.data.opencv import cv2
-from lightning_tasks.errors import ImageError
+from lightning_tasks.data.pillow import (
+    Image as Image,  # its users need not know where it is from
+)
+from lightning_tasks.data.pillow import (
+    has_more_frames,
+    open_header,
+    orientation,
+    to_rgb,
+    undecodable,
+    unknown_values,
+    upright,
+    upright_size,
+)
+from lightning_tasks.data.whole import is_whole
+from lightning_tasks.errors import ImageError, LightningTasksWarning
 
-Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Size = tuple[int, int]  # height, width
 
-_JPEG = b"\xff\xd8"
+MAX_PIXELS = 178_956_970  # of one image, where nothing else is said: as Pillow's own limit
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
-_SCAN, _END = b"\xff\xda", b"\xff\xd9"  # of a JPEG
-_BOMB = Pillow.DecompressionBombError  # more than 179 megapixels: Pillow's own limit
-_UNREADABLE = (OSError, ValueError, SyntaxError, _BOMB)  # what Pillow raises for bad headers
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
+_ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
+_with_more_frames: list[str] = []  # told once a process
 
 
 class Picture(NamedTuple):
     """A decoded picture, which may have been reduced."""
 
     image: Image  # (H, W, 3) RGB
-    original_size: Size  # of the file, turned as its EXIF orientation says
+    original_size: Size  # of the file, upright
 
 
-def read_image(path: Path) -> Image:
-    """Return the whole picture as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image:
+    """Return the whole picture as (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        ImageError: the file is missing, empty or no picture that OpenCV reads.
+        ImageError: see `read_picture`.
     """
-    return read_picture(path, 0).image
+    return read_picture(path, 0, max_pixels).image
 
 
-def read_picture(path: Path, side: int) -> Picture:
+def read_picture(path: Path, side: int, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the picture with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
 
     A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest.
 
     Raises:
-        ImageError: the file is missing, empty or no picture that OpenCV reads.
+        ImageError: the file is missing, empty, cut short, no picture, has more than `max_pixels`, or values that may
+            mean anything.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}). Restore the file or take its row out.") from error
-    return decode_picture(data, str(path), side)
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot be read ({reason}). Restore the file or take its row out.") from error
+    return decode_picture(content, str(path), side, max_pixels)
 
 
-def decode_picture(data: NDArray[np.uint8], name: str, side: int) -> Picture:
+def decode_picture(content: bytes, name: str, side: int, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return what `read_picture` does, from a file's bytes; `name` stands in messages."""
-    size = _header_size(data, name)
-    is_jpeg = bytes(data[:2]) == _JPEG
-    factor = _reduction(size, side) if is_jpeg else 1  # OpenCV decodes other formats whole, and then skips pixels
-    image = None
-    if data.size and not (is_jpeg and _is_cut(data)):
-        with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
-            # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0))
-    if image is None:
-        what = "is empty" if not data.size else "is not a picture that can be decoded (cut short, or another format)"
-        raise ImageError(f"{name}: {what}. Replace the file or take its row out of the table.")
-    decoded = np.asarray(image, dtype=np.uint8)
-    original = (decoded.shape[0], decoded.shape[1])
-    if factor > 1 and size is not None:
-        original = size if (size[0] < size[1]) == (original[0] < original[1]) else size[::-1]
-    target = reduced_size(original, side)
-    return Picture(_resize(decoded, (original[0] / factor, original[1] / factor), target), original)
+    if not content:
+        raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
+    try:
+        header = open_header(io.BytesIO(content))
+        if header is not None:
+            _check_pixels(header, name, max_pixels)
+        if not is_whole(content):
+            raise undecodable(name)
+        if header is not None and header.format in ("JPEG", "MPO") and header.mode in _OPENCVS_MODES:
+            return _decode_jpeg(content, name, header, side)
+        image = _by_opencv(content, name) if header is None else _by_pillow(header, name)
+    except Pillow.DecompressionBombError as error:
+        raise ImageError(f"{name}: has too many pixels ({error}). Replace it by a smaller one.") from error
+    size = (image.shape[0], image.shape[1])
+    return Picture(resize(image, reduced_size(size, side)), size)
 
 
 def file_size_px(path: Path) -> Size | None:
     """Return a picture's height and width from its header, before any EXIF turn; None where there is none to read."""
     try:
-        with Pillow.open(path) as header:
-            return header.height, header.width
-    except _UNREADABLE:
+        with path.open("rb") as file:
+            header = open_header(file)
+            return None if header is None else (header.height, header.width)
+    except (OSError, ValueError, Pillow.DecompressionBombError):
         return None
 
 
@@ -100,6 +120,62 @@ def resize(image: Image, size: Size) -> Image:
     return _resize(image, (image.shape[0], image.shape[1]), size)
 
 
+def tell_of_frames(name: str) -> None:
+    """Warn, once a process, that of several pages or frames the first alone is taken."""
+    if not _with_more_frames:
+        _with_more_frames.append(name)
+        warnings.warn(
+            f"{name} holds several pages or frames: the first alone is taken, here and in all others like it.",
+            LightningTasksWarning,
+            stacklevel=2,
+        )
+
+
+def _check_pixels(header: ImageFile.ImageFile, name: str, max_pixels: int) -> None:
+    if header.width * header.height > max_pixels:
+        raise ImageError(
+            f"{name}: has too many pixels: {header.width:,}×{header.height:,} are more than {max_pixels:,}. Replace it "
+            "by a smaller one; or, if you trust it, allow more with allow_pixels."
+        )
+
+
+def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int) -> Picture:
+    size, turn = (header.height, header.width), orientation(header)
+    factor = next((factor for factor in _REDUCED if side and min(size) >= factor * side), 1)
+    image = None
+    with contextlib.suppress(cv2.error):
+        # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
+        image = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), _AS_STORED | _REDUCED.get(factor, 0))
+    if image is None:
+        raise undecodable(name)
+    reduced = _resize(np.asarray(image, np.uint8), (size[0] / factor, size[1] / factor), reduced_size(size, side))
+    return Picture(upright(reduced, turn), upright_size(size, turn))
+
+
+def _by_pillow(header: ImageFile.ImageFile, name: str) -> Image:
+    more = has_more_frames(header)
+    image = to_rgb(header, name)
+    if more:
+        tell_of_frames(name)
+    return image
+
+
+def _by_opencv(content: bytes, name: str) -> Image:
+    """Decode what Pillow does not know. Of floating point numbers nothing says which is white."""
+    data = np.frombuffer(content, dtype=np.uint8)
+    image = None
+    with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
+        if content[4:8] != _ISO_FILE:
+            image = cv2.imdecode(data, _AS_STORED | cv2.IMREAD_ANYDEPTH)
+    if image is None:
+        raise undecodable(name)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"{name}: {unknown_values(str(image.dtype))}")
+    if image.dtype == np.uint16:  # OpenCV knows how many of the bits are used
+        image = cv2.imdecode(data, _AS_STORED)
+    return np.asarray(image, dtype=np.uint8)
+
+
 def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
     """Resize the upper left `extent` (height, width) of a picture: a reduced JPEG's last row may be a part of one."""
     if extent == size:
@@ -111,25 +187,3 @@ def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
     scale_y, scale_x = size[0] / extent[0], size[1] / extent[1]
     resized = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=interpolation)
     return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)
-
-
-def _header_size(data: NDArray[np.uint8], name: str) -> Size | None:
-    try:
-        with Pillow.open(io.BytesIO(data.tobytes())) as header:
-            return header.height, header.width
-    except _BOMB as error:
-        raise ImageError(f"{name}: has too many pixels ({error}). Replace the file by a smaller one.") from error
-    except _UNREADABLE:
-        return None
-
-
-def _is_cut(jpeg: NDArray[np.uint8]) -> bool:
-    """Return whether a JPEG ends within its pixels, which OpenCV 4 takes for grey ones."""
-    content = jpeg.tobytes()
-    return not content.endswith(_END) and content.rfind(_END) < content.rfind(_SCAN)
-
-
-def _reduction(size: Size | None, side: int) -> int:
-    if size is None or not side:
-        return 1
-    return next((factor for factor in _REDUCED if min(size) >= factor * side), 1)

@@ -6,6 +6,8 @@ from lightning_tasks.errors import MissingLibraryError
 
 # Albumentations imports cv2 too, and asks the network for its newest version unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# Its own lines about bad pictures say no file's name; what is wrong, we say. Processes that are started inherit it.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 try:
     import cv2
@@ -18,12 +20,4 @@ except ImportError as error:
         "(Fedora, RHEL)."
     ) from error
 
-__all__ = ["cv2", "silence"]
-
-
-def silence() -> None:
-    """Let OpenCV say nothing of bad pictures: what is wrong with them, we say."""
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(0)
-    else:  # OpenCV 5
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+__all__ = ["cv2"]

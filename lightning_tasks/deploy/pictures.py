@@ -1,60 +1,99 @@
 """Whatever a caller has as (H, W, 3) uint8 RGB."""
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageFile
 
-from lightning_tasks.data.images import Image, read_image
+from lightning_tasks.data.images import MAX_PIXELS, decode_picture, read_image, tell_of_frames
+from lightning_tasks.data.pillow import Image, has_more_frames, to_rgb, undecodable, unknown_values
+from lightning_tasks.data.whole import is_whole
 from lightning_tasks.errors import ImageError
 
-Source = str | Path | NDArray[Any] | Pillow.Image  # what a picture may be given as
+Bytes = bytes | bytearray | memoryview  # a file's content
+Source = str | os.PathLike[str] | Bytes | IO[bytes] | NDArray[Any] | Pillow.Image  # what a picture may be given as
 
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_PIL, _ARRAY, _BYTES = "The PIL image", "The array", "The bytes"
+_EXAMPLE = "of shape (H, W), or (H, W, 1), 3 or 4"
 
 
-def rgb(source: Source) -> Image:
+def rgb(source: Source, max_pixels: int = MAX_PIXELS) -> Image:
     """Return the picture as (H, W, 3) uint8 RGB.
 
     Args:
-        source: a path; an array (H, W), (H, W, 1), (H, W, 3) in RGB or (H, W, 4) in RGBA, uint8 or uint16; or a PIL
-            image. Files and PIL images are turned as their EXIF orientation says. Transparency is dropped, as it is
-            when pictures are read for training.
+        source: a path; a file's bytes, or a file that is open in binary mode; an array (H, W), (H, W, 1), (H, W, 3) in
+            RGB or (H, W, 4) in RGBA, uint8 from 0 to 255 or uint16 from 0 to 65,535; or a PIL image. Files and PIL
+            images are turned as their EXIF orientation says, and the first of several pages or frames is taken.
+            Transparency is dropped, as it is when pictures are read for training.
+        max_pixels: of a file.
 
     Raises:
-        ImageError: it is none of these, or cannot be read.
+        ImageError: it is none of these, cannot be read, or nothing says which of its values is white.
     """
-    if isinstance(source, (str, Path)):
-        return read_image(Path(source))
+    if isinstance(source, (str, os.PathLike)):
+        return read_image(Path(source), max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return decode_picture(bytes(source), _BYTES, 0, max_pixels).image
     if isinstance(source, Pillow.Image):
         return _from_pillow(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    raise ImageError(f"A picture is a path, an array or a PIL image, not {type(source).__name__}.")
+    if hasattr(source, "read"):
+        return decode_picture(_content(source), _BYTES, 0, max_pixels).image
+    raise ImageError(
+        f"A picture is a path, a file's bytes, an array or a PIL image, not {type(source).__name__}. Of other arrays "
+        f"make one of numpy's, uint8 {_EXAMPLE}."
+    )
+
+
+def _content(file: IO[bytes]) -> bytes:
+    """Return all bytes of an open file, wherever it stands: who has just written to it stands at its end."""
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"The open file cannot be read ({error}). Open it anew, in binary mode.") from error
+    if not isinstance(content, bytes):
+        raise ImageError("The open file gives text. Open it in binary mode: open(path, 'rb').")
+    return content
 
 
 def _from_pillow(image: Pillow.Image) -> Image:
-    try:
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode in _SIXTEEN_BIT:  # convert("RGB") would cut at 255
-            return _from_array(np.asarray(turned).astype(np.uint16))
-        return np.asarray(turned.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads pixels when they are asked for
-        raise ImageError(f"The PIL image cannot be read ({error}).") from error
+    if not _file_is_whole(image):
+        raise undecodable(_PIL)
+    more = has_more_frames(image)
+    pixels = to_rgb(image, _PIL)
+    if more:
+        tell_of_frames(_PIL)
+    return pixels
+
+
+def _file_is_whole(image: Pillow.Image) -> bool:
+    """Return whether the file of an image is, where its pixels are not read yet; else nothing is known of it."""
+    file = image.fp if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    if file is None or file.closed or not file.seekable():
+        return True
+    at = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(at)
+    return is_whole(content)
 
 
 def _from_array(array: NDArray[Any]) -> Image:
     shape = array.shape
-    if array.dtype not in (np.uint8, np.uint16) or array.size == 0:
-        raise ImageError(f"A picture's array is uint8 or uint16 and not empty; this is {array.dtype} of shape {shape}.")
+    if not (array.dtype.kind == "u" and array.dtype.itemsize <= 2):
+        raise ImageError(f"{_ARRAY} of a picture is uint8 or uint16: {unknown_values(str(array.dtype))}")
     if array.ndim == 2:
         array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise ImageError(f"A picture's array is (H, W), or (H, W, 1), 3 or 4; this one's shape is {shape}.")
-    if array.dtype == np.uint16:
-        array = array >> 8  # as OpenCV reads 16 bits
+    if array.size == 0 or array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ImageError(f"{_ARRAY} of a picture is {_EXAMPLE}, and not empty; this one's shape is {shape}.")
+    if array.dtype.itemsize == 2:
+        array = array >> 8  # as files of 16 bits are read
     channels = array[:, :, :3] if array.shape[2] > 1 else np.repeat(array, 3, axis=2)
     return np.ascontiguousarray(channels, dtype=np.uint8)

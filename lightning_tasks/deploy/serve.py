@@ -4,16 +4,13 @@ import logging
 import signal
 import socket
 import sys
-import warnings
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
 
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.opencv import silence
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Labels, Predictor
 from lightning_tasks.errors import ConfigError, MissingLibraryError
@@ -130,10 +127,8 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _prepare(predictor: Predictor, concurrency: int) -> None:
     torch.set_num_threads(max(1, usable_cores() // concurrency))  # or predictions at once fight for the cores
-    warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)  # we have a limit of our own
     # What they say of each bad picture and form, its sender is told by us; a log would only grow.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    silence()
     predictor(np.zeros((64, 64, 3), dtype=np.uint8))  # what fails, fails now; and the first to ask does not wait for it
 
 

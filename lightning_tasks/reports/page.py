@@ -16,6 +16,7 @@ from lightning_tasks.reports.page_figures import error_histogram
 from lightning_tasks.reports.page_gallery import (
     LabelCard,
     PointCard,
+    ReadReduced,
     label_tags,
     point_paths,
     sample_rows,
@@ -37,6 +38,7 @@ def label_page(
     thresholds: Tensor | None,
     paths: Sequence[Path],
     groups: Sequence[str],
+    read: ReadReduced,
 ) -> str:
     """Return the page of a classifier.
 
@@ -50,6 +52,7 @@ def label_page(
         thresholds: (C,), which that follows from; None: the likeliest label is predicted, of exactly one a picture.
         paths: N picture files.
         groups: N names, or none.
+        read: what reads a file, upright and at most so large; raises ImageError.
     """
     losses = label_losses(probabilities, targets, one_label=thresholds is None)
     involved = (targets == 1) | (predicted & (targets == 0))
@@ -61,7 +64,7 @@ def label_page(
     def card(row: int) -> LabelCard:
         return LabelCard(
             path=paths[row],
-            picture=thumbnail(paths[row]),
+            picture=thumbnail(paths[row], read),
             keys=" ".join(keys(row)),
             loss=float(losses[row]),
             tags=label_tags(probabilities[row], targets[row], vocab, predicted[row]),
@@ -103,6 +106,7 @@ def point_page(
     point_names: list[str],
     paths: Sequence[Path],
     groups: Sequence[str],
+    read: ReadReduced,
 ) -> str:
     """Return the page of a regressor.
 
@@ -118,6 +122,7 @@ def point_page(
         point_names: the P points.
         paths: N picture files.
         groups: N names, or none.
+        read: what reads a file, upright and at most so large; raises ImageError.
     """
     errors_px = torch.linalg.vector_norm(points_px - targets_px, dim=-1)  # (N, P)
     picture_errors_px = errors_px.nanmean(1)
@@ -129,7 +134,7 @@ def point_page(
         furthest = int(errors_px[row].nan_to_num(-1).argmax())
         return PointCard(
             path=paths[row],
-            picture=thumbnail(paths[row]),
+            picture=thumbnail(paths[row], read),
             keys=" ".join(group_keys[row : row + 1]),
             width_px=width_px,
             height_px=height_px,

@@ -7,9 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import Image as Pillow
 from torch import Tensor
+
+from lightning_tasks.errors import ImageError
+
+ReadReduced = Callable[[Path, int], NDArray[np.uint8]]  # a file's picture (H, W, 3), and its shorter side at most
 
 _SIDE_PX = 320
 _QUALITY = 80
@@ -84,13 +90,11 @@ def worst_rows(losses: Tensor, keys: Callable[[int], Sequence[str]], n_keys: int
     return chosen
 
 
-def thumbnail(path: Path) -> str:
-    """Return the picture as the data URI of a small JPEG, upright; empty where Pillow cannot read the file."""
+def thumbnail(path: Path, read: ReadReduced) -> str:
+    """Return the picture as the data URI of a small JPEG; empty where the file cannot be read."""
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (_SIDE_PX, _SIDE_PX))  # a JPEG is decoded no larger than needed
-            small = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # OpenCV may have read it
+        small = Pillow.fromarray(read(path, _SIDE_PX))
+    except ImageError:
         return ""
     small.thumbnail((_SIDE_PX, _SIDE_PX))
     jpeg = io.BytesIO()

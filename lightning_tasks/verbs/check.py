@@ -11,12 +11,13 @@ import imagehash
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image as Pillow
 from tqdm import tqdm
 
 from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.files import Confines
+from lightning_tasks.data.images import read_image
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.tables import (
     first_row,
@@ -25,7 +26,7 @@ from lightning_tasks.data.tables import (
     read_cells,
     read_keypoint_table,
 )
-from lightning_tasks.errors import TableError
+from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
 
 
@@ -40,7 +41,7 @@ class Problem:
     )
 
 
-class _Picture(NamedTuple):
+class Seen(NamedTuple):
     """What one reading of a file tells."""
 
     error: str
@@ -132,24 +133,23 @@ def _duplicates(table: pd.DataFrame, top: int) -> list[Problem]:
     return problems
 
 
-def _read(paths: Sequence[Path]) -> list[_Picture]:
+def _read(paths: Sequence[Path]) -> list[Seen]:
     with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
-        return list(tqdm(pool.map(_read_one, paths), total=len(paths), desc="reading", leave=False))
+        return list(tqdm(pool.map(read_one, paths), total=len(paths), desc="reading", leave=False))
 
 
-def _read_one(path: Path) -> _Picture:
+def read_one(path: Path) -> Seen:
+    """Read a file as training does, and return what it tells."""
     try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            picture.load()
-            return _Picture("", *picture.size, int(str(imagehash.phash(picture.convert("RGB"))), 16))
-    except FileNotFoundError:
-        return _Picture(f"there is no picture {path}", 0, 0, 0)
-    except Exception as error:  # the readers of the formats raise what they like
-        return _Picture(f"{path} cannot be read ({type(error).__name__}: {error})", 0, 0, 0)
+        image = read_image(path)
+    except ImageError as error:
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        return Seen(f"there is no picture {path}" if missing else str(error), 0, 0, 0)
+    height, width = image.shape[:2]
+    return Seen("", width, height, int(str(imagehash.phash(Pillow.fromarray(image))), 16))
 
 
-def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[_Picture]) -> list[Problem]:
+def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[Seen]) -> list[Problem]:
     problems = []
     positions, names = point_positions(table), point_names(table)
     sizes = np.array([(picture.width, picture.height) for picture in pictures])
@@ -185,7 +185,7 @@ def _labels(
 def _near_duplicates(
     datamodule: MultiLabelDataModule | KeypointDataModule,
     table: pd.DataFrame,
-    pictures: Sequence[_Picture],
+    pictures: Sequence[Seen],
     train: Rows,
     valid: Rows,
     max_distance: int,

@@ -6,6 +6,7 @@ from typing import Literal
 from pytorch_lightning import LightningModule
 
 from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.images import Image, read_picture
 from lightning_tasks.predictions import LabelPredictions, PointPredictions
 from lightning_tasks.reports.page import label_page, point_page, write_page
 from lightning_tasks.reports.page_run import folder_of_run, read_run
@@ -43,6 +44,7 @@ def report(
             None if model.one_label else model.thresholds.cpu(),
             found.paths,
             found.groups,
+            read_reduced,
         )
     else:
         assert isinstance(model, KeypointRegressor)
@@ -58,7 +60,13 @@ def report(
             model.point_names,
             found.paths,
             found.groups,
+            read_reduced,
         )
     path = output or folder_of_run(checkpoint) / "report.html"
     write_page(path, page)
     return path
+
+
+def read_reduced(path: Path, side: int) -> Image:
+    """Return a file's picture for the page: upright, and no larger than it shows it."""
+    return read_picture(path, side).image

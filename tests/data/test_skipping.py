@@ -64,6 +64,7 @@ def test_what_cannot_be_read_is_named(kind, side, tmp_path):
         read_picture(tmp_path / "a.jpg", side)
 
 
+@pytest.mark.filterwarnings("ignore::lightning_tasks.errors.LightningTasksWarning")  # of the animation's first frame
 @pytest.mark.parametrize("kind", GOOD)
 def test_what_is_odd_but_readable_is_read(kind, tmp_path):
     (tmp_path / "a.jpg").write_bytes(GOOD[kind])

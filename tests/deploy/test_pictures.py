@@ -1,7 +1,11 @@
 """Every way to give a picture."""
 
+import io
+from pathlib import PurePath
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from lightning_tasks.data.images import read_image
@@ -54,10 +58,42 @@ def test_arrays():
     assert rgb(colour[:, ::-1]).flags["C_CONTIGUOUS"]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.int16, np.int8, np.uint32, bool])
+def test_arrays_whose_values_may_mean_anything_are_refused(dtype):
+    for shape in ((4, 5), (4, 5, 3)):
+        with pytest.raises(ImageError, match=rf"may mean anything \({np.dtype(dtype)}\).*0\.\.255.*uint8.*uint16"):
+            rgb(np.ones(shape, dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pil_images_whose_values_may_mean_anything_are_refused(picture, dtype):
+    given = Image.fromarray(np.asarray(picture.convert("L")).astype(dtype))
+    for one in (given, given.rotate(90)):
+        with pytest.raises(ImageError, match=rf"may mean anything \(mode {given.mode}\)"):
+            rgb(one)
+
+
+def test_the_bytes_of_files_and_open_files(picture, tmp_path):
+    picture.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    written = io.BytesIO()
+    picture.save(written, "PNG")  # it now stands at its end
+    with (tmp_path / "a.png").open("rb") as file:
+        given = [content, bytearray(content), memoryview(content), written, file, PurePath(tmp_path / "a.png")]
+        for one in given:
+            assert (rgb(one) == np.asarray(picture)).all()
+        with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(ImageError, match="binary mode"):
+            rgb(text)
+    for gone in (file, io.StringIO("text")):
+        with pytest.raises(ImageError, match="binary mode"):
+            rgb(gone)
+    with pytest.raises(ImageError, match="is empty"):
+        rgb(io.BytesIO())
+
+
 @pytest.mark.parametrize(
     "given",
     [
-        np.zeros((4, 4, 3)),
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((0, 4, 3), np.uint8),
         np.zeros(4, np.uint8),
@@ -65,6 +101,7 @@ def test_arrays():
         None,
         7,
         b"x",
+        torch.zeros(3, 4, 4),
     ],
     ids=repr,
 )

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from lightning_tasks.reports.page import label_page, point_page, write_page
 from lightning_tasks.reports.page_run import read_run
+from lightning_tasks.verbs.report import read_reduced as read
 from tests.fakes import write_image
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -55,7 +56,7 @@ def labels_html(tmp_path_factory, predictions):
     run = hostile_run(folder / "<script>alert(7)")
     thresholds = torch.full((len(VOCAB),), 0.3)
     predicted = predictions[0] > thresholds
-    page = label_page(run, "validation", *predictions, VOCAB, predicted, thresholds, paths, groups)
+    page = label_page(run, "validation", *predictions, VOCAB, predicted, thresholds, paths, groups, read)
     write_page(folder / "page.html", page)
     return folder / "page.html"
 
@@ -79,7 +80,7 @@ def points_html(tmp_path_factory):
     groups = [f"person {row % 3}" for row in range(n)]
     page = point_page(
         read_run(folder / "best.ckpt", {}), "test", 2 * offsets_px / size[:, None], targets_norm, visible, size,
-        points_px, targets_px, ["nose", "<i>chin"], paths, groups,
+        points_px, targets_px, ["nose", "<i>chin"], paths, groups, read,
     )  # fmt: skip
     write_page(folder / "page.html", page)
     return folder / "page.html"
@@ -181,7 +182,9 @@ def test_a_threshold_for_each_label(opened, tmp_path, predictions):
     paths = [tmp_path / f"{row}.jpg" for row in range(N)]
     run = read_run(tmp_path / "best.ckpt", {})
     predicted = predictions[0] > thresholds
-    write_page(tmp_path / "page.html", label_page(run, "test", *predictions, VOCAB, predicted, thresholds, paths, ()))
+    write_page(
+        tmp_path / "page.html", label_page(run, "test", *predictions, VOCAB, predicted, thresholds, paths, (), read)
+    )
     page = opened(tmp_path / "page.html")
     assert "a threshold for each label" in page.text_content("#model-threshold")
     page.select_option("#of-label", "4")
@@ -346,7 +349,7 @@ def test_with_one_label_a_picture_there_is_no_threshold(opened, tmp_path):
     shares = torch.tensor([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]])
     truth = torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])
     run, paths = read_run(tmp_path / "best.ckpt", {}), [tmp_path / f"{row}.jpg" for row in range(4)]
-    page = label_page(run, "test", shares, truth, ["a", "b"], shares > 0.5, None, paths, ())
+    page = label_page(run, "test", shares, truth, ["a", "b"], shares > 0.5, None, paths, (), read)
     write_page(tmp_path / "page.html", page)
     scores = opened(tmp_path / "page.html").inner_text("#scores")
     assert re.search(r"accuracy\s+0\.750\s+always the commonest label: 0\.750", scores)
@@ -362,7 +365,7 @@ def test_pictures_are_upright_and_small(opened, tmp_path, predictions):
     run = read_run(tmp_path / "best.ckpt", {})
     one = [tensor[:1] for tensor in predictions]
     half = torch.full((len(VOCAB),), 0.5)
-    page = label_page(run, "test", *one, VOCAB, one[0] > half, half, [tmp_path / "turned.jpg"], ())
+    page = label_page(run, "test", *one, VOCAB, one[0] > half, half, [tmp_path / "turned.jpg"], (), read)
     write_page(tmp_path / "page.html", page)
     page = opened(tmp_path / "page.html")
     assert page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]") == [240, 320]

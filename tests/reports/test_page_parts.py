@@ -16,6 +16,7 @@ from lightning_tasks.reports.page_data import threshold_counts
 from lightning_tasks.reports.page_figures import error_histogram, learning_curves
 from lightning_tasks.reports.page_gallery import sample_rows, thumbnail, worst_rows
 from lightning_tasks.reports.page_run import read_run
+from lightning_tasks.verbs.report import read_reduced as read
 
 PACKAGE = Path(lightning_tasks.__file__).parent
 
@@ -54,7 +55,7 @@ def test_the_worst_are_the_worst_over_all_and_of_each_key():
 
 def test_a_file_that_is_no_picture_has_no_thumbnail(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no picture")
-    assert thumbnail(tmp_path / "a.jpg") == thumbnail(tmp_path / "missing.jpg") == ""
+    assert thumbnail(tmp_path / "a.jpg", read) == thumbnail(tmp_path / "missing.jpg", read) == ""
 
 
 def test_curves_are_drawn_of_what_there_is():

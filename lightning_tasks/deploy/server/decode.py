@@ -2,18 +2,17 @@
 
 import io
 
-import numpy as np
 from fastapi import HTTPException
 from PIL import Image as Pillow
 
-from lightning_tasks.data.images import Image, decode_picture
+from lightning_tasks.data.images import decode_picture
+from lightning_tasks.data.pillow import Image, open_header
 from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
 from lightning_tasks.errors import ImageError
 
-# Whose headers Pillow and OpenCV read alike: of a TIFF or a JPEG 2000 one may see ten pixels where the other sees a
-# thousand million. These are also what browsers show.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_NAMES = "a JPEG, PNG, WebP, GIF or BMP picture"
+# What browsers show. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+_NAMES = "a JPEG, PNG, WebP, AVIF, GIF or BMP picture"
 
 
 def decoded(data: bytes, limits: Limits) -> Image:
@@ -24,7 +23,7 @@ def decoded(data: bytes, limits: Limits) -> Image:
     """
     _check_size(data, limits)
     try:
-        return decode_picture(np.frombuffer(data, dtype=np.uint8), "the picture", side=0).image
+        return decode_picture(data, "the picture", 0, limits.max_pixels).image
     except ImageError as error:
         message = "The picture cannot be decoded: it is cut short or damaged. Send the whole file."
         raise HTTPException(422, message) from error
@@ -32,12 +31,12 @@ def decoded(data: bytes, limits: Limits) -> Image:
 
 def _check_size(data: bytes, limits: Limits) -> None:
     try:
-        with Pillow.open(io.BytesIO(data), formats=FORMATS) as header:
-            width, height = header.size
+        header = open_header(io.BytesIO(data), FORMATS)
     except Pillow.DecompressionBombError as error:
         raise HTTPException(413, f"{_too_many(limits)}.") from error
-    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
-        raise HTTPException(422, f"This is not {_NAMES}, or it is cut short. Send a whole one of these.") from error
+    if header is None:
+        raise HTTPException(422, f"This is not {_NAMES}, or it is cut short. Send a whole one of these.")
+    width, height = header.size
     if width * height > limits.max_pixels or max(width, height) > MAX_SIDE_PX:
         raise HTTPException(413, f"{_too_many(limits)}; this one has {width:,}×{height:,}. Send a smaller one.")
 
