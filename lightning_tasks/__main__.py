@@ -5,11 +5,13 @@ import gc
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from lightning_tasks import __version__
-from lightning_tasks.errors import LightningTasksError, user_message, users_mistake
+from lightning_tasks.errors import LightningTasksError, LightningTasksWarning, user_message, users_mistake
 
 _HELP = f"""lightning-tasks {__version__}: labels and points in pictures, on PyTorch Lightning
 
@@ -49,7 +51,7 @@ def console(args: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        with _sigterm_leaves_in_order():
+        with _sigterm_leaves_in_order(), _warnings_in_one_line():
             from lightning_tasks.commands import COMMANDS, run
 
             if args[0] in COMMANDS:
@@ -85,6 +87,25 @@ def _sigterm_leaves_in_order() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print our own warnings as we print errors, and none of Pillow's about files: what is wrong with them, we say."""
+    whole = warnings.formatwarning
+
+    def short(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:  # noqa: ANN401
+        if issubclass(category, LightningTasksWarning):
+            return f"warning: {message}\n"
+        return whole(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.formatwarning = short
+        try:
+            yield
+        finally:
+            warnings.formatwarning = whole
 
 
 @contextlib.contextmanager

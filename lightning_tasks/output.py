@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.fonts import letter_figure
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -41,4 +42,5 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
+    letter_figure(figure)
     write_whole(path, lambda new: figure.savefig(new, dpi=110, format=path.suffix[1:] or "png"))

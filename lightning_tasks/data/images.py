@@ -29,11 +29,12 @@ from lightning_tasks.data.pillow import (
     upright_size,
 )
 from lightning_tasks.data.whole import is_whole
-from lightning_tasks.errors import ImageError, LightningTasksWarning
+from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
 
 Size = tuple[int, int]  # height, width
 
 MAX_PIXELS = 178_956_970  # of one image, where nothing else is said: as Pillow's own limit
+_MOST_PIXELS = 2**30  # OpenCV's own limit
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
@@ -120,6 +121,20 @@ def resize(image: Image, size: Size) -> Image:
     return _resize(image, (image.shape[0], image.shape[1]), size)
 
 
+def check_allowed(max_pixels: int, option: str) -> int:
+    """Return how many pixels an image may have, as the user says with `option`.
+
+    Raises:
+        ConfigError: it is below 1, or more than can be read.
+    """
+    if not 1 <= max_pixels <= _MOST_PIXELS:
+        raise ConfigError(
+            f"{option} is {max_pixels:,}; it is a number of pixels from 1 to {_MOST_PIXELS:,}: 200 megapixels are "
+            "200000000."
+        )
+    return max_pixels
+
+
 def tell_of_frames(name: str) -> None:
     """Warn, once a process, that of several pages or frames the first alone is taken."""
     if not _with_more_frames:
@@ -135,7 +150,7 @@ def _check_pixels(header: ImageFile.ImageFile, name: str, max_pixels: int) -> No
     if header.width * header.height > max_pixels:
         raise ImageError(
             f"{name}: has too many pixels: {header.width:,}×{header.height:,} are more than {max_pixels:,}. Replace it "
-            "by a smaller one; or, if you trust it, allow more with allow_pixels."
+            f"by a smaller one; or, if you trust it, --allow_pixels {header.width * header.height}."
         )
 
 

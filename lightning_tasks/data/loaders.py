@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
@@ -136,6 +137,7 @@ def _held_back() -> Iterator[None]:
 
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does: a worker may have been spawned
     for number in _SENT_TO_ALL:
         signal.signal(number, signal.SIG_IGN)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
 
 Rows = NDArray[np.int64]
 Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
@@ -69,6 +69,7 @@ def warn_of_shared_groups(table: pd.DataFrame, train: Rows, valid: Rows) -> None
         warnings.warn(
             f"{len(shared)} groups are in both training and validation ({listed}): the validation score will be too "
             "good. Change 'is_valid', or drop that column to have whole groups drawn.",
+            LightningTasksWarning,
             stacklevel=2,
         )
 

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images import MAX_PIXELS, read_image
 from lightning_tasks.deploy.predictor import LabelPrediction, PointPrediction
 from lightning_tasks.deploy.rows import Row
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.fonts import DEJAVU, drawable, fonts_for, runs
 from lightning_tasks.output import write_whole
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _GREEN, _WHITE, _DARK = (26, 127, 55), (255, 255, 255), (20, 20, 20)
 _TEXT_SHARE = 1 / 22  # of the shorter side
@@ -29,56 +29,89 @@ def check_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be made ({error.strerror}). Name another folder: --annotate.") from error
 
 
-def annotate_pictures(rows: Sequence[Row], folder: Path) -> None:
+def annotate_pictures(rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS) -> None:
     """Write a copy of each picture that was predicted, under its name below the folder that was named.
+
+    Args:
+        rows: of pictures that can be read.
+        folder: of the copies.
+        max_pixels: of a picture.
 
     Raises:
         ConfigError: one cannot be written.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(lambda row: _annotate(row, folder), [row for row in rows if row.prediction is not None]))
+        predicted = [row for row in rows if row.prediction is not None]
+        list(pool.map(lambda row: _annotate(row, folder, max_pixels), predicted))
 
 
-def _annotate(row: Row, folder: Path) -> None:
-    picture = Pillow.fromarray(read_image(row.path))
-    draw = ImageDraw.Draw(picture, "RGBA")
-    text_px = max(10, round(min(picture.size) * _TEXT_SHARE))
-    font = ImageFont.load_default(text_px)
+def _annotate(row: Row, folder: Path, max_pixels: int) -> None:
+    picture = Pillow.fromarray(read_image(row.path, max_pixels))
+    pen = Pen(ImageDraw.Draw(picture, "RGBA"), max(10, round(min(picture.size) * _TEXT_SHARE)))
     if isinstance(row.prediction, LabelPrediction):
-        _draw_labels(draw, row.prediction, font, text_px, picture.height)
+        _draw_labels(pen, row.prediction, picture.height)
     elif row.prediction is not None:
-        _draw_points(draw, row.prediction, font, text_px)
+        _draw_points(pen, row.prediction)
     inside = [part for part in row.name.parts if part not in ("..", row.name.anchor)]
     target = folder.joinpath(*inside).with_name(f"{inside[-1]}.png")
     write_whole(target, lambda new: picture.save(new, format="PNG", compress_level=1))
 
 
-def _draw_labels(draw: ImageDraw.ImageDraw, prediction: LabelPrediction, font: Font, text_px: int, height: int) -> None:
+class Pen:
+    """Draws on a picture, and writes in whatever alphabet.
+
+    Args:
+        draw: what draws on the picture.
+        text_px: the letters' size.
+    """
+
+    def __init__(self, draw: ImageDraw.ImageDraw, text_px: int) -> None:
+        self.draw = draw
+        self.text_px = text_px
+        self._fonts: dict[str, ImageFont.FreeTypeFont] = {}
+        self.ascent_px, self.descent_px = self._font(DEJAVU).getmetrics()
+
+    def length(self, text: str) -> float:
+        """Return how long a line is, in pixels."""
+        return sum(self._font(file).getlength(part) for file, part in runs(text, fonts_for([text])))
+
+    def write(self, x: float, top: float, text: str, **style: Any) -> None:  # noqa: ANN401 - as Pillow's own
+        """Write a line, with the font for each part of it that has its letters."""
+        for file, part in runs(text, fonts_for([text])):
+            font = self._font(file)
+            self.draw.text((x, top + self.ascent_px), part, font=font, anchor="ls", **style)
+            x += font.getlength(part)
+
+    def _font(self, file: str) -> ImageFont.FreeTypeFont:
+        if file not in self._fonts:
+            self._fonts[file] = ImageFont.truetype(file, self.text_px)
+        return self._fonts[file]
+
+
+def _draw_labels(pen: Pen, prediction: LabelPrediction, height: int) -> None:
     """Write the chosen labels with their probabilities from the top left down, as many as there is room for."""
     by_label = dict(zip(prediction.vocab, prediction.probabilities, strict=True))
     lines = [f"{_one_line(label)} {by_label[label]:.2f}" for label in prediction.labels] or ["nothing found"]
-    margin, step = text_px // 3, round(text_px * 1.35)
+    margin, step = pen.text_px // 3, round(pen.text_px * 1.35)
     for i, line in enumerate(lines[: max(1, (height - margin) // step)]):
         top = margin + i * step
-        box = draw.textbbox((2 * margin, top), line, font=font)
-        draw.rectangle((margin, top, box[2] + margin, top + step - 2), fill=(*_DARK, 190))
-        draw.text((2 * margin, top), line, font=font, fill=_WHITE)
+        pen.draw.rectangle((margin, top, 3 * margin + pen.length(line), top + step - 2), fill=(*_DARK, 190))
+        pen.write(2 * margin, top + (step - 2 - pen.ascent_px - pen.descent_px) / 2, line, fill=_WHITE)
 
 
-def _draw_points(draw: ImageDraw.ImageDraw, prediction: PointPrediction, font: Font, text_px: int) -> None:
+def _draw_points(pen: Pen, prediction: PointPrediction) -> None:
     """Draw a dot at each point, with its name where they are few."""
     few = len(prediction.point_names) < _FEW_POINTS
-    radius = max(2.0, text_px / (3 if few else 8))
+    radius = max(2.0, pen.text_px / (3 if few else 8))
     for name, (x, y) in zip(prediction.point_names, prediction.points_px.tolist(), strict=True):
         # Pillow counts from the corner of the top-left pixel, we from its centre.
         x, y = x + 0.5, y + 0.5
-        draw.ellipse(
-            (x - radius, y - radius, x + radius, y + radius), fill=_GREEN, outline=_WHITE, width=2 if few else 1
-        )
+        box = (x - radius, y - radius, x + radius, y + radius)
+        pen.draw.ellipse(box, fill=_GREEN, outline=_WHITE, width=2 if few else 1)
         if few:
-            at = (x + 1.5 * radius, y - text_px / 2)
-            draw.text(at, _one_line(name), font=font, fill=_WHITE, stroke_width=2, stroke_fill=_DARK)
+            top = y - (pen.ascent_px + pen.descent_px) / 2
+            pen.write(x + 1.5 * radius, top, _one_line(name), fill=_WHITE, stroke_width=2, stroke_fill=_DARK)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return drawable(" ".join(text.split()))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.images import MAX_PIXELS, check_allowed
 from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
 from lightning_tasks.data.loading import side_to_decode
 from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
@@ -25,8 +26,9 @@ def load(
     threshold: float | None = None,
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
+    allow_pixels: int = MAX_PIXELS,
 ) -> Predictor:
-    """Return a predictor for pictures: paths, arrays or PIL images.
+    """Return a predictor for pictures: paths, files' bytes, arrays or PIL images.
 
     Pictures go through the book's validation transform; one of your own (`valid_transform`) is not in a checkpoint.
 
@@ -36,6 +38,7 @@ def load(
         threshold: for all labels, in place of those in the checkpoint.
         flip: also predict the mirrored picture, and average.
         scales: predict each picture at these multiples of the model's size, and average.
+        allow_pixels: a file with more is not read.
 
     Raises:
         CheckpointError: it cannot be read, or is not of such a model.
@@ -43,11 +46,20 @@ def load(
     """
     path = Path(checkpoint)
     views = Views(flip, scales)
-    return predictor_of(read_checkpoint(path), path, device, threshold=threshold, views=views)
+    check_allowed(allow_pixels, "allow_pixels")
+    return predictor_of(
+        read_checkpoint(path), path, device, threshold=threshold, views=views, allow_pixels=allow_pixels
+    )
 
 
 def predictor_of(
-    content: dict[str, Any], path: Path, device: str, *, threshold: float | None = None, views: Views = ONE_VIEW
+    content: dict[str, Any],
+    path: Path,
+    device: str,
+    *,
+    threshold: float | None = None,
+    views: Views = ONE_VIEW,
+    allow_pixels: int = MAX_PIXELS,
 ) -> Predictor:
     """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
@@ -62,7 +74,7 @@ def predictor_of(
         window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
         network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
         thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
-        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views)
+        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views, allow_pixels)
     if "point_names" in hyper_parameters:
         if threshold is not None:
             raise ConfigError("A threshold is for labels; this checkpoint predicts points.")
@@ -71,7 +83,9 @@ def predictor_of(
         side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
         point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
         names = tuple(points.point_names)
-        return Predictor(point_network, Points(names, mirrored_order(names, data.get("swap_pairs"))), where, views)
+        return Predictor(
+            point_network, Points(names, mirrored_order(names, data.get("swap_pairs"))), where, views, allow_pixels
+        )
     raise CheckpointError(
         f"{path} says neither which labels nor which points it knows: it is not of a MultiLabelClassifier or a "
         "KeypointRegressor. Take a checkpoint that `lightning-tasks fit` wrote."

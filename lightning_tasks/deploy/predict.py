@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.images import Size, read_image
+from lightning_tasks.data.images import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.annotate import annotate_pictures, check_folder
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Prediction, Predictor
@@ -33,6 +33,7 @@ def predict(
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
     progress: bool = True,
+    allow_pixels: int = MAX_PIXELS,
 ) -> int:
     """Predict pictures and write a row for each; exit with 1 if any could not be read.
 
@@ -49,6 +50,7 @@ def predict(
         flip: also predict the mirrored pictures, and average.
         scales: predict at these multiples of the model's size, and average.
         progress: show a bar.
+        allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
@@ -56,13 +58,13 @@ def predict(
     if annotate is not None:
         check_folder(Path(annotate))
     found = find_pictures(paths, images, allow_outside)
-    predictor = load(checkpoint, device, threshold=threshold, flip=flip, scales=scales)
+    predictor = load(checkpoint, device, threshold=threshold, flip=flip, scales=scales, allow_pixels=allow_pixels)
     rows = []
     with tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=not progress) as bar:
         for some in _predicted(predictor, found, batch_size):
             rows += some
             if annotate is not None:
-                annotate_pictures(some, Path(annotate))
+                annotate_pictures(some, Path(annotate), allow_pixels)
             bar.update(len(some))
     write_rows(Path(output), rows, predictor.names)
     bad = [row for row in rows if row.error is not None]
@@ -97,7 +99,7 @@ def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) ->
 
 def _see(predictor: Predictor, path: Path) -> _Seen:
     try:
-        picture = read_image(path)
+        picture = read_image(path, predictor.allow_pixels)
         return _Seen(predictor.see(picture), (picture.shape[0], picture.shape[1]), None)
     except ImageError as error:
         return _Seen([], (0, 0), str(error))

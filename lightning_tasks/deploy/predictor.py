@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_tasks.data.images import Image, Size
+from lightning_tasks.data.images import MAX_PIXELS, Image, Size
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.pictures import Source, rgb
 from lightning_tasks.deploy.preprocess import Preprocess
@@ -86,6 +86,7 @@ class Predictor:
         names: what its outputs mean.
         device: where the network is.
         views: of each picture; their predictions are averaged.
+        allow_pixels: a file with more is not read.
 
     Raises:
         ConfigError: mirrored pictures are asked for and it is not known which points change places, or the backbone
@@ -93,12 +94,18 @@ class Predictor:
     """
 
     def __init__(
-        self, network: LabelNetwork | PointNetwork, names: Labels | Points, device: torch.device, views: Views
+        self,
+        network: LabelNetwork | PointNetwork,
+        names: Labels | Points,
+        device: torch.device,
+        views: Views,
+        allow_pixels: int = MAX_PIXELS,
     ) -> None:
         self.network = network
         self.names = names
         self.device = device
         self.views = views
+        self.allow_pixels = allow_pixels
         if not views.scales:
             raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
         if views.flip and isinstance(names, Points) and names.mirrored is None:
@@ -129,7 +136,7 @@ class Predictor:
             return self([images])[0]
         found: list[Prediction] = []
         for begin in range(0, len(images), batch_size):
-            pictures = [rgb(image) for image in images[begin : begin + batch_size]]
+            pictures = [rgb(image, self.allow_pixels) for image in images[begin : begin + batch_size]]
             found += self.say([self.see(picture) for picture in pictures], [_size(picture) for picture in pictures])
         return found
 

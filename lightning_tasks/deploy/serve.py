@@ -16,7 +16,7 @@ from lightning_tasks.deploy.predictor import Labels, Predictor
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_PILLOWS_MEGAPIXELS = 178  # above it Pillow refuses by itself
+_MOST_MEGAPIXELS = 1000  # OpenCV refuses more
 _MORE_CONNECTIONS = 512  # than pictures that wait: those that are being sent, and pages that are open
 _KEEP_ALIVE_S, _FINISH_S = 5, 10
 
@@ -96,10 +96,8 @@ def _check(port: int, max_mb: float, max_megapixels: float, concurrency: int, qu
         raise ConfigError(f"--port is {port}; it must be from 0 to 65535.")
     if not max_mb > 0:
         raise ConfigError(f"--max_mb is {max_mb}; it must be above 0.")
-    if not 0 < max_megapixels <= _PILLOWS_MEGAPIXELS:
-        raise ConfigError(
-            f"--max_megapixels is {max_megapixels}; it must be above 0, and {_PILLOWS_MEGAPIXELS} at most."
-        )
+    if not 0 < max_megapixels <= _MOST_MEGAPIXELS:
+        raise ConfigError(f"--max_megapixels is {max_megapixels}; it must be above 0, and {_MOST_MEGAPIXELS} at most.")
     if concurrency < 1:
         raise ConfigError(f"--concurrency is {concurrency}; it must be at least 1.")
     if queue < 0:

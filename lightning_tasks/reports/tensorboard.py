@@ -15,6 +15,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.evaluation.multilabel import ThresholdAccuracies
+from lightning_tasks.fonts import letter_figure
 from lightning_tasks.reports.grid import pictures
 from lightning_tasks.reports.results import label_results, point_results
 from lightning_tasks.reports.show_batch import label_batch, point_batch
@@ -47,7 +48,7 @@ class BatchPicture(Callback):
             figure = point_batch(KeypointBatch(*(tensor[:_MOST] for tensor in batch)))
         else:
             return
-        writer.add_figure("show_batch", figure, 0)
+        writer.add_figure("show_batch", letter_figure(figure), 0)
 
 
 class ResultsPicture(Callback):
@@ -78,12 +79,13 @@ class ResultsPicture(Callback):
         """Draw them."""
         writer = tensorboard_writer(trainer)
         if writer is not None and self._seen is not None and _within_fit(trainer):
-            writer.add_figure("results", _results(*self._seen, pl_module), _step(trainer))
+            writer.add_figure("results", letter_figure(_results(*self._seen, pl_module)), _step(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._seen is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            _results(*self._seen, pl_module).savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
+            figure = letter_figure(_results(*self._seen, pl_module))
+            figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
 
 
 class ThresholdCurve(Callback):

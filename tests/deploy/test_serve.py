@@ -244,7 +244,7 @@ def test_a_model_that_fails(labels):
     [
         (["--port", "70000"], "--port is 70000"),
         (["--max_mb", "0"], "--max_mb"),
-        (["--max_megapixels", "200"], "178 at most"),
+        (["--max_megapixels", "2000"], "1000 at most"),
         (["--concurrency", "0"], "--concurrency is 0"),
         (["--queue", "-1"], "--queue is -1"),
         (["--port", "0"], "no checkpoint"),

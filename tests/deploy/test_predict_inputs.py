@@ -1,0 +1,97 @@
+"""What `predict` says of odd files, in a terminal: our own lines, and nobody else's."""
+
+import csv
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_tasks import load
+from lightning_tasks.__main__ import _warnings_in_one_line, console
+from lightning_tasks.data import images
+from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
+from tests.fakes import write_image
+
+QUIET = ["--device", "cpu", "--progress", "false"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(images, "_with_more_frames", [])
+    Path("in").mkdir()
+    return tmp_path / "in"
+
+
+def rows():
+    with Path("predictions.csv").open(newline="", encoding="utf-8") as file:
+        return {Path(row["fname"]).name: row for row in csv.DictReader(file)}
+
+
+def write_odd_files(folder):
+    """Write files at which OpenCV, libpng, libtiff and Pillow have something to say of their own."""
+    write_image(folder / "whole.jpg")
+    image = Image.open(folder / "whole.jpg")
+    image.save(folder / "profile.png", icc_profile=b"no profile")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "exif.webp", exif=exif.tobytes()[:-3])
+    for name in ("a.tif", "b.tif"):
+        image.save(folder / name, save_all=True, append_images=[image, image])
+    for ending in (".png", ".tif", ".bmp", ".gif", ".webp", ".jp2", ".avif", ".ppm"):
+        image.save(folder / f"cut{ending}")
+        content = (folder / f"cut{ending}").read_bytes()
+        (folder / f"cut{ending}").write_bytes(content[: len(content) // 2])
+        (folder / f"start{ending}").write_bytes(content[:16] + bytes(60))
+    (folder / "start.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:30] + bytes(60))
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tif")
+
+
+def test_one_warning_of_ours_and_no_line_of_the_decoders(labels_run, folder, capfd, monkeypatch):
+    write_odd_files(folder)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # Pillow's own, which would warn and then refuse
+    with pytest.warns() as told:
+        assert console(["predict", str(labels_run[0] / labels_run[1]), "in", *QUIET]) == 1
+    found = rows()
+    good = {name for name, row in found.items() if not row["error"]}
+    assert good == {"whole.jpg", "profile.png", "exif.webp", "a.tif", "b.tif"}
+    assert "may mean anything" in found["float.tif"]["error"]
+    (line,) = [str(one.message) for one in told]
+    assert re.match(r"in/[ab]\.tif holds several pages or frames: the first alone", line)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_warning_of_ours_is_one_line():
+    with _warnings_in_one_line():
+        assert warnings.formatwarning(LightningTasksWarning("so"), LightningTasksWarning, "a.py", 3) == "warning: so\n"
+        assert "a.py:3: UserWarning: so" in warnings.formatwarning(UserWarning("so"), UserWarning, "a.py", 3)
+
+
+def test_more_pixels_are_read_where_they_are_allowed(labels_run, folder, capsys):
+    checkpoint = str(labels_run[0] / labels_run[1])
+    write_image(folder / "large.png", (30, 50))
+    write_image(folder / "turned.jpg", (30, 50))
+    for allowed, code in ((1499, 1), (1500, 0)):
+        arguments = ["predict", checkpoint, "in", "--allow_pixels", str(allowed), "--annotate", "drawn", *QUIET]
+        assert console(arguments) == code
+        for row in rows().values():
+            assert ("50×30 are more than 1,499" in row["error"] and "--allow_pixels 1500" in row["error"]) == bool(code)
+    capsys.readouterr()
+    assert console(["predict", checkpoint, "in", "--allow_pixels", "0", *QUIET]) == 2
+    assert "allow_pixels is 0" in capsys.readouterr().err
+    predictor = load(checkpoint, "cpu", allow_pixels=1499)
+    for given in (folder / "large.png", (folder / "large.png").read_bytes()):
+        with pytest.raises(ImageError, match="too many pixels"):
+            predictor(given)
+    with pytest.raises(ConfigError, match="allow_pixels is"):
+        load(checkpoint, "cpu", allow_pixels=2**40)
+
+
+def test_two_hundred_megapixels(tmp_path):
+    """Neither Pillow's limit nor its warning: two colours, so that the file is small and quickly read."""
+    Image.new("1", (20_000, 10_001)).save(tmp_path / "a.png", compress_level=1)
+    with pytest.raises(ImageError, match=r"--allow_pixels 200020000"):
+        images.read_picture(tmp_path / "a.png", 32)
