@@ -92,20 +92,18 @@ def _leave(number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
     """Print our own warnings as we print errors, and none of Pillow's about files: what is wrong with them, we say."""
-    whole = warnings.formatwarning
-
-    def short(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:  # noqa: ANN401
-        if issubclass(category, LightningTasksWarning):
-            return f"warning: {message}\n"
-        return whole(message, category, *where, **more)
-
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # it puts back what is changed here
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.formatwarning = short
-        try:
-            yield
-        finally:
-            warnings.formatwarning = whole
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+            if issubclass(category, LightningTasksWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager

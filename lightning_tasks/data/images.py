@@ -6,6 +6,7 @@ Pillow; and the rest by OpenCV. Which way is up is read in one place, as OpenCV 
 
 import contextlib
 import io
+import mmap
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
-_with_more_frames: list[str] = []  # told once a process
+_frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
 
 
 class Picture(NamedTuple):
@@ -136,9 +137,9 @@ def check_allowed(max_pixels: int, option: str) -> int:
 
 
 def tell_of_frames(name: str) -> None:
-    """Warn, once a process, that of several pages or frames the first alone is taken."""
-    if not _with_more_frames:
-        _with_more_frames.append(name)
+    """Warn that of several pages or frames the first alone is taken: once, in whichever of the loaders' processes."""
+    if not _frames_told[0]:
+        _frames_told[0] = 1
         warnings.warn(
             f"{name} holds several pages or frames: the first alone is taken, here and in all others like it.",
             LightningTasksWarning,

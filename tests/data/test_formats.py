@@ -2,6 +2,7 @@
 
 import base64
 import io
+import mmap
 import warnings
 from pathlib import PurePath
 
@@ -207,7 +208,7 @@ def test_cut_files_are_cut_at_every_door(stored, name, tmp_path):
 def test_the_first_of_several_pages_is_taken_and_it_is_said_once(stored, tmp_path, monkeypatch):
     other = Pillow.new("RGB", SIZE[::-1], "red")
     for kind in ("TIFF", "GIF", "PNG", "WEBP", "AVIF"):
-        monkeypatch.setattr(images, "_with_more_frames", [])
+        monkeypatch.setattr(images, "_frames_told", mmap.mmap(-1, 1))
         lossless = {"lossless": True} if kind == "WEBP" else {}
         content = encoded(stored, kind, save_all=True, append_images=[other, other], **lossless)
         with pytest.warns(LightningTasksWarning, match="first alone") as told:
@@ -216,7 +217,7 @@ def test_the_first_of_several_pages_is_taken_and_it_is_said_once(stored, tmp_pat
         assert np.abs(pixels - np.asarray(stored)).mean() < 8, kind
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        monkeypatch.setattr(images, "_with_more_frames", [])
+        monkeypatch.setattr(images, "_frames_told", mmap.mmap(-1, 1))
         doors(encoded(stored, "MPO", save_all=True, append_images=[other]), tmp_path)  # of a phone: nothing to say
         doors(encoded(stored, "TIFF"), tmp_path)
 
