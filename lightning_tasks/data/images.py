@@ -21,6 +21,7 @@ from lightning_tasks.data.pillow import (
 )
 from lightning_tasks.data.pillow import (
     has_more_frames,
+    header_orientation,
     open_header,
     orientation,
     to_rgb,
@@ -96,11 +97,11 @@ def decode_picture(content: bytes, name: str, side: int, max_pixels: int = MAX_P
 
 
 def file_size_px(path: Path) -> Size | None:
-    """Return a picture's height and width from its header, before any EXIF turn; None where there is none to read."""
+    """Return an upright picture's height and width from its header; None where there is none to read."""
     try:
         with path.open("rb") as file:
             header = open_header(file)
-            return None if header is None else (header.height, header.width)
+            return None if header is None else upright_size((header.height, header.width), header_orientation(header))
     except (OSError, ValueError, Pillow.DecompressionBombError):
         return None
 
@@ -151,7 +152,7 @@ def _check_pixels(header: ImageFile.ImageFile, name: str, max_pixels: int) -> No
     if header.width * header.height > max_pixels:
         raise ImageError(
             f"{name}: has too many pixels: {header.width:,}×{header.height:,} are more than {max_pixels:,}. Replace it "
-            f"by a smaller one; or, if you trust it, --allow_pixels {header.width * header.height}."
+            f"by a smaller one; `predict` reads it with --allow_pixels {header.width * header.height}."
         )
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import IO
 
 import numpy as np
@@ -46,8 +48,19 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
 
 def orientation(image: Pillow.Image) -> int:
     """Return how a file's pixels are turned, as EXIF, XMP and AVIF say: 1 to 8, where 1 is upright."""
+    return _valid(image.getexif)
+
+
+def header_orientation(header: ImageFile.ImageFile) -> int:
+    """Return what `orientation` does for a file of which no pixels are read, nor shall be; its `size` is as stored."""
+    if header.format == "TIFF":  # whose size Pillow has turned
+        return 1
+    return _valid(partial(Pillow.Image.getexif, header))  # a PNG's own method would read the pixels
+
+
+def _valid(getexif: Callable[[], Pillow.Exif]) -> int:
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        found = getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # of damaged metadata, Pillow raises what it likes; the pixels are another matter
         return 1
     return found if found in range(1, 9) else 1

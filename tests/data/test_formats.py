@@ -14,7 +14,7 @@ from PIL import PngImagePlugin
 
 from lightning_tasks.data import images
 from lightning_tasks.data.cache import CacheSettings, open_cache
-from lightning_tasks.data.images import decode_picture, read_image
+from lightning_tasks.data.images import decode_picture, file_size_px, read_image
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.deploy.pictures import rgb
 from lightning_tasks.deploy.server.decode import FORMATS, decoded
@@ -110,6 +110,7 @@ def test_every_door_sees_a_turned_file_upright(stored, name, turn, tmp_path):
         content = turn(stored, name, orientation)
         pixels = same(doors(content, tmp_path))
         assert pixels.shape == truth.shape, orientation
+        assert file_size_px(tmp_path / "image") == truth.shape[:2], orientation
         assert np.abs(pixels - truth).mean() <= (0 if name in EXACT else 6), orientation
         small, original = decode_picture(content, "it", 12)  # JPEGs are decoded at a half
         assert (original, min(small.shape[:2])) == (truth.shape[:2], 12)

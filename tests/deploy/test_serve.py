@@ -86,7 +86,9 @@ PICTURES = {
     "palette": picture("PNG", "P"),
     "16 bits": sixteen_bits(),
     "webp": picture("WEBP"),
+    "avif": picture("AVIF"),
     "gif": picture("GIF", "P"),
+    "with a video behind it": picture() + bytes(range(256)) * 300,
     "bmp": picture("BMP"),
 }
 

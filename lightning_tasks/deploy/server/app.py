@@ -81,7 +81,7 @@ def make_app(predictor: Predictor, limits: Limits, name: str, hosts: Container[s
 
     @app.post(
         "/predict",
-        summary="What the model says of a picture: JPEG, PNG, WebP, GIF or BMP.",
+        summary="What the model says of a picture: JPEG, PNG, WebP, AVIF, GIF or BMP.",
         response_model=LabelsAnswer if isinstance(predictor.names, Labels) else PointsAnswer,
         responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
         openapi_extra={"requestBody": _BODY},
