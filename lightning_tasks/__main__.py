@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import signal
 import sys
 import threading
@@ -94,6 +95,7 @@ def _warnings_in_one_line() -> Iterator[None]:
     """Print our own warnings as we print errors, and none of Pillow's about files: what is wrong with them, we say."""
     with warnings.catch_warnings():  # it puts back what is changed here
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401

@@ -40,6 +40,7 @@ _MOST_PIXELS = 2**30  # OpenCV's own limit
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
+_PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
 
@@ -182,7 +183,7 @@ def _by_opencv(content: bytes, name: str) -> Image:
     data = np.frombuffer(content, dtype=np.uint8)
     image = None
     with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
-        if content[4:8] != _ISO_FILE:
+        if not content.startswith(_PNG_START) and content[4:8] != _ISO_FILE:
             image = cv2.imdecode(data, _AS_STORED | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise undecodable(name)

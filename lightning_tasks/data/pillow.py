@@ -1,7 +1,5 @@
 """What Pillow reads: headers, all formats but JPEG, and the images that it hands on."""
 
-import contextlib
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import IO
@@ -38,11 +36,15 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
     file.seek(0)
     start = file.read(16)
     for factory, accept in (Pillow.OPEN[name] for name in formats if name in Pillow.OPEN):
-        with contextlib.suppress(OSError, ValueError, SyntaxError, LookupError, TypeError, OverflowError, struct.error):
+        try:
             accepted = accept is None or accept(start)
             if accepted and not isinstance(accepted, str):  # a text says what is not installed
                 file.seek(0)
                 return factory(file, "")
+        except Pillow.DecompressionBombError:
+            raise
+        except Exception:
+            continue
     return None
 
 

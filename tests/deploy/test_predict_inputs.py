@@ -46,6 +46,12 @@ def write_odd_files(folder):
         content = (folder / f"cut{ending}").read_bytes()
         (folder / f"cut{ending}").write_bytes(content[: len(content) // 2])
         (folder / f"start{ending}").write_bytes(content[:16] + bytes(60))
+    samples = (
+        (folder / "a.tif")
+        .read_bytes()
+        .replace(b"\x15\x01\x03\x00\x01\x00\x00\x00\x03", b"\x15\x01\x03\x00\x01\x00\x00\x00\x99")
+    )
+    (folder / "samples.tif").write_bytes(samples)  # 153 a pixel: Pillow logs an error
     (folder / "start.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:30] + bytes(60))
     Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tif")
 
