@@ -5,16 +5,15 @@ Of the other formats Pillow's readers want every byte of the pixels.
 """
 
 import io
-import re
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lightning_tasks.data.pillow import open_header
 
 JPEG_START = b"\xff\xd8"
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-# Within the pixels 0xff is followed by a zero, and restarts stand between their parts.
-_AFTER_PIXELS = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_END, _SCAN, _START = 0xD9, 0xDA, 0xD8
-_WITHOUT_LENGTH = frozenset((0x01, _START, *range(0xD0, 0xD8)))
+_END, _START = 0xD9, 0xD8
+_WITHOUT_LENGTH = 0x01
 
 
 def is_whole(content: bytes) -> bool:
@@ -36,13 +35,24 @@ def _jpeg_is_whole(jpeg: bytes) -> bool:
 
     So neither a thumbnail within a segment nor what a phone appends (a video, a second image) is taken for the end.
     """
-    at, pattern = 0, _MARKER
-    while found := pattern.search(jpeg, at):
-        marker, at, pattern = found[1][0], found.end(), _MARKER
-        if marker == _END:
-            return True
-        if marker not in _WITHOUT_LENGTH:
+    data = np.frombuffer(jpeg, dtype=np.uint8)
+    markers, at = _markers(data), len(JPEG_START)
+    while (i := int(np.searchsorted(markers, at))) < len(markers):
+        at = int(markers[i]) + 2
+        marker = int(data[at - 1])
+        if marker in (_END, _START):  # another begins where this one has no end
+            return marker == _END
+        if marker != _WITHOUT_LENGTH:
             at += int.from_bytes(jpeg[at : at + 2], "big")
-        if marker == _SCAN:
-            pattern = _AFTER_PIXELS
     return False
+
+
+def _markers(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return where a marker may be: 0xff that is followed by one.
+
+    Among the pixels 0xff is followed by a zero, and restarts (0xd0 to 0xd7) stand between their parts.
+    """
+    at = np.flatnonzero(data[:-1] == 0xFF)
+    following = data[at + 1]
+    of_one = (following != 0) & (following != 0xFF) & ((following < 0xD0) | (following > 0xD7))
+    return np.asarray(at[of_one], dtype=np.int64)
