@@ -124,8 +124,8 @@ def resize(image: Image, size: Size) -> Image:
     return _resize(image, (image.shape[0], image.shape[1]), size)
 
 
-def check_allowed(max_pixels: int, option: str) -> int:
-    """Return how many pixels an image may have, as the user says with `option`.
+def allow(max_pixels: int, option: str) -> None:
+    """Let images have as many pixels as the user says with `option`, also where Pillow asks its own limit: in TIFFs.
 
     Raises:
         ConfigError: it is below 1, or more than can be read.
@@ -135,7 +135,8 @@ def check_allowed(max_pixels: int, option: str) -> int:
             f"{option} is {max_pixels:,}; it is a number of pixels from 1 to {_MOST_PIXELS:,}: 200 megapixels are "
             "200000000."
         )
-    return max_pixels
+    if max_pixels > MAX_PIXELS and Pillow.MAX_IMAGE_PIXELS is not None:
+        Pillow.MAX_IMAGE_PIXELS = max(Pillow.MAX_IMAGE_PIXELS, max_pixels)
 
 
 def tell_of_frames(name: str) -> None:
@@ -183,7 +184,9 @@ def _by_opencv(content: bytes, name: str) -> Image:
     data = np.frombuffer(content, dtype=np.uint8)
     image = None
     with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
-        if not content.startswith(_PNG_START) and content[4:8] != _ISO_FILE:
+        if content[4:8] == _ISO_FILE:
+            raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
+        if not content.startswith(_PNG_START):
             image = cv2.imdecode(data, _AS_STORED | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise undecodable(name)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data.images import MAX_PIXELS, check_allowed
+from lightning_tasks.data.images import MAX_PIXELS, allow
 from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
 from lightning_tasks.data.loading import side_to_decode
 from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
@@ -38,7 +38,7 @@ def load(
         threshold: for all labels, in place of those in the checkpoint.
         flip: also predict the mirrored picture, and average.
         scales: predict each picture at these multiples of the model's size, and average.
-        allow_pixels: a file with more is not read.
+        allow_pixels: a file with more is not read. Above the default it raises Pillow's own limit of the process too.
 
     Raises:
         CheckpointError: it cannot be read, or is not of such a model.
@@ -46,7 +46,7 @@ def load(
     """
     path = Path(checkpoint)
     views = Views(flip, scales)
-    check_allowed(allow_pixels, "allow_pixels")
+    allow(allow_pixels, "allow_pixels")
     return predictor_of(
         read_checkpoint(path), path, device, threshold=threshold, views=views, allow_pixels=allow_pixels
     )

@@ -88,8 +88,15 @@ def test_more_pixels_are_read_where_they_are_allowed(labels_run, folder, capsys)
         load(checkpoint, "cpu", allow_pixels=2**40)
 
 
-def test_two_hundred_megapixels(tmp_path):
-    """Neither Pillow's limit nor its warning: two colours, so that the file is small and quickly read."""
-    Image.new("1", (20_000, 10_001)).save(tmp_path / "a.png", compress_level=1)
-    with pytest.raises(ImageError, match=r"--allow_pixels 200020000"):
-        images.read_picture(tmp_path / "a.png", 32)
+def test_more_than_pillows_own_limit(tmp_path, monkeypatch):
+    """Pillow asks its limit when it opens an image, and again when it reads a compressed TIFF."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+    for options in ({"format": "TIFF", "compression": "tiff_lzw"}, {"format": "PNG"}, {"format": "AVIF"}):
+        Image.new("RGB", (50, 30)).save(tmp_path / "a", **options)
+        with pytest.raises(ImageError, match=r"50×30 are more than 1,000.*--allow_pixels 1500"):
+            images.read_picture(tmp_path / "a", 8, 1000)
+    images.allow(1500, "allow_pixels")
+    for options in ({"format": "TIFF", "compression": "tiff_lzw"}, {"format": "PNG"}, {"format": "AVIF"}):
+        Image.new("RGB", (50, 30)).save(tmp_path / "a", **options)
+        assert images.read_picture(tmp_path / "a", 0, 1500).original_size == (30, 50)
