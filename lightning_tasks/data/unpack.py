@@ -2,9 +2,10 @@
 
 import errno
 import gzip
+import shutil
 import tarfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from tqdm import tqdm
@@ -69,7 +70,7 @@ def _extract(stream: _Bounded, folder: str, target: Path, limit_bytes: int) -> N
     ):
         for member in members:
             name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts:
+            if any(one.anchor or ".." in one.parts for one in (name, PurePath(member.name))):  # as the tar, the system
                 raise NotTheArchiveError(f"it holds a name that leads out of its folder: {member.name!r}")
             if not (member.isdir() or member.isreg()):
                 raise NotTheArchiveError(f"it holds a link or a device: {member.name!r}")
@@ -83,7 +84,21 @@ def _extract(stream: _Bounded, folder: str, target: Path, limit_bytes: int) -> N
                 continue
             found = True
             if name.parts[1:]:
-                member.name = "/".join(name.parts[1:])
-                tar.extract(member, target, filter="data")
+                _write(tar, member, target.joinpath(*name.parts[1:]))
     if not found:
         raise NotTheArchiveError(f"it holds no folder {folder}")
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Write a folder or a regular file that is the user's own: of the tar's modes and owners nothing is kept.
+
+    Not by `TarFile.extract`, which is safe with a filter alone; Python knows those from 3.11.4 on.
+    """
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None  # of a regular file
+    with content, path.open("wb") as file:
+        shutil.copyfileobj(content, file, _BLOCK)

@@ -401,7 +401,7 @@ def test_a_disk_that_fills_up_keeps_what_has_come(server, tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tarfile.copyfileobj", full)
+        patched.setattr("shutil.copyfileobj", full)
         with pytest.raises(DownloadError, match=r"pets cannot be made \(No space left on device\)"):
             get(server, tmp_path / "pets", GONE)
     assert names(tmp_path) == [".pets.lock", ".pets.part", ".pets.part.json"]
