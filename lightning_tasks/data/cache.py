@@ -8,6 +8,7 @@ reduced, so a changed file makes another cache; the one before is removed.
 import hashlib
 import os
 import shutil
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -55,7 +56,10 @@ class DecodedCache:
         self._map()
 
     def _map(self) -> None:
-        content: NDArray[np.uint8] = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
+        self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # the second: of Windows
+        weakref.finalize(self, os.close, self._descriptor)
+        with open(self._descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - it has no path
+            content: NDArray[np.uint8] = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
         trailer = np.array(content[-_TRAILER.itemsize :]).view(_TRAILER)[0]
         begin = int(trailer["index_at"])
         end = begin + int(trailer["pictures"]) * _INDEX.itemsize
@@ -76,6 +80,14 @@ class DecodedCache:
         """Return a picture's size here, and that of its file."""
         (height, width), (original_height, original_width) = self.index["size"][slot], self.index["original_size"][slot]
         return (int(height), int(width)), (int(original_height), int(original_width))
+
+    def remove_name(self) -> None:
+        """Remove the file's name, on Linux: it goes when the last process goes that has it open, however that ends.
+
+        Workers that are not forked find it among the open files of this process.
+        """
+        self.path.unlink(missing_ok=True)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
 
     def __getstate__(self) -> dict[str, Any]:  # for workers that are not forked: the file, not its gigabytes
         return {"path": self.path}

@@ -102,7 +102,7 @@ def load_through_cache(
     if settings.kind == "ram" and cache is not None:
         if trainer is not None:
             trainer.strategy.barrier()  # until all processes of this machine have it mapped
-        cache.path.unlink(missing_ok=True)  # so that nothing is left in memory, however the run ends
+        cache.remove_name()  # so that nothing is left in memory, however the run ends
     if cache is None:
         if device_cache:
             raise ConfigError(f"data.device_cache needs the decoded pictures: {note}. See data.cache.")

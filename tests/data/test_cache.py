@@ -1,3 +1,4 @@
+import copy
 import os
 import pickle
 import subprocess
@@ -162,6 +163,27 @@ def test_batches_are_the_same_with_any_cache(tmp_path, cache):
     assert (data.train_set.pictures.cache is not None) == (cache != "none")
     if cache == "ram":
         assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
+
+
+@pytest.mark.processes
+def test_workers_that_are_not_forked_load_the_same(tmp_path):
+    # Python's way to start them on Linux from 3.14 on is forkserver.
+    write_multilabel(tmp_path, ["fname,labels,is_valid", *(f"{i}.jpg,cat,{i >= 4}" for i in range(8))])
+    skipping = {"on_bad_image": "skip", "max_bad_share": 0.5}
+    data = MultiLabelDataModule(str(tmp_path), size=16, batch_size=4, num_workers=0, cache="ram", **skipping)
+    (tmp_path / "7.jpg").write_bytes(b"none")
+    data.setup("fit")
+    expected = list(data.val_dataloader())
+    data.num_workers = 1
+    for method in ("forkserver", "spawn"):
+        data.valid_set.skipped.clear()
+        loader = data.val_dataloader()
+        loader.multiprocessing_context = method
+        assert all(torch.equal(a.images, b.images) for a, b in zip(loader, expected, strict=True))
+        assert [path.name for path in data.valid_set.skipped.paths] == ["7.jpg"]
+    again = copy.deepcopy(data.valid_set)
+    assert np.array_equal(again[0].image, data.valid_set[0].image)
+    assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
 
 
 def test_points_follow_a_reduced_picture(tmp_path):
