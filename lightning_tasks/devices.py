@@ -1,6 +1,8 @@
 """What suits the device that a run is on."""
 
 import ctypes
+import functools
+import os
 import re
 from typing import Any
 
@@ -52,6 +54,17 @@ def memory_asked_for(error: BaseException) -> str:
     """Return how much such an error says it wanted, in parentheses with a blank before it, or nothing."""
     found = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
     return f" (it asked for {found[1]} more)" if found else ""
+
+
+@functools.cache  # once in a process
+def compute_after_fork() -> None:
+    """Let processes that are forked from this one compute, on one thread each.
+
+    A fork takes none of the threads along that OpenMP has started here: the child's first parallel loop would wait for
+    them for ever. torch's own loaders do as much for their workers.
+    """
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def _computes_in_bfloat16() -> bool:

@@ -58,7 +58,7 @@ class DecodedCache:
     def _map(self) -> None:
         self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # the second: of Windows
         weakref.finalize(self, os.close, self._descriptor)
-        with open(self._descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - it has no path
+        with open(self._descriptor, "rb", closefd=False) as file:
             content: NDArray[np.uint8] = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
         trailer = np.array(content[-_TRAILER.itemsize :]).view(_TRAILER)[0]
         begin = int(trailer["index_at"])

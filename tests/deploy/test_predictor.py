@@ -1,6 +1,7 @@
 """From a checkpoint to a predictor in Python."""
 
 import csv
+import multiprocessing
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -196,3 +197,40 @@ def test_the_checkpoint_alone_is_enough(labels_run, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, "('cat', 'dog')"), done.stderr
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork")
+def test_a_forked_process_predicts_the_same(labels_run):
+    predictor = load(Path(*labels_run), "cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # which OpenMP starts, and a fork leaves behind
+    try:
+        expected = predictor(picture).probabilities
+        context = multiprocessing.get_context("fork")
+        answers = context.SimpleQueue()
+        children = [
+            context.Process(target=lambda: answers.put(predictor(picture).probabilities), daemon=True) for _ in range(2)
+        ]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(60)
+        hanging = [child for child in children if child.is_alive()]
+        for child in hanging:
+            child.kill()
+        assert not hanging
+        for _ in children:
+            np.testing.assert_allclose(answers.get(), expected, atol=1e-5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_memory_is_kept_unless_that_is_not_wanted(labels_run, monkeypatch):
+    calls = []
+    monkeypatch.setattr("lightning_tasks.devices.keep_freed_memory", lambda: calls.append(1))
+    load(Path(*labels_run), "cpu", keep_freed_memory=False)
+    assert not calls
+    load(Path(*labels_run), "cpu")
+    assert calls == [1]
