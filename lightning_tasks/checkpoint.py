@@ -1,6 +1,5 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
-import contextlib
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,6 +9,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lightning_tasks.errors import CheckpointError
+from lightning_tasks.output import put_whole
 
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
@@ -49,18 +49,17 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: it cannot be written; the old one is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    try:
+
+    def write(new: Path) -> None:
         with new.open("wb") as file:
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable
-            new.unlink(missing_ok=True)
-        if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+
+    try:
+        put_whole(path, write)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
             raise error.__context__ from None  # torch, which closes its archive all the same, hides why it could not
         raise
 

@@ -9,6 +9,8 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]  # not re-exported
 
+from lightning_tasks.output import put_whole
+
 
 class MetricsCSV(CSVLogger):
     """Lightning's CSVLogger, but it keeps the rows of an existing metrics.csv, and a kill loses none.
@@ -62,12 +64,14 @@ def _complete_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     """Replace the file, all or nothing."""
-    new = path.with_suffix(".csv.new")
-    with new.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=columns)
-        if columns:
-            writer.writeheader()
-        writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+
+    def write(new: Path) -> None:
+        with new.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=columns)
+            if columns:
+                writer.writeheader()
+            writer.writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+
+    put_whole(path, write)

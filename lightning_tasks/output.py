@@ -1,13 +1,26 @@
 """Writing a file: the whole of it or none."""
 
 import contextlib
-from collections.abc import Callable
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.fonts import letter_figure
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PREFIX = ".new-lightning_tasks-"
+_tidied: set[Path] = set()  # folders that were looked through for what a kill has left: once is enough, for a process
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -24,23 +37,68 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def put_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file beside its place, and put it there when it is complete.
+    """Let `write` make the file in a folder beside its place, and put it there when it is complete.
+
+    The folder is this call's alone: of several threads or processes that write one file each puts a whole one there,
+    and the last one's stays.
+
+    Args:
+        path: the place. Its folder is made if need be.
+        write: makes the file that it is given, of the same name; whatever else it leaves beside it is removed.
 
     Raises:
         OSError: it cannot be written there; nothing is left of it.
     """
-    new = path.with_name(f".new-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if (parent := path.parent.absolute()) not in _tidied:
+        _tidied.add(parent)
+        remove_leftovers(parent)
+    with _folder_of_our_own(path.parent) as folder:
+        new = folder / path.name
         write(new)
+        with contextlib.suppress(OSError):  # of a file system without modes
+            new.chmod(folder.stat().st_mode & 0o666)  # as the user's umask has it: some libraries write for him alone
         new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing may be removable
-            new.unlink(missing_ok=True)
-        raise
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers of files in `folder` have left that were killed: nobody holds its lock any more."""
+    if fcntl is None:
+        return
+    for left in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _opened(left) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
     letter_figure(figure)
     write_whole(path, lambda new: figure.savefig(new, dpi=110, format=path.suffix[1:] or "png"))
+
+
+@contextlib.contextmanager
+def _folder_of_our_own(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, locked as long as it is there."""
+    while True:
+        folder = parent / f"{_PREFIX}{secrets.token_hex(6)}"
+        folder.mkdir()
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            if fcntl is not None:
+                descriptor = stack.enter_context(_opened(folder))
+                with contextlib.suppress(OSError):  # of a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if not folder.is_dir():
+                    continue  # another process took it for a leftover before it was locked
+            yield folder
+            return
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -118,7 +118,7 @@ def wait(process: "subprocess.Popen[bytes]", notes: int, seconds: float, *, in_a
 def half_written() -> dict[str, int]:
     """The checkpoints that are being written, with their bytes; what an earlier kill left is older than the process."""
     begun, sizes = Path("begun").stat().st_mtime, {}
-    for path in newest("killed").glob("checkpoints/*.new") if Path("runs", "killed").is_dir() else ():
+    for path in newest("killed").glob("checkpoints/.new-*/*.ckpt") if Path("runs", "killed").is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # it has just become whole
             found = path.stat()
             if found.st_mtime > begun:

@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "data": {"errors", "batch", "output"},
     "tasks": {"errors", "batch", "evaluation"},
     "training": {"errors", "output", "reports"},
-    "deploy": {"batch", "checkpoint", "data", "errors", "evaluation", "fonts", "output", "tasks"},
+    "deploy": {"batch", "checkpoint", "data", "devices", "errors", "evaluation", "fonts", "output", "tasks"},
     "commands": {"devices", "errors"},
     "reports": {"batch", "errors", "evaluation", "fonts", "output"},
     "output": {"errors", "fonts"},
     "fonts": {"errors"},
-    "checkpoint": {"errors"},
-    "metrics_csv": set(),
+    "checkpoint": {"errors", "output"},
+    "metrics_csv": {"output"},
+    "devices": set(),
     "runs": {"errors", "metrics_csv", "training"},
 }
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.images import Picture, Size, file_size_px, read_picture, reduced_size
 from lightning_tasks.errors import ConfigError, ImageError
-from lightning_tasks.output import put_whole
+from lightning_tasks.output import put_whole, remove_leftovers
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
 
@@ -132,6 +132,7 @@ def open_cache(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}-{identity}.lock"):
             if not target.is_file():
+                remove_leftovers(folder)  # of builds that were killed: they take room
                 refusal = _refusal(paths, side, folder, settings)
                 if refusal is not None and settings.kind == "auto":
                     return Opened(None, f"no cache ({refusal})")

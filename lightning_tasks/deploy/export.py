@@ -94,11 +94,7 @@ def export(
         if format == "safetensors":
             json_beside(new).replace(json_beside(target))
 
-    try:
-        write_whole(target, make)
-    finally:
-        for left in target.parent.glob(f".new-{target.stem}*.json"):
-            left.unlink()
+    write_whole(target, make)
     print("\n".join(lines))
     print(f"exported         {target}  ({target.stat().st_size / 1e6:.1f} MB)")
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_tasks import devices
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images import MAX_PIXELS, allow
 from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
@@ -15,6 +14,8 @@ from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECOD
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor, Views
 from lightning_tasks.deploy.preprocess import Preprocess, Window
+from lightning_tasks.devices import compute_after_fork
+from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.mirror import mirrored_order
@@ -56,7 +57,7 @@ def load(
     content = read_checkpoint(path)
     predictor = predictor_of(content, path, device, threshold=threshold, views=views, allow_pixels=allow_pixels)
     if keep_freed_memory and predictor.device.type == "cpu":
-        devices.keep_freed_memory()
+        keep_memory()
     return predictor
 
 
@@ -73,7 +74,7 @@ def predictor_of(
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
     where = _device(device)
-    devices.compute_after_fork()
+    compute_after_fork()
     if "vocab" in hyper_parameters:
         if threshold is not None:
             hyper_parameters["threshold"] = threshold
