@@ -28,6 +28,7 @@ from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
+from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
@@ -193,15 +194,17 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Give the run a folder of its own, with TensorBoard's and csv files; scoring alone writes nothing."""
         trainer = self.config_init[self.subcommand].trainer
+        given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        terminal = terminal_callbacks(trainer.enable_progress_bar, trainer.enable_model_summary, given)
         if self.subcommand in _FROM_CHECKPOINT:
+            self.trainer_defaults["callbacks"] = terminal
             self.save_config_callback = None
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
-        given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.max_epochs
-        self.trainer_defaults["callbacks"] = self._callbacks(given)
+        self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 
@@ -21,6 +21,7 @@ from lightning_tasks.predictions import (
     write_label_predictions,
     write_point_predictions,
 )
+from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
@@ -35,6 +36,11 @@ from lightning_tasks.verbs.thresholds import choose
 
 class Trainer(pl.Trainer):
     """Lightning's Trainer; each further verb is a few lines that call into the folders below."""
+
+    def print(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - print's own
+        """Print on the first process of each machine, above a progress bar."""
+        if self.local_rank == 0:
+            print_line(*args, **kwargs)
 
     def prepare(self, model: None, datamodule: pl.LightningDataModule) -> None:
         """Get the data if it is not there, read and check its tables, and say what was found."""

@@ -120,7 +120,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     if label_frame == "fastbook":
         book = read_calibration(_existing(folder / _FASTBOOK_SEQUENCE / "rgb.cal"))
     frames: list[pd.DataFrame] = []
-    for sequence in tqdm(sequences, desc="reading poses", leave=False):
+    for sequence in tqdm(sequences, desc="reading poses", leave=False, disable=None):
         poses = sorted((folder / sequence).glob("frame_*_pose.txt"))
         if not poses:
             raise DatasetNotFoundError(f"{folder / sequence} holds no frame_*_pose.txt. Restore or remove it.")

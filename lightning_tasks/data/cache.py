@@ -156,7 +156,9 @@ def _build(target: Path, paths: Sequence[Path], side: int, progress: bool, skip_
     """Decode all pictures on all cores, and write them in order."""
     index = np.zeros(len(paths), dtype=_INDEX)
     offset = 0
-    bar = tqdm(total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=not progress)
+    bar = tqdm(
+        total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=None if progress else True
+    )
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
         for slot, picture in enumerate(_decoded(pool, paths, side, skip_bad)):
             index[slot] = (offset, picture.image.shape[:2], picture.original_size)

@@ -66,7 +66,7 @@ def _extract(stream: _Bounded, folder: str, target: Path, limit_bytes: int) -> N
     files, found = 0, False
     with (
         tarfile.open(fileobj=stream, mode="r|") as tar,  # type: ignore[call-overload]  # it only reads
-        tqdm(tar, desc=f"unpacking {folder}", unit=" files", leave=False) as members,
+        tqdm(tar, desc=f"unpacking {folder}", unit=" files", leave=False, disable=None) as members,
     ):
         for member in members:
             name = PurePosixPath(member.name)

@@ -53,7 +53,7 @@ def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFram
     annotations = image_set.parents[2] / "Annotations"
     names = _read_names(image_set)
     labels, difficult = [], []
-    for row, name in enumerate(tqdm(names, desc="reading annotations", leave=False)):
+    for row, name in enumerate(tqdm(names, desc="reading annotations", leave=False, disable=None)):
         certain: tuple[str, ...] = ()
         doubtful: tuple[str, ...] = ()
         try:

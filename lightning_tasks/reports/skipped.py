@@ -4,6 +4,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from lightning_tasks.reports.terminal import print_line
+
 _LISTED = 5
 
 
@@ -31,5 +33,5 @@ def tell_skipped(loader: object) -> None:
     names = [str(path) for path in skipped.paths[:_LISTED]]
     more = f" and {len(skipped) - _LISTED:,} more" if len(skipped) > _LISTED else ""
     # Each process of its own share: `trainer.print` would leave out those of all but the first.
-    print(f"skipped {len(skipped):,} of {skipped.of:,} {skipped.split} pictures: {', '.join(names)}{more}", flush=True)
+    print_line(f"skipped {len(skipped):,} of {skipped.of:,} {skipped.split} pictures: {', '.join(names)}{more}")
     skipped.clear()

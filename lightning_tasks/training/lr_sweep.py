@@ -66,7 +66,8 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
     if not pl_module.automatic_optimization:
         raise ConfigError("The learning-rate finder makes the optimiser's steps itself: not for manual optimisation.")
     optimizer = trainer.optimizers[0]
-    bar = tqdm(total=steps, desc="lr_find", leave=False, disable=trainer.progress_bar_callback is None)
+    disable = True if trainer.progress_bar_callback is None else None  # None: where there is no terminal
+    bar = tqdm(total=steps, desc="lr_find", leave=False, disable=disable)
     sweep, smoothed_loss, best = Sweep([], [], []), SmoothedLoss(), float("inf")
     with bar, _put_back(trainer, pl_module, optimizer), _batches(trainer, pl_module) as batches:
         for step in range(steps):
