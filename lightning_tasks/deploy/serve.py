@@ -1,6 +1,7 @@
 """Answer over HTTP with what a checkpoint says of pictures, and show a page to try them on."""
 
 import logging
+import re
 import signal
 import socket
 import sys
@@ -17,6 +18,9 @@ from lightning_tasks.errors import ConfigError, MissingLibraryError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MOST_MEGAPIXELS = 1000  # OpenCV refuses more
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\]")
+_ORIGIN = re.compile(r"\*|https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d+)?")
 _MORE_CONNECTIONS = 512  # than pictures that wait: those that are being sent, and pages that are open
 _KEEP_ALIVE_S, _FINISH_S = 5, 10
 
@@ -31,6 +35,8 @@ def serve(
     max_megapixels: float = 50.0,
     concurrency: int = 2,
     queue: int = 256,
+    allowed_hosts: list[str] | str | None = None,
+    allowed_origins: list[str] | str | None = None,
 ) -> None:
     """Answer over HTTP with what the model says of pictures, with a page to try them on, until Ctrl-C.
 
@@ -44,8 +50,13 @@ def serve(
         max_megapixels: of a picture; each costs about 20 MB of memory while it is predicted.
         concurrency: pictures that are predicted at once.
         queue: pictures that may wait; those that come after them are sent away.
+        allowed_hosts: names under which a proxy passes requests on, `a.example,*.b.example`; None: with the default
+            host those of this machine alone, else any.
+        allowed_origins: other sites whose pages may ask (CORS), `https://a.example,http://localhost:3000`; `*`: all.
     """
     _check(port, max_mb, max_megapixels, concurrency, queue)
+    hosts, origins = _hosts(host, _listed(allowed_hosts)), _listed(allowed_origins)
+    _check_origins(origins)
     try:
         import uvicorn
 
@@ -60,8 +71,7 @@ def serve(
         predictor = load(checkpoint, device, threshold=threshold)
         _prepare(predictor, concurrency)
         limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
-        hosts = ("127.0.0.1", "localhost", "[::1]") if host in _LOOPBACK else None
-        app = make_app(predictor, limits, Path(checkpoint).name, hosts)
+        app = make_app(predictor, limits, Path(checkpoint).name, hosts, origins)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -102,6 +112,38 @@ def _check(port: int, max_mb: float, max_megapixels: float, concurrency: int, qu
         raise ConfigError(f"--concurrency is {concurrency}; it must be at least 1.")
     if queue < 0:
         raise ConfigError(f"--queue is {queue}; it must be at least 0.")
+
+
+def _listed(names: list[str] | str | None) -> list[str]:
+    """Return names that are given as a list, or as one text with commas between them."""
+    parts = names.split(",") if isinstance(names, str) else names or []
+    return [part.strip().lower() for part in parts if part.strip()]
+
+
+def _hosts(host: str, allowed: list[str]) -> list[str] | None:
+    """Return the names under which the server may be asked; None: any.
+
+    Raises:
+        ConfigError: what is allowed is no name.
+    """
+    for name in allowed:
+        if not _HOST.fullmatch(name):
+            raise ConfigError(
+                f"--allowed_hosts has {name!r}, which is no host's name. Write it as a.example, *.a.example or *, "
+                "without http:// and port."
+            )
+    if not allowed and host not in _LOOPBACK:
+        return None
+    return list(dict.fromkeys([*_OWN_NAMES, f"[{host}]" if ":" in host else host.lower(), *allowed]))
+
+
+def _check_origins(origins: list[str]) -> None:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"--allowed_origins has {origin!r}, which is no site. Write it as https://a.example or "
+                "http://localhost:3000, without a path; or * for all."
+            )
 
 
 def _listening(host: str, port: int) -> socket.socket:

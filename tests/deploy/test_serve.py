@@ -17,6 +17,7 @@ from lightning_tasks import load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.opencv import cv2
+from lightning_tasks.deploy import serve as serving
 from lightning_tasks.errors import ConfigError
 from tests.fakes import write_image
 
@@ -27,8 +28,8 @@ from lightning_tasks.deploy.server.limits import Limits  # noqa: E402
 SMALL = Limits(max_bytes=200_000, max_pixels=1_000_000, linger_s=0.2)
 
 
-def client_of(predictor, limits=SMALL, hosts=None):
-    return TestClient(make_app(predictor, limits, "best.ckpt", hosts), raise_server_exceptions=False)
+def client_of(predictor, limits=SMALL, hosts=None, origins=()):
+    return TestClient(make_app(predictor, limits, "best.ckpt", hosts, origins), raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,9 @@ def test_as_a_form_or_as_it_is(client):
     wanted = client.post("/predict", content=data).json()
     for kind in ("image/jpeg", "IMAGE/PNG; x=y", "application/octet-stream", "application/x-www-form-urlencoded"):
         assert client.post("/predict", content=data, headers={"Content-Type": kind}).json() == wanted
-    assert client.post("/predict", files={"picture": ("a.jpg", data)}, data={"more": "fields"}).json() == wanted
+    for field in ("picture", "file"):
+        assert client.post("/predict", files={field: ("a.jpg", data)}, data={"more": "fields"}).json() == wanted
+    assert client.post("/predict", files={"file": ("a.jpg", data)}, data={"picture": "its name"}).json() == wanted
 
 
 def test_one_label_a_picture(labels_run, tmp_path):
@@ -200,6 +203,48 @@ def test_only_under_its_own_name(labels):
             assert (answer.status_code, "answers to localhost" in answer.json()["detail"]) == (400, True)
 
 
+def test_under_the_names_that_are_allowed(labels):
+    with client_of(labels, hosts=serving._hosts("127.0.0.1", serving._listed("A.example, *.b.example"))) as client:
+        for host in ("localhost:8000", "127.0.0.1", "a.example", "A.EXAMPLE:443", "x.b.example", "y.x.b.example"):
+            assert client.get("/health", headers={"Host": host}).status_code == 200
+        for host in ("b.example", "evil-b.example", "xa.example", "a.example.evil.com", "x.a.example"):
+            answer = client.get("/health", headers={"Host": host})
+            assert (answer.status_code, "--allowed_hosts" in answer.json()["detail"]) == (400, True)
+    assert serving._hosts("0.0.0.0", []) is None
+    assert serving._hosts("0.0.0.0", ["a.example"])[-1] == "a.example"
+    assert "192.168.1.5" in serving._hosts("192.168.1.5", ["a.example"])
+
+
+def test_head_is_answered_where_get_is(client):
+    for path in ("/health", "/model", "/", "/docs", "/openapi.json"):
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert client.head("/predict").status_code == 405
+    assert client.head("/nothing").status_code == 404
+
+
+def test_the_pages_of_allowed_sites_may_ask(labels):
+    page = {"Origin": "https://a.example", "Sec-Fetch-Site": "cross-site"}
+    asks = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for origins in (["https://a.example", "http://localhost:3000"], ["*"]):
+        with client_of(labels, origins=origins) as client:
+            assert client.options("/predict", headers=asks).status_code == 200
+            answer = client.post("/predict", content=PICTURES["png"], headers={**page, "Content-Type": "image/png"})
+            assert answer.status_code == 200
+            assert answer.headers["access-control-allow-origin"] in ("https://a.example", "*")
+            refusal = client.post("/predict", content=b"none", headers=page)
+            assert (refusal.status_code, "access-control-allow-origin" in refusal.headers) == (422, True)
+    evil = {**page, "Origin": "https://a.example.evil.com"}
+    for origins, headers in ((["https://a.example"], evil), ([], page)):
+        with client_of(labels, origins=origins) as client:
+            answer = client.post("/predict", content=PICTURES["png"], headers=headers)
+            assert answer.status_code == 403
+            assert "access-control-allow-origin" not in answer.headers
+            preflight = client.options("/predict", headers={**asks, **headers})
+            assert "access-control-allow-origin" not in preflight.headers
+
+
 def test_headers(client):
     for path in ("/", "/docs", "/openapi.json", "/health", "/nothing"):
         headers = client.get(path).headers
@@ -250,6 +295,10 @@ def test_a_model_that_fails(labels):
         (["--concurrency", "0"], "--concurrency is 0"),
         (["--queue", "-1"], "--queue is -1"),
         (["--port", "0"], "no checkpoint"),
+        (["--allowed_hosts", "http://a.example"], "--allowed_hosts has 'http://a.example'"),
+        (["--allowed_hosts", "[a.example, b.example:80]"], "--allowed_hosts has 'b.example:80'"),
+        (["--allowed_origins", "a.example"], "--allowed_origins has 'a.example'"),
+        (["--allowed_origins", "https://a.example,https://b.example/page"], "has 'https://b.example/page'"),
         (["--host", "no.such.host.invalid"], "cannot be had"),
     ],
 )

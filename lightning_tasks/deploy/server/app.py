@@ -1,12 +1,13 @@
 """The server's addresses."""
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
@@ -22,7 +23,7 @@ from lightning_tasks.deploy.server.answers import (
     answer,
     shortest,
 )
-from lightning_tasks.deploy.server.body import FIELD, FORM, RAW, picture_bytes
+from lightning_tasks.deploy.server.body import FIELDS, FORM, RAW, picture_bytes
 from lightning_tasks.deploy.server.decode import decoded
 from lightning_tasks.deploy.server.guard import Guard
 from lightning_tasks.deploy.server.limits import Limits, Memory, Turns
@@ -40,7 +41,7 @@ _PICTURE = {"type": "string", "format": "binary"}
 _BODY = {
     "required": True,
     "content": {kind: {"schema": _PICTURE} for kind in RAW}
-    | {FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _PICTURE}}}},
+    | {FORM: {"schema": {"type": "object", "minProperties": 1, "properties": dict.fromkeys(FIELDS, _PICTURE)}}},
 }
 _REFUSALS = {
     400: "The form cannot be read, or the server is asked under a name that is not its own.",
@@ -55,7 +56,9 @@ _REFUSALS = {
 _CLIENT_HAS_GONE = Response(status_code=499)  # nobody reads it
 
 
-def make_app(predictor: Predictor, limits: Limits, name: str, hosts: Container[str] | None = None) -> FastAPI:
+def make_app(
+    predictor: Predictor, limits: Limits, name: str, hosts: Sequence[str] | None = None, origins: Sequence[str] = ()
+) -> FastAPI:
     """Return an application that answers with what `predictor` says.
 
     Args:
@@ -63,6 +66,7 @@ def make_app(predictor: Predictor, limits: Limits, name: str, hosts: Container[s
         limits: where requests are refused.
         name: the checkpoint's, for people.
         hosts: the names under which it may be asked; None: any.
+        origins: the other sites whose pages may ask, as `https://a.example`; `*`: all.
     """
     model = _describe(predictor, limits, name)
     turns, memory = Turns(limits.concurrency, limits.queue), Memory(limits.held_bytes)
@@ -71,7 +75,11 @@ def make_app(predictor: Predictor, limits: Limits, name: str, hosts: Container[s
     app = FastAPI(
         title=name, description=_DESCRIPTION, version=lightning_tasks.__version__, docs_url=None, redoc_url=None
     )
-    app.add_middleware(Guard, hosts=hosts)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("Content-Type",)
+        )
+    app.add_middleware(Guard, hosts=hosts, origins=origins)  # the last one is asked first
     app.add_exception_handler(LightningTasksError, _model_fails)
     app.add_exception_handler(Exception, _server_fails)
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from lightning_tasks.deploy.server.limits import Limits
 
-FIELD = "picture"
+FIELDS = ("picture", "file")  # of a form; the second is what many programs call any
 FORM = "multipart/form-data"
 RAW = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")  # the last: what curl says of any
 _OTHER_FIELDS = 8
@@ -23,7 +23,7 @@ class _InMemory(MultiPartParser):
 
 
 async def picture_bytes(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
-    """Return the bytes of the request's picture: its body, or the file `picture` of its form.
+    """Return the bytes of the request's picture: its body, or the file `picture` or `file` of its form.
 
     Args:
         request: of which nothing has been read.
@@ -51,8 +51,8 @@ async def _read(request: Request, limits: Limits, take: Callable[[int], None]) -
     if not (is_form or not content_type or content_type in RAW or content_type.startswith("image/")):
         raise HTTPException(
             415,
-            f"A body of type {content_type} is no picture. Send a form with the file '{FIELD}', or the picture itself "
-            "as image/jpeg or the like.",
+            f"A body of type {content_type} is no picture. Send a form with the file '{FIELDS[0]}', or the picture "
+            "itself as image/jpeg or the like.",
         )
     if int(request.headers.get("content-length", 0)) > limits.max_bytes:
         raise _too_large(limits)
@@ -78,10 +78,10 @@ async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> byt
         form = await _InMemory(request.headers, chunks, max_files=1, max_fields=_OTHER_FIELDS).parse()
     except (MultiPartException, FormParserError) as error:  # the second: older starlettes let it through
         raise HTTPException(400, f"The form cannot be read: {error}") from error
-    file = form.get(FIELD)
-    if not isinstance(file, UploadFile):
-        raise HTTPException(422, f"The form has no file '{FIELD}'. Name the picture's field so.")
-    return await file.read()
+    files = [file for name in FIELDS if isinstance(file := form.get(name), UploadFile)]
+    if not files:
+        raise HTTPException(422, f"The form has no file {' or '.join(map(repr, FIELDS))}. Name the picture's field so.")
+    return await files[0].read()
 
 
 async def _let_finish(request: Request, seconds: float) -> None:
