@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+FORKED = "import multiprocessing; multiprocessing.set_start_method('fork')"  # whose hooks tell when
+
 SCRIPT = """
 import os, signal
 from lightning_tasks.data.loaders import make_loader
@@ -64,4 +66,6 @@ def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
 
 
 def run(script):
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", f"{FORKED}\n{script}"], capture_output=True, text=True, timeout=120, check=False
+    )
