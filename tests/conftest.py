@@ -22,6 +22,12 @@ settings.register_profile("lightning_tasks", deadline=None)  # a busy machine is
 settings.load_profile("lightning_tasks")
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+
+
 def train(folder, config, *more):
     """Train for an epoch, in `folder`, and return the checkpoint's path."""
     here = Path.cwd()

@@ -67,5 +67,7 @@ def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
 
 def run(script):
     return subprocess.run(
-        [sys.executable, "-c", f"{FORKED}\n{script}"], capture_output=True, text=True, timeout=120, check=False
-    )
+        [sys.executable, "-c", f"{FORKED}
+{script}"], capture_output=True, text=True, timeout=120, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
+    )  # fmt: skip
