@@ -4,13 +4,41 @@ import contextlib
 import io
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 from unittest import mock
+
+from lightning_tasks.__main__ import console
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
+
+
+class InThisProcess:
+    """What `subprocess.Popen` gives the scripts for a verb of the command line, which runs here and now."""
+
+    def __init__(self, command, **_):
+        assert command[:3] == [sys.executable, "-m", "lightning_tasks"]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            self.code = console(command[3:])
+        self.stdout = io.StringIO(said.getvalue())
+
+    def wait(self):
+        return self.code
+
+
+@contextlib.contextmanager
+def verbs_in_this_process():
+    """Have `reproducing.steps` start no processes: importing torch for each verb takes longer than what it does."""
+    with mock.patch.object(sys, "path", [str(SCRIPTS), *sys.path]):
+        from reproducing import steps
+    here = SimpleNamespace(Popen=InThisProcess, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    with mock.patch.object(steps, "subprocess", here):
+        yield
 
 
 def run_script(name, *arguments, folder, code=0):

@@ -1,5 +1,6 @@
 """An ablation: its steps trained and scored as processes, its table, and more steps added to it."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 import yaml
 
 from tests.fakes import draw_pascal
-from tests.scripts import run_script
+from tests.scripts import run_script, verbs_in_this_process
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -23,11 +24,15 @@ STEPS = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    draw_pascal(tmp_path / "pascal")
+@pytest.fixture(
+    params=["in_this_process", pytest.param("as_processes", marks=[pytest.mark.slow, pytest.mark.processes])]
+)
+def folder(request, tmp_path):
+    """A folder with pictures; the script's verbs run in this process, or as it starts them."""
+    draw_pascal(tmp_path / "pascal", n=100)
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
-    return tmp_path
+    with verbs_in_this_process() if request.param == "in_this_process" else contextlib.nullcontext():
+        yield tmp_path
 
 
 def ablate(folder, steps, code=0):
