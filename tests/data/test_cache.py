@@ -3,6 +3,9 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +132,23 @@ def test_a_full_disk_is_told_and_leaves_nothing(paths, tmp_path, monkeypatch):
     assert "No space left on device" in note
 
 
+def test_of_several_that_open_it_at_once_one_builds(paths, tmp_path, monkeypatch):
+    """Threads of one process, each with a lock of its own; processes below."""
+    built, build = [], caching._build
+
+    def slow(*args):
+        built.append(threading.get_ident())
+        time.sleep(0.3)
+        build(*args)
+
+    monkeypatch.setattr(caching, "_build", slow)
+    with ThreadPoolExecutor(3) as pool:
+        caches = list(pool.map(lambda _: opened(paths, tmp_path).cache, range(3)))
+    assert len(built) == 1
+    assert len({int(cache[2].image.sum()) for cache in caches}) == 1
+
+
+@pytest.mark.processes
 def test_of_several_processes_one_builds(paths, tmp_path):
     code = (
         "import sys; from pathlib import Path; from lightning_tasks.data import cache as c; b = c._build\n"

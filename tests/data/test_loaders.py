@@ -1,12 +1,17 @@
 """The processes that load outlive the signals that a terminal sends to all of a process group, but not their parent."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from lightning_tasks.data.loaders import make_loader
+
 FORKED = "import multiprocessing; multiprocessing.set_start_method('fork')"  # whose hooks tell when
+AT_BIRTH = []  # what each forked process does first; what is registered stays registered
+os.register_at_fork(after_in_child=lambda: [act() for act in AT_BIRTH])
 
 SCRIPT = """
 import os, signal
@@ -44,6 +49,23 @@ next(iter(loader))
 """
 
 
+class Numbers:
+    def __getitem__(self, index):
+        return index.row
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_load_on_after_a_signal_at_their_birth(number):
+    of_five = {"n": 5, "training": False, "batch_size": 2, "num_workers": 2, "seed": 0, "rank": 0, "world_size": 1}
+    loader = make_loader(Numbers(), list, **of_five)
+    AT_BIRTH.append(lambda: os.kill(os.getpid(), number))
+    try:
+        assert [list(loader) for _ in range(2)] == [[[0, 1], [2, 3], [4]]] * 2
+    finally:
+        AT_BIRTH.clear()
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
 def test_a_signal_at_a_workers_birth_does_not_end_it(number):
     made = run(SCRIPT.format(number=number))
@@ -54,10 +76,11 @@ def test_a_signal_at_a_workers_birth_does_not_end_it(number):
 @pytest.mark.parametrize(
     "when",
     [
-        "threading.Timer(2, now.set).start()",
-        "os.register_at_fork(after_in_parent=now.set)",
+        pytest.param("threading.Timer(2, now.set).start()", id="while_they_work"),
+        pytest.param(
+            "os.register_at_fork(after_in_parent=now.set)", id="while_they_are_started", marks=pytest.mark.processes
+        ),
     ],
-    ids=["while_they_work", "while_they_are_started"],
 )
 def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
     made = run(STUCK.format(when=when))
@@ -67,7 +90,6 @@ def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
 
 def run(script):
     return subprocess.run(
-        [sys.executable, "-c", f"{FORKED}
-{script}"], capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", f"{FORKED}\n{script}"], capture_output=True, text=True, timeout=120, check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
     )  # fmt: skip
