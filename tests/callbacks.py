@@ -12,22 +12,25 @@ from pytorch_lightning import Callback
 from lightning_tasks.reports.tensorboard import ThresholdCurve
 
 
-class Killer(Callback):
-    """SIGKILL in the named hook, once `step` steps were made."""
+class Stopped(Exception):  # noqa: N818 - no error
+    pass
 
-    def __init__(self, step: int, moment: str) -> None:
+
+class Killer(Callback):
+    """SIGKILL in the named hook, once `step` steps were made; with `here` an error, which leaves the same files."""
+
+    def __init__(self, step: int, moment: str, here: bool = False) -> None:
+        self.here = here
         setattr(self, moment, self._kill_at(step))
 
     def _kill_at(self, step):
         def hook(trainer, *args, **kwargs):
             if trainer.global_step >= step:
+                if self.here:
+                    raise Stopped
                 os.kill(os.getpid(), signal.SIGKILL)
 
         return hook
-
-
-class Stopped(Exception):  # noqa: N818 - no error
-    pass
 
 
 class Stopper(Callback):

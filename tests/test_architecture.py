@@ -1,13 +1,17 @@
 """The house: imports run one way, and files stay small."""
 
 import ast
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lightning_tasks.errors import MissingLibraryError
 
 PACKAGE = Path(__file__).parents[1] / "lightning_tasks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -73,32 +77,66 @@ def test_help_and_version_need_neither_torch_nor_lightning():
     assert "lightning-tasks fit" in done.stdout
 
 
-def test_the_command_line_imports_only_what_every_training_needs():
-    code = (
-        "import sys, lightning_tasks.cli; "
-        "extras = {'captum', 'fastapi', 'onnx', 'onnxruntime', 'optuna', 'uvicorn'}; "
-        "unneeded = (extras | {'jinja2', 'requests', 'urllib3'}) & set(sys.modules); "
-        "assert not unneeded, unneeded"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_garbage_collector_leaves_the_imports_alone_until_the_end():
-    code = """
-import atexit, gc, sys
+IMPORTS = """
+import atexit, gc, json, os, socket, sys
+socket.socket.connect = None
 from lightning_tasks.__main__ import console
 
-frozen = []  # objects out of its sight, at each collection from torch's import on
+said, frozen = {}, []  # of the latter: objects out of the collector's sight, at each collection from torch's import on
 gc.callbacks.append(lambda phase, info: "torch" in sys.modules and frozen.append(gc.get_freeze_count()))
-atexit.register(lambda: print(frozen[0], gc.isenabled(), gc.get_freeze_count()))
-console(["prepare", "--help"])
+
+def end():
+    said["collector"] = [frozen[0], gc.isenabled(), gc.get_freeze_count()]
+    print(json.dumps(said))
+
+atexit.register(end)
+try:
+    console(["prepare", "--help"])
+except SystemExit:
+    pass
+said["update"] = os.environ["NO_ALBUMENTATIONS_UPDATE"]
+said["verb"] = list(sys.modules)
+import lightning_tasks.deploy.predict, lightning_tasks.deploy.serve
+said["deploy"] = list(sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    frozen, enabled, frozen_at_the_end = done.stdout.split()[-3:]
-    assert int(frozen) > 100_000
-    assert (enabled, frozen_at_the_end) == ("True", "0")
-    assert "leaked" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """What one process says that imports the command line without a network, and what it writes to stderr."""
+    # Without the variable that this process has set by now.
+    env = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
+    command = [sys.executable, "-W", "error::UserWarning", "-c", IMPORTS]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+EXTRAS = {"captum", "fastapi", "onnx", "onnxruntime", "optuna", "uvicorn"}
+
+
+def test_the_command_line_imports_only_what_every_training_needs(imported):
+    said, _ = imported
+    assert "torch" in said["verb"]
+    assert not (EXTRAS | {"jinja2", "requests", "urllib3"}) & set(said["verb"])
+
+
+def test_nobody_but_the_server_imports_its_libraries(imported):
+    said, _ = imported
+    assert not {"fastapi", "uvicorn", "starlette"} & set(said["deploy"])
+
+
+def test_the_garbage_collector_leaves_the_imports_alone_until_the_end(imported):
+    said, errors = imported
+    frozen, enabled, frozen_at_the_end = said["collector"]
+    assert frozen > 100_000
+    assert (enabled, frozen_at_the_end) == (True, 0)
+    assert "leaked" not in errors
+
+
+def test_importing_asks_no_network(imported):
+    said, _ = imported
+    assert said["update"] == "1"
 
 
 def test_public_names_are_all_there():
@@ -109,27 +147,30 @@ def test_public_names_are_all_there():
         _ = lightning_tasks.nothing
 
 
-def test_importing_the_data_asks_no_network():
-    code = (
-        "import os, socket; socket.socket.connect = None; import lightning_tasks.data; "
-        "assert os.environ['NO_ALBUMENTATIONS_UPDATE'] == '1'"
-    )
-    # Without the variable that this process has set by now.
-    env = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
-    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_missing_libgl_is_named_with_its_package(tmp_path):
+@pytest.fixture
+def no_libgl(tmp_path):
+    """A folder in which OpenCV cannot start."""
     (tmp_path / "cv2.py").write_text(
         "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')"
     )
+    return tmp_path
+
+
+def test_a_missing_libgl_is_told(no_libgl, monkeypatch):
+    module = PACKAGE / "data" / "opencv.py"
+    monkeypatch.syspath_prepend(no_libgl)
+    monkeypatch.delitem(sys.modules, "cv2")
+    with pytest.raises(MissingLibraryError, match=r"libGL\.so\.1.*apt-get install libgl1"):
+        runpy.run_path(str(module))
+
+
+@pytest.mark.processes
+def test_a_missing_libgl_is_named_with_its_package(no_libgl):
     done = subprocess.run(
         [sys.executable, "-m", "lightning_tasks", "fit", "--config", "x.yaml"],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": f"{tmp_path}:{PACKAGE.parent}", "PATH": ""},
+        env={"PYTHONPATH": f"{no_libgl}:{PACKAGE.parent}", "PATH": ""},
     )
     assert done.returncode == 2
     assert re.match(r"error: .*libGL\.so\.1.*apt-get install libgl1", done.stderr), done.stderr

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,18 @@ def plain(data, tmp_path_factory):
     return {task: run(tmp_path_factory.mktemp(task), data, task, "--data.cache", "none") for task in CONFIGS}
 
 
-@pytest.mark.parametrize("workers", ["0", "1", "2"])
-@pytest.mark.parametrize("cache", ["none", "disk", "ram", "auto"])
-@pytest.mark.parametrize("task", CONFIGS)
+# Each cache and each number of workers with each task; the other pairs are slow together.
+QUICK = {
+    *(("labels", "none", "1"), ("labels", "disk", "2"), ("labels", "ram", "0")),
+    *(("points", "auto", "0"), ("points", "disk", "1"), ("points", "ram", "2")),
+}
+WAYS = product(CONFIGS, ("none", "disk", "ram", "auto"), ("0", "1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("task", "cache", "workers"),
+    [pytest.param(*way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS],
+)
 def test_cache_and_workers_change_nothing(plain, data, tmp_path, task, cache, workers):
     assert_same(plain[task], run(tmp_path, data, task, "--data.cache", cache, "--data.num_workers", workers))
 
@@ -90,7 +100,13 @@ ON_DEVICE = ["--trainer.precision", "32-true", "--data.device_cache", "true"]
 
 
 @pytest.mark.parametrize(
-    ("task", "options"), [("labels", MIXED), ("labels", ON_DEVICE), ("points", MIXED[:2]), ("points", ON_DEVICE)]
+    ("task", "options"),
+    [
+        ("labels", MIXED),
+        pytest.param("labels", ON_DEVICE, marks=pytest.mark.slow),
+        pytest.param("points", MIXED[:2], marks=pytest.mark.slow),
+        ("points", ON_DEVICE),
+    ],
 )
 def test_options_that_draw_or_round_change_nothing_between_runs(plain, data, tmp_path, task, options):
     first = run(tmp_path / "0", data, task, *options)
@@ -112,6 +128,7 @@ def test_deterministic_true_works(plain, data, tmp_path, task):
     assert_same(plain[task], found)
 
 
+@pytest.mark.processes
 def test_other_processes_find_the_same(plain, data, tmp_path):
     """With other hash seeds, and two workers each."""
     processes = {}

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -65,7 +66,10 @@ def test_values_gradients_names_and_copies_are_what_they_were():
     assert all(module.forward.__self__ is module for module in slow)
 
 
-def test_a_compiled_model_trains_and_keeps_its_weights_names():
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_compiled_model_trains_and_keeps_its_weights_names(backend, monkeypatch):
+    """With the tracing alone, and with the kernels that it is for."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     torch.manual_seed(0)
     model = MultiLabelClassifier(["a", "b"], "test_resnet", image_size=(32, 32), compile=True).eval()
     plain = MultiLabelClassifier(["a", "b"], "test_resnet", image_size=(32, 32)).eval()

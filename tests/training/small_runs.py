@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
+from lightning_tasks.__main__ import console
 from tests.fakes import FLAGS, write_multilabel, write_points
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +50,27 @@ def start(args, **environment):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
         env={**ENVIRONMENT, **environment},
     )  # fmt: skip
+
+
+HERE_OR_NOT = ["here", pytest.param("process", marks=pytest.mark.processes)]  # what `ended_of` may be asked
+
+
+def ended_of(where, args, capsys, **environment):
+    """Run the command line in this process or in one of its own; return its exit code and what it said."""
+    if where == "process":
+        process = start(args, **environment)
+        out, error = process.communicate(timeout=120)
+        return process.returncode, out, error
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [sys.argv[0], *args])
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            code = console(args)
+        except SystemExit as left:
+            code = left.code
+    return code, *capsys.readouterr()
 
 
 def result(version):

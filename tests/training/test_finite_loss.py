@@ -79,6 +79,7 @@ def test_losses_are_looked_at_together_where_waiting_costs(monkeypatch, capsys):
     assert weights_are_finite()
 
 
+@pytest.mark.processes
 def test_every_process_stops_and_says_what_happened_on_one():
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "2"]
     process = start(arguments("labels", *two, callbacks=[poison(3, rank=1)]), OMP_NUM_THREADS="1")

@@ -12,7 +12,17 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.errors import CheckpointError
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS
-from tests.training.small_runs import BATCHES, CONF, STEPS, arguments, assert_same, result, start, write_data
+from tests.training.small_runs import (
+    BATCHES,
+    CONF,
+    HERE_OR_NOT,
+    STEPS,
+    arguments,
+    assert_same,
+    result,
+    start,
+    write_data,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +32,20 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def killed_at(step, moment):
-    return {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
-
-
-def run_killed(args):
-    process = start(args)
+def kill(where, step, moment, *args):
+    """Run until the hook, in this process or in one of its own, and see it end there."""
+    killer = {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
+    if where == "here":
+        killer["init_args"]["here"] = True
+        with pytest.raises(Stopped):
+            console(arguments(*args, callbacks=[killer]))
+        return
+    process = start(arguments(*args, callbacks=[killer]))
     _, error = process.communicate()
     assert process.returncode == -signal.SIGKILL, error
 
 
+@pytest.mark.parametrize("where", HERE_OR_NOT)
 @pytest.mark.parametrize(
     ("task", "step", "moment", "more"),
     [
@@ -42,9 +56,9 @@ def run_killed(args):
         ("points", 8, "on_train_epoch_end", ["--last.every_n_steps", "4"]),
     ],
 )
-def test_a_run_that_was_killed_ends_as_one_that_was_not(task, step, moment, more):
+def test_a_run_that_was_killed_ends_as_one_that_was_not(where, task, step, moment, more):
     assert console(arguments(task, *more)) == 0
-    run_killed(arguments(task, *more, callbacks=[killed_at(step, moment)]))
+    kill(where, step, moment, task, *more)
     assert console(arguments(task, *more, "--ckpt_path", "last")) == 0
     assert [path.name for path in sorted(Path("runs/run").iterdir())] == ["version_0", "version_1"]
     assert result(0)[1]["global_step"] == STEPS

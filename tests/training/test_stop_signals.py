@@ -11,7 +11,17 @@ import pytest
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.runs import new_run_folder, requeued_run_folder
-from tests.training.small_runs import STEPS, arguments, assert_same, last, result, start, write_data
+from tests.training.small_runs import (
+    HERE_OR_NOT,
+    STEPS,
+    arguments,
+    assert_same,
+    ended_of,
+    last,
+    result,
+    start,
+    write_data,
+)
 
 EVERY = ["--last.every_n_steps", "100"]  # so that only the signal saves within an epoch
 
@@ -90,6 +100,7 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.02)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_real_processes_with_workers_as_a_terminal_stops_them(number, code):
     """All of the process group gets the signal, the loaders' processes too."""
@@ -106,6 +117,14 @@ def test_real_processes_with_workers_as_a_terminal_stops_them(number, code):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_training_ends_it_at_once(number, code, capsys):
+    ended, _, error = ended_of("here", arguments("points", callbacks=[sent(number, 0, "setup")]), capsys)
+    assert ended == code, error
+    assert not list(Path("runs").rglob("*.ckpt"))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_before_the_training_there_is_nothing_to_wait_for(number, code):
     slow = {"class_path": "tests.callbacks.Sleeper", "init_args": {"file": "asleep"}}
     process = start(arguments("points", callbacks=[slow]))
@@ -116,6 +135,7 @@ def test_before_the_training_there_is_nothing_to_wait_for(number, code):
     assert "Traceback" not in error
 
 
+@pytest.mark.processes
 def test_two_processes_of_which_one_gets_the_signal():
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "300"]
     process = start(arguments("points", *EVERY, *two, "--data.batch_size", "2"), OMP_NUM_THREADS="1")
@@ -141,24 +161,23 @@ def scontrol(exit_code):
     return {**SLURM, "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}"}
 
 
-def test_slurm_puts_the_job_back_and_it_goes_on():
+@pytest.mark.parametrize("where", HERE_OR_NOT)
+def test_slurm_puts_the_job_back_and_it_goes_on(where, capsys):
     slurm = scontrol(0)
     assert console(arguments("labels")) == 0
     args = arguments("labels", *EVERY, callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")])
-    process = start(args, **slurm)
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
+    code, out, error = ended_of(where, args, capsys, **slurm)
+    assert code == 0, error
     assert "job 77 is back in the queue" in out
     assert Path("asked").read_text() == "requeue 77\n"
     assert last(1)["global_step"] == 5
 
-    other = start([*args, "--run_name", "run"], **slurm, SLURM_RESTART_COUNT="1")  # another command of the job's
-    _, error = other.communicate(timeout=120)
-    assert other.returncode == 0, error
+    slurm["SLURM_RESTART_COUNT"] = "1"
+    code, _, error = ended_of(where, [*args, "--run_name", "run"], capsys, **slurm)  # another command of the job's
+    assert code == 0, error
     assert len(list(Path("runs/run").iterdir())) == 3
-    again = start(args, **slurm, SLURM_RESTART_COUNT="1")  # the same
-    out, error = again.communicate(timeout=120)
-    assert again.returncode == 0, error
+    code, out, error = ended_of(where, args, capsys, **slurm)  # the same
+    assert code == 0, error
     assert "going on with    runs/run/version_1/checkpoints/last.ckpt" in out
     assert len(list(Path("runs/run").iterdir())) == 3
 
@@ -172,11 +191,11 @@ def test_a_note_that_is_none_of_ours_stops_nothing(monkeypatch, note):
     assert requeued_run_folder(Path("runs"), "run") is None
 
 
-def test_slurms_sigterm_after_its_notice_takes_nothing_back():
+@pytest.mark.parametrize("where", HERE_OR_NOT)
+def test_slurms_sigterm_after_its_notice_takes_nothing_back(where, capsys):
     callbacks = [sent(signal.SIGUSR1, 4, "on_before_backward"), sent(signal.SIGTERM, 4, "on_before_backward")]
-    process = start(arguments("labels", callbacks=callbacks), **scontrol(0))
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
+    code, out, error = ended_of(where, arguments("labels", callbacks=callbacks), capsys, **scontrol(0))
+    assert code == 0, error
     assert "job 77 is back in the queue" in out
 
 
@@ -188,6 +207,7 @@ def test_in_a_thread_there_are_no_signals_to_take():
     assert codes == [0]
 
 
+@pytest.mark.processes
 def test_another_loaders_processes_end_by_the_signal_too():
     own = ["fit", "--model", "tests.own_classes.OwnModel", "--data", "tests.own_classes.OwnData", "--data.workers", "2"]
     process = start([*own, "--run_name", "run", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "10000"])
@@ -199,6 +219,7 @@ def test_another_loaders_processes_end_by_the_signal_too():
     assert "Traceback (most recent call last)" not in error.partition("DataLoader")[0]
 
 
+@pytest.mark.processes
 def test_a_lost_loader_does_not_hold_up_the_end():
     """Where one of the processes that load did not survive the signal, the other one is ended as well."""
     lost = {"class_path": "tests.callbacks.LoaderLoss", "init_args": {"step": 4}}
@@ -209,11 +230,11 @@ def test_a_lost_loader_does_not_hold_up_the_end():
     assert "stopped: the loader's processes were ended too" in error
 
 
-def test_slurm_that_refuses_is_told():
-    slurm = scontrol(1)
-    process = start(arguments("labels", callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")]), **slurm)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 1
+@pytest.mark.parametrize("where", HERE_OR_NOT)
+def test_slurm_that_refuses_is_told(where, capsys):
+    args = arguments("labels", callbacks=[sent(signal.SIGUSR1, 4, "on_before_backward")])
+    code, _, error = ended_of(where, args, capsys, **scontrol(1))
+    assert code == 1
     assert "error: `scontrol requeue 77` failed (no such job). Submit the job again." in error
     assert "Traceback" not in error
     assert last(0)["global_step"] == 5
