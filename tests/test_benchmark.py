@@ -133,6 +133,7 @@ def test_a_failure_is_shown_and_exits_with_1(monkeypatch, capsys):
     assert "it broke" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 def test_the_loaders_are_measured_in_a_process_of_their_own(tmp_path):
     (case,) = benchmark.cases_of(benchmark.parse([*TINY, "--task", "points"]), tmp_path)
     found, memory = benchmark.part("loader", case, tmp_path, [])

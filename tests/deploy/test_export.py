@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +20,39 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy import export as export_module
 from lightning_tasks.deploy.exports.parity import Parity
 
+FORMATS = {".onnx": "onnx", ".pt2": "torch", ".safetensors": "safetensors"}
+
 
 @pytest.fixture(scope="module")
 def exported(labels_run, points_run, tmp_path_factory):
-    """Folders of both tasks with all formats, each checked on the run's own validation pictures."""
-    folders = {}
-    for name, (folder, ckpt) in (("labels", labels_run), ("points", points_run)):
-        out = tmp_path_factory.mktemp(name)
-        for more in (["--format", "onnx"], ["--format", "torch"], ["--format", "safetensors"]):
-            suffix = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}[more[1]]
-            arguments = ["--output", str(out / f"m{suffix}"), "--data_root", str(folder / "root")]
-            assert console(["export", str(folder / ckpt), *more, *arguments]) == 0
-        folders[name] = (out, folder / ckpt)
-    return folders
+    """A task's file in a format, written when first asked for and checked on the run's validation pictures."""
+    runs, out = {"labels": labels_run, "points": points_run}, tmp_path_factory.mktemp("exported")
+
+    @cache
+    def file_and_checkpoint(task, suffix):
+        folder, ckpt = runs[task]
+        path = out / f"{task}{suffix}"
+        arguments = ["--output", str(path), "--data_root", str(folder / "root")]
+        assert console(["export", str(folder / ckpt), "--format", FORMATS[suffix], *arguments]) == 0
+        return path, folder / ckpt
+
+    return file_and_checkpoint
+
+
+@cache
+def program(path):
+    """Open a file without any of our code."""
+    if path.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(path)
+        return lambda images: session.run(None, {"images": images})[0]
+    module = torch.export.load(path).module()
+    return lambda images: module(torch.from_numpy(images)).numpy()
 
 
 def answers(path, images):
     """Run a file without any of our code."""
-    if path.suffix == ".onnx":
-        return onnxruntime.InferenceSession(path).run(None, {"images": images})[0]
     with torch.inference_mode():
-        return torch.export.load(path).module()(torch.from_numpy(images)).numpy()
+        return program(path)(images)
 
 
 def wanted(checkpoint, images):
@@ -54,27 +67,32 @@ def noise(*shape):
 SIZES = [(1, 24, 32), (3, 24, 32), (2, 300, 200), (1, 1, 1), (1, 700, 1100), (5, 33, 57)]
 
 
-@pytest.mark.parametrize("task", ["labels", "points"])
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+@pytest.mark.parametrize(
+    ("task", "suffix"),
+    [
+        *(("labels", ".onnx"), ("labels", ".pt2"), ("points", ".onnx")),
+        pytest.param("points", ".pt2", marks=pytest.mark.slow),
+    ],
+)
 def test_any_batch_of_any_size_says_what_the_checkpoint_says(exported, task, suffix):
-    folder, checkpoint = exported[task]
+    path, checkpoint = exported(task, suffix)
     for size in SIZES:
         images = noise(*size)
         scale = 1 if task == "labels" else max(size[1:])
-        assert answers(folder / f"m{suffix}", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2 * scale)
+        assert answers(path, images) == pytest.approx(wanted(checkpoint, images), abs=1e-2 * scale)
 
 
 @settings(max_examples=25)
 @given(batch=st.integers(1, 3), height=st.integers(1, 200), width=st.integers(1, 200))
 def test_onnx_takes_every_size(exported, batch, height, width):
-    folder, checkpoint = exported["labels"]
+    path, checkpoint = exported("labels", ".onnx")
     images = noise(batch, height, width)
-    assert answers(folder / "m.onnx", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
+    assert answers(path, images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
 
 
 def test_onnx_says_what_it_is(exported):
-    for task, (folder, _) in exported.items():
-        model = onnx.load(folder / "m.onnx")
+    for task in ("labels", "points"):
+        model = onnx.load(exported(task, ".onnx")[0])
         onnx.checker.check_model(model, full_check=True)
         (given,), (output,) = model.graph.input, model.graph.output
         sizes = [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim]
@@ -93,22 +111,28 @@ def test_onnx_says_what_it_is(exported):
 
 
 def test_a_torch_program_and_weights_say_what_they_are(exported):
-    folder, checkpoint = exported["labels"]
     files = {"vocab": "", "thresholds": ""}
-    torch.export.load(folder / "m.pt2", extra_files=files)
+    torch.export.load(exported("labels", ".pt2")[0], extra_files=files)
     assert json.loads(files["vocab"]) == ["cat", "dog"]
+    path, checkpoint = exported("labels", ".safetensors")
     state = read_checkpoint(checkpoint)["state_dict"]
-    with safe_open(folder / "m.safetensors", "pt") as weights:
+    with safe_open(path, "pt") as weights:
         assert set(weights.keys()) == set(state)
         assert all((weights.get_tensor(name) == tensor).all() for name, tensor in state.items())
         assert json.loads(weights.metadata()["vocab"]) == ["cat", "dog"]
-    build = json.loads((folder / "m.json").read_text())
+    build = json.loads(path.with_suffix(".json").read_text())
     assert build["hyper_parameters"]["backbone"] == "test_resnet"
     assert build["metadata"]["task"] == "labels"
 
 
-@pytest.mark.parametrize("run", ["labels_run", "points_run"])
-@pytest.mark.parametrize("precision", ["float16", "int8"])
+@pytest.mark.parametrize(
+    ("run", "precision"),
+    [
+        *(("labels_run", "float16"), ("points_run", "int8")),
+        pytest.param("labels_run", "int8", marks=pytest.mark.slow),
+        pytest.param("points_run", "float16", marks=pytest.mark.slow),
+    ],
+)
 def test_lower_precisions_say_what_they_cost(run, precision, request, tmp_path, capsys):
     folder, ckpt = request.getfixturevalue(run)
     arguments = ["--precision", precision, "--output", str(tmp_path / "m.onnx"), "--data_root", str(folder / "root")]
@@ -139,10 +163,17 @@ def test_pictures_elsewhere_and_no_annotations(labels_run, tmp_path, capsys, mon
     assert (tmp_path / "moved.float16.onnx").is_file()
 
 
+WRONG = [Parity(2e-4, 0.0, 1), Parity(0.0, 0.02, 1), Parity(float("nan"), 0.0, 1), Parity(float("inf"), 0.0, 1)]
+
+
 @pytest.mark.parametrize(
-    "found", [Parity(2e-4, 0.0, 1), Parity(0.0, 0.02, 1), Parity(float("nan"), 0.0, 1), Parity(float("inf"), 0.0, 1)]
+    ("found", "format"),
+    [
+        *((found, "safetensors") for found in WRONG),
+        (WRONG[0], "onnx"),
+        *(pytest.param(found, "onnx", marks=pytest.mark.slow) for found in WRONG[1:]),
+    ],
 )
-@pytest.mark.parametrize("format", ["onnx", "safetensors"])
 def test_a_file_that_says_something_else_is_not_left(found, format, labels_run, tmp_path, capsys, monkeypatch):
     folder, ckpt = labels_run
     monkeypatch.setattr(export_module, "parity", lambda *_: found)

@@ -41,7 +41,7 @@ def test_the_body_is_frozen_then_not(heatmap_run):
     assert [name for name in names if not name.endswith("_no_decay")] == ["early", "late", "head"]
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch", "safetensors"])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("torch", marks=pytest.mark.slow), "safetensors"])
 def test_exports_say_what_the_checkpoint_says(heatmap_run, format, tmp_path, capsys):
     folder, ckpt = heatmap_run
     path = tmp_path / f"m.{ {'onnx': 'onnx', 'torch': 'pt2', 'safetensors': 'safetensors'}[format] }"

@@ -187,6 +187,15 @@ def test_pictures_that_are_none_and_models_that_diverged(labels_run, tmp_path):
         load(tmp_path / "nan.ckpt", "cpu")(np.zeros((24, 32, 3), dtype=np.uint8))
 
 
+def test_the_checkpoint_asks_for_no_data_and_no_network(labels_run, tmp_path, monkeypatch):
+    folder, ckpt = labels_run
+    (tmp_path / "best.ckpt").write_bytes((folder / ckpt).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("socket.socket.connect", None)
+    assert load("best.ckpt", "cpu")(np.zeros((9, 9, 3), np.uint8)).vocab == ("cat", "dog")
+
+
+@pytest.mark.processes
 def test_the_checkpoint_alone_is_enough(labels_run, tmp_path):
     """In a process of its own, away from the data and the config, without a network."""
     folder, ckpt = labels_run

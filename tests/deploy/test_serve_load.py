@@ -101,6 +101,7 @@ def a_round(address, pictures):
     return wrong
 
 
+@pytest.mark.processes
 def test_nothing_is_lost_and_the_memory_is_flat(server, labels_run):
     folder, ckpt = labels_run
     predictor = load(folder / ckpt, "cpu")

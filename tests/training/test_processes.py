@@ -77,6 +77,7 @@ def rows(version=0):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.processes
 def test_two_processes_train_the_same_weights_and_score_every_picture_once(capsys):
     finish(start(arguments([plan(base_lr=0.01), RECORDER, CURVE], *TWO)))
     first, second = recorded()
@@ -105,6 +106,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.processes
 def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
     finish(start(arguments([plan(base_lr=0.01)], *TWO)))
     address = ["--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1"]
@@ -118,6 +120,7 @@ def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
     assert rows(0) == rows(1)
 
 
+@pytest.mark.processes
 def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
     """The same global batches: eight pictures in one process, four in each of two."""
     net = ["--model", "tests.own_classes.PlainNet"]
@@ -134,6 +137,7 @@ def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5, msg=name)
 
 
+@pytest.mark.processes
 def test_all_processes_find_the_same_rate_and_go_on_after_a_stop():
     finder = {"class_path": "LRFinder", "init_args": {"steps": 40}}
     options = ["--model.lr", "auto", "--last.every_n_steps", "1", *TWO]
