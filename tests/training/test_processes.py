@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.multiprocessing import ProcessRaisedException
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
@@ -52,6 +53,9 @@ def plan(epochs=2, **more):
 CURVE = {"class_path": "tests.callbacks.CurveRecorder", "init_args": {"folder": "record"}}
 RECORDER = {"class_path": "tests.callbacks.Recorder", "init_args": {"folder": "record"}}
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+# Forked from this process, which has torch: what two processes do, without how they are started.
+FORKS = [*TWO[:3], "ddp_fork"]
+HOW = ["forks", pytest.param("processes", marks=pytest.mark.processes)]
 
 
 def start(args, *launcher):
@@ -68,6 +72,13 @@ def finish(*processes):
         assert process.returncode == 0, error
 
 
+def train_on_two(how, callbacks, *more, **model):
+    if how == "forks":
+        assert console(arguments(callbacks, *FORKS, *more, **model)) == 0
+    else:
+        finish(start(arguments(callbacks, *TWO, *more, **model)))
+
+
 def recorded():
     return [[line.split("|") for line in Path(f"record/rank{r}").read_text().splitlines()] for r in (0, 1)]
 
@@ -77,9 +88,9 @@ def rows(version=0):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.processes
-def test_two_processes_train_the_same_weights_and_score_every_picture_once(capsys):
-    finish(start(arguments([plan(base_lr=0.01), RECORDER, CURVE], *TWO)))
+@pytest.mark.parametrize("how", HOW)
+def test_two_processes_train_the_same_weights_and_score_every_picture_once(how, capsys):
+    train_on_two(how, [plan(base_lr=0.01), RECORDER, CURVE])
     first, second = recorded()
     assert [line[:3] for line in first] == [line[:3] for line in second]
     bodies = [line[2] for line in first]
@@ -120,12 +131,12 @@ def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
     assert rows(0) == rows(1)
 
 
-@pytest.mark.processes
-def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
+@pytest.mark.parametrize("how", HOW)
+def test_without_dropout_and_batch_statistics_it_agrees_with_one_process(how):
     """The same global batches: eight pictures in one process, four in each of two."""
     net = ["--model", "tests.own_classes.PlainNet"]
     clip = ["--trainer.gradient_clip_val", "1", "--trainer.precision", "32-true"]
-    finish(start(arguments([plan(epochs=3, lr_mult=1.0, base_lr=0.1), RECORDER], *TWO, *clip, model=net)))
+    train_on_two(how, [plan(epochs=3, lr_mult=1.0, base_lr=0.1), RECORDER], *clip, model=net)
     first, second = recorded()
     assert [line[1] for line in first] == [line[1] for line in second]
     assert console(arguments([plan(epochs=3, lr_mult=1.0, base_lr=0.1)], *clip, model=net, batch=8)) == 0
@@ -137,19 +148,22 @@ def test_without_dropout_and_batch_statistics_it_agrees_with_one_process():
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5, msg=name)
 
 
-@pytest.mark.processes
-def test_all_processes_find_the_same_rate_and_go_on_after_a_stop():
+@pytest.mark.parametrize("how", HOW)
+def test_all_processes_find_the_same_rate_and_go_on_after_a_stop(how):
     finder = {"class_path": "LRFinder", "init_args": {"steps": 40}}
-    options = ["--model.lr", "auto", "--last.every_n_steps", "1", *TWO]
-    finish(start(arguments([finder, plan(), RECORDER], *options, batch=2)))
+    options = ["--model.lr", "auto", "--last.every_n_steps", "1"]
+    train_on_two(how, [finder, plan(), RECORDER], *options, batch=2)
     first, second = recorded()
     assert first == second
     assert 1e-7 < float(first[0][3]) < 1
     assert Path("runs/run/version_0/lr_find.csv").is_file()
     stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 7}}  # within an epoch, of three steps
-    stopped = start(arguments([finder, plan(), stopper], *options, batch=2))
-    assert stopped.wait(300) != 0
-    finish(start(arguments([finder, plan()], *options, "--ckpt_path", "last", batch=2)))
+    if how == "forks":
+        with pytest.raises(ProcessRaisedException, match="Stopped"):
+            train_on_two(how, [finder, plan(), stopper], *options, batch=2)
+    else:
+        assert start(arguments([finder, plan(), stopper], *options, *TWO, batch=2)).wait(300) != 0
+    train_on_two(how, [finder, plan()], *options, "--ckpt_path", "last", batch=2)
     assert rows(0) == rows(1)
 
 
