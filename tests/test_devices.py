@@ -8,7 +8,7 @@ import torch
 
 from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
-from lightning_tasks.devices import default_precision, is_out_of_memory
+from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory
 from lightning_tasks.tasks.optimizer import can_fuse
 from tests.fakes import FLAGS, LABELS, write_multilabel
 
@@ -47,7 +47,24 @@ def test_the_optimiser_is_fused_but_where_lightning_refuses_it():
         assert model.configure_optimizers().defaults["fused"] is fused
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+ON_GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+
+
+@ON_GLIBC
+def test_freed_memory_is_kept():
+    """In this process, where an earlier training may have asked for it too."""
+    resource = pytest.importorskip("resource")
+    keep_freed_memory()
+    torch.ones(1 << 24)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(1 << 24)
+    pages = (4 << 24) // resource.getpagesize()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 5 * pages  # 10 without it
+
+
+@pytest.mark.processes
+@ON_GLIBC
 def test_freed_memory_is_not_cleared_again():
     code = (
         "import resource, torch; from lightning_tasks.devices import keep_freed_memory\n"

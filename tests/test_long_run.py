@@ -16,6 +16,16 @@ from long_run import Sample  # noqa: E402 - likewise
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux alone tells memory so")
 
 
+def test_epochs_with_a_worker_are_sampled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    long_run.train("labels", 2, 1, Path("labels.csv"))
+    samples = long_run.read(Path("labels.csv"))
+    assert [sample.epoch for sample in samples] == [0, 1]
+    assert samples[-1].processes == 3
+    assert samples[-1].memory_mb > 100
+
+
+@pytest.mark.slow
 def test_twelve_epochs_with_a_worker_leave_nothing_open_and_keep_no_pictures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     long_run.train("labels", 12, 1, Path("labels.csv"))

@@ -15,7 +15,6 @@ from tests.fakes import FLAGS
 from tests.training.small_runs import (
     BATCHES,
     CONF,
-    HERE_OR_NOT,
     STEPS,
     arguments,
     assert_same,
@@ -45,15 +44,20 @@ def kill(where, step, moment, *args):
     assert process.returncode == -signal.SIGKILL, error
 
 
-@pytest.mark.parametrize("where", HERE_OR_NOT)
+KILLS = [
+    ("labels", 1, "on_train_batch_end", ["--last.every_n_steps", "1", "--data.num_workers", "0"]),
+    ("labels", 3, "on_train_batch_start", ["--data.num_workers", "2"]),  # the boundary of the stages
+    ("points", 5, "on_train_batch_end", ["--last.every_n_steps", "2", "--data.num_workers", "1"]),
+    ("labels", 6, "on_validation_end", ["--data.mixup_alpha", "0.4", "--data.num_workers", "1"]),
+    ("points", 8, "on_train_epoch_end", ["--last.every_n_steps", "4"]),
+]
+
+
 @pytest.mark.parametrize(
-    ("task", "step", "moment", "more"),
+    ("where", "task", "step", "moment", "more"),
     [
-        ("labels", 1, "on_train_batch_end", ["--last.every_n_steps", "1", "--data.num_workers", "0"]),
-        ("labels", 3, "on_train_batch_start", ["--data.num_workers", "2"]),  # the boundary of the stages
-        ("points", 5, "on_train_batch_end", ["--last.every_n_steps", "2", "--data.num_workers", "1"]),
-        ("labels", 6, "on_validation_end", ["--data.mixup_alpha", "0.4", "--data.num_workers", "1"]),
-        ("points", 8, "on_train_epoch_end", ["--last.every_n_steps", "4"]),
+        *(("here", *kill) for kill in KILLS[1:4]),
+        *(pytest.param("process", *kill, marks=pytest.mark.processes) for kill in KILLS),
     ],
 )
 def test_a_run_that_was_killed_ends_as_one_that_was_not(where, task, step, moment, more):
@@ -65,6 +69,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(where, task, step, momen
     assert_same(result(0), result(1))
 
 
+@pytest.mark.parametrize("stops", ["some", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "more",
     [
@@ -75,12 +80,12 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(where, task, step, momen
         ["--trainer.check_val_every_n_epoch", "2", "--trainer.val_check_interval", "1"],
     ],
 )
-def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more):
+def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more, stops):
     task = "labels" if more else "points"
     options = [*more, "--last.every_n_steps", "1"]
     assert console(arguments(task, *options)) == 0
     steps, resume = result(0)[1]["global_step"], []
-    for step in range(1, steps):
+    for step in range(1, steps) if stops == "all" else (2, steps - 2):
         stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": step}}
         with pytest.raises(Stopped):
             console(arguments(task, *options, *resume, callbacks=[stopper]))

@@ -55,7 +55,7 @@ def stopped(*args, **options):
     ("number", "step", "moment", "saved", "more"),
     [
         (signal.SIGINT, 1, "on_before_backward", 2, []),
-        (signal.SIGTERM, 4, "on_train_batch_start", 5, []),
+        pytest.param(signal.SIGTERM, 4, "on_train_batch_start", 5, [], marks=pytest.mark.slow),
         (signal.SIGTERM, 4, "on_train_batch_start", 5, ["--trainer.accumulate_grad_batches", "2"]),
         (signal.SIGINT, 3, "on_validation_batch_start", 3, []),  # the validation is completed first
         (signal.SIGTERM, 2, "on_before_zero_grad", 3, ["--config", "ema"]),

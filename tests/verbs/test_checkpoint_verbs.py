@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -145,12 +146,20 @@ def scored(capsys, *args):
     return {name: float(value) for name, value in re.findall(r"(val/\w+)\W+([0-9.]+)", capsys.readouterr().out)}
 
 
-@pytest.fixture
-def tuned_run(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def run_to_tune(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
     lines = ["fname,labels,is_valid", *(f"{i}.jpg,{['cat', 'dog', 'cat dog'][i % 3]},{i >= 4}" for i in range(16))]
-    write_multilabel(tmp_path / "root", lines, 16)
+    write_multilabel(folder / "root", lines, 16)
+    return folder, train(folder, "multilabel.yaml")
+
+
+@pytest.fixture
+def tuned_run(run_to_tune, tmp_path, monkeypatch):
+    """A copy of the run that may be written to."""
+    shutil.copytree(run_to_tune[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return train(tmp_path, "multilabel.yaml")
+    return run_to_tune[1]
 
 
 @pytest.mark.parametrize("more", [[], ["--each_label", "false"], ["--calibrate", "true", "--aim", "accuracy"]])
@@ -225,14 +234,14 @@ def test_two_pictures_are_too_few_for_thresholds(labels_run, monkeypatch, capsys
     assert "2 pictures are too few" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["validate", "get_preds", "show_results", "report"])
-def test_no_verb_scores_one_label_a_picture_where_there_are_two(tmp_path, monkeypatch, capsys, verb):
+def test_no_verb_scores_one_label_a_picture_where_there_are_two(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", ONE)
     ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
     (tmp_path / "root" / "two.csv").write_text("\n".join([*ONE[:8], "7.jpg,cat dog,True"]) + "\n")
-    assert console([verb, ckpt, "--data.csv", "two.csv"]) == 2
-    assert "two.csv: row 9, column 'labels': 2 labels; cross-entropy" in capsys.readouterr().err
+    for verb in ("validate", "get_preds", "show_results", "report"):
+        assert console([verb, ckpt, "--data.csv", "two.csv"]) == 2
+        assert "two.csv: row 9, column 'labels': 2 labels; cross-entropy" in capsys.readouterr().err
 
 
 def test_what_is_kept_holds_beside_a_config_that_does_not_name_it(tuned_run, capsys):
