@@ -24,6 +24,14 @@ def test_scripts_are_valid_shell(script):
     subprocess.run(["bash", "-n", str(ROOT / "scripts" / script)], check=True)
 
 
+def test_tests_that_take_long_run_where_everything_is_asked_for():
+    markers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
+    names = [line.partition(":")[0] for line in markers]
+    quick = " and ".join(f"not {name}" for name in names)
+    assert f'chosen=(-m "{quick}")' in (ROOT / "scripts" / "test.sh").read_text()
+    assert "bash scripts/test.sh --all" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
 def test_every_dependency_has_a_tested_version():
     tested = {plain(line) for line in CONSTRAINTS}
     assert {plain(requirement) for requirement in REQUIREMENTS} <= tested
