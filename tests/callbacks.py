@@ -12,25 +12,22 @@ from pytorch_lightning import Callback
 from lightning_tasks.reports.tensorboard import ThresholdCurve
 
 
-class Stopped(Exception):  # noqa: N818 - no error
-    pass
-
-
 class Killer(Callback):
-    """SIGKILL in the named hook, once `step` steps were made; with `here` an error, which leaves the same files."""
+    """SIGKILL in the named hook, once `step` steps were made."""
 
-    def __init__(self, step: int, moment: str, here: bool = False) -> None:
-        self.here = here
+    def __init__(self, step: int, moment: str) -> None:
         setattr(self, moment, self._kill_at(step))
 
     def _kill_at(self, step):
         def hook(trainer, *args, **kwargs):
             if trainer.global_step >= step:
-                if self.here:
-                    raise Stopped
                 os.kill(os.getpid(), signal.SIGKILL)
 
         return hook
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    pass
 
 
 class Stopper(Callback):

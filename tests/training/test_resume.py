@@ -1,6 +1,7 @@
 """Runs that are killed and go on end as those that were not: real processes, killed with SIGKILL."""
 
 import csv
+import multiprocessing
 import signal
 from pathlib import Path
 
@@ -31,17 +32,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def kill(where, step, moment, *args):
-    """Run until the hook, in this process or in one of its own, and see it end there."""
+def kill(how, step, moment, *args):
+    """Run until the hook in a process forked from this one, which has torch, or in a new one, and see it killed there."""
     killer = {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
-    if where == "here":
-        killer["init_args"]["here"] = True
-        with pytest.raises(Stopped):
-            console(arguments(*args, callbacks=[killer]))
-        return
-    process = start(arguments(*args, callbacks=[killer]))
-    _, error = process.communicate()
-    assert process.returncode == -signal.SIGKILL, error
+    args = arguments(*args, callbacks=[killer])
+    if how == "fork":
+        process = multiprocessing.get_context("fork").Process(target=console, args=(args,))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    else:
+        process = start(args)
+        _, error = process.communicate()
+        assert process.returncode == -signal.SIGKILL, error
 
 
 KILLS = [
@@ -54,15 +57,15 @@ KILLS = [
 
 
 @pytest.mark.parametrize(
-    ("where", "task", "step", "moment", "more"),
+    ("how", "task", "step", "moment", "more"),
     [
-        *(("here", *kill) for kill in KILLS[1:4]),
+        *(("fork", *kill) for kill in KILLS[1:4]),
         *(pytest.param("process", *kill, marks=pytest.mark.processes) for kill in KILLS),
     ],
 )
-def test_a_run_that_was_killed_ends_as_one_that_was_not(where, task, step, moment, more):
+def test_a_run_that_was_killed_ends_as_one_that_was_not(how, task, step, moment, more):
     assert console(arguments(task, *more)) == 0
-    kill(where, step, moment, task, *more)
+    kill(how, step, moment, task, *more)
     assert console(arguments(task, *more, "--ckpt_path", "last")) == 0
     assert [path.name for path in sorted(Path("runs/run").iterdir())] == ["version_0", "version_1"]
     assert result(0)[1]["global_step"] == STEPS
