@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch.multiprocessing import ProcessRaisedException
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
@@ -148,22 +147,28 @@ def test_without_dropout_and_batch_statistics_it_agrees_with_one_process(how):
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_all_processes_find_the_same_rate_and_go_on_after_a_stop(how):
-    finder = {"class_path": "LRFinder", "init_args": {"steps": 40}}
-    options = ["--model.lr", "auto", "--last.every_n_steps", "1"]
-    train_on_two(how, [finder, plan(), RECORDER], *options, batch=2)
+FINDER = {"class_path": "LRFinder", "init_args": {"steps": 40}}
+FOUND = ["--model.lr", "auto", "--last.every_n_steps", "1"]
+
+
+def find_the_same_rate(how):
+    train_on_two(how, [FINDER, plan(), RECORDER], *FOUND, batch=2)
     first, second = recorded()
     assert first == second
     assert 1e-7 < float(first[0][3]) < 1
     assert Path("runs/run/version_0/lr_find.csv").is_file()
+
+
+def test_two_processes_find_the_same_rate():
+    find_the_same_rate("forks")
+
+
+@pytest.mark.processes
+def test_all_processes_find_the_same_rate_and_go_on_after_a_stop():
+    find_the_same_rate("processes")
     stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 7}}  # within an epoch, of three steps
-    if how == "forks":
-        with pytest.raises(ProcessRaisedException, match="Stopped"):
-            train_on_two(how, [finder, plan(), stopper], *options, batch=2)
-    else:
-        assert start(arguments([finder, plan(), stopper], *options, *TWO, batch=2)).wait(300) != 0
-    train_on_two(how, [finder, plan()], *options, "--ckpt_path", "last", batch=2)
+    assert start(arguments([FINDER, plan(), stopper], *FOUND, *TWO, batch=2)).wait(300) != 0
+    train_on_two("processes", [FINDER, plan()], *FOUND, "--ckpt_path", "last", batch=2)
     assert rows(0) == rows(1)
 
 

@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def kill(how, step, moment, *args):
-    """Run until the hook in a process forked from this one, which has torch, or in a new one, and see it killed there."""
+    """Run until the hook in a fork of this process, which has torch, or in a new one, and see it killed there."""
     killer = {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
     args = arguments(*args, callbacks=[killer])
     if how == "fork":
