@@ -53,7 +53,7 @@ def test_the_checkpoint_alone_sees_what_validation_saw(run, monkeypatch):
     assert cut != [pytest.approx(p, abs=0.01) for p in probabilities]
 
 
-@pytest.mark.parametrize("format", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.slow), "torch"])
 def test_exports_say_what_the_checkpoint_says(run, format, tmp_path):
     folder, ckpt = run
     path = tmp_path / f"m.{ {'onnx': 'onnx', 'torch': 'pt2'}[format] }"

@@ -170,8 +170,7 @@ WRONG = [Parity(2e-4, 0.0, 1), Parity(0.0, 0.02, 1), Parity(float("nan"), 0.0, 1
     ("found", "format"),
     [
         *((found, "safetensors") for found in WRONG),
-        (WRONG[0], "onnx"),
-        *(pytest.param(found, "onnx", marks=pytest.mark.slow) for found in WRONG[1:]),
+        *(pytest.param(found, "onnx", marks=pytest.mark.slow) for found in WRONG),
     ],
 )
 def test_a_file_that_says_something_else_is_not_left(found, format, labels_run, tmp_path, capsys, monkeypatch):
