@@ -1,8 +1,11 @@
 """Real runs of the command line, in this process, on tiny data."""
 
+import contextlib
 import csv
 import inspect
 import re
+import shutil
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -57,6 +60,20 @@ def fit(config, *more):
         "2",
     ]
     return console(["fit", "--config", str(CONF / config), *FLAGS, *size, *more])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Copies a run of two epochs by a config, which is trained once, with its data into this test's folder."""
+
+    @cache
+    def folder_of(config):
+        folder = tmp_path_factory.mktemp("trained")
+        with contextlib.chdir(folder):
+            assert fit(config, *draw(config)) == 0
+        return folder
+
+    return lambda config: shutil.copytree(folder_of(config), Path(), dirs_exist_ok=True)
 
 
 COMPLETE = sorted(path.name for path in CONF.glob("*.yaml") if "data:\n  class_path" in path.read_text())
@@ -120,9 +137,9 @@ def test_a_plan_decides_the_epochs_unless_they_are_given():
     assert console(["fit", *plan, *size]) == 0
     last = torch.load("runs/multi_label/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["epoch"] == 7  # epochs are done
-    assert console(["fit", *plan, *size, "--trainer.max_epochs", "5"]) == 0
+    assert console(["fit", *plan, *size, "--trainer.max_epochs", "2"]) == 0
     last = torch.load("runs/multi_label/version_1/checkpoints/last.ckpt", weights_only=True)
-    assert last["epoch"] == 5
+    assert last["epoch"] == 2
 
 
 def test_all_configs_are_tested():
@@ -184,9 +201,8 @@ def test_a_second_run_gets_its_own_folder_and_the_same_numbers(capsys):
     assert (first / "metrics.csv").read_bytes() != (first.parent / "version_2" / "metrics.csv").read_bytes()
 
 
-def test_a_runs_saved_config_starts_a_new_run():
-    root = draw("multilabel.yaml")
-    assert fit("multilabel.yaml", *root) == 0
+def test_a_runs_saved_config_starts_a_new_run(trained):
+    trained("multilabel.yaml")
     saved = "runs/multi_label/version_0/config.yaml"
     assert console(["fit", "--config", saved, "--trainer.max_epochs", "1", "--run_name", "again"]) == 0
     assert len(rows_of(Path("runs/again/version_0/metrics.csv"))) < len(
@@ -203,8 +219,8 @@ def test_a_run_without_a_logger_still_has_its_folder():
     }
 
 
-def test_a_checkpoint_carries_plain_values_alone():
-    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+def test_a_checkpoint_carries_plain_values_alone(trained):
+    trained("multilabel.yaml")
     checkpoint = torch.load("runs/multi_label/version_0/checkpoints/best.ckpt", weights_only=True)
     model, data = checkpoint["hyper_parameters"], checkpoint["datamodule_hyper_parameters"]
     assert not {"pretrained", "weights"} & set(model)  # or loading would fetch them again
@@ -215,18 +231,19 @@ def test_a_checkpoint_carries_plain_values_alone():
     assert checkpoint["state_dict"]["backbone.mean"].flatten().tolist() == pytest.approx([255 * 0.5] * 3)
 
 
-def test_a_checkpoint_loads_in_python_without_its_data():
+def test_a_checkpoint_loads_in_python_without_its_data(trained):
     from lightning_tasks import KeypointRegressor
 
-    assert fit("keypoints.yaml", *draw("keypoints.yaml")) == 0
+    trained("keypoints.yaml")
+    shutil.rmtree("root")
     path = Path("runs/keypoint/version_0/checkpoints/best.ckpt")
     model = KeypointRegressor.load_from_checkpoint(path, weights_only=True).eval()
     assert model.point_names == ["l", "r"]
     assert model(torch.zeros(1, 3, 32, 40, dtype=torch.uint8)).shape == (1, 2, 2)
 
 
-def test_a_checkpoint_is_tested_on_a_table_of_its_own(capsys):
-    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+def test_a_checkpoint_is_tested_on_a_table_of_its_own(trained, capsys):
+    trained("multilabel.yaml")
     Path("root/test.csv").write_text("fname,labels\n1.jpg,cat\n2.jpg,\n")
     best = "runs/multi_label/version_0/checkpoints/best.ckpt"
     Path("root/labels.csv").unlink()  # the checkpoint knows the labels
@@ -414,8 +431,8 @@ def test_a_checkpoint_that_holds_code_runs_nothing(capsys):
     assert not Path("ran").exists()
 
 
-def test_a_checkpoint_of_other_labels_is_told(capsys):
-    assert fit("multilabel.yaml", *draw("multilabel.yaml")) == 0
+def test_a_checkpoint_of_other_labels_is_told(trained, capsys):
+    trained("multilabel.yaml")
     best = "runs/multi_label/version_0/checkpoints/best.ckpt"
     assert console(["validate", "--ckpt_path", best, "--data.num_workers", "0", "--data.vocab", "[dog,cat]"]) == 2
     assert "2 labels (cat, dog), the data has 2 (dog, cat)" in capsys.readouterr().err
