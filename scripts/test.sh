@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 lowest=false
-chosen=(-m "not slow and not processes and not browser") # an -m among the arguments comes later, and counts
+chosen=(--hypothesis-profile quick -m "not slow and not processes and not browser") # an -m among the arguments comes later, and counts
 while [[ "${1:-}" == --all || "${1:-}" == --lowest ]]; do
     if [ "$1" = --all ]; then chosen=(); else lowest=true; fi
     shift

@@ -19,6 +19,7 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 CONF = Path(__file__).parents[1] / "conf"
 
 settings.register_profile("lightning_tasks", deadline=None)  # a busy machine is no fault
+settings.register_profile("quick", deadline=None, max_examples=30)  # where not all tests are run: scripts/test.sh
 settings.load_profile("lightning_tasks")
 
 
