@@ -1,12 +1,11 @@
 """The Optuna example."""
 
-import contextlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from lightning_tasks.__main__ import console
+import yaml
+
+from tests.fakes import draw_pascal
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
@@ -31,8 +30,7 @@ def sweep(folder):
 
 
 def test_a_study_searches_and_goes_on(tmp_path):
-    with contextlib.chdir(tmp_path):
-        assert console(["prepare", "--config", CONFIG]) == 0
+    draw_pascal(tmp_path / yaml.safe_load(Path(CONFIG).read_text())["data"]["init_args"]["root"], n=80)
     sweep(tmp_path)
     done = sweep(tmp_path)  # two more: the study is kept
     found = re.search(
@@ -44,16 +42,6 @@ def test_a_study_searches_and_goes_on(tmp_path):
 
 
 def test_mistakes_are_one_line(tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "scripts" / "optuna_sweep.py"),
-        "--config",
-        CONFIG,
-        "--trials",
-        "1",
-        "--",
-        *TINY,
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
+    given = ["--config", CONFIG, "--trials", "1", "--", *TINY]
+    done = run_script("optuna_sweep.py", *given, folder=tmp_path, code=1)
     assert done.stderr.splitlines()[-1].startswith("error: There is no data set")
