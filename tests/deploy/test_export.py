@@ -20,23 +20,29 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy import export as export_module
 from lightning_tasks.deploy.exports.parity import Parity
 
-FORMATS = {".onnx": "onnx", ".pt2": "torch", ".safetensors": "safetensors"}
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+
+def export(run, out, *formats):
+    """Export a run in these formats, each checked on its own validation pictures; return their folder, and whose."""
+    folder, ckpt = run
+    for format in formats:
+        arguments = ["--output", str(out / f"m{FORMATS[format]}"), "--data_root", str(folder / "root")]
+        assert console(["export", str(folder / ckpt), "--format", format, *arguments]) == 0
+    return out, folder / ckpt
 
 
 @pytest.fixture(scope="module")
 def exported(labels_run, points_run, tmp_path_factory):
-    """A task's file in a format, written when first asked for and checked on the run's validation pictures."""
-    runs, out = {"labels": labels_run, "points": points_run}, tmp_path_factory.mktemp("exported")
+    """Folders of both tasks with their files, written when first asked for; that of points has no torch program."""
 
-    @cache
-    def file_and_checkpoint(task, suffix):
-        folder, ckpt = runs[task]
-        path = out / f"{task}{suffix}"
-        arguments = ["--output", str(path), "--data_root", str(folder / "root")]
-        assert console(["export", str(folder / ckpt), "--format", FORMATS[suffix], *arguments]) == 0
-        return path, folder / ckpt
+    class Exported(dict):
+        def __missing__(self, task):
+            run, formats = (labels_run, FORMATS) if task == "labels" else (points_run, ["onnx"])
+            self[task] = export(run, tmp_path_factory.mktemp(task), *formats)
+            return self[task]
 
-    return file_and_checkpoint
+    return Exported()
 
 
 @cache
@@ -67,15 +73,19 @@ def noise(*shape):
 SIZES = [(1, 24, 32), (3, 24, 32), (2, 300, 200), (1, 1, 1), (1, 700, 1100), (5, 33, 57)]
 
 
-@pytest.mark.parametrize(
-    ("task", "suffix"),
-    [
-        *(("labels", ".onnx"), ("labels", ".pt2"), ("points", ".onnx")),
-        pytest.param("points", ".pt2", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("task", "suffix"), [("labels", ".onnx"), ("labels", ".pt2"), ("points", ".onnx")])
 def test_any_batch_of_any_size_says_what_the_checkpoint_says(exported, task, suffix):
-    path, checkpoint = exported(task, suffix)
+    folder, checkpoint = exported[task]
+    of_any_size(folder / f"m{suffix}", checkpoint, task)
+
+
+@pytest.mark.slow
+def test_so_does_a_torch_program_of_points(points_run, tmp_path):
+    folder, checkpoint = export(points_run, tmp_path, "torch")
+    of_any_size(folder / "m.pt2", checkpoint, "points")
+
+
+def of_any_size(path, checkpoint, task):
     for size in SIZES:
         images = noise(*size)
         scale = 1 if task == "labels" else max(size[1:])
@@ -85,14 +95,14 @@ def test_any_batch_of_any_size_says_what_the_checkpoint_says(exported, task, suf
 @settings(max_examples=25)
 @given(batch=st.integers(1, 3), height=st.integers(1, 200), width=st.integers(1, 200))
 def test_onnx_takes_every_size(exported, batch, height, width):
-    path, checkpoint = exported("labels", ".onnx")
+    folder, checkpoint = exported["labels"]
     images = noise(batch, height, width)
-    assert answers(path, images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
+    assert answers(folder / "m.onnx", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
 
 
 def test_onnx_says_what_it_is(exported):
     for task in ("labels", "points"):
-        model = onnx.load(exported(task, ".onnx")[0])
+        model = onnx.load(exported[task][0] / "m.onnx")
         onnx.checker.check_model(model, full_check=True)
         (given,), (output,) = model.graph.input, model.graph.output
         sizes = [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim]
@@ -111,16 +121,16 @@ def test_onnx_says_what_it_is(exported):
 
 
 def test_a_torch_program_and_weights_say_what_they_are(exported):
+    folder, checkpoint = exported["labels"]
     files = {"vocab": "", "thresholds": ""}
-    torch.export.load(exported("labels", ".pt2")[0], extra_files=files)
+    torch.export.load(folder / "m.pt2", extra_files=files)
     assert json.loads(files["vocab"]) == ["cat", "dog"]
-    path, checkpoint = exported("labels", ".safetensors")
     state = read_checkpoint(checkpoint)["state_dict"]
-    with safe_open(path, "pt") as weights:
+    with safe_open(folder / "m.safetensors", "pt") as weights:
         assert set(weights.keys()) == set(state)
         assert all((weights.get_tensor(name) == tensor).all() for name, tensor in state.items())
         assert json.loads(weights.metadata()["vocab"]) == ["cat", "dog"]
-    build = json.loads(path.with_suffix(".json").read_text())
+    build = json.loads((folder / "m.json").read_text())
     assert build["hyper_parameters"]["backbone"] == "test_resnet"
     assert build["metadata"]["task"] == "labels"
 
