@@ -50,8 +50,9 @@ def adamw(
 def can_fuse(module: LightningModule) -> bool:
     """Return whether a fused optimiser works for the run that the module is in, if it is in one.
 
-    Lightning refuses to clip gradients that a fused optimiser unscales, as it does in 16-mixed.
+    Lightning refuses to clip gradients in mixed precision where a fused optimiser could unscale them itself, even in
+    bf16-mixed, where nothing is scaled.
     """
     if module._trainer is None:
         return True
-    return not (module.trainer.precision == "16-mixed" and module.trainer.gradient_clip_val)
+    return not (module.trainer.precision in ("16-mixed", "bf16-mixed") and module.trainer.gradient_clip_val)
