@@ -1,12 +1,70 @@
 """Writing a file: the whole of it or none."""
 
 import contextlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import exists, is_file, is_folder
+
+DRAWN = "drawn by lightning-tasks"  # stands near the beginning of each image that is written for people to look at
+_PNG_HEAD = 512  # bytes; texts stand before the pixels
+
+
+def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Look whether a file can be written to `path`, before the work for it is done. Nothing is left there.
+
+    Args:
+        path: that the user named; the folders above it may have to be made yet.
+        inputs: files that the work needs, which must not be written over.
+
+    Raises:
+        ConfigError: it cannot, or it is one of `inputs`.
+    """
+    if exists(path) and not is_file(path):
+        what = "is a folder" if is_folder(path) else "is no plain file"
+        raise ConfigError(f"{path} {what}. Choose another place or name.")
+    if any(_same(path, read) for read in inputs):
+        raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # a name too long
+        above = next(folder for folder in path.absolute().parents if exists(folder))
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
+
+
+def require_figure_place(path: Path) -> None:
+    """Do as `require_place`, for what `write_figure` is to write.
+
+    Raises:
+        ConfigError: it cannot be written, or matplotlib knows no such format.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in known:
+        raise ConfigError(f"{path}: an image is written as {', '.join(sorted(known))}. End its name in one of them.")
+    require_place(path)
+
+
+def is_drawn(png: Path) -> bool:
+    """Return whether a PNG file is an image that this program has written for people to look at."""
+    try:
+        with png.open("rb") as file:
+            return DRAWN.encode() in file.read(_PNG_HEAD)
+    except OSError:
+        return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False  # one of them is not there
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -41,4 +99,6 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
-    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=path.suffix[1:] or "png"))
+    form = path.suffix[1:].lower() or "png"
+    metadata = {"Software": DRAWN} if form == "png" else None
+    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, metadata=metadata))
