@@ -30,9 +30,10 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     if any(_same(path, read) for read in inputs):
         raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.lstat()  # a name too long
         above = next(folder for folder in path.absolute().parents if exists(folder))
+        for part in (path, *(above / name for name in path.absolute().relative_to(above).parts)):
+            with contextlib.suppress(FileNotFoundError):
+                part.lstat()  # a name too long, a file where a folder should be
         with tempfile.TemporaryFile(dir=above):
             pass
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from lightning_tasks.data.opencv import cv2
 from lightning_tasks.errors import ImageError
@@ -63,6 +64,8 @@ def decode_picture(data: NDArray[np.uint8], name: str, side: int) -> Picture:
         with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
             # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
             image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | _REDUCED.get(factor, 0))
+        if image is None and not is_jpeg:
+            image = _by_pillow(data)
     if image is None:
         what = "is empty" if not data.size else "is not a picture that can be decoded (cut short, or another format)"
         raise ImageError(f"{name}: {what}. Replace the file or take its row out of the table.")
@@ -119,6 +122,15 @@ def _header_size(data: NDArray[np.uint8], name: str) -> Size | None:
             return header.height, header.width
     except _BOMB as error:
         raise ImageError(f"{name}: has too many pixels ({error}). Replace the file by a smaller one.") from error
+    except _UNREADABLE:
+        return None
+
+
+def _by_pillow(data: NDArray[np.uint8]) -> Image | None:
+    """Decode what OpenCV does not know; None: Pillow cannot either."""
+    try:
+        with Pillow.open(io.BytesIO(data.tobytes())) as opened:
+            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
     except _UNREADABLE:
         return None
 

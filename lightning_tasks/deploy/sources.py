@@ -18,8 +18,22 @@ from lightning_tasks.output import is_drawn
 
 PICTURES = frozenset(
     (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".pjpeg",
+            ".pjp",
+            ".mpo",
+            ".png",
+            ".apng",
+            ".gif",
+            ".webp",
+            ".avif",
+            ".tga",
+        ),
+        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
     )
 )
 STDIN = "-"
