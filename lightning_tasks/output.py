@@ -40,6 +40,12 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
 
 
+def require_apart(one: Path, other: Path) -> None:
+    """Raise ConfigError if two files that are to be written are one."""
+    if one.absolute() == other.absolute():
+        raise ConfigError(f"{one} is to be two different files. Choose another name for one of them.")
+
+
 def require_figure_place(path: Path) -> None:
     """Do as `require_place`, for what `write_figure` is to write.
 

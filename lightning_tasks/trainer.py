@@ -15,7 +15,7 @@ from lightning_tasks.data.tables import is_image_set
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.output import require_figure_place, require_place, write_figure
+from lightning_tasks.output import require_apart, require_figure_place, require_place, write_figure
 from lightning_tasks.predictions import (
     LabelPredictions,
     PointPredictions,
@@ -200,6 +200,7 @@ class Trainer(pl.Trainer):
         require_place(target, _tables(datamodule))
         if curve is not None:
             require_figure_place(Path(curve))
+            require_apart(target, Path(curve))
         found = self._predictions(model, datamodule, ckpt_path, split)
         assert isinstance(found, LabelPredictions)  # of such a model
         choice = choose(
