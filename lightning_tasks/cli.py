@@ -152,6 +152,11 @@ class TaskCLI(LightningCLI):
         checkpoint = self.config[self.subcommand].get("checkpoint")
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
+        if checkpoint and not checkpoint.dirpath and (checkpoint.save_last or checkpoint.filename == "last"):
+            raise ConfigError(
+                "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave checkpoint.save_last out, "
+                "and give checkpoint.filename another name."
+            )
         trainer = self.config[self.subcommand].trainer
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)

@@ -25,8 +25,8 @@ def is_folder(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether anything is there that this process can see; a link that leads nowhere is something."""
-    return os.path.lexists(path)
+    """Return whether anything is there that this process can see."""
+    return os.path.exists(path)  # noqa: PTH110 - it never raises
 
 
 def why_missing(path: Path) -> str:

@@ -70,7 +70,7 @@ def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points, *, excel
         texts = pd.DataFrame([_texts(row, names) for row in rows], columns=first, dtype=str)
         values = np.array([_numbers(row.prediction, names) for row in rows], dtype=np.float32)
         table = pd.concat([texts, pd.DataFrame(values, columns=numbers)], axis=1)
-        write_whole(path, lambda new: table.to_parquet(new, index=False))
+        write_whole(path, lambda new: new.write_bytes(table.to_parquet(index=False)))
     else:
         first, numbers = _columns(names)
         cells = ([*_texts(row, names), *_written(row, names)] for row in rows)

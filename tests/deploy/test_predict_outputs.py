@@ -119,6 +119,13 @@ def test_a_name_that_is_no_text_in_every_table(best, pictures, capsys):
     assert set(pd.read_parquet("p.parquet")["fname"]) >= set(wanted)
     assert "cut\\udcff.jpg: is not a picture" in capsys.readouterr().out
     assert len(drawn()) == 6
+    raw = os.fsdecode(b"\xe4")
+    named = ["predict", best, f"pictures/{raw}.jpg", "--annotate", f"{raw}d", "--output", f"{raw}.parquet", *QUIET]
+    assert console(named) == 0
+    assert pd.read_parquet(io.BytesIO(Path(f"{raw}.parquet").read_bytes()))["fname"].tolist() == wanted[1:2]
+    assert drawn(f"{raw}d") == [f"{raw}.jpg.png"]
+    assert console(["export", best, "--output", f"{raw}.pt2", "--format", "torch"]) == 2
+    assert "names in UTF-8 alone" in capsys.readouterr().err
 
 
 def test_a_checkpoint_in_a_folder_whose_name_is_no_text(best, pictures):
