@@ -49,6 +49,7 @@ def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False
     """
     if path == STDOUT:
         _write(sys.stdout, table, excel)
+        sys.stdout.flush()  # whoever reads may have gone
         return
 
     def write(new: Path) -> None:

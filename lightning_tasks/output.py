@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import exists, is_file, is_folder
 
-DRAWN = "drawn by lightning-tasks"  # stands near the beginning of each image that is written for people to look at
+DRAWN = "drawn by lightning-tasks"  # stands near the beginning of each PNG that is written for people to look at
+DRAWN_PNG = {"Software": DRAWN}
 _PNG_HEAD = 512  # bytes; texts stand before the pixels
 
 
@@ -107,5 +108,5 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
     form = path.suffix[1:].lower() or "png"
-    metadata = {"Software": DRAWN} if form == "png" else None
+    metadata = DRAWN_PNG if form == "png" else None
     write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, metadata=metadata))

@@ -15,6 +15,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.evaluation.multilabel import ThresholdAccuracies
+from lightning_tasks.output import DRAWN_PNG
 from lightning_tasks.reports.grid import pictures
 from lightning_tasks.reports.results import label_results, point_results
 from lightning_tasks.reports.show_batch import label_batch, point_batch
@@ -83,7 +84,8 @@ class ResultsPicture(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._seen is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            _results(*self._seen, pl_module).savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
+            figure = _results(*self._seen, pl_module)
+            figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110, metadata=DRAWN_PNG)
 
 
 class ThresholdCurve(Callback):

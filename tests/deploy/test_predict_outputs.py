@@ -219,6 +219,14 @@ def test_what_was_predicted_before_a_stop_is_kept(best, pictures, capsys, monkey
 
 
 @pytest.mark.processes
+def test_a_reader_that_has_seen_enough(best, pictures):
+    command = f"{sys.executable} -m lightning_tasks predict {best} pictures --output - {' '.join(QUIET)} | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "predictions      -" not in done.stderr
+    assert "Error" not in done.stderr, done.stderr
+
+
+@pytest.mark.processes
 def test_ctrl_c_in_a_process_of_its_own(best, pictures):
     for i in range(3000):
         os.link(pictures / "x.jpg", pictures / f"{i}.jpg")
