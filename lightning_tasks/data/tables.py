@@ -187,10 +187,10 @@ def read_cells(path: Path) -> list[list[str]]:
     if not is_file(path):
         missing = f"There is no table {path}{why_missing(path)}."
         raise DatasetNotFoundError(f"{missing} Check data.root and the names of its tables.")
-    instead = why_file_has_no_content(path)
-    if instead is not None:
-        raise TableError(f"{path}: not a csv file but {instead}.")
     try:
+        instead = why_file_has_no_content(path) if path.stat().st_size else None
+        if instead is not None:
+            raise TableError(f"{path}: not a csv file but {instead}.")
         seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = _delimiter(file.readline())

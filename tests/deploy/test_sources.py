@@ -164,6 +164,6 @@ def test_a_list_as_excel_writes_it(here):
     assert paths(["in/list.csv"]) == paths(["in/tabs.csv"]) == ["in/a,b.jpg"]
     Path("in/pointer.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     Path("in/empty.csv").touch()
-    for name, what in (("pointer", "git lfs pull"), ("empty", "an empty file")):
+    for name, what in (("pointer", "git lfs pull"), ("empty", "no column 'fname'")):
         with pytest.raises(TableError, match=what):
             find_pictures([f"in/{name}.csv"], None)
