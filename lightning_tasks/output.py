@@ -26,8 +26,8 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
         ConfigError: it cannot, or it is one of `inputs`.
     """
     if exists(path) and not is_file(path):
-        what = "is a folder" if is_folder(path) else "is no plain file"
-        raise ConfigError(f"{path} {what}. Choose another place or name.")
+        what = "it is a folder" if is_folder(path) else "it is no plain file"
+        raise ConfigError(f"{path} cannot be written ({what}). Choose another place or name.")
     if any(_same(path, read) for read in inputs):
         raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
     try:
@@ -55,7 +55,8 @@ def require_figure_place(path: Path) -> None:
     """
     known = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in known:
-        raise ConfigError(f"{path}: an image is written as {', '.join(sorted(known))}. End its name in one of them.")
+        endings = ", ".join(sorted(known))
+        raise ConfigError(f"{path} cannot be written (an image ends in {endings}). Choose another place or name.")
     require_place(path)
 
 

@@ -77,8 +77,8 @@ def test_the_place_is_looked_at_first(pictures, capsys, monkeypatch, tmp_path):
     Path("folder.csv").mkdir()
     os.mkfifo("pipe.csv")
     for output, said in (
-        ("folder.csv", "is a folder"),
-        ("pipe.csv", "is no plain file"),
+        ("folder.csv", "it is a folder"),
+        ("pipe.csv", "it is no plain file"),
         ("pictures/x.jpg/p.csv", "Not a directory"),
         ("x" * 300 + ".csv", "File name too long"),
         ("new/" + "x" * 300 + "/p.csv", "File name too long"),

@@ -36,16 +36,16 @@ def best(labels_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["get_preds", "--output", "folder.csv"], "folder.csv is a folder"),
+        (["get_preds", "--output", "folder.csv"], "folder.csv cannot be written (it is a folder)"),
         (["get_preds", "--output", "ROOT/labels.csv"], "would be written over"),
-        (["show_results", "--output", "folder.png"], "folder.png is a folder"),
-        (["show_results", "--output", "a.docx"], "an image is written as"),
+        (["show_results", "--output", "folder.png"], "folder.png cannot be written (it is a folder)"),
+        (["show_results", "--output", "a.docx"], "an image ends in avif"),
         (["report", "--output", "ROOT/0.jpg/a.html"], "Not a directory"),
         (["report", "--output", "CHECKPOINT"], "would be written over"),
-        (["thresholds", "--output", "folder.csv"], "folder.csv is a folder"),
-        (["thresholds", "--curve", "folder.png"], "folder.png is a folder"),
+        (["thresholds", "--output", "folder.csv"], "folder.csv cannot be written (it is a folder)"),
+        (["thresholds", "--curve", "folder.png"], "folder.png cannot be written (it is a folder)"),
         (["thresholds", "--curve", "b.png", "--output", "b.png"], "two different"),
-        (["export", "--output", "folder.onnx"], "folder.onnx is a folder"),
+        (["export", "--output", "folder.onnx"], "folder.onnx cannot be written (it is a folder)"),
         (["export", "--output", "ROOT/0.jpg/a.onnx"], "Not a directory"),
     ],
 )
@@ -65,7 +65,7 @@ def test_the_place_is_looked_at_before_anything_is_predicted(best, labels_run, c
 
 
 @pytest.mark.parametrize(
-    ("verb", "option", "said"), [("check", "--fix", "is a folder"), ("show_batch", "--output", "a folder")]
+    ("verb", "option", "said"), [("check", "--fix", "it is a folder"), ("show_batch", "--output", "a folder")]
 )
 def test_verbs_without_a_checkpoint_look_first_too(labels_run, tmp_path, capsys, monkeypatch, verb, option, said):
     monkeypatch.setattr(f"lightning_tasks.trainer.{verb}", None)
