@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -51,6 +53,8 @@ def console(args: list[str] | None = None) -> int:
     if args[0] == "--version":
         print(__version__)
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         with _sigterm_leaves_in_order(), _warnings_in_one_line():
             from lightning_tasks.commands import COMMANDS, run
@@ -61,6 +65,9 @@ def console(args: list[str] | None = None) -> int:
                 from lightning_tasks.cli import main
 
                 main(args)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would fail at its end
+        return 1
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT

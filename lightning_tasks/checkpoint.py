@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
-from lightning_tasks.errors import CheckpointError
+from lightning_tasks.errors import CheckpointError, what_is_wrong
+from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
 from lightning_tasks.output import put_whole
 
 # What the command line fills in from other settings, and so refuses from a config.
@@ -37,7 +38,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_checkpoint(checkpoint, path)
         except OSError as error:
-            before = " What it held before is intact." if path.is_file() else ""
+            before = " What it held before is intact." if is_file(path) else ""
             raise CheckpointError(
                 f"{path} cannot be written ({error.strerror}).{before} Make room, then go on with --ckpt_path last."
             ) from error
@@ -70,12 +71,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint, or it holds more than tensors and plain values.
     """
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path} (--ckpt_path).")
+    if not is_file(path):
+        raise CheckpointError(f"There is no checkpoint {path}{why_missing(path)} (--ckpt_path).")
+    instead = why_file_has_no_content(path)
+    if instead is not None:
+        raise CheckpointError(f"{path} is not a checkpoint but {instead}. Fetch or copy it again, or take another.")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint: dict[str, Any] = _load(path)
     except _DAMAGED as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = what_is_wrong(error)
         raise CheckpointError(
             f"{path} is not a checkpoint of tensors and plain values, or is cut short ({reason}). Train it anew, or "
             "take another."
@@ -83,6 +87,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
     return checkpoint
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written
+    if as_text(path) == str(path):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with path.open("rb") as file:  # torch maps a file by a name in UTF-8 alone
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> None:

@@ -21,9 +21,11 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
+from lightning_tasks.commands import words_and_options
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory, memory_asked_for
 from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
@@ -151,6 +153,11 @@ class TaskCLI(LightningCLI):
         checkpoint = self.config[self.subcommand].get("checkpoint")
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
+        if checkpoint and not checkpoint.dirpath and (checkpoint.save_last or checkpoint.filename == "last"):
+            raise ConfigError(
+                "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave checkpoint.save_last out, "
+                "and give checkpoint.filename another name."
+            )
         trainer = self.config[self.subcommand].trainer
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
@@ -275,7 +282,7 @@ class TaskCLI(LightningCLI):
                 which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
                 print(f"{path.stem} checkpoint  {shown(path)}{which}")
         print(f"last checkpoint  {shown(last_checkpoint(folder))}")
-        if (folder / "results.png").is_file():
+        if is_file(folder / "results.png"):
             print(f"results picture  {shown(folder / 'results.png')}")
         if any(folder.glob("events.out.tfevents.*")):
             print(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
@@ -284,10 +291,11 @@ class TaskCLI(LightningCLI):
 def _with_checkpoint_settings(args: list[str]) -> list[str]:
     """Let the verbs that need a checkpoint run from it alone. Its settings come first: the command line beats them.
 
-    `validate best.ckpt` is `validate --ckpt_path best.ckpt`.
+    `validate best.ckpt` is `validate --ckpt_path best.ckpt`, with options before it or behind.
     """
-    if args[:1] and args[0] in _FROM_CHECKPOINT and args[1:] and not args[1].startswith("-"):
-        args = [args[0], "--ckpt_path", *args[1:]]
+    if args[:1] and args[0] in _FROM_CHECKPOINT:
+        words, options = words_and_options(args[1:])
+        args = [args[0], *(["--ckpt_path", *words] if words else []), *options]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--ckpt_path")
     parser.add_argument("--config", "-c")

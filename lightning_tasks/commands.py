@@ -25,6 +25,30 @@ COMMANDS = {
 }
 
 
+_FLAGS = ("-h", "--help", "--print_config")
+
+
+def words_and_options(args: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words that stand for themselves, and the options with their values, wherever each stands.
+
+    Every option has one value, as its own word or after `=`. After `--` there are words alone.
+    """
+    words: list[str] = []
+    options: list[str] = []
+    while args:
+        first, *args = args
+        if first == "--":
+            return [*words, *args], options
+        if not first.startswith("-") or first == "-":
+            words.append(first)
+            continue
+        options.append(first)
+        if args and "=" not in first and first not in _FLAGS and not args[0].startswith("--"):
+            options.append(args[0])
+            args = args[1:]
+    return words, options
+
+
 def run(args: list[str]) -> int:
     """Run the verb that `args` begin with, and return its exit code.
 
@@ -40,8 +64,9 @@ def run(args: list[str]) -> int:
         parser.add_argument(command.rest, nargs="+", type=str)
     named = {command.first, command.rest or command.first}
     parser.add_function_arguments(function, skip=set(named), as_group=False)
+    words, options = words_and_options(args[1:])
     try:
-        code: int | None = function(**parser.parse_args(args[1:]).as_dict())
+        code: int | None = function(**parser.parse_args([*options, "--", *words]).as_dict())
     except (MemoryError, RuntimeError) as error:
         from lightning_tasks.devices import is_out_of_memory, memory_asked_for  # torch is imported by now
 

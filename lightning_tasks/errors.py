@@ -59,6 +59,12 @@ def user_message(error: LightningTasksError) -> str:
     return text.rpartition(marker)[2].strip() if marker in text else text
 
 
+def what_is_wrong(error: BaseException) -> str:
+    """Return a library's message in one line: its first one, with the next where it only announces that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
 def users_mistake(error: BaseException | None) -> LightningTasksError | None:
     """Return the mistake of the user's that `error` is or was raised from, if there is one."""
     while error is not None and not isinstance(error, LightningTasksError):

@@ -1,26 +1,27 @@
 """What a model says of a whole split, beside what is true."""
 
 import contextlib
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import IGNORED, KeypointBatch, MultiLabelBatch
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.csv_text import apart, renamed, write_csv
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.evaluation.keypoints import original_points_px
-from lightning_tasks.output import write_whole
 from lightning_tasks.reports.skipped import tell_skipped
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 
 Split = Literal["train", "valid", "test"]
+LABEL_COLUMNS = ("fname", "labels", "predicted", "ignored")  # then the labels
 Batch = TypeVar("Batch", MultiLabelBatch, KeypointBatch)
 
 
@@ -96,45 +97,83 @@ def point_predictions(
     )
 
 
+def load_weights(model: LightningModule, path: Path) -> None:
+    """Give a model a checkpoint's weights.
+
+    Raises:
+        CheckpointError: they cannot be read, or are another model's.
+    """
+    checkpoint = read_checkpoint(path)
+    model.on_load_checkpoint(checkpoint)
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit {type(model).__name__} ({what_is_wrong(error)}). Give the config that it was trained "
+            "with, or take another."
+        ) from error
+
+
+def write_predictions(
+    path: Path,
+    found: LabelPredictions | PointPredictions,
+    model: LightningModule,
+    datamodule: LightningDataModule,
+    *,
+    excel: bool,
+) -> list[str]:
+    """Write a csv of what a model says of a split; return a sentence for each label that has another name in it."""
+    if isinstance(found, PointPredictions):
+        assert isinstance(model, KeypointRegressor)
+        write_point_predictions(path, found, model.point_names, excel=excel)
+        return []
+    assert isinstance(model, MultiLabelClassifier)
+    assert isinstance(datamodule, MultiLabelDataModule)
+    predicted = model.predicted(found.probabilities)
+    write_label_predictions(path, found, model.vocab, predicted, datamodule.label_separator, excel=excel)
+    return renamed(model.vocab, LABEL_COLUMNS)
+
+
 def write_label_predictions(
-    path: Path, found: LabelPredictions, vocab: Sequence[str], predicted: Tensor, separator: str
+    path: Path,
+    found: LabelPredictions,
+    vocab: Sequence[str],
+    predicted: Tensor,
+    separator: str,
+    *,
+    excel: bool = False,
 ) -> None:
     """Write a csv: file, true labels, predicted labels, those that do not count, and each label's probability.
 
     Args:
-        path: of the csv.
+        path: of the csv; `-`: standard output.
         found: the predictions.
-        vocab: the C labels.
+        vocab: the C labels; one that is called like another column gets another name.
         predicted: (N, C) bool.
         separator: to stand between labels.
+        excel: see `write_csv`.
     """
 
     def names(chosen: Tensor) -> str:
         return separator.join(label for label, on in zip(vocab, chosen, strict=True) if on)
 
-    table = [["fname", "labels", "predicted", "ignored", *vocab]]
+    table = [[*LABEL_COLUMNS, *apart(vocab, LABEL_COLUMNS)]]
     for name, target, chosen, row in zip(found.paths, found.targets, predicted, found.probabilities, strict=True):
         labels = (names(target == 1), names(chosen), names(target == IGNORED))
         table.append([str(name), *labels, *(f"{p:.6f}" for p in row.tolist())])
-    _write_csv(path, table)
+    write_csv(path, table, excel=excel)
 
 
-def write_point_predictions(path: Path, found: PointPredictions, point_names: Sequence[str]) -> None:
+def write_point_predictions(
+    path: Path, found: PointPredictions, point_names: Sequence[str], *, excel: bool = False
+) -> None:
     """Write a csv in pixels of the pictures on disk: predicted places, and the annotated ones where there are any."""
     columns = [f"{name}_{axis}" for name in point_names for axis in "xy"]
     table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
     for name, points, targets in zip(found.paths, found.points_px, found.targets_px, strict=True):
         annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]
         table.append([str(name), *(f"{value:.2f}" for value in points.flatten().tolist()), *annotated])
-    _write_csv(path, table)
-
-
-def _write_csv(path: Path, table: list[list[str]]) -> None:
-    def write(new: Path) -> None:
-        with new.open("w", newline="", encoding="utf-8", errors="replace") as file:  # a file's name may be no text
-            csv.writer(file).writerows(table)
-
-    write_whole(path, write)
+    write_csv(path, table, excel=excel)
 
 
 def _require_finite(predictions: Tensor) -> None:

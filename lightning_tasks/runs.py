@@ -7,6 +7,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.metrics_csv import MetricsCSV
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.slurm import is_of_this_job, note_job
@@ -19,8 +20,7 @@ def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
         ConfigError: it cannot be made.
     """
     task = runs_dir / name
-    numbers = [int(found[1]) for path in task.glob(f"{kind}_*") if (found := re.fullmatch(r".*_(\d+)", path.name))]
-    number = max(numbers, default=-1) + 1
+    number = max(_numbered(task, kind), default=-1) + 1
     while getattr(rank_zero_only, "rank", 0) == 0:
         try:
             (task / f"{kind}_{number}").mkdir(parents=True)
@@ -44,7 +44,7 @@ def last_run_folder(runs_dir: Path, name: str) -> Path:
     if not folders:
         raise ConfigError(f"There is no run in {task} to go on with (--ckpt_path last). Leave --ckpt_path out.")
     folder = folders[-1]
-    if not last_checkpoint(folder).is_file():
+    if not is_file(last_checkpoint(folder)):
         raise ConfigError(
             f"The newest run, {folder}, has no {last_checkpoint(Path())} to go on with. Start anew without "
             "--ckpt_path, or name the checkpoint of an older run."
@@ -55,13 +55,20 @@ def last_run_folder(runs_dir: Path, name: str) -> Path:
 def requeued_run_folder(runs_dir: Path, name: str) -> Path | None:
     """Return the run's folder that this SLURM job had begun before it was put back into the queue, if it can go on."""
     ours = [folder for folder in _run_folders(runs_dir / name) if is_of_this_job(folder)]
-    return next((folder for folder in reversed(ours) if last_checkpoint(folder).is_file()), None)
+    return next((folder for folder in reversed(ours) if is_file(last_checkpoint(folder))), None)
 
 
 def _run_folders(task: Path) -> list[Path]:
     """Return the folders of a task's runs, the newest last."""
-    folders = {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(r"version_(\d+)", path.name))}
+    folders = _numbered(task, "version")
     return [folders[number] for number in sorted(folders)]
+
+
+def _numbered(task: Path, kind: str) -> dict[int, Path]:
+    """Return the folders `<kind>_N` in `task` by their N; none where there is no such folder."""
+    if not is_folder(task):  # glob raises for some names that no folder can have
+        return {}
+    return {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(rf"{kind}_(\d+)", path.name))}
 
 
 def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:

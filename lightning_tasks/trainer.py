@@ -1,26 +1,31 @@
 """Lightning's Trainer with the project's extra verbs."""
 
+import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 
-from lightning_tasks.checkpoint import read_checkpoint, store_hyper_parameters
+from lightning_tasks.checkpoint import store_hyper_parameters
+from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.tables import is_image_set
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
-from lightning_tasks.output import write_figure
+from lightning_tasks.filesystem import is_file
+from lightning_tasks.output import require_apart, require_figure_place, require_place, write_figure
 from lightning_tasks.predictions import (
     LabelPredictions,
     PointPredictions,
     Split,
     label_predictions,
+    load_weights,
     point_predictions,
-    write_label_predictions,
-    write_point_predictions,
+    write_predictions,
 )
+from lightning_tasks.reports.page_run import folder_of_run
 from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
@@ -73,9 +78,11 @@ class Trainer(pl.Trainer):
         """
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
-        if fix is not None and (is_image_set(datamodule.csv) or not datamodule.csv.is_file()):
+        if fix is not None and (is_image_set(datamodule.csv) or not is_file(datamodule.csv)):
             module = type(datamodule).__name__
             raise ConfigError(f"--fix writes a csv without the bad rows; {module} reads none in {datamodule.root}.")
+        if fix is not None:
+            require_place(Path(fix), _tables(datamodule))
         problems = check(datamodule, min_positives, max_distance)
         for problem in problems:
             print(f"{problem.kind:<14}  {problem.message}")
@@ -106,6 +113,7 @@ class Trainer(pl.Trainer):
         """
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
+        require_figure_place(Path(output))
         figure = show_batch(datamodule, n, originals)
         write_figure(Path(output), figure)
         print(f"batch picture    {output}")
@@ -143,6 +151,7 @@ class Trainer(pl.Trainer):
         ckpt_path: str,
         split: Split = "valid",
         output: str = "predictions.csv",
+        excel: bool = False,
     ) -> LabelPredictions | PointPredictions:
         """Write what a checkpoint says of a split's pictures, beside what is annotated, to a csv.
 
@@ -151,19 +160,17 @@ class Trainer(pl.Trainer):
             datamodule: whose pictures are predicted.
             ckpt_path: the checkpoint.
             split: valid, test, or train (augmented, in a shuffled order, without the last, partial batch).
-            output: the csv that is written.
+            output: the csv that is written; -: standard output.
+            excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
         """
-        found = self._predictions(model, datamodule, ckpt_path, split)
-        if isinstance(found, LabelPredictions):
-            assert isinstance(model, MultiLabelClassifier)
-            assert isinstance(datamodule, MultiLabelDataModule)
-            write_label_predictions(
-                Path(output), found, model.vocab, model.predicted(found.probabilities), datamodule.label_separator
-            )
-        else:
-            assert isinstance(model, KeypointRegressor)
-            write_point_predictions(Path(output), found, model.point_names)
-        print(f"predictions      {output}")
+        path = Path(output)
+        if path != STDOUT:
+            require_place(path, [Path(ckpt_path), *_tables(datamodule)])
+        with redirect_stdout(sys.stderr if path == STDOUT else sys.stdout):
+            found = self._predictions(model, datamodule, ckpt_path, split)
+        columns = write_predictions(path, found, model, datamodule, excel=excel)
+        for line in (f"predictions      {output}", *(f"columns          {column}" for column in columns)):
+            print(line, file=sys.stderr if path == STDOUT else sys.stdout)
         return found
 
     def thresholds(
@@ -195,6 +202,11 @@ class Trainer(pl.Trainer):
         """
         if not isinstance(model, MultiLabelClassifier) or model.one_label:
             raise ConfigError("Thresholds are for pictures with any number of labels; this checkpoint's have not.")
+        target = Path(output or ckpt_path)
+        require_place(target, _tables(datamodule))
+        if curve is not None:
+            require_figure_place(Path(curve))
+            require_apart(target, Path(curve))
         found = self._predictions(model, datamodule, ckpt_path, split)
         assert isinstance(found, LabelPredictions)  # of such a model
         choice = choose(
@@ -204,7 +216,6 @@ class Trainer(pl.Trainer):
         if curve is not None:
             write_figure(Path(curve), choice.curve)
             print(f"threshold curve  {curve}")
-        target = Path(output or ckpt_path)
         values = {"threshold": choice.threshold, "temperature": choice.temperature}
         store_hyper_parameters(Path(ckpt_path), target, values)
         print(f"thresholds       kept in {target}")
@@ -235,6 +246,7 @@ class Trainer(pl.Trainer):
         """
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
+        require_figure_place(Path(output))
         cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all pictures are predicted
         found = self._predictions(model, datamodule, ckpt_path, split)
         if isinstance(found, PointPredictions):
@@ -267,16 +279,16 @@ class Trainer(pl.Trainer):
             split: valid or test (pictures of train would be augmented ones).
             output: the page that is written; None: report.html in the run's folder.
         """
+        path = Path(output) if output else folder_of_run(Path(ckpt_path)) / "report.html"
+        require_place(path, [Path(ckpt_path), *_tables(datamodule)])
         found = self._predictions(model, datamodule, ckpt_path, split)
-        path = report(Path(ckpt_path), model, found, split, Path(output) if output else None)
+        report(Path(ckpt_path), model, found, split, path)
         print(f"report           {shown(path)}")
 
     def _predictions(
         self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
     ) -> LabelPredictions | PointPredictions:
-        checkpoint = read_checkpoint(Path(ckpt_path))
-        model.on_load_checkpoint(checkpoint)
-        model.load_state_dict(checkpoint["state_dict"])
+        load_weights(model, Path(ckpt_path))
         model.to(self.strategy.root_device)
         with self.strategy.precision_plugin.forward_context():
             if isinstance(model, MultiLabelClassifier) and isinstance(datamodule, MultiLabelDataModule):
@@ -286,3 +298,8 @@ class Trainer(pl.Trainer):
         raise ConfigError(
             f"Labels and points can be predicted, not {type(model).__name__} on {type(datamodule).__name__}."
         )
+
+
+def _tables(datamodule: pl.LightningDataModule) -> list[Path]:
+    """Return the user's own tables, which nothing must be written over."""
+    return [path for name in ("csv", "test_csv") if isinstance(path := getattr(datamodule, name, None), Path)]

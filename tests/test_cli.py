@@ -319,6 +319,8 @@ def nothing(root):
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU"),
         ),
         (nothing, ["--checkpoint.monitor", "val/nothing"], ["val/nothing"]),
+        (nothing, ["--checkpoint.filename", "last"], ["checkpoints/last.ckpt", "another name"]),
+        (nothing, ["--checkpoint.save_last", "true"], ["checkpoints/last.ckpt", "another name"]),
         (nothing, ["--data.batch_size", "1"], ["Batches of 1", "data.batch_size"]),
         (nothing, ["--data.size", "0"], ["data.size is 0"]),
         (nothing, ["--data.min_scale", "2"], ["data.min_scale is 2"]),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
 LabelFrame = Literal["fastbook", "calibrated"]
 Array = NDArray[np.float64]
@@ -157,7 +158,7 @@ def _find_sequences(root: Path) -> Path:
 
 
 def _sequences(folder: Path) -> list[str]:
-    return [name for name in PERSON_OF_SEQUENCE if (folder / name).is_dir()]
+    return [name for name in PERSON_OF_SEQUENCE if is_folder(folder / name)]
 
 
 def _pictures(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
@@ -175,8 +176,10 @@ def _pictures(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise DatasetNotFoundError(f"There is no calibration file {path}. Restore it from the archive.")
+    if not is_file(path):
+        raise DatasetNotFoundError(
+            f"There is no calibration file {path}{why_missing(path)}. Restore it from the archive."
+        )
     return path
 
 

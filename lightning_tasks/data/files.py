@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lightning_tasks.data.paths import Paths
 from lightning_tasks.data.tables import cell_at
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import is_file
 
 
 class Confines:
@@ -67,7 +68,7 @@ def check_files(
                 f"{cell_at(source, int(rows[i]), 'fname')}: {fnames[rows[i]]!r} leads out of the data's folder. "
                 "Correct it; or, if you trust the table, --data.allow_outside true."
             )
-        if not _is_file(path):
+        if not is_file(path):
             missing.append(i)
     if missing:
         others = f" {len(missing) - 1:,} more are missing." if len(missing) > 1 else ""
@@ -76,10 +77,3 @@ def check_files(
             f"names are looked up in {folder}: check data.images, or take the row out."
         )
     return paths
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long, a folder that may not be entered
-        return False

@@ -7,11 +7,11 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pandas as pd
-from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.describe import describe_points, listed
 from lightning_tasks.data.files import Confines, check_files
@@ -40,7 +40,7 @@ from lightning_tasks.errors import ConfigError, TableError
 DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
-class KeypointDataModule(LightningDataModule):
+class KeypointDataModule(ImageDataModule):
     """Pictures and named points from a csv `fname[,group][,is_valid],<point>_x,<point>_y,...` in pixels.
 
     Args:
@@ -218,7 +218,7 @@ class KeypointDataModule(LightningDataModule):
         """Return what was found, for a person; reads and checks all of it."""
         self._read_sets("fit")
         lines = describe_points(self.root, self.table, self.split, self.point_names)
-        if self.test_csv is not None and self.test_csv.is_file():
+        if self.has_test_table:
             self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import albumentations as A
 import numpy as np
 import pandas as pd
-from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.describe import describe_labels
 from lightning_tasks.data.files import Confines, check_files
@@ -46,7 +46,7 @@ Difficult = Literal["ignored", "negative"]
 DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
 
 
-class MultiLabelDataModule(LightningDataModule):
+class MultiLabelDataModule(ImageDataModule):
     """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid]`.
 
     Args:
@@ -240,7 +240,7 @@ class MultiLabelDataModule(LightningDataModule):
         """Return what was found, for a person; reads and checks all of it."""
         self._read_sets("fit")
         lines = describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
-        if self.test_csv is not None and self.test_csv.is_file():
+        if self.has_test_table:
             self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
         return "\n".join(lines)

@@ -15,6 +15,7 @@ from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
 from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once
 from lightning_tasks.data.voc import find_voc, read_voc
+from lightning_tasks.filesystem import is_file
 
 # What fastai's layout and VOC's own tree call the same things.
 _OFFICIAL = {
@@ -131,7 +132,7 @@ class PascalDataModule(MultiLabelDataModule):
 
     def _find_official(self) -> None:
         tree = find_voc(self.root)
-        if tree is not None and self.csv == self.root / "train.csv" and not self.csv.is_file():
+        if tree is not None and self.csv == self.root / "train.csv" and not is_file(self.csv):
             self.csv = tree / _OFFICIAL["train.csv"]
         if is_image_set(self.csv):
             official = {self.root / fastais: self.csv.parents[2] / own for fastais, own in _OFFICIAL.items()}

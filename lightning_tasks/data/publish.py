@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lightning_tasks.errors import DatasetNotFoundError
+from lightning_tasks.filesystem import exists, is_folder
 
 
 def hidden(target: Path, kind: str) -> Path:
@@ -18,8 +19,17 @@ def hidden(target: Path, kind: str) -> Path:
 
 
 def is_there(target: Path) -> bool:
-    """Return whether `target` has been made. An empty folder has not."""
-    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
+    """Return whether `target` has been made. An empty folder has not.
+
+    Raises:
+        DatasetNotFoundError: it may not be looked into.
+    """
+    try:
+        return exists(target) and not (is_folder(target) and not any(target.iterdir()))
+    except OSError as error:
+        raise DatasetNotFoundError(
+            f"{target} cannot be read ({error.strerror}). Choose another --data.root."
+        ) from error
 
 
 @contextmanager
@@ -32,8 +42,12 @@ def published_folder(target: Path) -> Iterator[Path]:
     Raises:
         DatasetNotFoundError: nothing can be written there.
     """
-    target = target.resolve()  # a link to an empty folder stays: what it leads to is made
-    if target.is_mount():
+    try:
+        target = target.resolve()  # a link to an empty folder stays: what it leads to is made
+        mounted = target.is_mount()
+    except OSError as error:  # a name too long, a folder that may not be entered, links in a circle
+        raise _cannot_be_made(target, error) from error
+    if mounted:
         raise DatasetNotFoundError(
             f"{target} is a mount point, which cannot be made. Name a folder in it: --data.root."
         )
@@ -52,7 +66,7 @@ def published_folder(target: Path) -> Iterator[Path]:
         yield work
         if not is_there(target):
             try:
-                if target.is_dir():
+                if is_folder(target):
                     target.rmdir()  # it is empty; not every system renames onto a folder
                 work.replace(target)
                 _sync_folder(target.parent)

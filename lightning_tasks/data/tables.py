@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_content, why_missing
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
 Complain = Callable[[int, TableError], None]
@@ -24,10 +25,11 @@ _FIRST_ROW = 2  # the header is row 1
 
 def require_folder(root: Path) -> None:
     """Raise DatasetNotFoundError if there is no folder `root`."""
-    if not root.is_dir():
+    if not is_folder(root):
         raise DatasetNotFoundError(
-            f"There is no data set in {root} (data.root). `lightning-tasks prepare --config <the same config>` gets "
-            "PASCAL, BIWI and the samples; `--data.root FOLDER` uses data that lies elsewhere."
+            f"There is no data set in {root}{why_missing(root)} (data.root). "
+            "`lightning-tasks prepare --config <the same config>` gets PASCAL, BIWI and the samples; "
+            "`--data.root FOLDER` uses data that lies elsewhere."
         )
 
 
@@ -174,20 +176,33 @@ def encode_labels(
 
 
 def read_cells(path: Path) -> list[list[str]]:
-    """Return a csv file's rows, with the header, as they are.
+    """Return a csv file's rows, with the header, as they are; between cells stands a comma, or `;` or a tab.
+
+    The header says which: Excel writes `;` where the comma stands in numbers.
 
     Raises:
         DatasetNotFoundError: there is no such file.
         TableError: it is no csv file in UTF-8.
     """
-    if not path.is_file():
-        raise DatasetNotFoundError(f"There is no table {path}. Check data.root and the names of its tables.")
+    if not is_file(path):
+        missing = f"There is no table {path}{why_missing(path)}."
+        raise DatasetNotFoundError(f"{missing} Check data.root and the names of its tables.")
     try:
+        instead = why_file_has_no_content(path) if path.stat().st_size else None
+        if instead is not None:
+            raise TableError(f"{path}: not a csv file but {instead}.")
         seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return [[seen.setdefault(cell, cell) for cell in row] for row in csv.reader(file, strict=True)]
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            rows = csv.reader(file, delimiter=delimiter, strict=True)
+            return [[seen.setdefault(cell, cell) for cell in row] for row in rows]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise TableError(f"{path}: not a csv file in UTF-8 ({error}). Write it again as one.") from error
+
+
+def _delimiter(header: str) -> str:
+    return next((one for one in ",;\t" if one in header), ",")
 
 
 def _read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lightning_tasks.data.tables import Complain, raise_at_once
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -31,7 +32,7 @@ _RESTORE = "Restore it from the archive"
 def find_voc(root: Path) -> Path | None:
     """Return the tree that is or lies in `root`; None where there is none."""
     trees = (root / tree for tree in _TREES)
-    return next((tree for tree in trees if all((tree / part).is_dir() for part in ("Annotations", "ImageSets"))), None)
+    return next((tree for tree in trees if all(is_folder(tree / part) for part in ("Annotations", "ImageSets"))), None)
 
 
 def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
@@ -117,10 +118,11 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _read_names(image_set: Path) -> list[str]:
-    if not image_set.is_file():
+    if not is_file(image_set):
         raise DatasetNotFoundError(
-            f"There is no image set {image_set}. VOC's archives for training and for testing hold their own: unpack "
-            "the one that is missing into the same folder."
+            f"There is no image set {image_set}{why_missing(image_set)}. "
+            "VOC's archives for training and for testing hold their own: unpack the one that is missing into the same "
+            "folder."
         )
     try:
         return [line.strip() for line in image_set.read_text(encoding="utf-8-sig").rstrip().split("\n")]

@@ -1,5 +1,7 @@
 """Copies of pictures with labels or points drawn on them."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,42 +9,74 @@ from typing import Any
 
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.images import MAX_PIXELS, read_image
 from lightning_tasks.deploy.predictor import LabelPrediction, PointPrediction
 from lightning_tasks.deploy.rows import Row
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, LightningTasksError
+from lightning_tasks.filesystem import is_folder
 from lightning_tasks.fonts import DEJAVU, drawable, fonts_for, runs
-from lightning_tasks.output import write_whole
+from lightning_tasks.output import DRAWN, write_whole
 
 _GREEN, _WHITE, _DARK = (26, 127, 55), (255, 255, 255), (20, 20, 20)
 _TEXT_SHARE = 1 / 22  # of the shorter side
 _FEW_POINTS = 10  # have their names beside them
 
 
-def check_folder(folder: Path) -> None:
-    """Raise ConfigError if `folder` cannot be made: before all pictures are predicted."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be made ({error.strerror}). Name another folder: --annotate.") from error
-
-
-def annotate_pictures(rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS) -> None:
-    """Write a copy of each picture that was predicted, under its name below the folder that was named.
+def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) -> None:
+    """Look whether copies can be written to `folder`, before all pictures are predicted.
 
     Args:
-        rows: of pictures that can be read.
-        folder: of the copies.
-        max_pixels: of a picture.
+        folder: is made if need be.
+        pictures: N files, which no copy must write over.
+        names: N names of their copies.
 
     Raises:
-        ConfigError: one cannot be written.
+        ConfigError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        what = "written to" if is_folder(folder) else "made"
+        raise ConfigError(f"{folder} cannot be {what} ({error.strerror}). Name another folder: --annotate.") from error
+    inputs = {os.path.abspath(path) for path in pictures}  # noqa: PTH100 - resolve() asks the disk
+    for path, name in zip(pictures, names, strict=True):
+        copy = _copy_of(name, folder)
+        if os.path.abspath(copy) in inputs:  # noqa: PTH100
+            raise ConfigError(
+                f"The annotated copy of {path} would write over {copy}, which is to be predicted too. Name another "
+                "folder: --annotate."
+            )
+
+
+def annotate_pictures(rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS) -> list[str]:
+    """Write a copy of each picture that was predicted, under its name; return why any could not be written.
+
+    Args:
+        rows: of pictures that were predicted, or not.
+        folder: of the copies.
+        max_pixels: of a picture.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         predicted = [row for row in rows if row.prediction is not None]
-        list(pool.map(lambda row: _annotate(row, folder, max_pixels), predicted))
+        done = pool.map(lambda row: _try_to_annotate(row, folder, max_pixels), predicted)
+        return [problem for problem in done if problem is not None]
+
+
+def _try_to_annotate(row: Row, folder: Path, max_pixels: int) -> str | None:
+    try:
+        _annotate(row, folder, max_pixels)
+    except LightningTasksError as error:  # the disk is full, the name is too long, the picture has gone
+        return str(error)
+    return None
+
+
+def _copy_of(name: Path, folder: Path) -> Path:
+    return (folder / name).with_name(f"{name.name}.png")
 
 
 def _annotate(row: Row, folder: Path, max_pixels: int) -> None:
@@ -52,9 +86,9 @@ def _annotate(row: Row, folder: Path, max_pixels: int) -> None:
         _draw_labels(pen, row.prediction, picture.height)
     elif row.prediction is not None:
         _draw_points(pen, row.prediction)
-    inside = [part for part in row.name.parts if part not in ("..", row.name.anchor)]
-    target = folder.joinpath(*inside).with_name(f"{inside[-1]}.png")
-    write_whole(target, lambda new: picture.save(new, format="PNG", compress_level=1))
+    mark = PngInfo()
+    mark.add_text("Software", DRAWN)  # so that a later run does not take the copy for a picture
+    write_whole(_copy_of(row.name, folder), lambda new: picture.save(new, format="PNG", compress_level=1, pnginfo=mark))
 
 
 class Pen:

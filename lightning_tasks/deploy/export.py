@@ -30,7 +30,8 @@ from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Points, Predictor
 from lightning_tasks.deploy.sources import find_pictures
 from lightning_tasks.errors import CheckpointError, ConfigError, DatasetNotFoundError
-from lightning_tasks.output import write_whole
+from lightning_tasks.filesystem import as_text
+from lightning_tasks.output import require_place, write_whole
 
 Format = Literal["onnx", "torch", "safetensors"]
 
@@ -73,6 +74,11 @@ def export(
     target = Path(output) if output is not None else path.with_suffix(suffix)
     if target.suffix != _SUFFIXES[format]:
         raise ConfigError(f"{target}: --format {format} is written as {_SUFFIXES[format]}. End --output in it.")
+    if as_text(target) != str(target):  # torch would end the whole process
+        raise ConfigError(f"{as_text(target)}: the libraries that write exports take names in UTF-8 alone: --output.")
+    require_place(target, [path])
+    if format == "safetensors":
+        require_place(json_beside(target), [path])
     predictor = load(checkpoint, "cpu")
     own = _own_pictures(path, data_root, needed=pictures is None)
     shown = _read(own.paths if pictures is None and own is not None else _named(pictures), n)

@@ -16,7 +16,7 @@ from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor
 from lightning_tasks.deploy.preprocess import Preprocess, Window
 from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
-from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.mirror import mirrored_order
 
@@ -108,7 +108,7 @@ def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], 
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(
-            f"{path} does not fit this version's {cls.__name__} ({str(error).splitlines()[0]}). Train it anew, or "
+            f"{path} does not fit this version's {cls.__name__} ({what_is_wrong(error)}). Train it anew, or "
             "install the version that wrote it."
         ) from error
     return model.eval()
@@ -121,7 +121,5 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(
-            f"There is no device {name!r} here ({str(error).splitlines()[0]}). Use cpu, or auto."
-        ) from error
+        raise ConfigError(f"There is no device {name!r} here ({what_is_wrong(error)}). Use cpu, or auto.") from error
     return device

@@ -1,23 +1,27 @@
 """Predict anybody's pictures from a checkpoint alone, and write a row for each."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from torch import Tensor
 from tqdm import tqdm
 
+from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.images import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.annotate import annotate_pictures, check_folder
+from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Prediction, Predictor
-from lightning_tasks.deploy.rows import Row, check_suffix, write_rows
-from lightning_tasks.deploy.sources import Found, find_pictures
+from lightning_tasks.deploy.rows import Row, check_output, told_of_columns, write_rows
+from lightning_tasks.deploy.sources import STDIN, Found, search
 from lightning_tasks.errors import ConfigError, ImageError
 
-_BAD_LISTED = 5
+_LISTED = 5
 
 
 def predict(
@@ -32,15 +36,19 @@ def predict(
     threshold: float | None = None,
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
+    excel: bool = False,
     progress: bool = True,
     allow_pixels: int = MAX_PIXELS,
 ) -> int:
     """Predict pictures and write a row for each; exit with 1 if any could not be read.
 
+    After Ctrl-C and SIGTERM the table holds what was predicted until then.
+
     Args:
         checkpoint: all that is needed of the training: no config, no data.
-        paths: files, folders with all below them, patterns, or csv files with a column `fname`.
-        output: the table that is written; by its ending .csv, .json or .parquet.
+        paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
+            input, one a line.
+        output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output.
         annotate: a folder for copies of the pictures with labels or points drawn on them.
         images: the folder that a csv's file names start from; None: the csv's own.
         allow_outside: let a csv's file names lead out of that folder.
@@ -49,33 +57,74 @@ def predict(
         threshold: for all labels, in place of those in the checkpoint.
         flip: also predict the mirrored pictures, and average.
         scales: predict at these multiples of the model's size, and average.
+        excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
         progress: show a bar.
         allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
-    check_suffix(Path(output))
-    if annotate is not None:
-        check_folder(Path(annotate))
-    found = find_pictures(paths, images, allow_outside)
+    table, folder = Path(output), None if annotate is None else Path(annotate)
+    found, left_out = search(paths, images, allow_outside)
+    if folder is not None:
+        check_folder(folder, [one.path for one in found], [one.name for one in found])
+    check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
     predictor = load(checkpoint, device, threshold=threshold, flip=flip, scales=scales, allow_pixels=allow_pixels)
-    rows = []
-    with tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=not progress) as bar:
-        for some in _predicted(predictor, found, batch_size):
-            rows += some
-            if annotate is not None:
-                annotate_pictures(some, Path(annotate), allow_pixels)
-            bar.update(len(some))
-    write_rows(Path(output), rows, predictor.names)
-    bad = [row for row in rows if row.error is not None]
-    print(f"predictions      {output}  ({len(rows) - len(bad):,} pictures)")
-    if annotate is not None:
-        print(f"annotated        {annotate}")
-    for row in bad[:_BAD_LISTED]:
-        print(f"not predicted    {row.error}")
-    if len(bad) > _BAD_LISTED:
-        print(f"not predicted    and {len(bad) - _BAD_LISTED:,} more; see the column 'error'")
-    return 1 if bad else 0
+    rows: list[Row] = []
+    undrawn: list[str] = []
+    stopped: BaseException | None = None
+    try:
+        with (
+            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=not progress) as bar,
+            contextlib.closing(_predicted(predictor, found, batch_size)) as predicted,
+        ):
+            for some in predicted:
+                rows += some
+                if folder is not None:
+                    undrawn += annotate_pictures(some, folder, allow_pixels)
+                bar.update(len(some))
+    except (KeyboardInterrupt, SystemExit) as signal:  # Ctrl-C; SIGTERM
+        stopped = signal
+    if rows or stopped is None:
+        write_rows(table, rows, predictor.names, excel=excel)
+    _tell(rows, table, folder, told_of_columns(table, predictor.names), undrawn, left_out)
+    if stopped is not None:
+        kept = f"{table} holds these" if rows else "nothing is written"
+        print(f"stopped          {len(rows):,} of {len(found):,} pictures were predicted; {kept}", file=_out(table))
+        raise stopped
+    return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
+
+
+def _tell(
+    rows: Sequence[Row],
+    table: Path,
+    folder: Path | None,
+    columns: Sequence[str],
+    undrawn: Sequence[str],
+    left_out: LeftOut,
+) -> None:
+    """Say what was written, and what was not done."""
+    bad = [row.error for row in rows if row.error is not None]
+    if rows:
+        _say(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} pictures)"])
+        _say(table, "columns", columns)
+        _say(table, "annotated", [] if folder is None else [str(folder)])
+    _say(table, "not predicted", bad, "see the column 'error'")
+    _say(table, "not drawn", undrawn, "for the same reasons")
+    _say(table, "not looked at", left_out.lines())
+
+
+def _say(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
+    """Print lines under a heading; with `where` the rest is to be found, the first few."""
+    listed = lines if where is None else lines[:_LISTED]
+    for line in listed:
+        print(f"{what:<17}{line}", file=_out(table))
+    if len(lines) > len(listed):
+        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_out(table))
+
+
+def _out(table: Path) -> TextIO:
+    """Return where messages go: standard output, unless the table has it."""
+    return sys.stderr if table == STDOUT else sys.stdout
 
 
 class _Seen(NamedTuple):
@@ -86,15 +135,18 @@ class _Seen(NamedTuple):
     error: str | None
 
 
-def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Iterator[list[Row]]:
+def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    pool = ThreadPoolExecutor(usable_cores())
+    try:
         reading: list[Future[_Seen]] = []
         for begin in range(0, len(found) + batch_size, batch_size):
             ahead = [pool.submit(_see, predictor, one.path) for one in found[begin : begin + batch_size]]
             if reading:
                 yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
             reading = ahead
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, what was not begun is not
 
 
 def _see(predictor: Predictor, path: Path) -> _Seen:

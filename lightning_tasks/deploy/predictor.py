@@ -13,7 +13,7 @@ from lightning_tasks.data.images import MAX_PIXELS, Image, Size
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.pictures import Source, rgb
 from lightning_tasks.deploy.preprocess import Preprocess
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, what_is_wrong
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.tasks.mirror import unmirrored
 
@@ -191,7 +191,7 @@ class Predictor:
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"The backbone does not take pictures of {size[0]}×{size[1]}, which a scale asks for "
-                f"({str(error).splitlines()[0]}). Predict without scales."
+                f"({what_is_wrong(error)}). Predict without scales."
             ) from error
 
 

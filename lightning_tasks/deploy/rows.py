@@ -1,5 +1,6 @@
 """Predictions as a table: csv, JSON or parquet."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lightning_tasks.csv_text import STDOUT, apart, renamed, write_csv
 from lightning_tasks.data.images import Size
 from lightning_tasks.deploy.predictor import LabelPrediction, Labels, Points, Prediction
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.output import write_whole
+from lightning_tasks.filesystem import as_text
+from lightning_tasks.output import require_place, write_whole
 
 _SUFFIXES = (".csv", ".json", ".parquet")
 _SEPARATORS = " ;,|"
@@ -21,14 +24,28 @@ class Row(NamedTuple):
     """A picture and what is said of it, or why nothing is."""
 
     path: Path
-    name: Path  # below the folder that was named
+    name: Path  # of its annotated copy, below the folder of these
     size: Size  # height and width
     prediction: Prediction | None
     error: str | None
 
 
-def check_suffix(path: Path) -> None:
-    """Raise an error where a table with this ending cannot be written: before all pictures are predicted."""
+def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
+    """Look whether a table can be written, before all pictures are predicted.
+
+    Args:
+        path: of the table; `-`: csv on standard output.
+        excel: whether the table is to be one for Excel.
+        inputs: the user's own files, which it must not write over.
+
+    Raises:
+        ConfigError: it cannot.
+        MissingLibraryError: parquet needs another package.
+    """
+    if excel and path != STDOUT and path.suffix != ".csv":
+        raise ConfigError(f"--excel is for csv; {path} is none. End --output in .csv.")
+    if path == STDOUT:
+        return
     if path.suffix not in _SUFFIXES:
         raise ConfigError(f"{path}: predictions are written as {', '.join(_SUFFIXES)}. End --output in one of them.")
     if path.suffix == ".parquet":
@@ -36,9 +53,10 @@ def check_suffix(path: Path) -> None:
             import pyarrow  # noqa: F401 - what pandas writes parquet with
         except ImportError as error:
             raise MissingLibraryError("parquet needs pyarrow: pip install 'lightning-tasks[parquet]'") from error
+    require_place(path, inputs)
 
 
-def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points) -> None:
+def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points, *, excel: bool = False) -> None:
     """Write a row for each picture, in order; see `_columns` for csv and parquet, `_entry` for JSON.
 
     Raises:
@@ -46,33 +64,59 @@ def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points) -> None:
     """
     if path.suffix == ".json":
         text = json.dumps([_entry(row, names) for row in rows], indent=1, ensure_ascii=False)
-        write_whole(path, lambda new: new.write_text(text + "\n", encoding="utf-8", errors="replace"))
-        return
-    table = _columns(rows, names)
-    if path.suffix == ".parquet":
-        write_whole(path, lambda new: table.to_parquet(new, index=False))
+        write_whole(path, lambda new: new.write_text(text + "\n", encoding="utf-8"))
+    elif path.suffix == ".parquet":
+        first, numbers = _columns(names)
+        texts = pd.DataFrame([_texts(row, names) for row in rows], columns=first, dtype=str)
+        values = np.array([_numbers(row.prediction, names) for row in rows], dtype=np.float32)
+        table = pd.concat([texts, pd.DataFrame(values, columns=numbers)], axis=1)
+        write_whole(path, lambda new: new.write_bytes(table.to_parquet(index=False)))
     else:
-        write_whole(
-            path, lambda new: table.to_csv(new, index=False, float_format="%.6f", encoding="utf-8", errors="replace")
-        )
+        first, numbers = _columns(names)
+        cells = ([*_texts(row, names), *_written(row, names)] for row in rows)
+        write_csv(path, itertools.chain([[*first, *numbers]], cells), excel=excel)
 
 
-def _columns(rows: Sequence[Row], names: Labels | Points) -> pd.DataFrame:
-    """Return `fname,labels,error` and each label's probability; or `fname,error` and each point's x and y in pixels."""
-    fnames, errors = [str(row.path) for row in rows], [row.error or "" for row in rows]
-    numbers = np.array([_numbers(row.prediction, names) for row in rows], dtype=np.float32)
-    if isinstance(names, Points):
-        columns = [f"{name}_{axis}" for name in names.names for axis in "xy"]
-        first: dict[str, Any] = {"fname": fnames, "error": errors}
-    else:
-        columns, separator = list(names.vocab), _separator(names.vocab)
-        chosen = [separator.join(_labels(row.prediction)) for row in rows]
-        first = {"fname": fnames, "labels": chosen, "error": errors}
-    return pd.concat([pd.DataFrame(first), pd.DataFrame(numbers, columns=columns)], axis=1)
+def told_of_columns(path: Path, names: Labels | Points) -> list[str]:
+    """Return a sentence for each label or point that has another name in the table."""
+    if path.suffix == ".json":
+        return []
+    return renamed(_number_columns(names), _text_columns(names))
+
+
+def _columns(names: Labels | Points) -> tuple[list[str], list[str]]:
+    """Return the columns: `fname,labels,error` and the labels; or `fname,error` and each point's x and y.
+
+    A label that is called like one of the first gets another name.
+    """
+    first = _text_columns(names)
+    return first, apart(_number_columns(names), first)
+
+
+def _text_columns(names: Labels | Points) -> list[str]:
+    return ["fname", "error"] if isinstance(names, Points) else ["fname", "labels", "error"]
+
+
+def _number_columns(names: Labels | Points) -> list[str]:
+    return [f"{name}_{axis}" for name in names.names for axis in "xy"] if isinstance(names, Points) else [*names.vocab]
+
+
+def _texts(row: Row, names: Labels | Points) -> list[str]:
+    fname, error = as_text(row.path), as_text(row.error or "")
+    return (
+        [fname, error]
+        if isinstance(names, Points)
+        else [fname, _separator(names.vocab).join(_labels(row.prediction)), error]
+    )
+
+
+def _written(row: Row, names: Labels | Points) -> list[str]:
+    return ["" if number != number else f"{number:.6f}" for number in _numbers(row.prediction, names)]
 
 
 def _entry(row: Row, names: Labels | Points) -> dict[str, Any]:
-    entry: dict[str, Any] = {"fname": str(row.path), "error": row.error}
+    error = None if row.error is None else as_text(row.error)
+    entry: dict[str, Any] = {"fname": as_text(row.path), "error": error}
     if row.prediction is None:
         return entry
     numbers = [round(float(number), 6) for number in _numbers(row.prediction, names)]

@@ -1,31 +1,69 @@
 """What a user names on the command line to the pictures that are meant."""
 
-from collections.abc import Sequence
-from glob import glob
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from lightning_tasks.data.files import Confines
+from lightning_tasks.data.images import file_size_px
 from lightning_tasks.data.tables import cell_at, read_cells
+from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import is_file, is_folder, why_missing
+from lightning_tasks.output import is_drawn
 
 PICTURES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".gif", ".webp", ".avif", ".tif", ".tiff", ".jp2", ".ppm", ".pgm")
+    (
+        *(
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".pjpeg",
+            ".pjp",
+            ".mpo",
+            ".png",
+            ".apng",
+            ".gif",
+            ".webp",
+            ".avif",
+            ".tga",
+        ),
+        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
 )
+STDIN = "-"
 
 
 class Found(NamedTuple):
     """A picture that was asked for; whether it can be read is seen later."""
 
     path: Path
-    name: Path  # without the folder that was named: where an annotated copy goes below its own folder
+    name: Path  # of its annotated copy, below the folder of these; no two pictures have the same
+
+
+class Search(NamedTuple):
+    """What was asked for, and what was met on the way."""
+
+    found: list[Found]
+    left_out: LeftOut
 
 
 def find_pictures(sources: Sequence[str], images: str | None, allow_outside: bool = False) -> list[Found]:
+    """Return what `search` finds."""
+    return search(sources, images, allow_outside).found
+
+
+def search(sources: Sequence[str], images: str | None, allow_outside: bool = False) -> Search:
     """Return the pictures of files, folders (with all below them), patterns and tables, each once, in order.
 
     Args:
-        sources: files; folders; patterns such as 'holiday/**/*.jpg'; csv files with a column `fname`.
+        sources: files; folders; patterns such as 'holiday/**/*.jpg'; csv files with a column `fname`; `-` for names
+            on standard input, a line each, or ending in zero bytes.
         images: the folder that a table's file names start from; None: the table's own.
         allow_outside: let a table's names lead out of that folder.
 
@@ -33,29 +71,92 @@ def find_pictures(sources: Sequence[str], images: str | None, allow_outside: boo
         DatasetNotFoundError: a source is nothing of these, or has no pictures.
         TableError: a table has no column `fname`, or a name that leads out of its folder.
     """
-    found: dict[Path, Found] = {}
-    for source in sources:
-        some = _of_one(source, images, allow_outside)
+    found: dict[str, Found] = {}
+    left_out = LeftOut()
+    for source in dict.fromkeys(sources):
+        of_this = LeftOut()
+        some = _of_one(source, images, allow_outside, of_this)
         if not some:
-            raise DatasetNotFoundError(f"There are no pictures in {source}. Its files end in none of {_endings()}.")
+            raise DatasetNotFoundError(f"There are no pictures in {source}. {' '.join(of_this.lines())}".rstrip())
+        left_out.add(of_this)
         for one in some:
-            found.setdefault(one.path, one)
-    return list(found.values())
+            found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - resolve() would follow links
+    return Search(_told_apart(list(found.values())), left_out)
 
 
-def _of_one(source: str, images: str | None, allow_outside: bool) -> list[Found]:
+def _of_one(source: str, images: str | None, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     path = Path(source)
-    if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-        return [Found(p, p.relative_to(path)) for p in inside]
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if source == STDIN:
+        return [Found(Path(name), Path(name)) for name in _names(sys.stdin.buffer.read())]
+    if is_folder(path):
+        return [Found(p, p.relative_to(path)) for p in sorted(_pictures(_walk(path, left_out), left_out))]
+    if path.suffix.lower() == ".csv" and is_file(path):
         return _of_table(path, path.parent if images is None else Path(images), allow_outside)
-    if path.is_file():  # whatever it is called: if it is no picture, its row says so
+    if is_file(path):  # whatever it is called: if it is no picture, its row says so
         return [Found(path, Path(path.name))]
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
     if not matches:
-        raise DatasetNotFoundError(f"There is no file, folder or pattern {source}. Check its name.")
-    return [Found(p, Path(p.name)) for p in matches if p.suffix.lower() in PICTURES and p.is_file()]
+        raise DatasetNotFoundError(
+            f"There is no file, folder or pattern {source}{why_missing(path)}. Check its name.{_of_brackets(source)}"
+        )
+    if "**" not in source:  # which goes into them
+        left_out.folders.update({str(p): "a folder; name it too" for p in matches if is_folder(p)})
+    above = Path(*takewhile(lambda part: not has_magic(part), path.parts))
+    files = [p for p in matches if not is_folder(p)]
+    return [Found(p, p.relative_to(above)) for p in _pictures(files, left_out)]
+
+
+def _names(stdin: bytes) -> list[str]:
+    separator = b"\0" if b"\0" in stdin else b"\n"
+    return [os.fsdecode(name) for name in stdin.replace(b"\r\n", b"\n").split(separator) if name.strip()]
+
+
+def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:
+    """Yield the files below a folder; links to folders are not followed: they may lead in circles."""
+
+    def unreadable(error: OSError) -> None:
+        left_out.unreadable[str(error.filename)] = str(error.strerror)
+
+    for above, folders, names in os.walk(folder, onerror=unreadable):
+        linked = [str(Path(above, name)) for name in folders if Path(above, name).is_symlink()]
+        left_out.folders.update(dict.fromkeys(linked, "a linked folder; name it too"))
+        yield from (Path(above, name) for name in names)
+
+
+def _pictures(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
+    """Yield the files that look like pictures, and note the others."""
+    for path in files:
+        ending = path.suffix.lower()
+        if path.name.startswith("._"):
+            left_out.apple += 1
+        elif not is_file(path):
+            left_out.files[str(path)] = "a link that leads nowhere" if path.is_symlink() else "no plain file"
+        elif ending not in PICTURES and (ending or file_size_px(path) is None):
+            left_out.endings[ending] += 1
+        elif ending == ".png" and is_drawn(path):
+            left_out.drawn += 1
+        else:
+            yield path
+
+
+def _told_apart(found: Sequence[Found]) -> list[Found]:
+    """Give the pictures names that no two share: their whole paths, as they were given, where shorter ones meet."""
+    inside = [_inside(one.name) for one in found]
+    if len(set(inside)) < len(found):
+        inside = [_inside(one.path) for one in found]
+    taken: set[Path] = set()
+    for i, name in enumerate(inside):
+        again = 1
+        while inside[i] in taken:  # ../a.jpg and a.jpg
+            again += 1
+            inside[i] = name.with_name(f"{name.stem}-{again}{name.suffix}")
+        taken.add(inside[i])
+    return [one._replace(name=name) for one, name in zip(found, inside, strict=True)]
+
+
+def _inside(path: Path) -> Path:
+    """Return a path that leads to nowhere outside of the folder that it starts from."""
+    return Path(*(part for part in path.parts if part not in ("..", path.anchor)))
 
 
 def _of_table(path: Path, folder: Path, allow_outside: bool) -> list[Found]:
@@ -77,5 +178,10 @@ def _of_table(path: Path, folder: Path, allow_outside: bool) -> list[Found]:
     return [Found(folder / cell, Path(cell)) for cell in cells]
 
 
-def _endings() -> str:
-    return ", ".join(sorted(PICTURES))
+def _of_brackets(source: str) -> str:
+    if "[" not in source:
+        return ""
+    return (
+        " In a pattern, [...] stands for one of the characters between the brackets; for brackets in a name write "
+        f"{source.replace('[', '[[]')!r}."
+    )

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page_figures import Chart, learning_curves, lr_find_chart
 
 _PACKAGES = ("lightning-tasks", "torch", "pytorch-lightning", "timm")
@@ -64,7 +65,7 @@ def read_run(path: Path, checkpoint: Mapping[str, Any]) -> Run:
             "Data": _settings(checkpoint.get("datamodule_hyper_parameters", {})),
             "Versions that wrote this page": _versions(),
         },
-        config=config.read_text(encoding="utf-8", errors="replace") if config.is_file() else "",
+        config=config.read_text(encoding="utf-8", errors="replace") if is_file(config) else "",
         curves=learning_curves(_rows(folder / "metrics.csv")),
         lr_find=None
         if lr_find_csv is None
@@ -89,7 +90,7 @@ def _versions() -> dict[str, str]:
 
 def _lr_find_csv(folder: Path) -> Path | None:
     """Return the run's own curve, or else that of the newest `lr_find_N` beside it."""
-    if (folder / "lr_find.csv").is_file():
+    if is_file(folder / "lr_find.csv"):
         return folder / "lr_find.csv"
     beside = {
         int(found[1]): path
@@ -100,7 +101,7 @@ def _lr_find_csv(folder: Path) -> Path | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
+    if not is_file(path):
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         return list(csv.DictReader(file, restkey=""))

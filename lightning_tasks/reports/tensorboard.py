@@ -16,6 +16,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.evaluation.multilabel import ThresholdAccuracies
 from lightning_tasks.fonts import letter_figure
+from lightning_tasks.output import DRAWN_PNG
 from lightning_tasks.reports.grid import pictures
 from lightning_tasks.reports.results import label_results, point_results
 from lightning_tasks.reports.show_batch import label_batch, point_batch
@@ -85,7 +86,7 @@ class ResultsPicture(Callback):
         """Write the file; a trial leaves none."""
         if self._seen is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
             figure = letter_figure(_results(*self._seen, pl_module))
-            figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110)
+            figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110, metadata=DRAWN_PNG)
 
 
 class ThresholdCurve(Callback):

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from lightning_tasks.errors import BackboneError
+from lightning_tasks.errors import BackboneError, what_is_wrong
+from lightning_tasks.filesystem import is_file, why_missing
 from lightning_tasks.tasks.depthwise import float32_depthwise
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
@@ -174,20 +175,20 @@ def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         body: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
     except Exception as error:  # the network's errors differ with the HTTP library below the hub's client
-        raise BackboneError(f"The weights of {name!r} cannot be fetched: {_first_line(error)} {ways_out}") from error
+        raise BackboneError(f"The weights of {name!r} cannot be fetched: {what_is_wrong(error)} {ways_out}") from error
     return body
 
 
 def _load_weights(body: nn.Module, name: str, path: Path) -> None:
     """Load a file into the body. A classifier's weights may be in it; nothing of the body may be missing."""
-    if not path.is_file():
-        raise BackboneError(f"There is no weights file {path} (model.weights).")
+    if not is_file(path):
+        raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
     try:
         state = load_state_dict(str(path), weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
         raise BackboneError(
-            f"{path} cannot be read as weights ({_first_line(error)}). It must be a .safetensors file, or a .pth file "
-            "of tensors alone."
+            f"{path} cannot be read as weights ({what_is_wrong(error)}). It must be a .safetensors file, or a .pth "
+            "file of tensors alone."
         ) from error
     # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
@@ -220,11 +221,7 @@ def _listed(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _mismatch(error: Exception) -> str:
     """Return the first of torch's lines that names a parameter; its first line names a class alone."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return next((line.rstrip(".") for line in lines[1:] if line), _first_line(error))
+    return next((line.rstrip(".") for line in lines[1:] if line), what_is_wrong(error))

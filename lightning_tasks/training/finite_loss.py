@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tasks.errors import TrainingError
+from lightning_tasks.filesystem import is_file
 from lightning_tasks.training.folder import last_checkpoint, run_folder
 from lightning_tasks.training.processes import is_watched
 
@@ -121,7 +122,7 @@ class FiniteLoss(Callback):
 
     def _way_back(self) -> str:
         last = last_checkpoint(self._folder)
-        good = f"The last good checkpoint is {last}. " if last.is_file() else ""
+        good = f"The last good checkpoint is {last}. " if is_file(last) else ""
         return (
             f"{good}Look at the pictures and their targets, or train anew with a lower --model.lr; or go on from the "
             "last checkpoint with clipped gradients: --ckpt_path last --trainer.gradient_clip_val 1."

@@ -20,6 +20,7 @@ from lightning_tasks.data.tables import (
     read_multilabel_table,
 )
 from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.filesystem import exists, is_file
 from lightning_tasks.output import write_whole
 
 _SEPARATORS = " ;,|"
@@ -68,14 +69,14 @@ def init(
     """
     table_path = Path(csv)
     target = Path(output) if output is not None else Path(f"{table_path.stem}.yaml")
-    if target.exists() and not force:
+    if exists(target) and not force:
         raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
     header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
     draft = _labels(table_path, label_separator) if _is_of_labels(table_path, header) else _points(table_path)
     draft.arguments["images"] = images
     found = [table_path.parent / images / name for name in pd.unique(pd.Series(_names(table_path, header)))]
     sizes = [size for size in map(file_size_px, _some(found)) if size is not None]
-    missing = sum(not path.is_file() for path in found)
+    missing = sum(not is_file(path) for path in found)
     _choose_size(draft, sizes)
     if missing:
         draft.comments["images"] = [f"{missing:,} of the {len(found):,} pictures are not there"]

@@ -15,7 +15,7 @@ from torch import nn
 
 from lightning_tasks.deploy.exports.program import program
 from lightning_tasks.deploy.exports.run import Run
-from lightning_tasks.errors import ConfigError, MissingLibraryError
+from lightning_tasks.errors import ConfigError, MissingLibraryError, what_is_wrong
 
 Precision = Literal["float32", "float16", "int8"]
 
@@ -49,7 +49,7 @@ def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output:
             )  # fmt: skip
     except Exception as error:  # the exporter's own kinds are not public
         raise ConfigError(
-            f"ONNX has no words for this backbone ({str(error).strip().splitlines()[0]}). --format torch or "
+            f"ONNX has no words for this backbone ({what_is_wrong(error)}). --format torch or "
             "safetensors write it all the same."
         ) from error
     assert exported is not None

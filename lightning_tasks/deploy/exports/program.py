@@ -9,7 +9,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from lightning_tasks.deploy.exports.run import Run
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, what_is_wrong
 
 
 def program(network: nn.Module) -> ExportedProgram:
@@ -24,7 +24,8 @@ def program(network: nn.Module) -> ExportedProgram:
         return torch.export.export(network, (example,), dynamic_shapes=(sizes,))
     except Exception as error:  # torch raises many kinds, its own and Python's
         raise ConfigError(
-            f"torch.export cannot trace this backbone ({_first_line(error)}). --format safetensors writes its weights."
+            f"torch.export cannot trace this backbone ({what_is_wrong(error)}). --format safetensors writes its "
+            "weights."
         ) from error
 
 
@@ -42,7 +43,3 @@ def open_program(path: Path) -> Run:
             return np.asarray(module(torch.from_numpy(images)))
 
     return run
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,77 @@
+"""Writing a csv for anybody: a user's names beside ours, names that are no UTF-8, and Excel."""
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from lightning_tasks.filesystem import as_text
+from lightning_tasks.output import write_whole
+
+STDOUT = Path("-")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what Excel takes for the begin of one
+_BOM = "\ufeff"
+
+
+def apart(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """Return a user's names as columns beside ours: `error_` for `error`, where we have such a column."""
+    taken = {*theirs, *ours}
+    columns = []
+    for name in theirs:
+        column = name
+        while column in ours or (column != name and column in taken):
+            column += "_"
+        taken.add(column)
+        columns.append(column)
+    return columns
+
+
+def renamed(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """Return a sentence for each of a user's names that `apart` had to change."""
+    return [
+        f"{name!r} is in the column {new!r}"
+        for name, new in zip(theirs, apart(theirs, ours), strict=True)
+        if name != new
+    ]
+
+
+def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False) -> None:
+    """Write rows of cells as a csv in UTF-8; to standard output where `path` is `-`.
+
+    Args:
+        path: of the csv.
+        table: the header and the rows.
+        excel: begin with a byte order mark, by which Excel knows UTF-8, and put ' before text that it would calculate.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    if path == STDOUT:
+        _write(sys.stdout, table, excel)
+        sys.stdout.flush()  # whoever reads may have gone
+        return
+
+    def write(new: Path) -> None:
+        with new.open("w", newline="", encoding="utf-8") as file:
+            _write(file, table, excel)
+
+    write_whole(path, write)
+
+
+def _write(file: TextIO, table: Iterable[Sequence[str]], excel: bool) -> None:
+    if excel:
+        file.write(_BOM)
+    cleaned = ([_defused(as_text(cell)) if excel else as_text(cell) for cell in row] for row in table)
+    csv.writer(file, lineterminator="\n").writerows(cleaned)
+
+
+def _defused(cell: str) -> str:
+    """Return a cell that Excel shows as it stands; a number stays one."""
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

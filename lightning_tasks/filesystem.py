@@ -1,0 +1,61 @@
+"""What there is at a place that a user named. No question here raises an error, whatever the name.
+
+`Path.is_file` and its like raise for a name that is too long, and for a folder that may not be entered.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+_POINTERS = {  # how a file begins that stands for another one; what brings that
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, not the file itself: `git lfs pull` fetches it",
+    b"/annex/objects/": "a pointer of git-annex, not the file itself: `git annex get` fetches it",
+}
+_HEAD = 64
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file that this process can see."""
+    return os.path.isfile(path)  # noqa: PTH113 - it never raises
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder that this process can see."""
+    return os.path.isdir(path)  # noqa: PTH112 - it never raises
+
+
+def exists(path: Path) -> bool:
+    """Return whether anything is there that this process can see."""
+    return os.path.exists(path)  # noqa: PTH110 - it never raises
+
+
+def why_missing(path: Path) -> str:
+    """Return, in brackets and after a space, why there is no file to be seen; nothing where simply none is there."""
+    try:
+        path.stat()
+    except OSError as error:
+        return "" if error.errno in (errno.ENOENT, errno.ENOTDIR) else f" ({error.strerror})"
+    except ValueError as error:  # a zero byte
+        return f" ({error})"
+    return " (it is a folder)" if is_folder(path) else ""
+
+
+def why_no_content(head: bytes) -> str | None:
+    """Return what a file is instead of what its name promises: empty, or a pointer; None: it is neither."""
+    if not head:
+        return "an empty file"
+    return next((what for begin, what in _POINTERS.items() if head.startswith(begin)), None)
+
+
+def why_file_has_no_content(path: Path) -> str | None:
+    """Return what `why_no_content` does of a file; None, too, where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return why_no_content(file.read(_HEAD))
+    except OSError:
+        return None
+
+
+def as_text(name: Path | str) -> str:
+    r"""Return a name as text for a table: what is not UTF-8 in it as \udcXX, so that two names stay two."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,252 @@
+"""What the verb `predict` leaves, wherever it is told to write, and when it is stopped."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lightning_tasks.deploy.predict as verb
+from lightning_tasks.__main__ import console
+from lightning_tasks.data.images import read_image
+from lightning_tasks.deploy.predictor import LabelPrediction, Labels, PointPrediction, Points
+from lightning_tasks.deploy.rows import Row, told_of_columns, write_rows
+from tests.fakes import write_image
+
+QUIET = ["--device", "cpu", "--progress", "false"]
+
+
+@pytest.fixture
+def best(labels_run):
+    return str(labels_run[0] / labels_run[1])
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """Four pictures in `pictures`, two of them of one name, and the current folder beside."""
+    monkeypatch.chdir(tmp_path)
+    for i, name in enumerate(("x.jpg", "a/x.jpg", "b/x.jpg", "b/y.png")):
+        write_image(tmp_path / "pictures" / name, (24 + i, 32), seed=i)
+    return tmp_path / "pictures"
+
+
+def rows(path="predictions.csv"):
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+def drawn(folder="drawn"):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_copies_lie_apart_and_never_become_pictures(best, pictures, capsys):
+    os.chdir(pictures)
+    for _ in range(2):
+        assert console(["predict", best, ".", "--annotate", "drawn", *QUIET]) == 0
+        assert [row["fname"] for row in rows()] == ["a/x.jpg", "b/x.jpg", "b/y.png", "x.jpg"]
+        assert drawn() == ["a/x.jpg.png", "b/x.jpg.png", "b/y.png.png", "x.jpg.png"]
+    assert "4 .png that this program has drawn" in capsys.readouterr().out
+    assert read_image(Path("drawn/b/x.jpg.png")).shape == (26, 32, 3)  # this picture, not another of its name
+    assert console(["predict", best, "**/*.[jp][pn]g", "--annotate", ".", *QUIET]) == 0  # among the pictures
+    assert console(["predict", best, ".", *QUIET]) == 0
+    assert len(rows()) == 4
+
+
+def test_no_output_is_written_over_a_picture_or_a_list(best, pictures, capsys):
+    write_image(pictures / "x.jpg.png")
+    before = (pictures / "x.jpg.png").read_bytes()
+    assert console(["predict", best, "pictures", "--annotate", "pictures", *QUIET]) == 2
+    assert "would write over pictures/x.jpg.png" in capsys.readouterr().err
+    assert (pictures / "x.jpg.png").read_bytes() == before
+    Path("list.csv").write_text("fname\npictures/x.jpg\n")
+    assert console(["predict", best, "list.csv", "--output", "./list.csv", *QUIET]) == 2
+    assert "is read here, and would be written over" in capsys.readouterr().err
+    assert Path("list.csv").read_text() == "fname\npictures/x.jpg\n"
+
+
+def test_the_place_is_looked_at_first(pictures, capsys, monkeypatch, tmp_path):
+    """Without a checkpoint: it would be missed next."""
+    Path("folder.csv").mkdir()
+    os.mkfifo("pipe.csv")
+    for output, said in (
+        ("folder.csv", "it is a folder"),
+        ("pipe.csv", "it is no plain file"),
+        ("pictures/x.jpg/p.csv", "Not a directory"),
+        ("x" * 300 + ".csv", "File name too long"),
+        ("new/" + "x" * 300 + "/p.csv", "File name too long"),
+    ):
+        assert console(["predict", "none.ckpt", "pictures", "--output", output]) == 2
+        assert said in capsys.readouterr().err
+    assert not Path("new").exists()
+
+    def refuse(**where):
+        raise OSError(30, "Read-only file system", str(where["dir"]))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # who runs the tests may be allowed everything
+    for option in ("--output", "--annotate"):
+        assert console(["predict", "none.ckpt", "pictures", option, "new/p.csv"]) == 2
+        assert "Read-only file system" in capsys.readouterr().err
+
+
+def test_a_copy_that_cannot_be_written_costs_itself_alone(best, pictures, capsys):
+    (pictures / "b" / "y.png").rename(pictures / "b" / ("y" * 251 + ".png"))
+    assert console(["predict", best, "pictures", "--annotate", "drawn", *QUIET]) == 1
+    assert [row["error"] for row in rows()] == [""] * 4
+    assert len(drawn()) == 3
+    assert "File name too long" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_text_in_every_table(best, pictures, capsys):
+    pytest.importorskip("pyarrow")
+    for ending in (b"\xe4.jpg", b"\xf6.jpg"):
+        os.link(pictures / "x.jpg", os.fsencode(pictures) + b"/" + ending)
+    (pictures / "a" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"no picture")
+    wanted = ["pictures/a/cut\\udcff.jpg", "pictures/\\udce4.jpg", "pictures/\\udcf6.jpg"]
+    for output in ("p.csv", "p.json", "p.parquet", "e.csv"):
+        more = ["--excel", "true"] if output == "e.csv" else []
+        arguments = ["predict", best, "pictures", "--annotate", "drawn", "--output", output, *more, *QUIET]
+        assert console(arguments) == 1
+    assert {row["fname"] for row in rows("p.csv")} >= set(wanted)
+    assert {entry["fname"] for entry in json.loads(Path("p.json").read_text(encoding="utf-8"))} >= set(wanted)
+    assert set(pd.read_parquet("p.parquet")["fname"]) >= set(wanted)
+    assert "cut\\udcff.jpg: is not a picture" in capsys.readouterr().out
+    assert len(drawn()) == 6
+    raw = os.fsdecode(b"\xe4")
+    named = ["predict", best, f"pictures/{raw}.jpg", "--annotate", f"{raw}d", "--output", f"{raw}.parquet", *QUIET]
+    assert console(named) == 0
+    assert pd.read_parquet(io.BytesIO(Path(f"{raw}.parquet").read_bytes()))["fname"].tolist() == wanted[1:2]
+    assert drawn(f"{raw}d") == [f"{raw}.jpg.png"]
+    assert console(["export", best, "--output", f"{raw}.pt2", "--format", "torch"]) == 2
+    assert "names in UTF-8 alone" in capsys.readouterr().err
+
+
+def test_a_checkpoint_in_a_folder_whose_name_is_no_text(best, pictures):
+    folder = Path(os.fsdecode(b"r\xfcns"))
+    folder.mkdir()
+    os.link(best, folder / "best.ckpt")
+    assert console(["predict", str(folder / "best.ckpt"), "pictures", *QUIET]) == 0
+    assert console(["validate", str(folder / "best.ckpt"), "--data.root", str(Path(best).parents[4] / "root")]) == 0
+
+
+def labels(vocab):
+    return Labels(tuple(vocab), np.full(len(vocab), 0.5, np.float32))
+
+
+VOCAB = ["=cmd", "error", "error_", "fname", "labels", "-1"]
+
+
+def label_rows():
+    probabilities = np.linspace(0.1, 0.9, len(VOCAB), dtype=np.float32)
+    said = LabelPrediction(tuple(VOCAB), probabilities, probabilities > 0.5)
+    return [Row(Path("@a.jpg"), Path("@a.jpg"), (2, 2), said, None), Row(Path("b"), Path("b"), (0, 0), None, "=b")]
+
+
+def test_labels_that_are_called_like_columns(tmp_path):
+    columns = ["fname", "labels", "error", "=cmd", "error__", "error_", "fname_", "labels_", "-1"]
+    pytest.importorskip("pyarrow")
+    for name in ("p.csv", "p.parquet"):
+        write_rows(tmp_path / name, label_rows(), labels(VOCAB))
+    with (tmp_path / "p.csv").open(newline="") as file:
+        header, first, _ = csv.reader(file)
+    assert header == columns
+    assert first[4:9] == ["0.260000", "0.420000", "0.580000", "0.740000", "0.900000"]
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    assert list(table.columns) == columns
+    assert table["error__"][0] == pytest.approx(0.26)
+    said = told_of_columns(Path("p.csv"), labels(VOCAB))
+    assert said == [
+        f"{name!r} is in the column {name + more!r}"
+        for name, more in (("error", "__"), ("fname", "_"), ("labels", "_"))
+    ]
+    points = Points(("error", "fname"), None)
+    assert told_of_columns(Path("p.csv"), points) == told_of_columns(Path("p.json"), labels(VOCAB)) == []
+
+
+def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):
+    write_rows(tmp_path / "p.csv", label_rows(), labels(VOCAB), excel=True)
+    content = (tmp_path / "p.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbffname,labels,error,'=cmd,")
+    assert b"\n'@a.jpg," in content
+    assert b",'=b," in content
+    points = PointPrediction(("l",), np.float32([[-3.5, 2]]))
+    write_rows(tmp_path / "p.csv", [Row(Path("+1"), Path("a"), (2, 2), points, None)], Points(("l",), None), excel=True)
+    assert (tmp_path / "p.csv").read_text("utf-8-sig") == "fname,error,l_x,l_y\n+1,,-3.500000,2.000000\n"
+
+
+def test_a_table_on_standard_output_and_names_on_standard_input(best, pictures, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pictures/x.jpg\npictures/gone.jpg\n")))
+    assert console(["predict", "--output", "-", best, "-", *QUIET]) == 1  # options before the words, too
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "fname,labels,error,cat,dog"
+    assert [line.partition(",")[0] for line in out.splitlines()[1:]] == ["pictures/x.jpg", "pictures/gone.jpg"]
+    assert "-  (1 pictures)" in err
+    assert "gone.jpg: cannot be read" in err
+    assert not list(Path.cwd().glob("*.csv"))
+    assert console(["predict", best, "pictures", "--excel", "true", "--output", "p.json", *QUIET]) == 2
+    assert "--excel is for csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_what_was_predicted_before_a_stop_is_kept(best, pictures, capsys, monkeypatch, stop, code):
+    really, calls = verb._rows, []
+
+    def stopped(*given):
+        calls.append(given)
+        if len(calls) == 3:
+            raise stop
+        return really(*given)
+
+    monkeypatch.setattr(verb, "_rows", stopped)
+    try:
+        found = console(["predict", best, "pictures", "--batch_size", "1", *QUIET])
+    except SystemExit as left:
+        found = left.code
+    assert found == code
+    assert [row["fname"] for row in rows()] == ["pictures/a/x.jpg", "pictures/b/x.jpg"]
+    assert "2 of 4 pictures were predicted; predictions.csv holds these" in capsys.readouterr().out
+    calls[:] = [(), ()]
+    with pytest.raises((SystemExit, RuntimeError)) if code == 143 else pytest.MonkeyPatch.context():
+        console(["predict", best, "pictures", *QUIET])
+    assert len(rows()) == 2  # nothing was predicted, so what was there stays
+
+
+@pytest.mark.processes
+def test_a_reader_that_has_seen_enough(best, pictures):
+    command = f"{sys.executable} -m lightning_tasks predict {best} pictures --output - {' '.join(QUIET)} | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "predictions      -" not in done.stderr
+    assert "Error" not in done.stderr, done.stderr
+
+
+@pytest.mark.processes
+def test_ctrl_c_in_a_process_of_its_own(best, pictures):
+    for i in range(3000):
+        os.link(pictures / "x.jpg", pictures / f"{i}.jpg")
+    arguments = ["predict", best, "pictures", "--annotate", "drawn", "--batch_size", "4", *QUIET]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_tasks", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        began = time.monotonic()
+        while not list(Path().glob("drawn/*.png")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() - began < 120
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "stopped by Ctrl-C" in err
+    assert 4 <= len(rows()) < 3004
+    assert f"{len(rows()):,} of 3,004 pictures were predicted" in out
+    assert not list(Path().glob(".new*"))

@@ -1,0 +1,169 @@
+"""What the verb `predict` finds, and what it says that it left out."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_tasks.data.images import read_image
+from lightning_tasks.deploy.sources import PICTURES, find_pictures, search
+from lightning_tasks.errors import DatasetNotFoundError, TableError
+from tests.fakes import write_image
+
+# How Pillow writes what an ending promises, where its own name for it is another.
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"), "JPEG"),
+    **{
+        ".mpo": "MPO",
+        ".png": "PNG",
+        ".apng": "PNG",
+        ".gif": "GIF",
+        ".webp": "WEBP",
+        ".avif": "AVIF",
+        ".jp2": "JPEG2000",
+    },
+    **{
+        ".bmp": "BMP",
+        ".dib": "BMP",
+        ".tga": "TGA",
+        ".jpx": "JPEG2000",
+        ".jpf": "JPEG2000",
+        ".j2k": "JPEG2000",
+        ".tif": "TIFF",
+        ".tiff": "TIFF",
+    },
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+}
+
+
+def paths(sources, **more):
+    return [str(one.path) for one in find_pictures(sources, None, **more)]
+
+
+def names(sources):
+    return [str(one.name) for one in find_pictures(sources, None)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("ending", sorted(PICTURES))
+def test_each_ending_that_is_taken_is_read(here, ending):
+    pixels = np.full((16, 24, 3), 200, dtype=np.uint8)
+    picture = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
+    picture.save(f"a{ending.upper()}", FORMATS[ending])
+    assert paths(["."]) == [f"a{ending.upper()}"]
+    assert read_image(Path(f"a{ending.upper()}")).shape == (16, 24, 3)
+
+
+def test_what_is_not_looked_at_is_counted_by_ending(here):
+    write_image(here / "in" / "a.jpg")
+    write_image(here / "in" / "b.png")
+    (here / "in" / "b.png").rename(here / "in" / "b")  # no ending, yet a picture
+    write_image(here / "else" / "c.jpg")
+    for name in ("x.HEIC", "y.heic", "notes.txt", "._a.jpg", "README", "raw.dng"):
+        (here / "in" / name).write_bytes(b"no picture")
+    (here / "in" / "link").symlink_to(here / "else")
+    (here / "in" / "gone.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(here / "in" / "pipe.jpg")
+    found, left_out = search(["in"], None)
+    assert [str(one.path) for one in found] == ["in/a.jpg", "in/b"]
+    said = "\n".join(left_out.lines())
+    for part in (
+        "2 .heic",
+        "1 .txt",
+        "1 without an ending",
+        "1 .dng",
+        "HEIC: convert",
+        "in/link: a linked folder",
+        "in/gone.jpg: a link that leads nowhere",
+        "1 ._*",
+    ):
+        assert part in said
+    assert "in/pipe.jpg: no plain file" in said
+    assert "else" not in said
+
+
+def test_a_folder_without_pictures_says_what_it_has_instead(here):
+    (here / "in").mkdir()
+    (here / "in" / "a.heic").touch()
+    with pytest.raises(DatasetNotFoundError, match=r"no pictures in in\. 1 \.heic.*HEIC: convert"):
+        find_pictures(["in"], None)
+
+
+def test_a_folder_that_may_not_be_entered_is_named(here, monkeypatch):
+    write_image(here / "in" / "a.jpg")
+    (here / "in" / "locked").mkdir()
+    scan = os.scandir  # who runs the tests may be allowed everything
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    left_out = search(["in"], None).left_out
+    assert left_out.unreadable == {"in/locked": "Permission denied"}
+    assert left_out.lines() == ["in/locked: Permission denied."]
+
+
+def test_copies_have_names_that_no_two_share(here):
+    for name in ("in/a/x.jpg", "in/b/x.jpg", "more/a/x.jpg", "x.jpg"):
+        write_image(here / name)
+    assert names(["in/**/*.jpg"]) == ["a/x.jpg", "b/x.jpg"]
+    assert names(["in", "more"]) == ["in/a/x.jpg", "in/b/x.jpg", "more/a/x.jpg"]
+    assert names(["in/a", "in/b"]) == ["in/a/x.jpg", "in/b/x.jpg"]
+    assert names(["in/a/x.jpg", "in/b/x.jpg"]) == ["in/a/x.jpg", "in/b/x.jpg"]
+    assert names([str(here / "in" / "a"), "in/b/*.jpg"]) == [str(here / "in" / "a" / "x.jpg")[1:], "in/b/x.jpg"]
+    os.chdir("in")
+    Path("x.jpg").write_bytes(Path("a/x.jpg").read_bytes())
+    assert names(["x.jpg", "../x.jpg"]) == ["x.jpg", "x-2.jpg"]
+
+
+def test_a_picture_in_two_spellings_is_one(here):
+    write_image(here / "in" / "a.jpg")
+    assert paths(["in/a.jpg", "./in", str(here / "in"), "in/../in/*.jpg"]) == ["in/a.jpg"]
+
+
+def test_names_on_standard_input(here, monkeypatch):
+    for given, wanted in (
+        (b"in/a.jpg\r\n\nb \xff.jpg\n", ["in/a.jpg", "b \udcff.jpg"]),
+        (b"in/a.jpg\0two\nlines.jpg\0", ["in/a.jpg", "two\nlines.jpg"]),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert paths(["-"]) == wanted  # whether they are there is seen later: a row says so
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    with pytest.raises(DatasetNotFoundError, match="no pictures in -"):
+        find_pictures(["-"], None)
+
+
+def test_brackets_in_a_name_are_explained(here):
+    write_image(here / "holiday [2020]" / "a.jpg")
+    assert paths(["holiday [2020]"]) == ["holiday [2020]/a.jpg"]
+    with pytest.raises(DatasetNotFoundError, match=r"brackets.*'holiday \[\[\]2020\]/\*\.jpg'"):
+        find_pictures(["holiday [2020]/*.jpg"], None)
+    assert paths(["holiday [[]2020]/*.jpg"]) == ["holiday [2020]/a.jpg"]
+
+
+@pytest.mark.parametrize("source", ["x" * 300, "x" * 300 + "/*.jpg", "x" * 300 + ".csv", "in/" + "y" * 5000])
+def test_a_name_that_no_file_can_have(here, source):
+    with pytest.raises(DatasetNotFoundError, match="There is no file"):
+        find_pictures([source], None)
+
+
+def test_a_list_as_excel_writes_it(here):
+    write_image(here / "in" / "a,b.jpg")
+    Path("in/list.csv").write_bytes('\ufefffname;Größe\r\n"a,b.jpg";3,5\r\n'.encode())
+    Path("in/tabs.csv").write_text("note\tfname\n1\ta,b.jpg\n")
+    assert paths(["in/list.csv"]) == paths(["in/tabs.csv"]) == ["in/a,b.jpg"]
+    Path("in/pointer.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    Path("in/empty.csv").touch()
+    for name, what in (("pointer", "git lfs pull"), ("empty", "no column 'fname'")):
+        with pytest.raises(TableError, match=what):
+            find_pictures([f"in/{name}.csv"], None)

@@ -1,0 +1,86 @@
+"""Names that no file can have, and folders that may not be entered: a message, nowhere a traceback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lightning_tasks.data.publish import is_there, published_folder
+from lightning_tasks.data.tables import read_cells, require_folder
+from lightning_tasks.data.voc import find_voc
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
+from lightning_tasks.filesystem import as_text, exists, is_file, is_folder, why_missing
+from lightning_tasks.output import require_figure_place, require_place
+from lightning_tasks.runs import last_run_folder, new_run_folder
+from lightning_tasks.verbs.init import init
+
+LONG = Path("x" * 300)
+
+
+def make(target):
+    with published_folder(target):
+        pass
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        require_folder,
+        read_cells,
+        make,
+        lambda path: new_run_folder(path, "name"),
+        lambda path: new_run_folder(Path("there.csv"), str(path)),
+        lambda path: last_run_folder(path, "name"),
+        lambda path: init(str(path)),
+        lambda path: init("there.csv", str(path)),
+        lambda path: require_place(path / "a"),
+        lambda path: require_figure_place(path.with_suffix(".png")),
+    ],
+)
+def test_a_name_that_no_file_can_have(ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("there.csv").write_text("fname,labels\na.jpg,b\n")
+    for path in (LONG, Path("there.csv/below")):
+        with pytest.raises(LightningTasksError):
+            ask(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.csv"]
+
+
+def test_questions_never_raise(monkeypatch, tmp_path):
+    for path in (LONG, Path("a\0b"), tmp_path / "none"):
+        assert not any(ask(path) for ask in (is_file, is_folder, exists, is_there))
+    assert find_voc(LONG) is None
+    assert (why_missing(LONG), why_missing(tmp_path / "none")) == (" (File name too long)", "")
+    assert why_missing(tmp_path) == " (it is a folder)"
+
+    def refuse(*given, **more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)  # who runs the tests may be allowed everything
+    assert not any(ask(tmp_path) for ask in (is_file, is_folder, exists))
+    with pytest.raises(DatasetNotFoundError, match="Permission denied"):
+        require_folder(tmp_path)
+
+
+def test_two_names_that_are_no_text_stay_two():
+    assert [as_text(os.fsdecode(name)) for name in (b"\xe4", b"\xf6", "ä".encode())] == ["\\udce4", "\\udcf6", "ä"]
+
+
+def test_a_place_is_only_looked_at(tmp_path):
+    require_place(tmp_path / "new" / "deeper" / "a.csv")
+    require_figure_place(tmp_path / "a.PNG")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a.csv").touch()
+    require_place(tmp_path / "a.csv", [tmp_path / "b.csv"])
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    with pytest.raises(ConfigError, match="is read here"):
+        require_place(tmp_path / "a.csv", [tmp_path / "b.csv"])
+
+
+def test_a_message_that_only_announces_brings_the_next_line():
+    assert (
+        what_is_wrong(RuntimeError("Error(s) in X:\n\tsize mismatch for a.\n\tmore"))
+        == "Error(s) in X: size mismatch for a."
+    )
+    assert what_is_wrong(RuntimeError("one\ntwo")) == "one"
+    assert what_is_wrong(KeyError()) == "KeyError"
