@@ -1,6 +1,5 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
-import argparse
 import contextlib
 import errno
 import logging
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -20,11 +18,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
-from lightning_tasks.commands import words_and_options
+from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory, memory_asked_for
-from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
@@ -32,6 +29,7 @@ from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
+from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
@@ -55,7 +53,8 @@ def main(args: list[str] | None = None) -> None:
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
     try:
-        TaskCLI(_with_checkpoint_settings(sys.argv[1:] if args is None else args))
+        given = sys.argv[1:] if args is None else args
+        TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
     except MisconfigurationException as error:  # Lightning's own word for a user's mistake
         raise ConfigError(" ".join(str(error).split())) from error
     except OSError as error:
@@ -143,7 +142,7 @@ class TaskCLI(LightningCLI):
             raise ConfigError(f"A config is not text in UTF-8 ({error}). Write it again as YAML.") from error
 
     def _parse_ckpt_path(self) -> None:
-        """Do nothing: Lightning's own lets the checkpoint beat the command line; see `_with_checkpoint_settings`."""
+        """Do nothing: Lightning's own lets the checkpoint beat the command line; see `with_checkpoint_settings`."""
 
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint's path, and choose what depends on the device."""
@@ -167,24 +166,14 @@ class TaskCLI(LightningCLI):
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run the verb, and say what to do where the memory does not suffice."""
+        """Run the verb, and say what to do where a device does not suffice."""
         try:
             super()._run_subcommand(subcommand)
         except (MemoryError, RuntimeError) as error:
-            if "Duplicate GPU detected" in str(error):  # NCCL's words
-                raise ConfigError(
-                    "Two of the training's processes were given one GPU, which NCCL refuses. Start no more than one "
-                    "for each GPU: see --trainer.devices and --trainer.num_nodes."
-                ) from error
-            if not is_out_of_memory(error):
+            told = mistake_with_devices(error, self.datamodule)
+            if told is None:
                 raise
-            size = "×".join(str(side) for side in getattr(self.datamodule, "image_size", ()))
-            batch = f"batches of {getattr(self.datamodule, 'batch_size', 'this size')}{size and f' at {size} pixels'}"
-            raise ConfigError(
-                f"The memory does not suffice for {batch}{memory_asked_for(error)}. Lower --data.batch_size (with "
-                "--trainer.accumulate_grad_batches 2 a step learns from as many images as before) or --data.size, or "
-                "choose a smaller --model.backbone."
-            ) from error
+            raise told from error
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
@@ -286,28 +275,3 @@ class TaskCLI(LightningCLI):
             print(f"results picture  {shown(folder / 'results.png')}")
         if any(folder.glob("events.out.tfevents.*")):
             print(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
-
-
-def _with_checkpoint_settings(args: list[str]) -> list[str]:
-    """Let the verbs that need a checkpoint run from it alone. Its settings come first: the command line beats them.
-
-    `validate best.ckpt` is `validate --ckpt_path best.ckpt`, with options before it or behind.
-    """
-    if args[:1] and args[0] in _FROM_CHECKPOINT:
-        words, options = words_and_options(args[1:])
-        args = [args[0], *(["--ckpt_path", *words] if words else []), *options]
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--ckpt_path")
-    parser.add_argument("--config", "-c")
-    found = parser.parse_known_args(args)[0]
-    if not args or args[0] not in _FROM_CHECKPOINT or found.ckpt_path is None:
-        return args
-    path = Path(found.ckpt_path)
-    checkpoint = read_checkpoint(path)
-    try:
-        config = settings(checkpoint, path)
-    except CheckpointError:
-        if found.config is None:
-            raise
-        return args  # the user's own config says it all
-    return [args[0], "--config", yaml.safe_dump(config), *args[1:]]

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from lightning_tasks.errors import ConfigError
+
 # What torch says of the machine's own memory, and what the GPU's libraries say where it is theirs that finds none.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -48,6 +50,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def mistake_with_devices(error: BaseException, data: object) -> ConfigError | None:
+    """Return what to tell a user of an error in a training on `data`; None: it does not come from the devices."""
+    if "Duplicate GPU detected" in str(error):  # NCCL's words
+        return ConfigError(
+            "Two of the training's processes were given one GPU, which NCCL refuses. Start no more than one for each "
+            "GPU: see --trainer.devices and --trainer.num_nodes."
+        )
+    if not is_out_of_memory(error):
+        return None
+    size = "×".join(str(side) for side in getattr(data, "image_size", ()))
+    batch = f"batches of {getattr(data, 'batch_size', 'this size')}{size and f' at {size} pixels'}"
+    return ConfigError(
+        f"The memory does not suffice for {batch}{memory_asked_for(error)}. Lower --data.batch_size (with "
+        "--trainer.accumulate_grad_batches 2 a step learns from as many images as before) or --data.size, or choose a "
+        "smaller --model.backbone."
+    )
 
 
 def memory_asked_for(error: BaseException) -> str:

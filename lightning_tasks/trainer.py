@@ -1,7 +1,6 @@
 """Lightning's Trainer with the project's extra verbs."""
 
 import sys
-from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +29,7 @@ from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
-from lightning_tasks.verbs.check import check, write_without
+from lightning_tasks.verbs.check import check, describe_problems, write_without
 from lightning_tasks.verbs.explain import GradCam
 from lightning_tasks.verbs.report import report
 from lightning_tasks.verbs.show_batch import show_batch
@@ -78,16 +77,13 @@ class Trainer(pl.Trainer):
         """
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
-        if fix is not None and (is_image_set(datamodule.csv) or not is_file(datamodule.csv)):
-            module = type(datamodule).__name__
-            raise ConfigError(f"--fix writes a csv without the bad rows; {module} reads none in {datamodule.root}.")
         if fix is not None:
+            if is_image_set(datamodule.csv) or not is_file(datamodule.csv):
+                module = type(datamodule).__name__
+                raise ConfigError(f"--fix writes a csv without the bad rows; {module} reads none in {datamodule.root}.")
             require_place(Path(fix), _tables(datamodule))
         problems = check(datamodule, min_positives, max_distance)
-        for problem in problems:
-            print(f"{problem.kind:<14}  {problem.message}")
-        kinds = Counter(problem.kind for problem in problems)
-        print(", ".join(f"{n:,} × {kind}" for kind, n in kinds.items()) if problems else "nothing is wrong")
+        print(describe_problems(problems))
         if fix is not None:
             left_out = write_without(problems, datamodule.csv, Path(fix))
             print(f"{fix}: without {left_out:,} rows")

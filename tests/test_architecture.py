@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "fonts": {"errors"},
     "checkpoint": {"errors", "filesystem", "output"},
     "metrics_csv": {"output"},
-    "devices": set(),
+    "devices": {"errors"},
     "runs": {"errors", "filesystem", "metrics_csv", "training"},
 }
 

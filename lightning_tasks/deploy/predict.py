@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -137,7 +138,8 @@ class _Seen(NamedTuple):
 
 def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
-    pool = ThreadPoolExecutor(usable_cores())
+    # One thread each, or every one of them would take all cores for its resizing.
+    pool = ThreadPoolExecutor(usable_cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
         reading: list[Future[_Seen]] = []
         for begin in range(0, len(found) + batch_size, batch_size):

@@ -1,6 +1,7 @@
 """Is there anything wrong with a data set? Reads every picture once, and complains of everything at once."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -94,6 +95,13 @@ def check(
         shared = sorted(set(table["group"].iloc[train]) & set(table["group"].iloc[valid]))
         problems += [Problem("group", f"group {group!r} is on both sides of the split") for group in shared]
     return problems + _near_duplicates(datamodule, table, pictures, train, valid, max_distance)
+
+
+def describe_problems(problems: Sequence[Problem]) -> str:
+    """Return a line for each problem, and how many there are of each kind, for a person."""
+    kinds = Counter(problem.kind for problem in problems)
+    counts = ", ".join(f"{n:,} × {kind}" for kind, n in kinds.items()) if problems else "nothing is wrong"
+    return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts])
 
 
 def write_without(problems: Sequence[Problem], source: Path, target: Path) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from gpu_checking.step import Check, each, run
 from lightning_tasks import load
 
-_PATTERNS = {"labels": "train/00[01]*.jpg", "points": "**/*1*.jpg"}  # some thousand images each
+_PATTERNS = {"labels": "train/00[01]*.jpg", "points": "**/*1*.[jp][pn]g"}  # some thousand images each
 
 
 def predict(check: Check) -> None:
