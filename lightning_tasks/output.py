@@ -156,11 +156,14 @@ def _folder_of_our_own(parent: Path) -> Iterator[Path]:
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             if fcntl is not None:
-                descriptor = stack.enter_context(_opened(folder))
+                try:
+                    descriptor = stack.enter_context(_opened(folder))
+                except FileNotFoundError:
+                    continue  # another process took it for a leftover before it could be opened
                 with contextlib.suppress(OSError):  # of a file system without locks
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if not folder.is_dir():
-                    continue  # another process took it for a leftover before it was locked
+                    continue  # or before it was locked
             yield folder
             return
 

@@ -291,9 +291,7 @@ class Trainer(pl.Trainer):
                 return label_predictions(model, datamodule, split)
             if isinstance(model, KeypointRegressor) and isinstance(datamodule, KeypointDataModule):
                 return point_predictions(model, datamodule, split)
-        raise ConfigError(
-            f"Labels and points can be predicted, not {type(model).__name__} on {type(datamodule).__name__}."
-        )
+        raise ConfigError(f"Labels or points are predicted, not {type(model).__name__} on {type(datamodule).__name__}.")
 
 
 def _tables(datamodule: pl.LightningDataModule) -> list[Path]:

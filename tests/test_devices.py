@@ -115,13 +115,14 @@ def test_a_training_that_the_gpu_ends_says_what_to_do(tmp_path, monkeypatch, cap
     assert way_out in said
 
 
-def test_a_prediction_without_memory_says_what_to_lower(monkeypatch, capsys):
+def test_a_prediction_without_memory_says_what_to_lower(tmp_path, monkeypatch, capsys):
     def refuse(*_, **__):
         raise torch.OutOfMemoryError(
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
         )
 
     monkeypatch.setattr("lightning_tasks.deploy.predict.load", refuse)
-    monkeypatch.setattr("lightning_tasks.deploy.predict.find_pictures", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    Path("a.jpg").touch()
     assert console(["predict", "best.ckpt", "a.jpg"]) == 2
     assert "--batch_size" in capsys.readouterr().err
