@@ -32,33 +32,59 @@ def best_of_curve(accuracies: Sequence[float]) -> float:
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
-    """Return a threshold of the curve for each class (C,); of several that are equally good, the middle one.
+    """Return for each class (C,) the best of all thresholds from 0 to 1, float32: what counts is above it.
 
-    A class without a positive gets .5, but for `accuracy`.
+    It lies in the middle between two probabilities that occur, of thresholds that are equally good in the widest gap. A
+    class without a positive gets .5, but for `accuracy`.
 
     Args:
-        probabilities: (N, C).
+        probabilities: (N, C) from 0 to 1, float32.
         targets: (N, C) of 1, 0 and −1 (which does not count).
         aim: what each class's threshold makes highest. `precision_at_recall`: the precision among the thresholds that
-            find at least the share `recall` of the positives, or where none does, among those that find the most.
+            find at least the share `recall` of the positives, or where none does, among those that find the most; of
+            equal precisions, that which finds the most.
         recall: for `precision_at_recall`.
     """
-    grid = torch.tensor(CURVE)
-    counts, truth = targets != IGNORED, targets == 1
-    predicted = (probabilities[None] > grid[:, None, None]) & counts  # (29, N, C)
-    hits = (predicted & truth).sum(1).double()
-    said, positives, cells = predicted.sum(1).double(), truth.sum(0).double(), counts.sum(0).double()
+    columns = zip(probabilities.float().T, targets.T, strict=True)
+    return torch.stack([_best(*column, aim, recall) for column in columns])
+
+
+def _best(probabilities: Tensor, targets: Tensor, aim: Aim, recall: float) -> Tensor:
+    """Return the threshold, a scalar, of one class's probabilities (N,) and targets (N,)."""
+    counts = targets != IGNORED
+    probabilities, truth = probabilities[counts], targets[counts] == 1
+    if not truth.any() and aim != "accuracy":
+        return torch.tensor(0.5)
+    cuts, gaps = _cuts(probabilities)
+    hits, said = (_above(cuts, part) for part in (probabilities[truth], probabilities))
+    cells, positives = len(truth), int(truth.sum())
     if aim == "accuracy":
-        score = cells - positives - said + 2 * hits
+        score, then = cells - positives - said + 2 * hits, gaps
     elif aim == "f1":
-        score = 2 * hits / (said + positives)
+        score, then = 2 * hits / (said + positives), gaps
     else:
         found = hits / positives
-        enough = found >= torch.minimum(torch.tensor(recall, dtype=torch.float64), found.max(0).values) - _EPSILON
-        score = torch.where(enough, hits / said.clamp(min=1), -1.0)
-    score = score.nan_to_num(-1.0)  # of a class without a positive
-    chosen = torch.stack([grid[_middle_of_the_best(score[:, c])] for c in range(score.shape[1])])
-    return torch.where((positives > 0) | torch.tensor(aim == "accuracy"), chosen, 0.5)
+        enough = found >= min(recall, float(found.max())) - _EPSILON
+        score, then = torch.where(enough, hits / said.clamp(min=1), -1.0), hits
+    return cuts[torch.where(score == score.max(), then, -1.0).argmax()]
+
+
+def _cuts(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Return thresholds (K,), one for each way that `> threshold` divides probabilities (N,), and their gaps' widths.
+
+    The last, 1, says no label where a probability is 1. None says one where it is 0.
+    """
+    edges = torch.cat([probabilities, torch.tensor([0.0, 1.0])]).unique()
+    below, above = edges[:-1], edges[1:]
+    middle = (below + above) / 2
+    middle = torch.where(middle < above, middle, below)  # between neighbours in float32 there is nothing
+    return torch.cat([middle, edges[-1:]]), torch.cat([above - below, torch.zeros(1)])
+
+
+def _above(thresholds: Tensor, probabilities: Tensor) -> Tensor:
+    """Return how many of the probabilities are above each threshold, (K,) float64."""
+    below = torch.searchsorted(probabilities.sort().values, thresholds, right=True)
+    return (len(probabilities) - below).double()
 
 
 @dataclass(frozen=True)
@@ -125,11 +151,6 @@ def _scores(predicted: Tensor, targets: Tensor) -> Scores:
         recall=float((hits / positives)[there].mean()),
         f1=float((2 * hits / (said + positives))[there].mean()),
     )
-
-
-def _middle_of_the_best(scores: Tensor) -> int:
-    best = torch.nonzero(scores >= scores.max() - _EPSILON).flatten()
-    return int(best[len(best) // 2])
 
 
 def temperature(logits: Tensor, targets: Tensor) -> float:
