@@ -30,6 +30,7 @@ from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.finite_loss import FiniteLoss
@@ -181,7 +182,9 @@ class TaskCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
         if self.subcommand not in _WITHOUT_MODEL:
-            super().instantiate_classes()
+            loads = self.config[self.subcommand].get("ckpt_path") is not None
+            with weights_follow() if loads else contextlib.nullcontext():
+                super().instantiate_classes()
             return
         parser = ArgumentParser()
         parser.add_subclass_arguments(LightningDataModule, "data")

@@ -192,7 +192,7 @@ class Trainer(pl.Trainer):
         found = self._predictions(model, datamodule, ckpt_path, split)
         assert isinstance(found, LabelPredictions)  # of such a model
         choice = choose(
-            found.probabilities, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
+            found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
         )
         print(choice.table)
         if curve is not None:

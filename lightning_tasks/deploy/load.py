@@ -15,6 +15,7 @@ from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor
 from lightning_tasks.deploy.preprocess import Preprocess, Window
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.tasks.mirror import mirrored_order
 
 
@@ -80,7 +81,8 @@ def predictor_of(
 
 def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - either
     try:
-        model = cls(**hyper_parameters)
+        with weights_follow():
+            model = cls(**hyper_parameters)
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(

@@ -13,6 +13,7 @@ CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # the walk-through's, .05
 Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
 _MOST = 20.0
+_SUREST = 1e4  # a logit; at any temperature the probability is 0 or 1
 
 
 def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
@@ -161,7 +162,8 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017, for independent labels.
     """
     counts = targets != IGNORED
-    logits, truth = logits[counts].double(), (targets[counts] == 1).double()
+    logits = logits[counts].double().clamp(-_SUREST, _SUREST)
+    truth = (targets[counts] == 1).double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
 
