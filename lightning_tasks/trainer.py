@@ -191,9 +191,7 @@ class Trainer(pl.Trainer):
             raise ConfigError("Thresholds are for pictures with any number of labels; this checkpoint's have not.")
         found = self._predictions(model, datamodule, ckpt_path, split)
         assert isinstance(found, LabelPredictions)  # of such a model
-        choice = choose(
-            found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
-        )
+        choice = choose(found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate)
         print(choice.table)
         if curve is not None:
             write_figure(Path(curve), choice.curve)

@@ -13,6 +13,7 @@ from lightning_tasks.errors import ConfigError, ImageError
 OnBadImage = Literal["error", "skip"]
 
 _SMALLEST_BATCH = 2  # batch normalisation needs them
+_LISTED = 5
 
 
 class Skipped:
@@ -61,6 +62,16 @@ class Skipped:
                 f"{len(self):,} of the {self.of:,} {self.split} pictures cannot be read, more than data.max_bad_share "
                 f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
             ) from error
+
+    def tell(self) -> None:
+        """Print how many there are and which, if any, and forget them."""
+        if not len(self):
+            return
+        names = [str(path) for path in self.paths[:_LISTED]]
+        more = f" and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
+        # Each process of its own share: `trainer.print` would leave out those of all but the first.
+        print(f"skipped {len(self):,} of {self.of:,} {self.split} pictures: {', '.join(names)}{more}", flush=True)
+        self.clear()
 
     def clear(self) -> None:
         """Forget them: an epoch is over."""

@@ -4,8 +4,6 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-_LISTED = 5
-
 
 class SkippedPictures(Callback):
     """Print, after each epoch and each validation, how many pictures could not be read, and which."""
@@ -26,10 +24,5 @@ class SkippedPictures(Callback):
 def tell_skipped(loader: object) -> None:
     """Print which pictures of a loader were skipped, if any, and forget them."""
     skipped: Any = getattr(getattr(loader, "dataset", None), "skipped", None)
-    if skipped is None or not len(skipped):
-        return
-    names = [str(path) for path in skipped.paths[:_LISTED]]
-    more = f" and {len(skipped) - _LISTED:,} more" if len(skipped) > _LISTED else ""
-    # Each process of its own share: `trainer.print` would leave out those of all but the first.
-    print(f"skipped {len(skipped):,} of {skipped.of:,} {skipped.split} pictures: {', '.join(names)}{more}", flush=True)
-    skipped.clear()
+    if skipped is not None:
+        skipped.tell()

@@ -146,7 +146,7 @@ class MultiLabelClassifier(FromCheckpoint):
         return loss, probabilities_of(logits, self.one_label)
 
     def uncalibrated(self, images: Tensor) -> Tensor:
-        """Return what is said of pictures outside training: logits (B, C) float32, not yet divided by the temperature."""
+        """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""
         logits: Tensor = self(images).float()
         return (logits + self(images.flip(3)).float()) / 2 if self.flip_tta else logits
 

@@ -20,7 +20,9 @@ def logits_at(low, high):
 @pytest.mark.parametrize("calibrate", [False, True])
 @pytest.mark.parametrize("each_label", [False, True])
 @pytest.mark.parametrize("aim", ["accuracy", "f1", "precision_at_recall"])
-@pytest.mark.parametrize("logits", [logits_at(-6, -4), logits_at(-40, -30), logits_at(14, 15)], ids=["5%", "0%", "100%"])
+@pytest.mark.parametrize(
+    "logits", [logits_at(-6, -4), logits_at(-40, -30), logits_at(14, 15)], ids=["5%", "0%", "100%"]
+)
 def test_what_is_ranked_perfectly_is_told_apart(logits, aim, each_label, calibrate):
     choice = choose(logits, TRUTH, VOCAB, 1.0, aim, 0.8, each_label, calibrate)
     said = (logits / choice.temperature).sigmoid() > torch.tensor(choice.threshold)  # as the model says it
