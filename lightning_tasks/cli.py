@@ -198,6 +198,7 @@ class TaskCLI(LightningCLI):
         trainer = self.config_init[self.subcommand].trainer
         if self.subcommand in _FROM_CHECKPOINT:
             self.save_config_callback = None
+            self.trainer_defaults["callbacks"] = [SkippedPictures()]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]

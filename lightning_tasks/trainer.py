@@ -47,6 +47,8 @@ class Trainer(pl.Trainer):
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
         print(summary(datamodule, self.strategy.root_device))
+        if datamodule.train_set.skipped is not None:
+            datamodule.train_set.skipped.tell()
 
     def check(
         self,
@@ -101,6 +103,8 @@ class Trainer(pl.Trainer):
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
         figure = show_batch(datamodule, n, originals)
+        if datamodule.train_set.skipped is not None:  # type: ignore[attr-defined]  # of labels or points, or it had failed
+            datamodule.train_set.skipped.tell()  # type: ignore[attr-defined]
         write_figure(Path(output), figure)
         print(f"batch picture    {output}")
 

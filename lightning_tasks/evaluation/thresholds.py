@@ -75,7 +75,7 @@ def _cuts(probabilities: Tensor) -> tuple[Tensor, Tensor]:
 
     The last, 1, says no label where a probability is 1. None says one where it is 0.
     """
-    edges = torch.cat([probabilities, torch.tensor([0.0, 1.0])]).unique()
+    edges = torch.cat([probabilities, torch.tensor([0.0, 1.0])]).unique()  # type: ignore[no-untyped-call]  # torch's own
     below, above = edges[:-1], edges[1:]
     middle = (below + above) / 2
     middle = torch.where(middle < above, middle, below)  # between neighbours in float32 there is nothing

@@ -1,7 +1,7 @@
 """What may not be exported: a file that says something else, or nothing that is a number."""
 
-import os
 import shutil
+import warnings
 
 import numpy as np
 import onnx
@@ -9,13 +9,13 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from lightning_tasks import KeypointRegressor, MultiLabelClassifier, load
+from lightning_tasks import MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy import export as export_module
+from lightning_tasks.deploy.exports.annotated import Annotated, Files, score
 from lightning_tasks.deploy.exports.onnx_file import open_onnx, quantise
 from lightning_tasks.errors import ConfigError
-from tests.fakes import LABELS
 
 
 def scaled(checkpoint, path, factor):
@@ -40,10 +40,8 @@ def overflowing(labels_run, tmp_path_factory):
 @pytest.mark.parametrize(
     ("factor", "more", "message"),
     [
-        (1.0, [], None),
         (3e3, [], "they differ by"),
         (3e3, ["--max_difference", "1"], None),
-        (1e6, [], "it says NaN or infinity"),
         (1e6, ["--max_difference", "1e30"], "it says NaN or infinity"),
     ],
 )
@@ -105,34 +103,30 @@ def test_a_checkpoint_that_says_nan_is_told_apart_from_an_export_that_does(label
     assert ("The model predicts NaN: its training diverged" in capsys.readouterr().err) == diverged
 
 
-def test_a_score_that_is_none_is_no_number(labels_run, points_run, tmp_path, capsys):
-    for name, (folder, ckpt) in (("labels", labels_run), ("points", points_run)):
-        root = shutil.copytree(folder / "root", tmp_path / name)
-        table = root / f"{name}.csv"
-        lines = table.read_text().splitlines()
-        bare = [f"{i}.jpg,,True" if name == "labels" else f"{i}.jpg,True,,,," for i in (6, 7)]
-        table.write_text("\n".join([*lines[:7], *bare]) + "\n")
-        arguments = ["--data_root", str(root), "--precision", "float16", "--output", str(tmp_path / "m.onnx")]
-        assert console(["export", str(folder / ckpt), *arguments]) == 0
-        printed = capsys.readouterr().out
-        assert "none, as nothing is annotated" in printed
-        assert "nan" not in printed
+def test_a_score_that_is_none_is_no_number(labels_run, tmp_path, capsys):
+    folder, ckpt = labels_run
+    root = shutil.copytree(folder / "root", tmp_path / "root")
+    lines = (root / "labels.csv").read_text().splitlines()
+    (root / "labels.csv").write_text("\n".join([*lines[:7], "6.jpg,,True", "7.jpg,,True"]) + "\n")
+    arguments = ["--data_root", str(root), "--precision", "float16", "--output", str(tmp_path / "m.onnx")]
+    assert console(["export", str(folder / ckpt), *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "mAP: none, as nothing is annotated" in printed
+    assert "nan" not in printed
+    files = Files([], None)
+    points = Annotated(files, np.full((2, 1, 2), np.nan, np.float32), files, labels=False)
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan(score(points, [0, 1], np.zeros((2, 1, 2), np.float32)))
 
 
-def saved(cls, names, backbone, path):
-    model = cls(names, backbone, image_size=(64, 64))
-    torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}, path)
-    return str(path)
-
-
-@pytest.mark.parametrize(("cls", "names"), [(MultiLabelClassifier, ["a", "b"]), (KeypointRegressor, ["p"])])
-def test_a_transformer_is_not_quantised_whole(cls, names, labels_run, tmp_path, capsys):
-    checkpoint = saved(cls, names, "test_vit", tmp_path / "x.ckpt")
-    arguments = ["export", checkpoint, "--pictures", str(labels_run[0] / "root"), "--n", "2"]
+def test_a_transformer_is_not_quantised_whole(labels_run, tmp_path, capsys):
+    model = MultiLabelClassifier(["a", "b"], "test_vit", image_size=(64, 64))
+    checkpoint = tmp_path / "x.ckpt"
+    torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}, checkpoint)
+    arguments = ["export", str(checkpoint), "--pictures", str(labels_run[0] / "root"), "--n", "2"]
     assert console([*arguments, "--precision", "int8"]) == 2
     assert "int8 is for convolutions" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
-    assert console([*arguments, "--precision", "float16"]) == 0
 
 
 def graph_of(path, convolutions):
@@ -169,17 +163,3 @@ def test_only_what_is_named_is_quantised(tmp_path):
     inside = {node.name for node in model.graph.node if node.name and node.input[1:2] and node.input[1] in dequantised}
     assert {name.removesuffix("_quant") for name in inside} == {"conv2", "conv4"}
     assert open_onnx(tmp_path / "q.onnx")(picture) == pytest.approx(open_onnx(tmp_path / "f.onnx")(picture), rel=0.05)
-
-
-def test_what_is_written_may_be_read_by_whom_the_umask_lets(labels_run, tmp_path):
-    folder, ckpt = labels_run
-    before = os.umask(0o027)
-    try:
-        for format in ("onnx", "torch", "safetensors"):
-            suffix = {"onnx": "onnx", "torch": "pt2"}.get(format, format)
-            arguments = ["--data_root", str(folder / "root"), "--output", str(tmp_path / f"m.{suffix}")]
-            assert console(["export", str(folder / ckpt), "--format", format, *arguments]) == 0
-    finally:
-        os.umask(before)
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(["m.onnx", "m.pt2", "m.safetensors", "m.json"], "0o640")
