@@ -216,7 +216,7 @@ def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
         (training, "summary", *data),
         ("", "show_batch", *data),
         ("", "prepare", *data),
-        (training, "lr_find", *run[1:-2], "--steps", "6", "--trainer.max_epochs", "null"),
+        (training, "lr_find", *run[1:-2], "--steps", "24", "--trainer.max_epochs", "null"),
     ):
         assert console(verb) == 0, verb
         printed = capsys.readouterr().out
