@@ -136,7 +136,7 @@ def _checked(predictor: Predictor, run: Run, shown: Sequence[Image], precision: 
         ("with the resize", found.whole_path, bound.whole_path),
     ):
         require(name, value, most, precision, bound.statistic)
-        lines.append(f"  {name:<27}  {value:.1e}  (bound: {most:g})")
+        lines.append(f"  {name:<29}  {value:.1e}  (bound: {most:g})")
     return lines
 
 
@@ -155,7 +155,7 @@ def _measured(predictor: Predictor, run: Run, own: Annotated | None, precision: 
     name = f"over {len(rows):,} validation pictures"
     value = summed_up(np.concatenate(differences), bound.statistic)
     require(name, value, bound.whole_path, precision, bound.statistic)
-    lines = [f"  {name:<27}  {value:.1e}  (bound: {bound.whole_path:g})"]
+    lines = [f"  {name:<29}  {value:.1e}  (bound: {bound.whole_path:g})"]
     scores = [score(own, rows, np.stack(outputs)) for outputs in (before, after)]
     if np.isfinite(scores).all():
         return [*lines, f"{score_name(own)} {name}: {scores[0]:.4f} → {scores[1]:.4f}"]
