@@ -21,6 +21,7 @@ from lightning_tasks.predictions import (
     write_label_predictions,
     write_point_predictions,
 )
+from lightning_tasks.reports.skipped import tell_skipped
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
@@ -132,6 +133,7 @@ class Trainer(pl.Trainer):
             self.fit(model, datamodule=datamodule)
         finally:
             callbacks.remove(finder)
+        tell_skipped(self.train_dataloader)  # the sweep stops before an epoch's end, which tells it otherwise
         return finder
 
     def get_preds(

@@ -195,6 +195,7 @@ def skipped_run(root, folder):
     return str(next(folder.rglob("best.ckpt"))), run
 
 
+@pytest.mark.slow
 def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
     root = tmp_path / "root"
     ckpt, run = skipped_run(root, tmp_path / "runs")
