@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_tasks import runs
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, settings
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory, memory_asked_for
@@ -28,7 +29,6 @@ from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
-from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
@@ -212,7 +212,7 @@ class TaskCLI(LightningCLI):
         folder, first_step = self._run_folder()
         kwargs["default_root_dir"] = str(folder)
         if trainer.logger in (None, True):
-            kwargs["logger"] = run_loggers(folder, first_step)
+            kwargs["logger"] = runs.run_loggers(folder, first_step)
         plugins = trainer.plugins or []
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
@@ -250,17 +250,17 @@ class TaskCLI(LightningCLI):
     def _run_folder(self) -> tuple[Path, int | None]:
         """Return a new folder; or that of the run to go on with, and its first step."""
         config = self.config[self.subcommand]
-        runs_dir, name = Path(config.runs_dir), config.run_name or run_name(self.datamodule)
+        runs_dir, name = Path(config.runs_dir), config.run_name or runs.run_name(self.datamodule)
         if self.subcommand == "lr_find":
-            return new_run_folder(runs_dir, name, "lr_find"), None
-        folder = requeued_run_folder(runs_dir, name)
+            return runs.new_run_folder(runs_dir, name, "lr_find"), None
+        folder = runs.requeued_run_folder(runs_dir, name)
         if folder is None and config.ckpt_path != "last":
-            return new_run_folder(runs_dir, name), None
-        folder = folder or last_run_folder(runs_dir, name)
+            return runs.new_run_folder(runs_dir, name), None
+        folder = folder or runs.last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
-        rank_zero_only(print)(f"going on with    {shown(path)}")
+        rank_zero_only(print)(f"going on with    {runs.shown(path)}")
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
@@ -269,17 +269,7 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
-        folder = Path(self.trainer.default_root_dir)
-        for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-                path, score = Path(callback.best_model_path), callback.best_model_score
-                which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
-                print(f"{path.stem} checkpoint  {shown(path)}{which}")
-        print(f"last checkpoint  {shown(last_checkpoint(folder))}")
-        if (folder / "results.png").is_file():
-            print(f"results picture  {shown(folder / 'results.png')}")
-        if any(folder.glob("events.out.tfevents.*")):
-            print(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
+        print("\n".join(runs.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks)))
 
 
 def _with_checkpoint_settings(args: list[str]) -> list[str]:
