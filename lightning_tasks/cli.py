@@ -18,19 +18,19 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_tasks import runs
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
 from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.reports.terminal import terminal_callbacks
-from lightning_tasks.runs import last_run_folder, new_run_folder, requeued_run_folder, run_loggers, run_name, shown
 from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.finite_loss import FiniteLoss
@@ -178,7 +178,9 @@ class TaskCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
         if self.subcommand not in _WITHOUT_MODEL:
-            super().instantiate_classes()
+            loads = self.config[self.subcommand].get("ckpt_path") is not None
+            with weights_follow() if loads else contextlib.nullcontext():
+                super().instantiate_classes()
             return
         parser = ArgumentParser()
         parser.add_subclass_arguments(LightningDataModule, "data")
@@ -193,8 +195,8 @@ class TaskCLI(LightningCLI):
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         terminal = terminal_callbacks(trainer.enable_progress_bar, trainer.enable_model_summary, given)
         if self.subcommand in _FROM_CHECKPOINT:
-            self.trainer_defaults["callbacks"] = terminal
             self.save_config_callback = None
+            self.trainer_defaults["callbacks"] = [SkippedPictures(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
@@ -207,7 +209,7 @@ class TaskCLI(LightningCLI):
         folder, first_step = self._run_folder()
         kwargs["default_root_dir"] = str(folder)
         if trainer.logger in (None, True):
-            kwargs["logger"] = run_loggers(folder, first_step)
+            kwargs["logger"] = runs.run_loggers(folder, first_step)
         plugins = trainer.plugins or []
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
@@ -245,17 +247,17 @@ class TaskCLI(LightningCLI):
     def _run_folder(self) -> tuple[Path, int | None]:
         """Return a new folder; or that of the run to go on with, and its first step."""
         config = self.config[self.subcommand]
-        runs_dir, name = Path(config.runs_dir), config.run_name or run_name(self.datamodule)
+        runs_dir, name = Path(config.runs_dir), config.run_name or runs.run_name(self.datamodule)
         if self.subcommand == "lr_find":
-            return new_run_folder(runs_dir, name, "lr_find"), None
-        folder = requeued_run_folder(runs_dir, name)
+            return runs.new_run_folder(runs_dir, name, "lr_find"), None
+        folder = runs.requeued_run_folder(runs_dir, name)
         if folder is None and config.ckpt_path != "last":
-            return new_run_folder(runs_dir, name), None
-        folder = folder or last_run_folder(runs_dir, name)
+            return runs.new_run_folder(runs_dir, name), None
+        folder = folder or runs.last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
-        rank_zero_only(print)(f"going on with    {shown(path)}")
+        rank_zero_only(print)(f"going on with    {runs.shown(path)}")
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
@@ -264,14 +266,4 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
-        folder = Path(self.trainer.default_root_dir)
-        for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-                path, score = Path(callback.best_model_path), callback.best_model_score
-                which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
-                print(f"{path.stem} checkpoint  {shown(path)}{which}")
-        print(f"last checkpoint  {shown(last_checkpoint(folder))}")
-        if is_file(folder / "results.png"):
-            print(f"results picture  {shown(folder / 'results.png')}")
-        if any(folder.glob("events.out.tfevents.*")):
-            print(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
+        print("\n".join(runs.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks)))

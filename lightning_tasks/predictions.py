@@ -19,6 +19,7 @@ from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.reports.skipped import tell_skipped
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.multilabel import probabilities_of
 
 Split = Literal["train", "valid", "test"]
 LABEL_COLUMNS = ("fname", "labels", "predicted", "ignored")  # then the labels
@@ -34,6 +35,7 @@ class LabelPredictions:
     rows: Tensor  # (N,) int64, which samples of the split they are
     paths: tuple[Path, ...]  # N files
     groups: tuple[str, ...]  # N names, or none
+    logits: Tensor  # (N, C) float32, before the temperature
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ def label_predictions(
     if model.one_label:
         datamodule.require_one_label()
     parts = [
-        (model.predict_step(batch).cpu(), batch.targets.cpu(), batch.rows.cpu()) for batch in _batches(model, loader)
+        (model.uncalibrated(batch.images).cpu(), batch.targets.cpu(), batch.rows.cpu())
+        for batch in _batches(model, loader)
     ]
-    probabilities, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    logits, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    probabilities = probabilities_of(logits / model.temperature, model.one_label)
     _require_finite(probabilities)
-    return LabelPredictions(probabilities, targets, rows, *_files(datamodule, split, rows))
+    return LabelPredictions(probabilities, targets, rows, *_files(datamodule, split, rows), logits)
 
 
 def point_predictions(

@@ -1,8 +1,11 @@
 """Where a run's files go: `runs/<data>/version_N/`, one folder for each run."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -81,6 +84,27 @@ def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:
     runs_dir, name, version = str(folder.parent.parent), folder.parent.name, folder.name
     events = TensorBoardLogger(runs_dir, name, version, default_hp_metric=False, purge_step=first_step)
     return [events, MetricsCSV(runs_dir, name, version, first_step or 0)]
+
+
+def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
+    """Return lines that name what a training left.
+
+    Args:
+        folder: of the run.
+        checkpoints: the callbacks that wrote some.
+    """
+    lines = []
+    for callback in checkpoints:
+        if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
+            path, score = Path(callback.best_model_path), callback.best_model_score
+            which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
+            lines.append(f"{path.stem} checkpoint  {shown(path)}{which}")
+    lines.append(f"last checkpoint  {shown(last_checkpoint(folder))}")
+    if is_file(folder / "results.png"):
+        lines.append(f"results picture  {shown(folder / 'results.png')}")
+    if any(folder.glob("events.out.tfevents.*")):
+        lines.append(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
+    return lines
 
 
 def run_name(datamodule: object) -> str:

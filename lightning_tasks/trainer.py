@@ -25,6 +25,7 @@ from lightning_tasks.predictions import (
     write_predictions,
 )
 from lightning_tasks.reports.page_run import folder_of_run
+from lightning_tasks.reports.skipped import tell_skipped
 from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
@@ -57,6 +58,7 @@ class Trainer(pl.Trainer):
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
         print(summary(datamodule, self.strategy.root_device))
+        tell_skipped(datamodule.train_set)
 
     def check(
         self,
@@ -111,6 +113,7 @@ class Trainer(pl.Trainer):
             raise ConfigError(f"--n is {n}; it must be at least 1.")
         require_figure_place(Path(output))
         figure = show_batch(datamodule, n, originals)
+        tell_skipped(getattr(datamodule, "train_set", None))
         write_figure(Path(output), figure)
         print(f"batch picture    {output}")
 
@@ -138,6 +141,7 @@ class Trainer(pl.Trainer):
             self.fit(model, datamodule=datamodule)
         finally:
             callbacks.remove(finder)
+        tell_skipped(self.train_dataloader)  # the sweep stops before an epoch's end, which tells it otherwise
         return finder
 
     def get_preds(
@@ -205,9 +209,7 @@ class Trainer(pl.Trainer):
             require_apart(target, Path(curve))
         found = self._predictions(model, datamodule, ckpt_path, split)
         assert isinstance(found, LabelPredictions)  # of such a model
-        choice = choose(
-            found.probabilities, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate
-        )
+        choice = choose(found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate)
         print(choice.table)
         if curve is not None:
             write_figure(Path(curve), choice.curve)

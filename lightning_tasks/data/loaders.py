@@ -100,6 +100,10 @@ class _Loader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch's is of a private class
+        batches = self._started()  # at once: what follows is made when it is asked for
+        return (batch for batch in batches if batch is not None)  # see collate_readable
+
+    def _started(self) -> Iterator[Any]:
         if not self.num_workers or self._iterator is not None or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()  # none is started
         others = multiprocessing.active_children()

@@ -153,7 +153,7 @@ def split_loader(
     samples: Dataset[Any] = dataset
     together: Callable[[Any], Any] = partial(collate_planned, collate) if dataset.on_device else collate
     if dataset.skipped is not None:
-        samples, together = Skipping(dataset, dataset.skipped), partial(collate_readable, together)
+        samples, together = Skipping(dataset, dataset.skipped), partial(collate_readable, together, training)
     return make_loader(
         samples,
         together,

@@ -13,6 +13,7 @@ from lightning_tasks.errors import ConfigError, ImageError
 OnBadImage = Literal["error", "skip"]
 
 _SMALLEST_BATCH = 2  # batch normalisation needs them
+_LISTED = 5
 
 
 class Skipped:
@@ -62,6 +63,16 @@ class Skipped:
                 f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
             ) from error
 
+    def report(self) -> str:
+        """Return how many there are and which, nothing if there are none, and forget them."""
+        if not len(self):
+            return ""
+        names = [str(path) for path in self.paths[:_LISTED]]
+        more = f" and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
+        told = f"skipped {len(self):,} of {self.of:,} {self.split} pictures: {', '.join(names)}{more}"
+        self.clear()
+        return told
+
     def clear(self) -> None:
         """Forget them: an epoch is over."""
         self._flags.zero_()
@@ -87,14 +98,16 @@ class Skipping(Dataset[Any]):
             return None
 
 
-def collate_readable(collate: Callable[[Any], Any], samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
-    """Collate the samples that there are.
+def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
+    """Collate the samples that there are; None: the one sample of a last batch outside training is not.
 
     Raises:
         ImageError: too few of the batch are left.
     """
     readable = [sample for sample in samples if sample is not None]
-    if len(readable) < min(_SMALLEST_BATCH, len(samples)):
+    if not training and len(samples) == 1 and not readable:
+        return None
+    if len(readable) < min(_SMALLEST_BATCH if training else 1, len(samples)):
         raise ImageError(
             f"Only {len(readable)} of the {len(samples)} pictures of a batch can be read. `lightning-tasks check` "
             "lists the others; take them out of the table, or raise data.batch_size."

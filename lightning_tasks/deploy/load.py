@@ -18,6 +18,7 @@ from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.tasks.mirror import mirrored_order
 
 
@@ -104,7 +105,8 @@ def predictor_of(
 
 def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - either
     try:
-        model = cls(**hyper_parameters)
+        with weights_follow():
+            model = cls(**hyper_parameters)
         model.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(

@@ -13,6 +13,7 @@ CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # the walk-through's, .05
 Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
 _MOST = 20.0
+_SUREST = 1e4  # a logit; at any temperature the probability is 0 or 1
 
 
 def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
@@ -32,33 +33,59 @@ def best_of_curve(accuracies: Sequence[float]) -> float:
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
-    """Return a threshold of the curve for each class (C,); of several that are equally good, the middle one.
+    """Return for each class (C,) the best of all thresholds from 0 to 1, float32: what counts is above it.
 
-    A class without a positive gets .5, but for `accuracy`.
+    It lies in the middle between two probabilities that occur, of thresholds that are equally good in the widest gap. A
+    class without a positive gets .5, but for `accuracy`.
 
     Args:
-        probabilities: (N, C).
+        probabilities: (N, C) from 0 to 1, float32.
         targets: (N, C) of 1, 0 and −1 (which does not count).
         aim: what each class's threshold makes highest. `precision_at_recall`: the precision among the thresholds that
-            find at least the share `recall` of the positives, or where none does, among those that find the most.
+            find at least the share `recall` of the positives, or where none does, among those that find the most; of
+            equal precisions, that which finds the most.
         recall: for `precision_at_recall`.
     """
-    grid = torch.tensor(CURVE)
-    counts, truth = targets != IGNORED, targets == 1
-    predicted = (probabilities[None] > grid[:, None, None]) & counts  # (29, N, C)
-    hits = (predicted & truth).sum(1).double()
-    said, positives, cells = predicted.sum(1).double(), truth.sum(0).double(), counts.sum(0).double()
+    columns = zip(probabilities.float().T, targets.T, strict=True)
+    return torch.stack([_best(*column, aim, recall) for column in columns])
+
+
+def _best(probabilities: Tensor, targets: Tensor, aim: Aim, recall: float) -> Tensor:
+    """Return the threshold, a scalar, of one class's probabilities (N,) and targets (N,)."""
+    counts = targets != IGNORED
+    probabilities, truth = probabilities[counts], targets[counts] == 1
+    if not truth.any() and aim != "accuracy":
+        return torch.tensor(0.5)
+    cuts, gaps = _cuts(probabilities)
+    hits, said = (_above(cuts, part) for part in (probabilities[truth], probabilities))
+    cells, positives = len(truth), int(truth.sum())
     if aim == "accuracy":
-        score = cells - positives - said + 2 * hits
+        score, then = cells - positives - said + 2 * hits, gaps
     elif aim == "f1":
-        score = 2 * hits / (said + positives)
+        score, then = 2 * hits / (said + positives), gaps
     else:
         found = hits / positives
-        enough = found >= torch.minimum(torch.tensor(recall, dtype=torch.float64), found.max(0).values) - _EPSILON
-        score = torch.where(enough, hits / said.clamp(min=1), -1.0)
-    score = score.nan_to_num(-1.0)  # of a class without a positive
-    chosen = torch.stack([grid[_middle_of_the_best(score[:, c])] for c in range(score.shape[1])])
-    return torch.where((positives > 0) | torch.tensor(aim == "accuracy"), chosen, 0.5)
+        enough = found >= min(recall, float(found.max())) - _EPSILON
+        score, then = torch.where(enough, hits / said.clamp(min=1), -1.0), hits
+    return cuts[torch.where(score == score.max(), then, -1.0).argmax()]
+
+
+def _cuts(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Return thresholds (K,), one for each way that `> threshold` divides probabilities (N,), and their gaps' widths.
+
+    The last, 1, says no label where a probability is 1. None says one where it is 0.
+    """
+    edges = torch.cat([probabilities, torch.tensor([0.0, 1.0])]).unique()  # type: ignore[no-untyped-call]  # torch's own
+    below, above = edges[:-1], edges[1:]
+    middle = (below + above) / 2
+    middle = torch.where(middle < above, middle, below)  # between neighbours in float32 there is nothing
+    return torch.cat([middle, edges[-1:]]), torch.cat([above - below, torch.zeros(1)])
+
+
+def _above(thresholds: Tensor, probabilities: Tensor) -> Tensor:
+    """Return how many of the probabilities are above each threshold, (K,) float64."""
+    below = torch.searchsorted(probabilities.sort().values, thresholds, right=True)
+    return (len(probabilities) - below).double()
 
 
 @dataclass(frozen=True)
@@ -127,11 +154,6 @@ def _scores(predicted: Tensor, targets: Tensor) -> Scores:
     )
 
 
-def _middle_of_the_best(scores: Tensor) -> int:
-    best = torch.nonzero(scores >= scores.max() - _EPSILON).flatten()
-    return int(best[len(best) // 2])
-
-
 def temperature(logits: Tensor, targets: Tensor) -> float:
     """Return what logits (N, C) must be divided by for the lowest binary cross-entropy: from 1/20 to 20.
 
@@ -140,7 +162,8 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017, for independent labels.
     """
     counts = targets != IGNORED
-    logits, truth = logits[counts].double(), (targets[counts] == 1).double()
+    logits = logits[counts].double().clamp(-_SUREST, _SUREST)
+    truth = (targets[counts] == 1).double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
 

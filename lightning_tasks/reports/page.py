@@ -183,6 +183,7 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a templ
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
+    environment.filters["significant"] = "{:.3g}".format  # a threshold may be small
     css, js = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return environment.get_template(template).render(css=css, js=js, **values)
 

@@ -6,8 +6,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.reports.terminal import print_line
 
-_LISTED = 5
-
 
 class SkippedPictures(Callback):
     """Print, after each epoch and each validation, how many pictures could not be read, and which."""
@@ -25,13 +23,8 @@ class SkippedPictures(Callback):
         tell_skipped(trainer.test_dataloaders)
 
 
-def tell_skipped(loader: object) -> None:
-    """Print which pictures of a loader were skipped, if any, and forget them."""
-    skipped: Any = getattr(getattr(loader, "dataset", None), "skipped", None)
-    if skipped is None or not len(skipped):
-        return
-    names = [str(path) for path in skipped.paths[:_LISTED]]
-    more = f" and {len(skipped) - _LISTED:,} more" if len(skipped) > _LISTED else ""
-    # Each process of its own share: `trainer.print` would leave out those of all but the first.
-    print_line(f"skipped {len(skipped):,} of {skipped.of:,} {skipped.split} pictures: {', '.join(names)}{more}")
-    skipped.clear()
+def tell_skipped(source: object) -> None:
+    """Print which pictures of a loader, or of a dataset, were skipped, if any, and forget them."""
+    skipped: Any = getattr(getattr(source, "dataset", source), "skipped", None)
+    if skipped is not None and (line := skipped.report()):
+        print_line(line)  # each process of its own share: `trainer.print` would leave out those of all but the first

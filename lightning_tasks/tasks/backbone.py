@@ -1,9 +1,12 @@
 """A timm backbone with its own normalisation."""
 
+import contextlib
 import difflib
 import itertools
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -24,6 +27,21 @@ _CONCAT_POOL = "fastcatavgmax"
 _DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
 _COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
 _FITTING_LISTED = 4
+_weights_follow = ContextVar("weights_follow", default=False)
+
+
+@contextlib.contextmanager
+def weights_follow() -> Iterator[None]:
+    """Build backbones that a checkpoint's weights, mean and standard deviation are loaded into next.
+
+    A tag that this timm does not know any more is no error then: only where the weights came from is lost. Pictures are
+    normalised to NaN until the checkpoint has said by what.
+    """
+    token = _weights_follow.set(True)
+    try:
+        yield
+    finally:
+        _weights_follow.reset(token)
 
 
 class Backbone(nn.Module):
@@ -51,12 +69,15 @@ class Backbone(nn.Module):
         self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
     ) -> None:
         super().__init__()
-        self.body, self.num_features = _build(name, image_size, pretrained and weights is None)
+        architecture, _, tag = _check_name(name).partition(".")
+        lost = bool(tag) and tag not in _tags(architecture)  # see weights_follow
+        pretrained = pretrained and weights is None and not lost
+        self.body, self.num_features = _build(architecture if lost else name, image_size, pretrained)
         if weights is not None:
             _load_weights(self.body, name, Path(weights))
         self.body.to(memory_format=torch.channels_last)
         float32_depthwise(self.body)
-        config = _config(self.body)
+        config = {"mean": [math.nan] * 3, "std": [math.nan] * 3} if lost else _config(self.body)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255)
 
@@ -97,7 +118,6 @@ class Backbone(nn.Module):
 
 
 def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:
-    _check_name(name)
     # Convolutional models know no img_size, others are of a fixed size without it.
     sizes: tuple[dict[str, Any], ...] = ({}, {"img_size": image_size})
     pools: tuple[dict[str, Any], ...] = ({"global_pool": _CONCAT_POOL}, {})
@@ -150,18 +170,22 @@ def _builds(name: str, options: dict[str, Any], size: int) -> bool:
     return True
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str) -> str:
+    """Return the name of a backbone that can be built."""
     base, _, tag = name.partition(".")
     if not timm.is_model(base):
         close = difflib.get_close_matches(base, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         raise BackboneError(f"timm has no backbone {name!r}.{hint} timm.list_models('*name*') lists what there is.")
-    if not tag:
-        return
-    tags = [entry.partition(".")[2] for entry in timm.list_pretrained(f"{base}.*")]
-    if tag not in tags:
+    tags = _tags(base)
+    if tag and tag not in tags and not _weights_follow.get():
         known = f"its tags are {', '.join(tags)}" if tags else "it has no pretrained weights"
         raise BackboneError(f"timm's {base} has no weights tagged {tag!r}: {known}.")
+    return name
+
+
+def _tags(architecture: str) -> list[str]:
+    return [entry.partition(".")[2] for entry in timm.list_pretrained(f"{architecture}.*")]
 
 
 def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:

@@ -1,9 +1,22 @@
 """Does a checkpoint belong to the model and the data at hand?"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
+
+from pytorch_lightning import LightningModule
 
 from lightning_tasks.errors import CheckpointError
+from lightning_tasks.tasks.backbone import weights_follow
+
+
+class FromCheckpoint(LightningModule):
+    """A LightningModule that is loaded from a checkpoint whatever became of the name that its first weights had."""
+
+    @classmethod
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's own
+        """Do as Lightning's; see `weights_follow`."""
+        with weights_follow():
+            return super().load_from_checkpoint(*args, **kwargs)
 
 
 def refuse_other_checkpoint(

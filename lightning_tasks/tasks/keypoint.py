@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from lightning_tasks.batch import KeypointBatch
@@ -11,14 +10,14 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.keypoints import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.tasks.backbone import Backbone
-from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.compatibility import FromCheckpoint, refuse_other_checkpoint
 from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
 from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
 from lightning_tasks.tasks.mirror import mirrored_order, unmirrored
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
-class KeypointRegressor(LightningModule):
+class KeypointRegressor(FromCheckpoint):
     """Points on the −1..1 scale: regressed through a sigmoid's range, as in fastai's chapter 6, or read off heatmaps.
 
     Logs `loss` (the masked mean squared error; a heatmap trains by `masked_cell_loss`, which is `train/loss`) and the

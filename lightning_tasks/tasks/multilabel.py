@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -19,13 +18,13 @@ from lightning_tasks.evaluation.multilabel import (
 )
 from lightning_tasks.tasks.attention import ClassAttentionHead, LastMap
 from lightning_tasks.tasks.backbone import Backbone
-from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
+from lightning_tasks.tasks.compatibility import FromCheckpoint, refuse_other_checkpoint
 from lightning_tasks.tasks.heads import fastai_head, linear_head
 from lightning_tasks.tasks.losses import LossName, label_loss
 from lightning_tasks.tasks.optimizer import LearningRate, adamw, can_fuse
 
 
-class MultiLabelClassifier(LightningModule):
+class MultiLabelClassifier(FromCheckpoint):
     """Binary cross-entropy over labels, as in fastai's chapter 6.
 
     Logs `loss`, `accuracy` (fastai's accuracy_multi), `mAP` (macro average precision) and `accuracy_all_negative`:
@@ -141,13 +140,15 @@ class MultiLabelClassifier(LightningModule):
 
     def _shared_step(self, batch: MultiLabelBatch) -> tuple[Tensor, Tensor]:
         """Return the loss and the probabilities (B, C), both in float32 under any precision."""
-        logits = self(batch.images).float()
-        if not self.training:
-            if self.flip_tta:
-                logits = (logits + self(batch.images.flip(3)).float()) / 2
-            logits = logits / self.temperature
+        images = batch.images
+        logits = self(images).float() if self.training else self.uncalibrated(images) / self.temperature
         loss = (self.training_loss if self.training else self.plain_loss)(logits, batch.targets)
         return loss, probabilities_of(logits, self.one_label)
+
+    def uncalibrated(self, images: Tensor) -> Tensor:
+        """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""
+        logits: Tensor = self(images).float()
+        return (logits + self(images.flip(3)).float()) / 2 if self.flip_tta else logits
 
     def training_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return the loss of a batch."""

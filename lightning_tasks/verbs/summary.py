@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.datasets import EpochIndex, collate_keypoints, collate_multilabel, points_in, sample_seed
+from lightning_tasks.data.datasets import (
+    EpochIndex,
+    KeypointDataset,
+    MultiLabelDataset,
+    collate_keypoints,
+    collate_multilabel,
+    points_in,
+    sample_seed,
+)
 from lightning_tasks.data.transforms import augment_image, augment_points
-from lightning_tasks.errors import ConfigError, LightningTasksError
+from lightning_tasks.errors import ConfigError, ImageError, LightningTasksError
 
 _BATCH = 4
 _NAMED = 30
@@ -25,23 +34,42 @@ def summary(datamodule: MultiLabelDataModule | KeypointDataModule, device: torch
         LightningTasksError: a step failed; the message names it and the sample.
     """
     lines = [datamodule.describe(), ""]
+    dataset = datamodule.train_set
+    rows = list(islice(_readable(dataset), _BATCH))
     if isinstance(datamodule, MultiLabelDataModule):
-        lines += [*_labels(datamodule), "", *_label_sample(datamodule)]
+        lines += [*_labels(datamodule), "", *_label_sample(datamodule, rows[0])]
         collate: Callable[[Any], Any] = collate_multilabel
     else:
-        lines += [*_points(datamodule), "", *_point_sample(datamodule)]
+        lines += [*_points(datamodule), "", *_point_sample(datamodule, rows[0])]
         collate = collate_keypoints
-    dataset = datamodule.train_set
     samples: list[Any] = []
-    for row in range(min(_BATCH, len(dataset))):
+    for row in rows:
         with _step("sample", str(dataset.paths[row])):
             samples.append(dataset[EpochIndex(0, row)])
-    with _step("collate", ", ".join(str(dataset.paths[row]) for row in range(len(samples)))):
+    with _step("collate", ", ".join(str(dataset.paths[row]) for row in rows)):
         batch = collate(samples)
     lines += ["", f"a batch of {len(samples)}", *_tensors(batch)]
     with _step(f"move to {device}", "the batch"):
         moved = type(batch)(*(tensor.to(device) for tensor in batch))
     return "\n".join([*lines, "", f"on the device ({device})", *_tensors(moved)])
+
+
+def _readable(dataset: MultiLabelDataset | KeypointDataset) -> Iterator[int]:
+    """Yield the rows whose pictures can be read, where others are to be skipped.
+
+    Raises:
+        ImageError: one cannot be read; or there are too many to be skipped.
+    """
+    for row, path in enumerate(dataset.paths):
+        try:
+            with _step("decode", str(path)):
+                _ = dataset.pictures[row]
+        except ImageError as error:
+            if dataset.skipped is None:
+                raise
+            dataset.skipped.add(row, error)
+            continue
+        yield row
 
 
 def _labels(datamodule: MultiLabelDataModule) -> list[str]:
@@ -74,14 +102,13 @@ def _points(datamodule: KeypointDataModule) -> list[str]:
     return lines
 
 
-def _label_sample(datamodule: MultiLabelDataModule) -> list[str]:
+def _label_sample(datamodule: MultiLabelDataModule, row: int) -> list[str]:
     dataset = datamodule.train_set
-    path, seed = str(dataset.paths[0]), sample_seed(dataset.seed, 0, 0)
-    with _step("decode", path):
-        image = dataset.pictures[0].image
+    path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
+    image = dataset.pictures[row].image
     with _step("transform", path):
         augmented = augment_image(dataset.transform, image, seed)
-    target = dataset.targets[0]
+    target = dataset.targets[row]
     names = [name for name, on in zip(datamodule.vocab, target, strict=True) if on == 1]
     return [
         f"one sample: {path}",
@@ -91,20 +118,19 @@ def _label_sample(datamodule: MultiLabelDataModule) -> list[str]:
     ]
 
 
-def _point_sample(datamodule: KeypointDataModule) -> list[str]:
+def _point_sample(datamodule: KeypointDataModule, row: int) -> list[str]:
     dataset = datamodule.train_set
-    path, seed = str(dataset.paths[0]), sample_seed(dataset.seed, 0, 0)
-    with _step("decode", path):
-        image, original = dataset.pictures[0]
+    path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
+    image, original = dataset.pictures[row]
     with _step("transform", path):
-        before_px = points_in(dataset.points_px[0], original, image.shape[:2])
+        before_px = points_in(dataset.points_px[row], original, image.shape[:2])
         augmented, points_px, visible = augment_points(dataset.transform, image, before_px, seed)
     with _step("scale", path):
-        sample = dataset[EpochIndex(0, 0)]
+        sample = dataset[EpochIndex(0, row)]
     return [
         f"one sample: {path}",
         _array("decode", image),
-        _array("points", dataset.points_px[0], "px"),
+        _array("points", dataset.points_px[row], "px"),
         _array("transform", augmented),
         _array("points", points_px, "px"),
         f"{_array('scale', sample.points_norm, 'norm')}, {int(visible.sum())} of {len(visible)} visible",

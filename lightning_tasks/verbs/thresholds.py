@@ -11,6 +11,7 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.labels import LabelScores, accuracy_multi, calibration_error, label_scores
 from lightning_tasks.evaluation.thresholds import (
     Aim,
+    Gain,
     Scores,
     best_threshold,
     calibrated,
@@ -22,7 +23,7 @@ from lightning_tasks.evaluation.thresholds import (
 from lightning_tasks.reports.threshold_curve import threshold_figure
 
 _FOLDS = 5
-_SATURATED = 1e-7  # a float32 sigmoid says 1 from there on
+_ROUNDING = 1e-6  # recalls are float32
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Choice:
 
 
 def choose(
-    probabilities: Tensor,
+    logits: Tensor,
     targets: Tensor,
     vocab: Sequence[str],
     given_temperature: float,
@@ -51,10 +52,10 @@ def choose(
     probabilities that their thresholds were chosen on had a temperature, one number, that they took part in.
 
     Args:
-        probabilities: (N, C) float32.
+        logits: (N, C) float32, before any temperature: their probabilities may all round to 0 or 1.
         targets: (N, C) of 1, 0 and −1 (which does not count).
         vocab: C labels.
-        given_temperature: that the probabilities were made with.
+        given_temperature: to be kept, unless another is chosen.
         aim: what is chosen for; see `class_thresholds`.
         recall: for `precision_at_recall`.
         each_label: a threshold for each label, or one for all.
@@ -69,25 +70,29 @@ def choose(
         raise ConfigError("No label of these pictures counts: all are difficult. Choose on other pictures.")
     if not 0 < recall <= 1:
         raise ConfigError(f"--recall is {recall}; it is a share of the positives, above 0 and up to 1.")
+    probabilities = (logits / given_temperature).sigmoid()
     chosen_temperature, lines, held_out = given_temperature, [], probabilities
     if calibrate:
-        logits = probabilities.double().clamp(_SATURATED, 1 - _SATURATED).logit() * given_temperature
         chosen_temperature = temperature(logits, targets)
-        before, held_out = calibration_error(probabilities, targets), calibrated(logits, targets).float()
+        before, held_out = calibration_error(probabilities, targets), calibrated(logits, targets)
         after = calibration_error(held_out, targets)
         lines = [f"temperature {chosen_temperature:.3f}: calibration error {before:.4f}, cross-fitted {after:.4f}", ""]
-        probabilities = (logits / chosen_temperature).sigmoid().float()
+        probabilities = (logits / chosen_temperature).sigmoid()  # as the model makes them
     one = best_threshold(probabilities, targets, aim, recall)
     each = class_thresholds(probabilities, targets, aim, recall)
     gain = threshold_gain(held_out, targets, aim, recall, _FOLDS)
     limits = each if each_label else torch.full_like(each, one)
     scores = label_scores(probabilities, targets, list(vocab), probabilities > limits)
     lines += [*_classes(scores, limits), ""]
+    if aim != "accuracy":
+        lines += [f"{name}: no positive to choose by, so 0.5" for name in scores.without_positive if each_label]
+    if aim == "precision_at_recall":
+        lines += _unmet(scores, gain, recall, each_label)
     nothing = accuracy_multi(torch.zeros_like(probabilities), targets)
     lines += [
         f"{'':<36}  accuracy  precision  recall      F1",
         _row("0.5 for all", gain.at_half),
-        _row(f"one for all ({one:.3f}), cross-fitted", gain.one_cross_fitted),
+        _row(f"one for all ({one:.4g}), cross-fitted", gain.one_cross_fitted),
         _row("one for each, cross-fitted", gain.each_cross_fitted),
         _row("one for each, where they were chosen", gain.each_where_chosen),
         f"{'predicting nothing':<36}  {nothing:>8.4f}",
@@ -101,7 +106,21 @@ def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:
     lines = [f"{'label':<{width}}  positives  threshold  precision  recall      F1"]
     for row, threshold in zip(scores.classes, thresholds.tolist(), strict=True):
         numbers = f"{row.precision:>9.4f}  {row.recall:>6.4f}  {row.f1:>6.4f}"
-        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {threshold:>9.3f}  {numbers}")
+        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {threshold:>9.4g}  {numbers}")
+    return lines
+
+
+def _unmet(scores: LabelScores, gain: Gain, wanted: float, each_label: bool) -> list[str]:
+    """Return what is to be said where the share `wanted` of the positives is not found."""
+    there = [(row.label, row.recall) for row in scores.classes if row.positives]
+    found = there if each_label else [("all labels", scores.recall_micro)]
+    lines = [
+        f"{label}: recall {recall:.4f} is the most that a threshold finds, not {wanted:g}"
+        for label, recall in found
+        if recall < wanted - _ROUNDING
+    ]
+    if each_label and gain.each_cross_fitted.recall < wanted - _ROUNDING:
+        lines.append(f"expect a recall of {gain.each_cross_fitted.recall:.4f} of other pictures, not {wanted:g}")
     return lines
 
 

@@ -182,3 +182,60 @@ def test_the_command_line_counts_and_names_them(tmp_path, monkeypatch, capsys):
     assert console(["get_preds", ckpt, "--data.num_workers", "0"]) == 0
     assert "skipped 1 of 10 validation pictures: root/33.jpg" in capsys.readouterr().out
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 10
+
+
+def skipped_run(root, folder):
+    """Return the checkpoint of a run whose first training and last validation pictures, alone in a batch, are bad."""
+    labels(root, [])
+    for name in ("0.jpg", "39.jpg"):
+        (root / name).write_bytes(b"")
+    run = ["fit", "--config", str(CONF / "multilabel.yaml"), *FLAGS, "--data.root", str(root), "--data.size", "[32,40]"]
+    run += ["--model.pretrained", "false", "--data.batch_size", "9", "--trainer.max_epochs", "1"]
+    run += ["--data.on_bad_image", "skip", "--data.max_bad_share", "0.1", "--runs_dir", str(folder)]
+    assert console(run) == 0
+    return str(next(folder.rglob("best.ckpt"))), run
+
+
+@pytest.mark.slow
+def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
+    root = tmp_path / "root"
+    ckpt, run = skipped_run(root, tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    valid = f"skipped 1 of 10 validation pictures: {root}/39.jpg\n"
+    training = f"skipped 1 of 30 training pictures: {root}/0.jpg\n"
+    assert valid in capsys.readouterr().out
+    quiet = ["--trainer.enable_progress_bar", "false"]
+    data = [*run[1:3], "--data.root", str(root), "--data.on_bad_image", "skip", "--data.max_bad_share", "0.1"]
+    for told, *verb in (
+        (valid, "validate", ckpt, *quiet),
+        (valid, "get_preds", ckpt),
+        (valid, "thresholds", ckpt, "--output", "t.ckpt"),
+        (valid, "show_results", ckpt),
+        (valid, "report", ckpt),
+        (valid, "export", ckpt, "--format", "safetensors", "--n", "10"),
+        (valid, "export", ckpt, "--precision", "int8", "--n", "1"),
+        (training, "export", ckpt, "--precision", "int8", "--n", "1"),
+        (training, "summary", *data),
+        ("", "show_batch", *data),
+        ("", "prepare", *data),
+        (training, "lr_find", *run[1:-2], "--steps", "24", "--trainer.max_epochs", "null"),
+    ):
+        assert console(verb) == 0, verb
+        printed = capsys.readouterr().out
+        assert printed.count(told) >= 1, verb
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 10
+
+
+def test_one_bad_picture_alone_in_the_last_batch_is_skipped_too(tmp_path):
+    root = labels(tmp_path / "root", [])
+    settings = {"batch_size": 9, "num_workers": 0, "cache": "none", "max_bad_share": 0.5}
+    for last, left in ((39, 9), (38, 8)):  # ten pictures: nine and one; then the last of the nine too
+        (root / f"{last}.jpg").write_bytes(b"")
+        data = MultiLabelDataModule(str(root), on_bad_image="skip", **settings)
+        data.setup("fit")
+        assert sum(len(batch.rows) for batch in data.val_dataloader()) == left
+        assert len(data.valid_set.skipped) == 10 - left
+    data = MultiLabelDataModule(str(root), on_bad_image="skip", **{**settings, "batch_size": 8})
+    data.setup("fit")
+    with pytest.raises(ImageError, match="Only 0 of the 2 pictures of a batch"):
+        list(data.val_dataloader())

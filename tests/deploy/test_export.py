@@ -100,6 +100,16 @@ def test_onnx_takes_every_size(exported, batch, height, width):
     assert answers(folder / "m.onnx", images) == pytest.approx(wanted(checkpoint, images), abs=1e-2)
 
 
+def test_what_is_written_may_be_read_by_whom_the_umask_lets(exported, labels_run):
+    folder, checkpoint = exported["labels"]
+    fresh = labels_run[0] / "fresh"
+    fresh.touch()
+    wanted = fresh.stat().st_mode
+    written = [path for path in (*folder.iterdir(), *checkpoint.parents[1].rglob("*")) if path.is_file()]
+    assert {path.name: oct(path.stat().st_mode) for path in written} == {path.name: oct(wanted) for path in written}
+    assert {"m.onnx", "m.pt2", "m.safetensors", "m.json", "best.ckpt", "metrics.csv"} <= {path.name for path in written}
+
+
 def test_onnx_says_what_it_is(exported):
     for task in ("labels", "points"):
         model = onnx.load(exported[task][0] / "m.onnx")

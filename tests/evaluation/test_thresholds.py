@@ -6,7 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+)
 
 from lightning_tasks.evaluation.thresholds import (
     CURVE,
@@ -18,9 +25,10 @@ from lightning_tasks.evaluation.thresholds import (
     threshold_gain,
 )
 
+# With ties and both ends among the probabilities, and cells that do not count.
 TABLES = st.tuples(
-    arrays(np.float32, (14, 2), elements=st.floats(0, 1, width=32)),
-    arrays(np.int64, (14, 2), elements=st.integers(0, 1)),
+    arrays(np.float32, (14, 2), elements=st.sampled_from([0, 0.25, 1]) | st.floats(0, 1, width=32)),
+    arrays(np.int64, (14, 2), elements=st.sampled_from([0, 0, 1, 1, -1])),
 )
 
 
@@ -30,32 +38,81 @@ def test_the_curve_is_the_walk_throughs():
 
 
 @given(TABLES)
-def test_the_curve_and_its_best_are_scikit_learns(table):
+def test_the_curve_is_scikit_learns_and_no_better_than_the_best_threshold(table):
     probabilities, targets = map(torch.from_numpy, table)
-    curve = threshold_curve(probabilities, targets)
-    expected = [accuracy_score(table[1].ravel(), table[0].ravel() > np.float32(t)) for t in CURVE]
-    assert [accuracy for _, accuracy in curve] == pytest.approx(expected)
-    best = best_threshold(probabilities, targets)
-    assert accuracy_score(table[1].ravel(), table[0].ravel() > np.float32(best)) == pytest.approx(max(expected))
+    counts = table[1] >= 0
+    if not counts.any():
+        return
+
+    def accuracy(threshold):
+        return accuracy_score(table[1][counts], table[0][counts] > np.float32(threshold))
+
+    expected = [accuracy(threshold) for threshold in CURVE]
+    assert [found for _, found in threshold_curve(probabilities, targets)] == pytest.approx(expected)
+    assert accuracy(best_threshold(probabilities, targets)) >= max(expected) - 1e-6
 
 
-@given(TABLES, st.sampled_from(["accuracy", "f1", "precision_at_recall"]))
-def test_no_threshold_of_the_curve_is_better(table, aim):
+@given(TABLES, st.sampled_from(["accuracy", "f1", "precision_at_recall"]), st.sampled_from([0.3, 0.7, 0.8, 1.0]))
+def test_no_threshold_at_all_is_better(table, aim, recall):
+    """What p > t says for any t from 0 to 1, it says for one of the values that occur, or for 0."""
     probabilities, targets = table
-    chosen = class_thresholds(torch.from_numpy(probabilities), torch.from_numpy(targets), aim, recall=0.7).numpy()
-    for c in range(2):
-        truth, p = targets[:, c], probabilities[:, c]
+    found = class_thresholds(torch.from_numpy(probabilities), torch.from_numpy(targets), aim, recall)
+    assert found.dtype == torch.float32
+    assert ((found >= 0) & (found <= 1)).all()
+    for c, chosen in enumerate(found.numpy()):
+        counts = targets[:, c] >= 0
+        truth, p = targets[counts, c], probabilities[counts, c]
         if not truth.any() and aim != "accuracy":
-            assert chosen[c] == 0.5
+            assert chosen == 0.5
             continue
-        allowed, score = CURVE, {"accuracy": accuracy_score, "f1": f1_score}.get(aim)
+        allowed, score = [np.float32(0), *p], {"accuracy": accuracy_score, "f1": f1_score}.get(aim)
         if aim == "precision_at_recall":
-            recalls = [recall_score(truth, p > np.float32(t)) for t in CURVE]
-            reachable = min(0.7, max(recalls))
-            assert recall_score(truth, p > chosen[c]) >= reachable - 1e-6
-            allowed = [t for t, r in zip(CURVE, recalls, strict=True) if r >= reachable - 1e-6]
+            recalls = [recall_score(truth, p > t) for t in allowed]
+            reachable = min(recall, max(recalls))
+            assert recall_score(truth, p > chosen) >= reachable - 1e-9
+            allowed = [t for t, r in zip(allowed, recalls, strict=True) if r >= reachable - 1e-9]
             score = partial(precision_score, zero_division=0)
-        assert score(truth, p > chosen[c]) == pytest.approx(max(score(truth, p > np.float32(t)) for t in allowed))
+        if counts.any():
+            assert score(truth, p > chosen) == pytest.approx(max(score(truth, p > t) for t in allowed), abs=1e-12)
+
+
+@given(TABLES)
+def test_the_precision_at_a_recall_is_on_scikit_learns_curve(table):
+    probabilities, targets = np.maximum(table[0], np.float32(1e-30)), table[1].clip(0)
+    found = class_thresholds(
+        torch.from_numpy(probabilities), torch.from_numpy(targets), "precision_at_recall", recall=0.8
+    )
+    for c in np.flatnonzero(targets.any(0)):
+        precision, recall, _ = precision_recall_curve(targets[:, c], probabilities[:, c])
+        predicted = probabilities[:, c] > found.numpy()[c]
+        assert precision_score(targets[:, c], predicted) == pytest.approx(precision[recall >= 0.8].max())
+
+
+@pytest.mark.parametrize("aim", ["accuracy", "f1", "precision_at_recall"])
+@pytest.mark.parametrize("scale", [1, 0.04, 1e-6, 1e-40])
+def test_a_perfect_ranking_is_found_at_any_scale(aim, scale):
+    """Also where the probabilities that tell apart are neighbours in float32, or the highest there is."""
+    low = (torch.rand(30, generator=torch.Generator().manual_seed(0)) / 2 * scale).float()
+    high = low.max().nextafter(torch.tensor(1.0))
+    for positives in (torch.linspace(0.5, 1, 10) * scale, high.expand(10), torch.ones(10)):
+        p = torch.cat([low, positives])[:, None]
+        truth = (torch.arange(40) >= 30).long()[:, None]
+        for threshold in (class_thresholds(p, truth, aim), best_threshold(p, truth, aim)):
+            assert torch.equal(p > threshold, truth == 1)
+    top = torch.tensor([[1.0], [1.0], [0.5]])
+    assert not (top > class_thresholds(top, torch.zeros(3, 1), "accuracy")).any()  # where all that is said is wrong
+
+
+def test_a_gap_is_cut_in_its_middle_and_the_widest_of_equals_is_taken():
+    p, truth = torch.tensor([[0.1], [0.2], [0.6], [0.9]]), torch.tensor([[0], [0], [1], [1]])
+    assert float(class_thresholds(p, truth, "f1")) == pytest.approx(0.4)
+    # Both between .1 and .2 and between .6 and .9 three of four are right.
+    assert float(class_thresholds(p, torch.tensor([[0], [1], [0], [1]]), "accuracy")) == pytest.approx(0.75)
+
+
+def test_of_equal_precisions_the_one_that_finds_most():
+    p, truth = torch.tensor([[0.1], [0.3], [0.5], [0.9]]), torch.tensor([[0], [1], [1], [1]])
+    assert float(class_thresholds(p, truth, "precision_at_recall", recall=0.3)) == pytest.approx(0.2)
 
 
 def test_a_recall_that_is_just_reached_is_reached():

@@ -1,6 +1,8 @@
 """Annotated pictures, and the score that an export is measured by on them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +13,56 @@ from numpy.typing import NDArray
 import lightning_tasks.data as data_modules
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.errors import DatasetNotFoundError
+from lightning_tasks.data.images import Image, read_image
+from lightning_tasks.data.skipping import Skipped
+from lightning_tasks.errors import DatasetNotFoundError, ImageError
 from lightning_tasks.evaluation.labels import average_precision
+
+
+class Files(NamedTuple):
+    """Pictures to be read, and where those are noted that cannot be; None: that is an error."""
+
+    paths: Sequence[Path]
+    skipped: Skipped | None
+
+    def read(self, rows: Iterable[int]) -> Iterator[tuple[int, Image]]:
+        """Yield those of the pictures that can be read, each with its row.
+
+        Raises:
+            ImageError: one cannot be read; or of those that are to be skipped there are too many, or nothing is left.
+        """
+        left = 0
+        for row in rows:
+            try:
+                picture = read_image(self.paths[row])
+            except ImageError as error:
+                if self.skipped is None:
+                    raise
+                self.skipped.add(row, error)
+                continue
+            left += 1
+            yield row, picture
+        if not left:
+            raise ImageError("None of the pictures can be read. `lightning-tasks check` lists them; or name others.")
+
+    def some(self, n: int) -> list[Image]:
+        """Return n pictures from all over the list, or as many as there are; errors as `read`."""
+        spread = np.unique(np.linspace(0, len(self.paths) - 1, num=min(n, len(self.paths))).astype(int))
+        others = np.setdiff1d(np.arange(len(self.paths)), spread)  # in place of those that cannot be read
+        return [picture for _, picture in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
+
+    def tell_skipped(self) -> None:
+        """Print which were skipped, if any."""
+        if self.skipped is not None and (line := self.skipped.report()):
+            print(line)
 
 
 class Annotated(NamedTuple):
     """The validation pictures of a checkpoint, and training pictures without their annotations."""
 
-    paths: Sequence[Path]  # N files
+    valid: Files  # N files
     targets: NDArray[np.float32]  # (N, C) of 1, 0 and −1; or (N, P, 2) pixels, NaN where not annotated
-    training: Sequence[Path]
+    training: Files
     labels: bool
 
 
@@ -56,14 +98,22 @@ def annotated_pictures(checkpoint: Path, root: str | None) -> Annotated:
     datamodule.setup("fit")
     labels = isinstance(datamodule, MultiLabelDataModule)
     targets = datamodule.valid_set.targets if labels else datamodule.valid_set.points_px  # type: ignore[union-attr]
-    return Annotated(datamodule.valid_set.paths, np.asarray(targets), datamodule.train_set.paths, labels)
+    valid, training = (Files(one.paths, one.skipped) for one in (datamodule.valid_set, datamodule.train_set))
+    return Annotated(valid, np.asarray(targets), training, labels)
 
 
-def score(found: Annotated, outputs: NDArray[np.float32]) -> float:
-    """Return the mAP of (N, C) probabilities, or the median error of (N, P, 2) points in pixels."""
+def score(found: Annotated, rows: Sequence[int], outputs: NDArray[np.float32]) -> float:
+    """Return the mAP of probabilities (n, C), or the median error of points (n, P, 2) in pixels; NaN without any.
+
+    Args:
+        found: says what is true.
+        rows: n of the N validation pictures.
+        outputs: what is said of them.
+    """
     if not found.labels:
-        return float(np.nanmedian(np.linalg.norm(outputs - found.targets, axis=-1)))
-    targets = torch.from_numpy(found.targets)
+        errors_px = np.linalg.norm(outputs - found.targets[rows], axis=-1)
+        return math.nan if np.isnan(errors_px).all() else float(np.nanmedian(errors_px))
+    targets = torch.from_numpy(found.targets[rows])
     each = average_precision(torch.from_numpy(outputs), targets)
     return float(each[(targets == 1).any(0)].mean())
 

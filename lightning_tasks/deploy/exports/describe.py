@@ -40,7 +40,7 @@ def metadata(predictor: Predictor, checkpoint: Path) -> dict[str, str]:
             "vocab": list(predictor.names.vocab),
             "temperature": hyper_parameters.get("temperature", 1.0),
             # A label is chosen where its probability is greater; null: exactly one, the likeliest.
-            "thresholds": None if limits is None else [round(float(limit), 7) for limit in limits],
+            "thresholds": None if limits is None else [float(limit) for limit in limits],
         }
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
 

@@ -81,6 +81,9 @@ def quantise(path: Path, target: Path, pictures: Sequence[NDArray[np.uint8]]) ->
         path: of the float32 file.
         target: of the new one.
         pictures: (1, H, W, 3), what the ranges of the activations are read off.
+
+    Raises:
+        ConfigError: there is nothing to be quantised.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
@@ -93,22 +96,28 @@ def quantise(path: Path, target: Path, pictures: Sequence[NDArray[np.uint8]]) ->
             picture = next(self._left, None)
             return None if picture is None else {"images": picture}
 
-    first, *others = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"] or [None]
-    if first is None:
-        raise ConfigError("int8 is for convolutions, and this backbone has none. --precision float16 halves the file.")
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    chosen = [node.name for node in convolutions[1:] if not _is_grouped(node)]
+    if not chosen:  # onnxruntime would take an empty list for all nodes of the graph
+        raise ConfigError(
+            "int8 is for convolutions other than the first and depthwise ones, and this backbone has none of these. "
+            "--precision float16 halves the file."
+        )
     logging.disable(logging.WARNING)  # its advice is to change a graph that is as it should be
-    quantize_static(
-        path,
-        target,
-        Reader(),
-        nodes_to_quantize=[node.name for node in others if not _is_grouped(node)],
-        per_channel=True,
-        reduce_range=True,  # processors without VNNI would overflow
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-    )
-    logging.disable(logging.NOTSET)
+    try:
+        quantize_static(
+            path,
+            target,
+            Reader(),
+            nodes_to_quantize=chosen,
+            per_channel=True,
+            reduce_range=True,  # processors without VNNI would overflow
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def open_onnx(path: Path) -> Run:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy.exports.run import Run
@@ -25,7 +25,7 @@ def write_weights(checkpoint: Path, path: Path, metadata: dict[str, str]) -> Non
     """
     content = read_checkpoint(checkpoint)
     state = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
-    save_file(state, path, metadata)
+    path.write_bytes(save(state, metadata))  # its own `save_file` lets nobody else read the file
     build = {
         "metadata": metadata,
         "hyper_parameters": _plain(content["hyper_parameters"]),
