@@ -87,8 +87,7 @@ class Trainer(pl.Trainer):
         problems = check(datamodule, min_positives, max_distance)
         print(describe_problems(problems))
         if fix is not None:
-            left_out = write_without(problems, datamodule.csv, Path(fix))
-            print(f"{fix}: without {left_out:,} rows")
+            print(f"{fix}: without {write_without(problems, datamodule.csv, Path(fix)):,} rows")
         if problems:
             raise SystemExit(1)
 

@@ -244,7 +244,7 @@ def test_all_that_is_wrong_is_found_at_once(tree):
     ]  # fmt: skip
     messages = [problem.message for problem in problems]
     assert messages[4] == "row 9: 000012.jpg stands in row 3 already"
-    assert messages[5].startswith(f"{main / 'trainval.txt'}: row 7: {tree / 'JPEGImages' / '000026.jpg'} cannot")
+    assert messages[5].startswith(f"{main / 'trainval.txt'}: row 7: {tree / 'JPEGImages' / '000026.jpg'}: is empty")
 
 
 # What breaks readers of XML: ends and beginnings out of order, entities, encodings, names of other files.

@@ -9,7 +9,6 @@ import torch
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.cli import _with_checkpoint_settings
 from lightning_tasks.commands import words_and_options
 from lightning_tasks.data import MultiLabelDataModule
 from lightning_tasks.deploy.sources import search
@@ -17,6 +16,7 @@ from lightning_tasks.errors import CheckpointError
 from lightning_tasks.output import write_figure
 from lightning_tasks.predictions import LabelPredictions, write_label_predictions
 from lightning_tasks.reports.lr_curve import Figure
+from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
 from tests.conftest import CONF
@@ -89,9 +89,8 @@ def test_get_preds_on_standard_output_and_for_excel(best, labels_run, capsys):
 
 def test_get_preds_has_a_column_for_each_label(tmp_path):
     vocab = ["predicted", "labels", "ignored_"]
-    found = LabelPredictions(
-        torch.tensor([[0.25, 0.5, 0.75]]), torch.tensor([[1.0, 0, 1]]), torch.tensor([0]), (Path("a"),), ()
-    )
+    said = torch.tensor([[0.25, 0.5, 0.75]])
+    found = LabelPredictions(said, torch.tensor([[1.0, 0, 1]]), torch.tensor([0]), (Path("a"),), (), said.logit())
     write_label_predictions(tmp_path / "p.csv", found, vocab, torch.tensor([[True, False, False]]), " ")
     with (tmp_path / "p.csv").open(newline="") as file:
         header, row = csv.reader(file)
@@ -130,9 +129,7 @@ def test_options_and_words_in_any_order():
 
 
 def test_options_before_the_checkpoint(best):
-    verb, config, _, *more = _with_checkpoint_settings(
-        ["validate", "--model.threshold", ".2", best, "--data.fold", "1"]
-    )
+    verb, config, _, *more = with_checkpoint_settings(["validate", "--model.threshold", ".2", best, "--data.fold", "1"])
     assert (verb, config) == ("validate", "--config")
     assert more == ["--ckpt_path", best, "--model.threshold", ".2", "--data.fold", "1"]
 
