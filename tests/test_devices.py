@@ -115,6 +115,17 @@ def test_a_training_that_the_gpu_ends_says_what_to_do(tmp_path, monkeypatch, cap
     assert way_out in said
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_is_not_taken_for_a_size_that_does_not_fit(monkeypatch, error):
+    model = MultiLabelClassifier(["a"], "test_resnet", image_size=(32, 32))
+    model.backbone.body.forward = lambda images: (_ for _ in ()).throw(error)
+    with pytest.raises(MemoryError):
+        model.backbone.require_size((64, 64))
+    assert model.training
+
+
 def test_a_prediction_without_memory_says_what_to_lower(tmp_path, monkeypatch, capsys):
     def refuse(*_, **__):
         raise torch.OutOfMemoryError(

@@ -133,7 +133,7 @@ def _go_on(session: requests.Session, archive: Archive, address: str, partial: P
 
 
 def _write(response: requests.Response, archive: Archive, partial: Partial, have: int, total: int | None) -> None:
-    bar = tqdm(total=total, initial=have, desc=f"fetching {archive.name}", unit="B", unit_scale=True)
+    bar = tqdm(total=total, initial=have, desc=f"fetching {archive.name}", unit="B", unit_scale=True, disable=None)
     with bar, partial.path.open("ab") as file:
         try:
             # As it comes, so that a cut loses nothing; and not unpacked, whatever the server says of its encoding.

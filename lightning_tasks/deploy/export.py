@@ -151,7 +151,7 @@ def _measured(predictor: Predictor, run: Run, own: Annotated | None, precision: 
     if own is None:
         return ["the annotated pictures are not there: the change of the score was not measured (--data_root FOLDER)"]
     rows, before, after, differences = [], [], [], []
-    bar = tqdm(range(len(own.valid.paths)), desc="measuring", unit="", leave=False)
+    bar = tqdm(range(len(own.valid.paths)), desc="measuring", unit="", leave=False, disable=None)
     for row, picture in own.valid.read(bar):
         images = picture[None]
         before.append(said(predictor, images)[0])

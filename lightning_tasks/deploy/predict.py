@@ -59,7 +59,7 @@ def predict(
         flip: also predict the mirrored pictures, and average.
         scales: predict at these multiples of the model's size, and average.
         excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
-        progress: show a bar.
+        progress: show a bar, on a terminal.
         allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
     """
     if batch_size < 1:
@@ -75,7 +75,7 @@ def predict(
     stopped: BaseException | None = None
     try:
         with (
-            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=not progress) as bar,
+            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True) as bar,
             contextlib.closing(_predicted(predictor, found, batch_size)) as predicted,
         ):
             for some in predicted:

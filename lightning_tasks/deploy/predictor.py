@@ -13,6 +13,7 @@ from lightning_tasks.data.images import MAX_PIXELS, Image, Size
 from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.pictures import Source, rgb
 from lightning_tasks.deploy.preprocess import Preprocess
+from lightning_tasks.devices import is_out_of_memory
 from lightning_tasks.errors import ConfigError, what_is_wrong
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.tasks.mirror import unmirrored
@@ -189,6 +190,8 @@ class Predictor:
             with torch.inference_mode():
                 self.network.say(torch.zeros(1, 3, *size, device=self.device))
         except (AssertionError, RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):  # which says nothing of the size
+                raise
             raise ConfigError(
                 f"The backbone does not take pictures of {size[0]}×{size[1]}, which a scale asks for "
                 f"({what_is_wrong(error)}). Predict without scales."

@@ -143,11 +143,21 @@ def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
 
 @torch.no_grad()
 def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
-    """Return what a network makes of one black picture, (1, ...); it stays in the mode that it is in."""
+    """Return what a network makes of one black picture, (1, ...); it stays in the mode that it is in.
+
+    Raises:
+        MemoryError: there is not enough, which says nothing of the size.
+    """
     training = body.training
     device = next(body.parameters()).device
-    features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))
-    body.train(training)
+    try:
+        features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
+    finally:
+        body.train(training)
     return features
 
 

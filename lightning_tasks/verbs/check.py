@@ -143,7 +143,7 @@ def _duplicates(table: pd.DataFrame, top: int) -> list[Problem]:
 
 def _read(paths: Sequence[Path]) -> list[Seen]:
     with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
-        return list(tqdm(pool.map(read_one, paths), total=len(paths), desc="reading", leave=False))
+        return list(tqdm(pool.map(read_one, paths), total=len(paths), desc="reading", leave=False, disable=None))
 
 
 def read_one(path: Path) -> Seen:
