@@ -4,6 +4,8 @@
 #   python scripts/gpu_pack.py --pascal FOLDER --points FOLDER --weights FILE
 # Then, with the checkout and its folder .gpu on the machine with the GPU, whose Python has torch:
 #   bash scripts/gpu_check.sh [--output FOLDER] [--steps NAME ...]
+# On a machine that has just started each first use of a library takes seconds: where it is lent for a quarter of an hour,
+# two calls with --steps get further than one. A second call keeps what the first one found, if it finds its gpu.json.
 # It writes gpu.json, gpu.txt (a table) and gpu.log into results/, anew after every step.
 # Tried from end to end without a GPU: bash scripts/gpu_check.sh --device cpu --tiny
 set -uo pipefail

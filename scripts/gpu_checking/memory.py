@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning_tasks.cli  # noqa: F401 - all that it maps is not to count
 from gpu_checking.step import Check, run
 
-_LARGE = ("--model.backbone", "resnet50", "--model.weights", "null", "--data.size", "448", "--data.batch_size", "1500")
+_LARGE = ("--model.backbone", "resnet152", "--model.weights", "null", "--data.size", "448", "--data.batch_size", "600")
 _ROOM_BYTES = 3 << 30  # for a CPU, whose memory a batch must not fill in earnest
 
 
