@@ -1,6 +1,7 @@
 """One batch of each task in each precision: loss and gradients, beside the CPU's in float32."""
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def batches(check: Check) -> None:
     """Note them, task by task."""
     torch.backends.cudnn.benchmark = False  # for one batch it would take longer than all the rest
     kinds: tuple[Kind, ...] = ("labels", "points", "heatmap")
-    each(check, {kind: lambda kind=kind: of_task(check, kind) for kind in kinds})  # type: ignore[misc]  # a default is no parameter
+    each(check, {kind: partial(of_task, check, kind) for kind in kinds})
 
 
 def of_task(check: Check, kind: Kind) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The learning-rate finder's suggestions, on the device and on the CPU."""
 
 import re
+from functools import partial
 
 from gpu_checking.step import CONF, Check, each, run
 
@@ -16,7 +17,7 @@ def finder(check: Check) -> None:
         words = found[1].split() if found else []
         return dict(zip(words[::2], map(float, words[1::2]), strict=True))
 
-    each(check, {device: lambda device=device: sweep(device) for device in dict.fromkeys((check.device, "cpu"))})  # type: ignore[misc]  # a default is no parameter
+    each(check, {device: partial(sweep, device) for device in dict.fromkeys((check.device, "cpu"))})
 
 
 if __name__ == "__main__":

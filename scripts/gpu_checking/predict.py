@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 from typing import Any
 
 from gpu_checking.step import Check, each, run
@@ -12,7 +13,7 @@ _PATTERNS = {"labels": "train/00[01]*.jpg", "points": "**/*1*.[jp][pn]g"}  # som
 
 def predict(check: Check) -> None:
     """Predict the pack's images with the checkpoints of the step `train`, or with others where there are none."""
-    each(check, {name: lambda name=name: of_task(check, name) for name in _PATTERNS})  # type: ignore[misc]  # a default is no parameter
+    each(check, {name: partial(of_task, check, name) for name in _PATTERNS})
 
 
 def of_task(check: Check, name: str) -> dict[str, Any]:

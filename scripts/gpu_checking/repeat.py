@@ -1,5 +1,7 @@
 """The same run twice: with --trainer.deterministic true, are the weights equal to the bit?"""
 
+from functools import partial
+
 import torch
 
 from gpu_checking.step import Check, Kind, each, run
@@ -13,7 +15,7 @@ SHORT = (
 def repeat(check: Check) -> None:
     """Train each kind of model twice."""
     kinds: tuple[Kind, ...] = ("labels", "points", "heatmap")
-    each(check, {kind: lambda kind=kind: twice(check, kind) for kind in kinds})  # type: ignore[misc]  # a default is no parameter
+    each(check, {kind: partial(twice, check, kind) for kind in kinds})
 
 
 def twice(check: Check, kind: Kind) -> str:
