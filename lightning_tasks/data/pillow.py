@@ -105,16 +105,30 @@ def to_rgb(image: Pillow.Image, name: str) -> Image:
     """
     try:
         image.load()
+        if 0 in image.size:
+            raise ImageError(f"{name}: has no pixels ({image.width}×{image.height}). Replace it, or take it out.")
         if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PPM"):  # a PGM's, scaled by Pillow
-            grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+            grey = upper_bits(np.asarray(image).astype(np.uint16), name)
             return upright(np.repeat(grey[:, :, None], 3, axis=2), orientation(image))
         if image.mode not in ("I", "F"):
             return upright(np.asarray(image.convert("RGB")), orientation(image))
-    except Pillow.DecompressionBombError:
+    except (Pillow.DecompressionBombError, ImageError):
         raise
     except Exception as error:  # the readers of the formats raise what they like
         raise undecodable(name, str(error)) from error
     raise ImageError(f"{name}: {unknown_values(f'mode {image.mode}')}")
+
+
+def upper_bits(values: NDArray[np.uint16], name: str) -> NDArray[np.uint8]:
+    """Return the upper 8 of 16 bits.
+
+    Raises:
+        ImageError: nothing is in them, though not all is black: the values are likely ones of 8 bits.
+    """
+    brightest = int(values.max(initial=0))
+    if 0 < brightest < 256:
+        raise ImageError(f"{name}: {unknown_values(f'16 bits, of which none is above {brightest} of 65535')}")
+    return (values >> 8).astype(np.uint8)
 
 
 def undecodable(name: str, why: str = "") -> ImageError:

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile
 
 from lightning_tasks.data.images import MAX_PIXELS, decode_picture, read_image, tell_of_frames
-from lightning_tasks.data.pillow import Image, has_more_frames, to_rgb, undecodable, unknown_values
+from lightning_tasks.data.pillow import Image, has_more_frames, to_rgb, undecodable, unknown_values, upper_bits
 from lightning_tasks.data.whole import is_whole
 from lightning_tasks.errors import ImageError
 
@@ -41,7 +41,7 @@ def rgb(source: Source, max_pixels: int = MAX_PIXELS) -> Image:
     if isinstance(source, Pillow.Image):
         return _from_pillow(source)
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _from_array(np.asarray(source))  # a matrix has two axes for ever
     if hasattr(source, "read"):
         return decode_picture(_content(source), _BYTES, 0, max_pixels).image
     raise ImageError(
@@ -94,6 +94,6 @@ def _from_array(array: NDArray[Any]) -> Image:
     if array.size == 0 or array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ImageError(f"{_ARRAY} of a picture is {_EXAMPLE}, and not empty; this one's shape is {shape}.")
     if array.dtype.itemsize == 2:
-        array = array >> 8  # as files of 16 bits are read
+        array = upper_bits(array, _ARRAY)  # as files of 16 bits are read
     channels = array[:, :, :3] if array.shape[2] > 1 else np.repeat(array, 3, axis=2)
     return np.ascontiguousarray(channels, dtype=np.uint8)

@@ -117,3 +117,24 @@ def test_a_cut_pil_image(picture, tmp_path):
         rgb(cut)
     with pytest.raises(ImageError, match=r"a\.jpg"):
         read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("door", [lambda dark: dark, Image.fromarray, lambda dark: dark[:, :, None]])
+def test_eight_bits_in_sixteen_are_not_taken_for_black(door):
+    dark = np.arange(24 * 10, dtype=np.uint16).reshape(24, 10)
+    with pytest.raises(ImageError, match=r"may mean anything \(16 bits, of which none is above 239 of 65535\)"):
+        rgb(door(dark))
+    assert not rgb(door(np.zeros_like(dark))).any()  # black is black
+
+
+def test_eight_bits_in_a_file_of_sixteen_neither(tmp_path):
+    Image.fromarray(np.full((24, 40), 200, dtype=np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: its values may mean anything \(16 bits"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_pil_image_without_pixels_and_a_matrix():
+    with pytest.raises(ImageError, match="has no pixels"):
+        rgb(Image.new("RGB", (0, 5)))
+    assert (rgb(np.matrix([[7, 8], [9, 10]], dtype=np.uint8))[:, :, 0] == [[7, 8], [9, 10]]).all()
