@@ -7,7 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from PIL import ExifTags
+from PIL import Image as Pillow
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import exists, is_file, is_folder
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 
 _PREFIX = ".new-lightning_tasks-"
 _tidied: set[Path] = set()  # folders that were looked through for what a kill has left: once is enough, for a process
-DRAWN = "drawn by lightning-tasks"  # stands near the beginning of each PNG that is written for people to look at
+DRAWN = "drawn by lightning-tasks"  # stands near an end of each image that is written for people to look at
 DRAWN_PNG = {"Software": DRAWN}
-_PNG_HEAD = 512  # bytes; texts stand before the pixels
+_NEAR_AN_END = 1024  # bytes
+_WITH_EXIF = frozenset(("jpg", "jpeg", "tif", "tiff", "webp", "avif"))
 
 
 def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -75,11 +79,13 @@ def require_figure_place(path: Path) -> None:
     require_place(path)
 
 
-def is_drawn(png: Path) -> bool:
-    """Return whether a PNG file is an image that this program has written for people to look at."""
+def is_drawn(image: Path) -> bool:
+    """Return whether a file is an image that this program has written for people to look at."""
     try:
-        with png.open("rb") as file:
-            return DRAWN.encode() in file.read(_PNG_HEAD)
+        with image.open("rb") as file:
+            ends = file.read(_NEAR_AN_END)
+            file.seek(max(0, image.stat().st_size - _NEAR_AN_END))  # WebP has its texts behind the pixels
+            return DRAWN.encode() in ends or DRAWN.encode() in file.read()
     except OSError:
         return False
 
@@ -143,8 +149,20 @@ def write_figure(path: Path, figure: "Figure") -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
     letter_figure(figure)
     form = path.suffix[1:].lower() or "png"
-    metadata = DRAWN_PNG if form == "png" else None
-    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, metadata=metadata))
+    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, **_mark(form)))
+
+
+def _mark(form: str) -> dict[str, Any]:
+    """Return what `savefig` is to be given so that `is_drawn` knows the file."""
+    if form == "png":
+        return {"metadata": DRAWN_PNG}
+    if form == "gif":
+        return {"pil_kwargs": {"comment": DRAWN}}
+    if form not in _WITH_EXIF:
+        return {}
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Software] = DRAWN
+    return {"pil_kwargs": {"exif": exif}}
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def to_rgb(image: Pillow.Image, name: str) -> Image:
             grey = upper_bits(np.asarray(image).astype(np.uint16), name)
             return upright(np.repeat(grey[:, :, None], 3, axis=2), orientation(image))
         if image.mode not in ("I", "F"):
-            return upright(np.asarray(image.convert("RGB")), orientation(image))
+            return upright(np.array(image.convert("RGB")), orientation(image))  # torch wants what can be written to
     except (Pillow.DecompressionBombError, ImageError):
         raise
     except Exception as error:  # the readers of the formats raise what they like

@@ -44,5 +44,5 @@ class LeftOut:
         if self.apple:
             lines.append(f"{self.apple:,} ._*: notes that macOS keeps beside files.")
         if self.drawn:
-            lines.append(f"{self.drawn:,} .png that this program has drawn itself.")
+            lines.append(f"{self.drawn:,} that this program has drawn itself.")
         return lines

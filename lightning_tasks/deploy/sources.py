@@ -33,7 +33,8 @@ PICTURES = frozenset(
             ".avif",
             ".tga",
         ),
-        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".avifs", ".icb", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
     )
 )
 STDIN = "-"
@@ -133,7 +134,7 @@ def _pictures(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
             left_out.files[str(path)] = "a link that leads nowhere" if path.is_symlink() else "no plain file"
         elif ending not in PICTURES and (ending or file_size_px(path) is None):
             left_out.endings[ending] += 1
-        elif ending == ".png" and is_drawn(path):
+        elif is_drawn(path):
             left_out.drawn += 1
         else:
             yield path

@@ -53,7 +53,7 @@ def test_copies_lie_apart_and_never_become_pictures(best, pictures, capsys):
         assert console(["predict", best, ".", "--annotate", "drawn", *QUIET]) == 0
         assert [row["fname"] for row in rows()] == ["a/x.jpg", "b/x.jpg", "b/y.png", "x.jpg"]
         assert drawn() == ["a/x.jpg.png", "b/x.jpg.png", "b/y.png.png", "x.jpg.png"]
-    assert "4 .png that this program has drawn" in capsys.readouterr().out
+    assert "4 that this program has drawn" in capsys.readouterr().out
     assert read_image(Path("drawn/b/x.jpg.png")).shape == (26, 32, 3)  # this picture, not another of its name
     assert console(["predict", best, "**/*.[jp][pn]g", "--annotate", ".", *QUIET]) == 0  # among the pictures
     assert console(["predict", best, ".", *QUIET]) == 0

@@ -4,13 +4,17 @@ import io
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from lightning_tasks.data import pillow
 from lightning_tasks.data.images import read_image
 from lightning_tasks.deploy.sources import PICTURES, find_pictures, search
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.output import write_figure
 from tests.fakes import write_image
 
 # How Pillow writes what an ending promises, where its own name for it is another.
@@ -35,6 +39,9 @@ FORMATS = {
         ".tif": "TIFF",
         ".tiff": "TIFF",
     },
+    **dict.fromkeys((".j2c", ".jpc"), "JPEG2000"),
+    **dict.fromkeys((".icb", ".vda", ".vst"), "TGA"),
+    **{".avifs": "AVIF", ".pcx": "PCX", ".sgi": "SGI", ".qoi": "QOI", ".dds": "DDS"},
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
 }
 
@@ -56,10 +63,28 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize("ending", sorted(PICTURES))
 def test_each_ending_that_is_taken_is_read(here, ending):
     pixels = np.full((16, 24, 3), 200, dtype=np.uint8)
-    picture = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
-    picture.save(f"a{ending.upper()}", FORMATS[ending])
+    if ending == ".ras":  # Pillow reads it only
+        Path("a.RAS").write_bytes(cv2.imencode(ending, pixels)[1].tobytes())
+    else:
+        picture = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
+        picture.save(f"a{ending.upper()}", FORMATS[ending])
     assert paths(["."]) == [f"a{ending.upper()}"]
     assert read_image(Path(f"a{ending.upper()}")).shape == (16, 24, 3)
+
+
+def test_every_ending_that_pillow_reads_for_us_is_taken():
+    """But those of icons and of raw numbers, which lie about for other reasons."""
+    Image.init()
+    known = {ending for ending, name in Image.registered_extensions().items() if name in pillow.FORMATS}
+    assert known - PICTURES <= {".ico", ".pfm", ".rgb", ".rgba", ".bw", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+
+
+@pytest.mark.parametrize("ending", [".png", ".PNG", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".avif", ""])
+def test_figures_do_not_become_pictures(here, ending):
+    (here / "in").mkdir()
+    write_figure(here / "in" / f"a{ending}", Figure())
+    with pytest.raises(DatasetNotFoundError, match="1 that this program has drawn itself"):
+        find_pictures(["in"], None)
 
 
 def test_what_is_not_looked_at_is_counted_by_ending(here):

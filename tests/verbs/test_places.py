@@ -11,11 +11,8 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.commands import words_and_options
 from lightning_tasks.data import MultiLabelDataModule
-from lightning_tasks.deploy.sources import search
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.output import write_figure
 from lightning_tasks.predictions import LabelPredictions, write_label_predictions
-from lightning_tasks.reports.lr_curve import Figure
 from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import MultiLabelClassifier
 from lightning_tasks.trainer import Trainer
@@ -96,14 +93,6 @@ def test_get_preds_has_a_column_for_each_label(tmp_path):
         header, row = csv.reader(file)
     assert header == ["fname", "labels", "predicted", "ignored", "predicted_", "labels_", "ignored_"]
     assert row == ["a", "predicted ignored_", "predicted", "", "0.250000", "0.500000", "0.750000"]
-
-
-def test_figures_are_not_taken_for_pictures(tmp_path):
-    write_figure(tmp_path / "a.png", Figure())
-    write_figure(tmp_path / "b.jpg", Figure())
-    (tmp_path / "c.jpg").write_bytes((tmp_path / "b.jpg").read_bytes())
-    found, left_out = search([str(tmp_path)], None)
-    assert (len(found), left_out.drawn) == (2, 1)
 
 
 def test_options_and_words_in_any_order():
