@@ -1,5 +1,6 @@
 """What a user names on the command line to the pictures that are meant."""
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -89,10 +90,12 @@ def _of_one(source: str, images: str | None, allow_outside: bool, left_out: Left
     path = Path(source)
     if source == STDIN:
         return [Found(Path(name), Path(name)) for name in _names(sys.stdin.buffer.read())]
+    if not source:  # of a shell's variable that is not set; to Path it is the current folder
+        raise DatasetNotFoundError("A name of what to predict is empty. For the current folder write a dot.")
     if is_folder(path):
         return [Found(p, p.relative_to(path)) for p in sorted(_pictures(_walk(path, left_out), left_out))]
     if path.suffix.lower() == ".csv" and is_file(path):
-        return _of_table(path, path.parent if images is None else Path(images), allow_outside)
+        return _of_table(path, path.parent if images is None else Path(images), allow_outside, left_out)
     if is_file(path):  # whatever it is called: if it is no picture, its row says so
         return [Found(path, Path(path.name))]
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
@@ -109,7 +112,8 @@ def _of_one(source: str, images: str | None, allow_outside: bool, left_out: Left
 
 def _names(stdin: bytes) -> list[str]:
     separator = b"\0" if b"\0" in stdin else b"\n"
-    return [os.fsdecode(name) for name in stdin.replace(b"\r\n", b"\n").split(separator) if name.strip()]
+    names = stdin.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(separator)
+    return [os.fsdecode(name) for name in names if name.strip()]
 
 
 def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:
@@ -160,9 +164,11 @@ def _inside(path: Path) -> Path:
     return Path(*(part for part in path.parts if part not in ("..", path.anchor)))
 
 
-def _of_table(path: Path, folder: Path, allow_outside: bool) -> list[Found]:
+def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     header, *rows = read_cells(path) or [[]]
     names = [name.strip() for name in header]
+    if names.count("fname") > 1:
+        raise TableError(f"{path}: row 1: two columns are called 'fname'. Rename one of them.")
     if "fname" not in names:
         raise TableError(f"{path}: row 1: no column 'fname'; it has {', '.join(map(repr, names))}. Rename one to it.")
     column = names.index("fname")
@@ -176,6 +182,9 @@ def _of_table(path: Path, folder: Path, allow_outside: bool) -> list[Found]:
                 "--images; or, if you trust the table, --allow_outside true."
             )
         cells += [cell] if cell.strip() else []
+    unnamed = sum(1 for its_cells in rows if its_cells) - len(cells)  # blank lines are no rows
+    if unnamed:
+        left_out.files[str(path)] = f"{unnamed:,} rows without a file name"
     return [Found(folder / cell, Path(cell)) for cell in cells]
 
 

@@ -159,6 +159,7 @@ def test_a_picture_in_two_spellings_is_one(here):
 def test_names_on_standard_input(here, monkeypatch):
     for given, wanted in (
         (b"in/a.jpg\r\n\nb \xff.jpg\n", ["in/a.jpg", "b \udcff.jpg"]),
+        ("\ufeffin/ä.jpg\n".encode(), ["in/ä.jpg"]),
         (b"in/a.jpg\0two\nlines.jpg\0", ["in/a.jpg", "two\nlines.jpg"]),
     ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
@@ -192,3 +193,19 @@ def test_a_list_as_excel_writes_it(here):
     for name, what in (("pointer", "git lfs pull"), ("empty", "no column 'fname'")):
         with pytest.raises(TableError, match=what):
             find_pictures([f"in/{name}.csv"], None)
+
+
+def test_rows_of_a_list_without_a_name_are_counted(here):
+    Path("list.csv").write_text("fname,note\na.jpg,1\n,2\n \nb.jpg\n\n")
+    found, left_out = search(["list.csv"], None)
+    assert [str(one.path) for one in found] == ["a.jpg", "b.jpg"]
+    assert left_out.lines() == ["list.csv: 2 rows without a file name."]
+    Path("two.csv").write_text("fname,fname\na.jpg,b.jpg\n")
+    with pytest.raises(TableError, match="two columns are called 'fname'"):
+        find_pictures(["two.csv"], None)
+
+
+def test_an_empty_name_is_not_the_current_folder(here):
+    write_image(here / "a.jpg")
+    with pytest.raises(DatasetNotFoundError, match="name of what to predict is empty"):
+        find_pictures([""], None)
