@@ -1,6 +1,7 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
 import os
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -81,7 +82,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except _DAMAGED as error:
         reason = what_is_wrong(error)
         raise CheckpointError(
-            f"{path} is not a checkpoint of tensors and plain values, or is cut short ({reason}). Train it anew, or "
+            f"{path} is not a checkpoint of tensors and plain values, or is cut short ({reason}). Copy it again, or "
             "take another."
         ) from error
     if not isinstance(checkpoint, dict):
@@ -90,6 +91,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):  # torch would speak of its own settings
+            raise UnpicklingError("torch writes zip files, whose directory is at their end; this one has none")
     if as_text(path) == str(path):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     with path.open("rb") as file:  # torch maps a file by a name in UTF-8 alone

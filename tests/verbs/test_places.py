@@ -129,7 +129,8 @@ def test_options_before_the_checkpoint(best):
         (b"", "not a checkpoint but an empty file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "pointer of Git LFS.*git lfs pull"),
         (b"/annex/objects/SHA256E-s1--2.ckpt\n", "pointer of git-annex.*git annex get"),
-        (b"<html>", "not a checkpoint of tensors"),
+        (b"<html>", "not a checkpoint of tensors.*torch writes zip files.*Copy it again"),
+        (b"PK\x03\x04" + bytes(100), "cut short.*whose directory is at their end; this one has none"),
     ],
 )
 def test_what_lies_in_the_place_of_a_checkpoint(tmp_path, content, said):
