@@ -16,9 +16,9 @@ from lightning_tasks.data.images import MAX_PIXELS, read_image
 from lightning_tasks.deploy.predictor import LabelPrediction, PointPrediction
 from lightning_tasks.deploy.rows import Row
 from lightning_tasks.errors import ConfigError, LightningTasksError
-from lightning_tasks.filesystem import is_folder
+from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.fonts import DEJAVU, drawable, fonts_for, runs
-from lightning_tasks.output import DRAWN, write_whole
+from lightning_tasks.output import DRAWN, is_drawn, write_whole
 
 _GREEN, _WHITE, _DARK = (26, 127, 55), (255, 255, 255), (20, 20, 20)
 _TEXT_SHARE = 1 / 22  # of the shorter side
@@ -50,6 +50,11 @@ def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) 
             raise ConfigError(
                 f"The annotated copy of {path} would write over {copy}, which is to be predicted too. Name another "
                 "folder: --annotate."
+            )
+        if is_file(copy) and not is_drawn(copy):
+            raise ConfigError(
+                f"The annotated copy of {path} would write over {copy}, which this program has not drawn. Name "
+                "another folder: --annotate."
             )
 
 

@@ -43,7 +43,7 @@ def predict(
 ) -> int:
     """Predict pictures and write a row for each; exit with 1 if any could not be read.
 
-    After Ctrl-C and SIGTERM the table holds what was predicted until then.
+    After Ctrl-C, SIGTERM and errors on the way the table holds what was predicted until then.
 
     Args:
         checkpoint: all that is needed of the training: no config, no data.
@@ -83,8 +83,8 @@ def predict(
                 if folder is not None:
                     undrawn += annotate_pictures(some, folder, allow_pixels)
                 bar.update(len(some))
-    except (KeyboardInterrupt, SystemExit) as signal:  # Ctrl-C; SIGTERM
-        stopped = signal
+    except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
+        stopped = error
     if rows or stopped is None:
         write_rows(table, rows, predictor.names, excel=excel)
     _tell(rows, table, folder, told_of_columns(table, predictor.names), undrawn, left_out)

@@ -19,6 +19,7 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.data.images import read_image
 from lightning_tasks.deploy.predictor import LabelPrediction, Labels, PointPrediction, Points
 from lightning_tasks.deploy.rows import Row, told_of_columns, write_rows
+from lightning_tasks.errors import ConfigError
 from tests.fakes import write_image
 
 QUIET = ["--device", "cpu", "--progress", "false"]
@@ -65,6 +66,11 @@ def test_no_output_is_written_over_a_picture_or_a_list(best, pictures, capsys):
     before = (pictures / "x.jpg.png").read_bytes()
     assert console(["predict", best, "pictures", "--annotate", "pictures", *QUIET]) == 2
     assert "would write over pictures/x.jpg.png" in capsys.readouterr().err
+    assert (pictures / "x.jpg.png").read_bytes() == before
+    assert (
+        console(["predict", best, "pictures/x.jpg", "--annotate", "pictures", *QUIET]) == 2
+    )  # nor another of the user's
+    assert "which this program has not drawn" in capsys.readouterr().err
     assert (pictures / "x.jpg.png").read_bytes() == before
     Path("list.csv").write_text("fname\npictures/x.jpg\n")
     assert console(["predict", best, "list.csv", "--output", "./list.csv", *QUIET]) == 2
@@ -194,7 +200,9 @@ def test_a_table_on_standard_output_and_names_on_standard_input(best, pictures, 
     assert "--excel is for csv" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+@pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (ConfigError("NaN"), 2)]
+)
 def test_what_was_predicted_before_a_stop_is_kept(best, pictures, capsys, monkeypatch, stop, code):
     really, calls = verb._rows, []
 
