@@ -1,6 +1,7 @@
 """Writing a csv for anybody: a user's names beside ours, names that are no UTF-8, and Excel."""
 
 import csv
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False
         ConfigError: it cannot be written.
     """
     if path == STDOUT:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")  # whatever the terminal's is
         _write(sys.stdout, table, excel)
         sys.stdout.flush()  # whoever reads may have gone
         return

@@ -187,6 +187,13 @@ def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):
     assert (tmp_path / "p.csv").read_text("utf-8-sig") == "fname,error,l_x,l_y\n+1,,-3.500000,2.000000\n"
 
 
+def test_a_table_on_standard_output_is_utf_8_whatever_the_terminal_is(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", errors="backslashreplace"))
+    write_rows(Path("-"), [Row(Path("猫"), Path("a"), (0, 0), None, "ï")], labels(["ä"]), excel=True)
+    assert written.getvalue() == "\ufefffname,labels,error,ä\n猫,,ï,\n".encode()
+
+
 def test_a_table_on_standard_output_and_names_on_standard_input(best, pictures, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pictures/x.jpg\npictures/gone.jpg\n")))
     assert console(["predict", "--output", "-", best, "-", *QUIET]) == 1  # options before the words, too
