@@ -1,6 +1,7 @@
 """What a user names on the command line to the pictures that are meant."""
 
 import codecs
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -99,7 +100,8 @@ def _of_one(source: str, images: str | None, allow_outside: bool, left_out: Left
     if is_file(path):  # whatever it is called: if it is no picture, its row says so
         return [Found(path, Path(path.name))]
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
-    if not matches:
+    left_out.unreadable.update(_locked(path))
+    if not matches and not left_out.unreadable:
         raise DatasetNotFoundError(
             f"There is no file, folder or pattern {source}{why_missing(path)}. Check its name.{_of_brackets(source)}"
         )
@@ -114,6 +116,19 @@ def _names(stdin: bytes) -> list[str]:
     separator = b"\0" if b"\0" in stdin else b"\n"
     names = stdin.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(separator)
     return [os.fsdecode(name) for name in names if name.strip()]
+
+
+def _locked(pattern: Path) -> dict[str, str]:
+    """Return the folders that a pattern leads into and that may not be entered: glob passes them over in silence."""
+    locked = {}
+    for below in (pattern, *pattern.parents):
+        above, lists = below.parent, has_magic(below.name)
+        if not (lists or has_magic(str(above))):
+            break  # what stands before the pattern need not be listed
+        for match in glob(str(above), recursive=True):  # noqa: PTH207 - absolute ones too
+            if is_folder(Path(match)) and not os.access(match, os.X_OK | (os.R_OK if lists else 0)):
+                locked[match] = os.strerror(errno.EACCES)
+    return locked
 
 
 def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:

@@ -138,6 +138,24 @@ def test_a_folder_that_may_not_be_entered_is_named(here, monkeypatch):
     assert left_out.lines() == ["in/locked: Permission denied."]
 
 
+def test_a_folder_that_may_not_be_entered_is_named_for_patterns_too(here, monkeypatch):
+    write_image(here / "in" / "open" / "a.jpg")
+    (here / "in" / "locked" / "deep").mkdir(parents=True)
+    access = os.access  # who runs the tests may be allowed everything
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not str(path).endswith(("locked", str(here))) and access(path, mode)
+    )
+    for pattern in ("in/**/*.jpg", "in/*/a.jpg", "in/[lo]*/*", str(here / "in" / "*" / "*.jpg")):
+        found, left_out = search([pattern], None)
+        assert len(found) == 1
+        assert [(Path(path).name, why) for path, why in left_out.unreadable.items()] == [
+            ("locked", "Permission denied")
+        ]
+    with pytest.raises(DatasetNotFoundError, match=r"no pictures in in/locked/\*\.jpg\. in/locked: Permission denied"):
+        find_pictures(["in/locked/*.jpg"], None)
+    assert not search(["in/open/*.jpg"], None).left_out.unreadable
+
+
 def test_copies_have_names_that_no_two_share(here):
     for name in ("in/a/x.jpg", "in/b/x.jpg", "more/a/x.jpg", "x.jpg"):
         write_image(here / name)
