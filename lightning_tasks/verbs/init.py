@@ -20,7 +20,7 @@ from lightning_tasks.data.tables import (
     read_multilabel_table,
 )
 from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.filesystem import exists, is_file
+from lightning_tasks.filesystem import as_text, exists, is_file
 from lightning_tasks.output import write_whole
 
 _SEPARATORS = " ;,|"
@@ -71,6 +71,9 @@ def init(
     target = Path(output) if output is not None else Path(f"{table_path.stem}.yaml")
     if exists(target) and not force:
         raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
+    for name in (table_path, target, Path(images)):
+        if as_text(name) != str(name):
+            raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")
     header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
     draft = _labels(table_path, label_separator) if _is_of_labels(table_path, header) else _points(table_path)
     draft.arguments["images"] = images

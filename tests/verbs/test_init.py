@@ -1,6 +1,7 @@
 """From somebody's table to a config that runs."""
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,15 @@ def test_a_config_that_is_there_stays(here, capsys):
     assert Path("labels.yaml").read_text() == "mine"
     assert console(["init", "root/labels.csv", "--force", "true"]) == 0
     assert console(["init", "nothing.csv"]) == 2
+
+
+def test_a_name_that_no_config_can_hold(here, capsys):
+    write_multilabel(here / "root", LABELS)
+    odd = Path(os.fsdecode(b"\xff.csv"))
+    odd.write_bytes(Path("root/labels.csv").read_bytes())
+    assert console(["init", str(odd)]) == 2
+    assert "\\udcff.csv is no name in UTF-8" in capsys.readouterr().err
+    assert not list(Path().glob("*.yaml"))
 
 
 NAMES = st.text(st.characters(exclude_characters=",\x00", exclude_categories=("Cs",)), min_size=1, max_size=12)
