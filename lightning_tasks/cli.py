@@ -22,7 +22,7 @@ from lightning_tasks import runs
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
@@ -149,6 +149,12 @@ class TaskCLI(LightningCLI):
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
             read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+        if self.subcommand in ("validate", "test") and path is None:
+            warnings.warn(
+                f"No checkpoint is given: these are scores of a model that is not trained. {self.subcommand} best.ckpt",
+                LightningTasksWarning,
+                stacklevel=2,
+            )
         checkpoint = self.config[self.subcommand].get("checkpoint")
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other

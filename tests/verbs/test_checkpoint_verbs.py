@@ -51,6 +51,9 @@ def test_a_positional_checkpoint_is_as_good_as_a_named_one(labels_run, monkeypat
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
     assert "val/mAP" in said[0]
+    config = str(Path(ckpt).parents[1] / "config.yaml")
+    assert console(["validate", "--config", config, "--trainer.enable_progress_bar", "false"]) == 0
+    assert "scores of a model that is not trained. validate best.ckpt" in capsys.readouterr().err
 
 
 def test_results_are_drawn_in_the_pictures_own_pixels(labels_run, points_run, monkeypatch, capsys):
