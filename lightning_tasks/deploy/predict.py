@@ -64,6 +64,8 @@ def predict(
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
+    if annotate == "":  # a shell's variable that is not set; to Path it is the current folder
+        raise ConfigError("--annotate names no folder. For the current one write a dot.")
     table, folder = Path(output), None if annotate is None else Path(annotate)
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:

@@ -265,3 +265,8 @@ def test_ctrl_c_in_a_process_of_its_own(best, pictures):
     assert 4 <= len(rows()) < 3004
     assert f"{len(rows()):,} of 3,004 pictures were predicted" in out
     assert not list(Path().glob(".new*"))
+
+
+def test_an_empty_name_is_no_folder_for_copies(pictures, capsys):
+    assert console(["predict", "none.ckpt", "pictures", "--annotate", ""]) == 2
+    assert "--annotate names no folder" in capsys.readouterr().err
