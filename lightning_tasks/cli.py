@@ -34,6 +34,7 @@ from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.finite_loss import FiniteLoss
+from lightning_tasks.training.finite_predictions import FinitePredictions
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.last_checkpoint import logged_steps
 from lightning_tasks.training.stop_signals import StopSignals
@@ -202,7 +203,7 @@ class TaskCLI(LightningCLI):
         terminal = terminal_callbacks(trainer.enable_progress_bar, trainer.enable_model_summary, given)
         if self.subcommand in _FROM_CHECKPOINT:
             self.save_config_callback = None
-            self.trainer_defaults["callbacks"] = [SkippedPictures(), *terminal]
+            self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedPictures(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)

@@ -3,6 +3,8 @@
 All take probabilities (B, C) and targets (B, C) of 1, 0 and −1 (which does not count).
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -50,8 +52,10 @@ class MacroAveragePrecision(Metric):
         self.target.append(target)
 
     def compute(self) -> Tensor:
-        """Return the mean; NaN where no class has a positive."""
-        return average_precision(dim_zero_cat(self.preds), dim_zero_cat(self.target)).nanmean()
+        """Return the mean; NaN where no class has a positive, and where a probability is NaN, which has no rank."""
+        preds = dim_zero_cat(self.preds)
+        mean = average_precision(preds, dim_zero_cat(self.target)).nanmean()
+        return mean.masked_fill(preds.isnan().any(), math.nan)
 
 
 class AllNegativeAccuracy(Metric):

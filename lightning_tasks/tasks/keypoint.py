@@ -140,9 +140,9 @@ class KeypointRegressor(FromCheckpoint):
         """Gather metrics; return points (B, P, 2) on the −1..1 scale."""
         return self._evaluate(batch, "val")
 
-    def test_step(self, batch: KeypointBatch) -> None:
-        """Gather metrics."""
-        self._evaluate(batch, "test")
+    def test_step(self, batch: KeypointBatch) -> Tensor:
+        """Gather metrics; return points (B, P, 2) on the −1..1 scale."""
+        return self._evaluate(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
         """Log the pixel errors."""

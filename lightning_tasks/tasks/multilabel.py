@@ -162,9 +162,9 @@ class MultiLabelClassifier(FromCheckpoint):
         """Gather metrics; return probabilities (B, C)."""
         return self._evaluate(batch, "val")
 
-    def test_step(self, batch: MultiLabelBatch) -> None:
-        """Gather metrics."""
-        self._evaluate(batch, "test")
+    def test_step(self, batch: MultiLabelBatch) -> Tensor:
+        """Gather metrics; return probabilities (B, C)."""
+        return self._evaluate(batch, "test")
 
     def predict_step(self, batch: MultiLabelBatch) -> Tensor:
         """Return probabilities (B, C)."""

@@ -74,6 +74,12 @@ def test_classes_without_a_positive_do_not_count():
         assert metric.compute().isnan()
 
 
+def test_a_probability_that_is_no_number_has_no_rank():
+    metric = MacroAveragePrecision()
+    metric.update(torch.tensor([[0.9, 0.8], [0.2, float("nan")]]), torch.tensor([[1, 0], [0, 1]]))
+    assert metric.compute().isnan()
+
+
 def test_batch_by_batch_the_curve_is_that_of_the_whole_set():
     generator = torch.Generator().manual_seed(0)
     probabilities, targets = torch.rand(11, 3, generator=generator), torch.randint(-1, 2, (11, 3), generator=generator)

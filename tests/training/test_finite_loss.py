@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from lightning_tasks.__main__ import console
+from tests.fakes import FLAGS
 from tests.training.small_runs import LABELS, arguments, last, start, write_data
 
 
@@ -94,3 +95,18 @@ def test_a_models_own_batches_need_no_rows(capsys):
     Path("nan.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [poison(2)]}}))
     assert console([*own, "--config", "nan.yaml", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]) == 2
     assert re.search(r"The loss is nan in step 2 \(epoch \d, batch \d; .*\)\. The last good", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("task", ["labels", "points"])
+def test_a_model_that_predicts_nan_is_not_scored(task, capsys):
+    assert console(arguments(task, "--trainer.max_steps", "1")) == 0
+    checkpoint = last(0)
+    poisoned = next(key for key in checkpoint["state_dict"] if key.startswith("head") and key.endswith("weight"))
+    checkpoint["state_dict"][poisoned].fill_(float("nan"))
+    torch.save(checkpoint, "nan.ckpt")
+    capsys.readouterr()
+    for verb, data in (("validate", []), ("test", ["--data.test_csv", f"{task}.csv"])):
+        assert console([verb, "nan.ckpt", *data, *FLAGS]) == 2, verb
+        said = capsys.readouterr()
+        assert "error: The model predicts NaN" in said.err
+        assert "/loss" not in said.out
