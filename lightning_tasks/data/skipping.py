@@ -99,15 +99,15 @@ class Skipping(Dataset[Any]):
 
 
 def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
-    """Collate the samples that there are; None: the one sample of a last batch outside training is not.
+    """Collate the samples that there are; None: outside training, there are none of this batch.
 
     Raises:
-        ImageError: too few of the batch are left.
+        ImageError: too few of a training batch are left.
     """
     readable = [sample for sample in samples if sample is not None]
-    if not training and len(samples) == 1 and not readable:
-        return None
-    if len(readable) < min(_SMALLEST_BATCH if training else 1, len(samples)):
+    if not training and not readable:
+        return None  # how many may be skipped does not depend on the batches: see Skipped
+    if training and len(readable) < min(_SMALLEST_BATCH, len(samples)):
         raise ImageError(
             f"Only {len(readable)} of the {len(samples)} pictures of a batch can be read. `lightning-tasks check` "
             "lists the others; take them out of the table, or raise data.batch_size."
