@@ -86,6 +86,7 @@ def choose(
     lines += [*_classes(scores, limits), ""]
     if aim != "accuracy":
         lines += [f"{name}: no positive to choose by, so 0.5" for name in scores.without_positive if each_label]
+    lines += _rounded(vocab, probabilities)
     if aim == "precision_at_recall":
         lines += _unmet(scores, gain, recall, each_label)
     nothing = accuracy_multi(torch.zeros_like(probabilities), targets)
@@ -108,6 +109,15 @@ def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:
         numbers = f"{row.precision:>9.4f}  {row.recall:>6.4f}  {row.f1:>6.4f}"
         lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {threshold:>9.4g}  {numbers}")
     return lines
+
+
+def _rounded(vocab: Sequence[str], probabilities: Tensor) -> list[str]:
+    """Return what is to be said of labels whose probabilities (N, C) float32 has all rounded to 0, or all to 1."""
+    return [
+        f"{label}: every probability rounds to {low:g}, which no threshold tells apart; --calibrate true may"
+        for label, low, high in zip(vocab, probabilities.amin(0).tolist(), probabilities.amax(0).tolist(), strict=True)
+        if low == high and low in (0, 1)
+    ]
 
 
 def _unmet(scores: LabelScores, gain: Gain, wanted: float, each_label: bool) -> list[str]:

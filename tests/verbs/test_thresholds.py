@@ -34,6 +34,16 @@ def test_what_is_ranked_perfectly_is_told_apart(logits, aim, each_label, calibra
     assert "recall" not in choice.table.replace("precision  recall", "")
 
 
+@pytest.mark.parametrize("aim", ["accuracy", "f1", "precision_at_recall"])
+@pytest.mark.parametrize(("logit", "end"), [(-200, "0"), (20, "1")])
+def test_labels_whose_probabilities_all_round_to_an_end_are_named(logit, end, aim):
+    logits = logits_at(-6, -4)
+    logits[:, 1] = logit + TRUTH[:, 1]  # ranked perfectly, which float32 does not see
+    named = "dog: every probability rounds to "
+    assert f"{named}{end}, which no threshold tells apart" in choose(logits, TRUTH, VOCAB, 1.0, aim).table
+    assert named not in choose(logits, TRUTH, VOCAB, 1.0, aim, calibrate=True).table
+
+
 def test_a_temperature_is_chosen_of_logits_that_all_round_to_1():
     """Sure and often wrong: of their probabilities, all 1, no temperature could be told."""
     logits = torch.linspace(20, 40, 20)[:, None].expand(-1, 2).clone()
