@@ -247,8 +247,10 @@ def test_ctrl_c_in_a_process_of_its_own(best, pictures):
         os.link(pictures / "x.jpg", pictures / f"{i}.jpg")
     arguments = ["predict", best, "pictures", "--annotate", "drawn", "--batch_size", "4", *QUIET]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lightning_tasks", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "lightning_tasks", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
+    )  # fmt: skip
     try:
         began = time.monotonic()
         while not list(Path().glob("drawn/*.png")):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tasks.__main__ import console
+from tests.forks import forks_can_train
 from tests.training.small_runs import ENVIRONMENT, arguments, assert_same, result, write_data
 
 LIMITED = (  # once torch is there: some versions write a file when they are imported
@@ -37,7 +38,7 @@ def limited(args, most_bytes):
 
 def run_limited(how, args, most_bytes):
     """Do so in a process that is forked from this one, which has torch, or in one that is started."""
-    if how == "fork":
+    if how == "fork" and forks_can_train():
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as own:
             code, said = own.submit(limited, args, most_bytes).result()
     else:

@@ -13,6 +13,7 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.errors import CheckpointError
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS
+from tests.forks import forks_can_train
 from tests.training.small_runs import (
     BATCHES,
     CONF,
@@ -36,7 +37,7 @@ def kill(how, step, moment, *args):
     """Run until the hook in a fork of this process, which has torch, or in a new one, and see it killed there."""
     killer = {"class_path": "tests.callbacks.Killer", "init_args": {"step": step, "moment": moment}}
     args = arguments(*args, callbacks=[killer])
-    if how == "fork":
+    if how == "fork" and forks_can_train():
         process = multiprocessing.get_context("fork").Process(target=console, args=(args,))
         process.start()
         process.join()
