@@ -9,18 +9,12 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
-from lightning_tasks.errors import CheckpointError, what_is_wrong
+from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
 from lightning_tasks.output import put_whole
 
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
-
-# What torch raises for a damaged file: its unpickler trusts that what it reads belongs together.
-_DAMAGED = (
-    *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError),
-    *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, MemoryError),
-)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -79,7 +73,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a checkpoint but {instead}. Fetch or copy it again, or take another.")
     try:
         checkpoint: dict[str, Any] = _load(path)
-    except _DAMAGED as error:
+    except TORCH_FILE_ERRORS as error:
         reason = what_is_wrong(error)
         raise CheckpointError(
             f"{path} is not a checkpoint of tensors and plain values, or is cut short ({reason}). Copy it again, or "

@@ -3,6 +3,15 @@
 The command line prints the message alone, without a traceback, and exits with 2.
 """
 
+import struct
+from pickle import UnpicklingError
+
+# What torch raises for a damaged file: its unpickler trusts that what it reads belongs together.
+TORCH_FILE_ERRORS: tuple[type[Exception], ...] = (
+    *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError, struct.error),
+    *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, MemoryError),
+)
+
 
 class LightningTasksError(Exception):
     """A mistake that the user can put right. Its text is the whole message."""

@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lightning_tasks import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.checkpoint import settings as checkpoint_settings
@@ -25,7 +26,7 @@ from lightning_tasks.data.biwi import project_calibrated, read_biwi, read_calibr
 from lightning_tasks.data.images import read_picture
 from lightning_tasks.data.tables import read_keypoint_table, read_multilabel_table
 from lightning_tasks.deploy.sources import find_pictures
-from lightning_tasks.errors import ImageError, LightningTasksError
+from lightning_tasks.errors import BackboneError, CheckpointError, ImageError, LightningTasksError
 from tests.fakes import write_image
 
 TIMES = int(os.environ.get("LIGHTNING_TASKS_FUZZ", "1"))
@@ -233,6 +234,17 @@ def test_a_crafted_checkpoint_runs_nothing_and_says_why(folder, verb, monkeypatc
     assert "evil.ckpt is not a checkpoint of tensors and plain values" in said
     assert "Traceback" not in said
     assert not Path("EVIL").exists()
+
+
+def test_numbers_that_end_too_soon_are_told(folder, checkpoint):
+    path = folder / "short.ckpt"
+    with zipfile.ZipFile(io.BytesIO(checkpoint)) as whole, zipfile.ZipFile(path, "w") as short:
+        for name in whole.namelist():
+            short.writestr(name, b"\x80\x02G\x00" if name.endswith("data.pkl") else whole.read(name))
+    with pytest.raises(CheckpointError, match="cut short"):
+        read_checkpoint(path)
+    with pytest.raises(BackboneError, match="cannot be read as weights"):
+        MultiLabelClassifier(["a"], "test_resnet", image_size=(32, 32), weights=str(path))
 
 
 @pytest.mark.parametrize("name", ["evil.pth", "evil.safetensors"])

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import timm
@@ -17,13 +16,14 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
-from lightning_tasks.errors import BackboneError, what_is_wrong
+from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
 from lightning_tasks.filesystem import is_file, why_missing
 from lightning_tasks.tasks.depthwise import float32_depthwise
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
 _CONCAT_POOL = "fastcatavgmax"
+_UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *TORCH_FILE_ERRORS)  # of weights files
 _DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
 _COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
 _FITTING_LISTED = 4
@@ -219,7 +219,7 @@ def _load_weights(body: nn.Module, name: str, path: Path) -> None:
         raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
     try:
         state = load_state_dict(str(path), weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
         raise BackboneError(
             f"{path} cannot be read as weights ({what_is_wrong(error)}). It must be a .safetensors file, or a .pth "
             "file of tensors alone."
