@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.figure import Figure
 from PIL import ExifTags
 from PIL import Image as Pillow
 
@@ -20,9 +21,6 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _PREFIX = ".new-lightning_tasks-"
 _tidied: set[Path] = set()  # folders that were looked through for what a kill has left: once is enough, for a process
@@ -70,8 +68,6 @@ def require_figure_place(path: Path) -> None:
     Raises:
         ConfigError: it cannot be written, or matplotlib knows no such format.
     """
-    from matplotlib.figure import Figure  # which takes long to import
-
     known = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in known:
         endings = ", ".join(sorted(known))
@@ -145,7 +141,7 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
+def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
     letter_figure(figure)
     form = path.suffix[1:].lower() or "png"
