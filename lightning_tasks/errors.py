@@ -4,11 +4,12 @@ The command line prints the message alone, without a traceback, and exits with 2
 """
 
 import struct
+import zipfile
 from pickle import UnpicklingError
 
 # What torch raises for a damaged file: its unpickler trusts that what it reads belongs together.
 TORCH_FILE_ERRORS: tuple[type[Exception], ...] = (
-    *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError, struct.error),
+    *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError, struct.error, zipfile.BadZipFile),
     *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, MemoryError),
 )
 

@@ -236,6 +236,14 @@ def test_a_crafted_checkpoint_runs_nothing_and_says_why(folder, verb, monkeypatc
     assert not Path("EVIL").exists()
 
 
+def test_a_zip_file_of_several_disks_is_told(folder, checkpoint):
+    path = folder / "disks.ckpt"
+    at = checkpoint.rindex(b"PK\x06\x07") + 16  # of how many disks its directory's locator speaks
+    path.write_bytes(checkpoint[:at] + b"\x02" + checkpoint[at + 1 :])
+    with pytest.raises(CheckpointError, match="cut short"):
+        read_checkpoint(path)
+
+
 def test_numbers_that_end_too_soon_are_told(folder, checkpoint):
     path = folder / "short.ckpt"
     with zipfile.ZipFile(io.BytesIO(checkpoint)) as whole, zipfile.ZipFile(path, "w") as short:
