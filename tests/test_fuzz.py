@@ -24,7 +24,8 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.checkpoint import settings as checkpoint_settings
 from lightning_tasks.data.biwi import project_calibrated, read_biwi, read_calibration, read_pose
 from lightning_tasks.data.images import read_picture
-from lightning_tasks.data.tables import read_keypoint_table, read_multilabel_table
+from lightning_tasks.data.keypoint_table import read_keypoint_table
+from lightning_tasks.data.multilabel_table import read_multilabel_table
 from lightning_tasks.deploy.sources import find_pictures
 from lightning_tasks.errors import BackboneError, CheckpointError, ImageError, LightningTasksError
 from tests.fakes import write_image

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lightning_tasks.data.keypoint_table import point_positions
 from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.tables import point_positions
 
 _NAMES_LISTED = 6
 

@@ -1,13 +1,10 @@
 """The DataModule for pictures with points, from anybody's csv."""
 
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
@@ -15,25 +12,18 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.describe import describe_points, listed
 from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
     cache_settings,
-    load_through_cache,
     rendered,
     side_to_decode,
-    split_loader,
 )
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.skipping import OnBadImage, Skipped
-from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
-from lightning_tasks.data.tables import (
-    groups_of,
-    point_names,
-    point_positions,
-    read_keypoint_table,
-    require_folder,
-)
+from lightning_tasks.data.splits import Rows, Splitter
+from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
 
@@ -81,6 +71,8 @@ class KeypointDataModule(ImageDataModule):
     Raises:
         LightningTasksError: on first use, where files or settings cannot be used.
     """
+
+    collate = staticmethod(collate_keypoints)
 
     def __init__(
         self,
@@ -154,48 +146,10 @@ class KeypointDataModule(ImageDataModule):
         self.train_transform = train_transform
         self.valid_transform = valid_transform or warp_valid(self.image_size)
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """The checked table."""
-        require_folder(self.root)
-        return self._read(self.csv)
-
-    @cached_property
-    def split(self) -> tuple[Rows, Rows]:
-        """The rows of training and validation."""
-        train, valid = self.split_of(self.table)
-        warn_of_shared_groups(self.table, train, valid)
-        return train, valid
-
-    def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
-        """Return the rows of training and validation of a table like this module's, by its settings."""
-        return split_table(
-            table,
-            str(self.csv),
-            splitter=self.splitter,
-            fold=self.fold,
-            folds=self.folds,
-            valid_fraction=self.valid_fraction,
-            seed=self.split_seed,
-        )
-
     @property
     def point_names(self) -> list[str]:
         """The points, in the order of the batches."""
         return self._given_names or point_names(self.table)
-
-    def setup(self, stage: str) -> None:
-        """Read the tables and check every row before the first batch; for `fit`, also decode the pictures once."""
-        self._read_sets(stage)
-        if stage == "fit":
-            self.loading = load_through_cache(
-                self.root.name,
-                [self.train_set, self.valid_set],
-                self.cache_settings,
-                self.image_size,
-                self.device_cache,
-                self.trainer,
-            )
 
     def _read_sets(self, stage: str) -> None:
         for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
@@ -204,7 +158,7 @@ class KeypointDataModule(ImageDataModule):
             if self.test_csv is None:
                 raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
             self._given_names = self.point_names
-            table = self._read(self.test_csv)
+            table = self.read_table(self.test_csv)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
             return
@@ -229,26 +183,15 @@ class KeypointDataModule(ImageDataModule):
         batch: KeypointBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return batch
 
-    def train_dataloader(self) -> DataLoader[KeypointBatch]:
-        """Return shuffled, augmented batches."""
-        return self._loader(self.train_set, training=True)
-
-    def val_dataloader(self) -> DataLoader[KeypointBatch]:
-        """Return the validation split in the table's order."""
-        return self._loader(self.valid_set, training=False)
-
-    def test_dataloader(self) -> DataLoader[KeypointBatch]:
-        """Return the test table in its order."""
-        return self._loader(self.test_set, training=False)
-
     def on_after_batch_transfer(self, batch: KeypointBatch | PlannedBatch, dataloader_idx: int) -> KeypointBatch:
         """Transform pictures that the device has, on the device."""
         made = rendered(batch, self.loading.device_pictures)
         assert isinstance(made, KeypointBatch)
         return made
 
-    def _read(self, path: Path) -> pd.DataFrame:
-        table = read_keypoint_table(path)
+    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
+        table = read_keypoint_table(path, complain)
         names = point_names(table)
         if self._given_names is not None and names != self._given_names:
             raise TableError(
@@ -287,7 +230,3 @@ class KeypointDataModule(ImageDataModule):
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)
         return dataset
-
-    def _loader(self, dataset: KeypointDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
-        given = self.num_workers if num_workers is None else num_workers
-        return split_loader(dataset, collate_keypoints, training, self.batch_size, given, self.seed, self.trainer)

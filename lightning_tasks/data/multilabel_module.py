@@ -2,12 +2,11 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import albumentations as A
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
@@ -19,26 +18,16 @@ from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
     cache_settings,
-    load_through_cache,
     rendered,
     side_to_decode,
-    split_loader,
 )
 from lightning_tasks.data.mixing import check_mixing, mix
+from lightning_tasks.data.multilabel_table import build_vocab, encode_labels, read_multilabel_table, require_one_label
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
-from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
-from lightning_tasks.data.tables import (
-    Complain,
-    build_vocab,
-    encode_labels,
-    groups_of,
-    raise_at_once,
-    read_multilabel_table,
-    require_folder,
-    require_one_label,
-)
+from lightning_tasks.data.splits import Rows, Splitter
+from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
@@ -92,6 +81,8 @@ class MultiLabelDataModule(ImageDataModule):
     Raises:
         LightningTasksError: on first use, where files or settings cannot be used.
     """
+
+    collate = staticmethod(collate_multilabel)
 
     def __init__(
         self,
@@ -170,34 +161,9 @@ class MultiLabelDataModule(ImageDataModule):
         self._given_vocab = vocab
         self.test_table: pd.DataFrame | None = None
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """The checked table."""
-        require_folder(self.root)
-        return self.read_table(self.csv)
-
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, complain)
-
-    @cached_property
-    def split(self) -> tuple[Rows, Rows]:
-        """The rows of training and validation."""
-        train, valid = self.split_of(self.table)
-        warn_of_shared_groups(self.table, train, valid)
-        return (np.union1d(train, valid), valid) if self.train_on_valid else (train, valid)
-
-    def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
-        """Return the rows of training and validation of a table like this module's, by its settings."""
-        return split_table(
-            table,
-            str(self.csv),
-            splitter=self.splitter,
-            fold=self.fold,
-            folds=self.folds,
-            valid_fraction=self.valid_fraction,
-            seed=self.split_seed,
-        )
 
     @cached_property
     def vocab(self) -> list[str]:
@@ -206,15 +172,6 @@ class MultiLabelDataModule(ImageDataModule):
         if not vocab:
             raise ConfigError(f"{self.csv}: no picture of the training split has a label. Fill the column 'labels'.")
         return vocab
-
-    def setup(self, stage: str) -> None:
-        """Read the tables and check every row before the first batch; for `fit`, also decode the pictures once."""
-        self._read_sets(stage)
-        if stage == "fit":
-            sets = [self.train_set, self.valid_set]
-            self.loading = load_through_cache(
-                self.root.name, sets, self.cache_settings, self.image_size, self.device_cache, self.trainer
-            )
 
     def _read_sets(self, stage: str) -> None:
         if stage == "test":
@@ -251,18 +208,6 @@ class MultiLabelDataModule(ImageDataModule):
         batch: MultiLabelBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return self._mixed(batch, epoch=0)
 
-    def train_dataloader(self) -> DataLoader[MultiLabelBatch]:
-        """Return shuffled, augmented batches."""
-        return self._loader(self.train_set, training=True)
-
-    def val_dataloader(self) -> DataLoader[MultiLabelBatch]:
-        """Return the validation split in the table's order."""
-        return self._loader(self.valid_set, training=False)
-
-    def test_dataloader(self) -> DataLoader[MultiLabelBatch]:
-        """Return the test table in its order."""
-        return self._loader(self.test_set, training=False)
-
     def on_after_batch_transfer(self, batch: MultiLabelBatch | PlannedBatch, dataloader_idx: int) -> MultiLabelBatch:
         """Transform pictures that the device has, and mix and reduce a training batch, on the device."""
         made = rendered(batch, self.loading.device_pictures)
@@ -294,7 +239,3 @@ class MultiLabelDataModule(ImageDataModule):
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)
         return dataset
-
-    def _loader(self, dataset: MultiLabelDataset, *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
-        given = self.num_workers if num_workers is None else num_workers
-        return split_loader(dataset, collate_multilabel, training, self.batch_size, given, self.seed, self.trainer)

@@ -1,10 +1,9 @@
-"""From csv files to checked rows. Every complaint about a user's table is made here.
+"""From csv files to checked rows, of any task.
 
 Rows are counted as editors and spreadsheets count them: the header is row 1.
 """
 
 import csv
-import difflib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_content, why_missing
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
@@ -38,141 +37,9 @@ def raise_at_once(row: int, error: TableError) -> None:
     raise error
 
 
-def read_multilabel_table(path: Path, label_separator: str = " ", complain: Complain = raise_at_once) -> pd.DataFrame:
-    """Read `fname,labels[,difficult][,group][,is_valid]`.
-
-    Args:
-        path: the csv file.
-        label_separator: stands between labels in a cell, and between difficult ones.
-        complain: what is done about a row that cannot be used.
-
-    Returns:
-        A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and where the file has them
-        `difficult` (like `labels`), `group` (str) and `is_valid` (bool). Row i of the frame is row i + 2 of the file.
-
-    Raises:
-        DatasetNotFoundError: there is no such file.
-        TableError: the file is no csv, lacks a column, or a cell cannot be used.
-        ConfigError: the separator is empty.
-    """
-    if not label_separator:
-        raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
-    table = _read_csv(path, ["fname", "labels"], complain)
-    for column in ("labels", "difficult"):
-        if column not in table.columns:
-            continue
-        labels_of = {cell: _labels(cell, label_separator) for cell in table[column].unique()}
-        table[column] = [labels_of[cell] for cell in table[column]]
-        for row, labels in enumerate(table[column]):
-            if len(set(labels)) != len(labels):
-                twice = next(label for label in labels if labels.count(label) > 1)
-                where = cell_at(path, row, column)
-                complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
-    return table
-
-
-def require_one_label(table: pd.DataFrame, path: Path) -> None:
-    """Raise TableError at the first row that does not have exactly one label, or where labels may be difficult."""
-    if "difficult" in table.columns:
-        raise TableError(
-            f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
-            "--model.loss bce."
-        )
-    for row, labels in enumerate(table["labels"]):
-        if len(labels) != 1:
-            raise TableError(
-                f"{cell_at(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
-                "wants exactly one a picture. Correct the row, or train with --model.loss bce."
-            )
-
-
-def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
-    """Read `fname[,group][,is_valid],<point>_x,<point>_y,...`, positions in pixels.
-
-    The centre of the top-left pixel is (0, 0).
-
-    Args:
-        path: the csv file.
-        complain: what is done about a row that cannot be used.
-
-    Returns:
-        A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
-        NaN where a cell is empty (not annotated).
-
-    Raises:
-        DatasetNotFoundError: there is no such file.
-        TableError: the file is no csv, lacks a column, or a cell cannot be used.
-    """
-    table = _read_csv(path, ["fname"], complain)
-    names = point_names(table)
-    if not names:
-        raise TableError(
-            f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
-            f"it has {_listed(table.columns)}."
-        )
-    for name in names:
-        for column in (f"{name}_x", f"{name}_y"):
-            if column not in table.columns:
-                raise TableError(f"{path}: the point {name!r} has no column {column!r}. Add it, or drop the other one.")
-            table[column] = _numbers(path, column, table[column], complain)
-        half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
-        for row in np.flatnonzero(half):
-            where = cell_at(path, int(row), f"{name}_x/{name}_y")
-            message = "only one of the two is filled. Fill both, or leave both empty for a point that is not annotated."
-            complain(int(row), TableError(f"{where}: {message}"))
-    return table
-
-
-def point_names(table: pd.DataFrame) -> list[str]:
-    """Return the points' names in the order of their columns."""
-    return list(dict.fromkeys(str(c)[:-2] for c in table.columns if str(c).endswith(("_x", "_y")) and len(str(c)) > 2))
-
-
-def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
-    """Return the positions as (N, P, 2) float32 pixels, NaN where not annotated."""
-    columns = [f"{name}_{axis}" for name in point_names(table) for axis in "xy"]
-    return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
-
-
 def groups_of(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[str]:
     """Return the groups of `rows`; an empty list where the table has none."""
     return table["group"].iloc[rows].tolist() if "group" in table.columns else []
-
-
-def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
-    """Return the union of all labels, sorted."""
-    return sorted({label for row in labels for label in row})
-
-
-def encode_labels(
-    table: pd.DataFrame, rows: NDArray[np.int64], vocab: Sequence[str], source: Path, difficult: float
-) -> NDArray[np.float32]:
-    """Return the labels of `rows` as (len(rows), len(vocab)) float32, 1 where the picture has the label.
-
-    Where a column `difficult` names a label, the cell is `difficult`, whether or not `labels` names it too.
-
-    Raises:
-        TableError: a label is not in `vocab`; names the label and its row.
-    """
-    position = {label: i for i, label in enumerate(vocab)}
-    targets = np.zeros((len(rows), len(vocab)), dtype=np.float32)
-    columns = {"labels": 1.0, "difficult": difficult}
-    for column, value in columns.items():
-        if column not in table.columns:
-            continue
-        cells = table[column].tolist()
-        for i, row in enumerate(rows):
-            for label in cells[row]:
-                if label not in position:
-                    close = difflib.get_close_matches(label, vocab, n=1)
-                    hint = f" Did you mean {close[0]!r}?" if close else ""
-                    raise TableError(
-                        f"{cell_at(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} "
-                        f"labels of the training split.{hint} Correct it, or put a picture with it into the training "
-                        "split."
-                    )
-                targets[i, position[label]] = value
-    return targets
 
 
 def read_cells(path: Path) -> list[list[str]]:
@@ -205,12 +72,26 @@ def _delimiter(header: str) -> str:
     return next((one for one in ",;\t" if one in header), ",")
 
 
-def _read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:
+def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:
+    """Return a table's cells as str, with the columns of every task checked.
+
+    Args:
+        path: the csv file.
+        required: columns that it must have.
+        complain: what is done about a row that cannot be used.
+
+    Returns:
+        A frame of str; `is_valid`, where there is one, of bool.
+
+    Raises:
+        DatasetNotFoundError: there is no such file.
+        TableError: the file is no csv, lacks a column, or a cell cannot be used.
+    """
     rows = read_cells(path)
     header = [name.strip() for name in rows[0]] if rows else []
     for column in required:
         if column not in header:
-            raise TableError(f"{path}: row 1: no column {column!r}; it has {_listed(header)}. Rename one to it.")
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. Rename one to it.")
     for column in header:
         if header.count(column) > 1:
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
@@ -233,10 +114,6 @@ def _read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Dat
     return table
 
 
-def _labels(cell: str, separator: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in cell.split(separator) if part.strip())
-
-
 def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> None:
     for row in np.flatnonzero(cells.str.strip() == ""):
         where = cell_at(path, int(row), column)
@@ -251,22 +128,6 @@ def _booleans(path: Path, column: str, cells: "pd.Series[str]", complain: Compla
             where = cell_at(path, row, column)
             complain(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
         values.append(word in _TRUE)
-    return values
-
-
-def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> NDArray[np.float64]:
-    values = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        if not cell.strip():
-            continue
-        try:
-            values[row] = float(cell)
-        except ValueError:
-            values[row] = np.inf
-        if not np.isfinite(values[row]):
-            where, values[row] = cell_at(path, row, column), np.nan
-            message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
-            complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
     return values
 
 
@@ -285,5 +146,6 @@ def is_image_set(path: Path) -> bool:
     return path.suffix == ".txt" and path.parts[-3:-1] == ("ImageSets", "Main")
 
 
-def _listed(names: Iterable[str]) -> str:
+def quoted(names: Iterable[str]) -> str:
+    """Return names for a message."""
     return ", ".join(repr(str(name)) for name in names)

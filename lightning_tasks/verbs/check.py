@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,27 +18,12 @@ from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelD
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.files import Confines
 from lightning_tasks.data.images import read_image
+from lightning_tasks.data.keypoint_table import point_names, point_positions
 from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.tables import (
-    first_row,
-    point_names,
-    point_positions,
-    read_cells,
-    read_keypoint_table,
-)
+from lightning_tasks.data.table_checks import Problem
+from lightning_tasks.data.tables import first_row, read_cells
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong."""
-
-    kind: str
-    message: str
-    row: int | None = (
-        None  # of the table, from 0; None: of the data set as a whole, not of a row that could be left out
-    )
 
 
 class Seen(NamedTuple):
@@ -125,8 +109,6 @@ def _table(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list
 
     if isinstance(datamodule, BiwiDataModule):
         return datamodule.table  # of pose files: there is no csv with rows to leave out
-    if isinstance(datamodule, KeypointDataModule):
-        return read_keypoint_table(datamodule.csv, note)
     return datamodule.read_table(datamodule.csv, note)
 
 

@@ -11,14 +11,9 @@ import pandas as pd
 import yaml
 
 from lightning_tasks.data.images import Size, file_size_px
-from lightning_tasks.data.tables import (
-    build_vocab,
-    point_names,
-    point_positions,
-    read_cells,
-    read_keypoint_table,
-    read_multilabel_table,
-)
+from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.data.multilabel_table import build_vocab, read_multilabel_table
+from lightning_tasks.data.tables import read_cells
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists, is_file
 from lightning_tasks.output import write_whole

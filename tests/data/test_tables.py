@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from lightning_tasks.data.files import Confines, check_files
-from lightning_tasks.data.tables import (
-    build_vocab,
-    encode_labels,
-    point_names,
-    point_positions,
-    read_keypoint_table,
-    read_multilabel_table,
-    require_one_label,
-)
+from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.data.multilabel_table import build_vocab, encode_labels, read_multilabel_table, require_one_label
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
 
 
