@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.keypoint_table import point_positions
-from lightning_tasks.data.splits import Rows
+from lightning_tasks.data.splits import FILE, Rows
 
 _NAMES_LISTED = 6
 
@@ -49,6 +49,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")
 
 
+def count_images(table: pd.DataFrame) -> str:
+    """Return how many images a table is of, and how many rows they have where these are more."""
+    n = table[FILE].nunique()
+    return f"{n:,} pictures" + f" in {len(table):,} rows" * (n < len(table))
+
+
 def _counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:
-    train, valid = (len(rows) for rows in split)
-    return f"{root}: {len(table):,} pictures, {train:,} training, {valid:,} validation"
+    train, valid = (table[FILE].iloc[rows].nunique() for rows in split)
+    return f"{root}: {count_images(table)}, {train:,} training, {valid:,} validation"

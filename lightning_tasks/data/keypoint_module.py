@@ -11,7 +11,7 @@ from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.describe import describe_points, listed
-from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
@@ -155,31 +155,32 @@ class KeypointDataModule(ImageDataModule):
         for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
             raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
         if stage == "test":
-            if self.test_csv is None:
-                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            self._given_names = self.point_names
-            table = self.read_table(self.test_csv)
-            rows = np.arange(len(table))
-            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
+            rows = np.arange(len(self.located_test.table))
+            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             return
         train, valid = self.split
         if stage == "fit":
             transform = self.train_transform or self._book_transform()
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, transform, "training")
-        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
+            self.train_set = self._dataset(self.located, train, transform, "training")
+        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
+
+    @property
+    def one_row_each(self) -> str:
+        """What to do about several rows of one image that differ."""
+        return (
+            "A picture has one row; several people (or other things) in one picture are not supported: crop them, or "
+            "keep one of the rows."
+        )
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self._read_sets("fit")
+        self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_points(self.root, self.table, self.split, self.point_names)
-        if self.has_test_table:
-            self._read_sets("test")
-            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.describe_test()])
 
     def one_batch(self) -> KeypointBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self._read_sets("fit")
+        self.read_sets("fit")
         batch: KeypointBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return batch
 
@@ -200,6 +201,11 @@ class KeypointDataModule(ImageDataModule):
             )
         return table
 
+    def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table for testing, which has this one's points; `complain`: see `read_table`."""
+        self._given_names = self.point_names
+        return super().read_test_table(complain)
+
     def _book_transform(self) -> A.Compose:
         names = self.point_names
         flip = self.flip
@@ -216,16 +222,14 @@ class KeypointDataModule(ImageDataModule):
             swap_pairs=[(names.index(left), names.index(right)) for left, right in self.swap_pairs],
         )
 
-    def _dataset(
-        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose, split: str
-    ) -> KeypointDataset:
-        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
+    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> KeypointDataset:
+        paths = located.files.paths(rows)
         dataset = KeypointDataset(
             Pictures(paths, self.decode_side),
-            point_positions(table)[rows],
+            point_positions(located.table)[rows],
             transform,
             self.seed,
-            groups_of(table, rows),
+            groups_of(located.table, rows),
         )
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)

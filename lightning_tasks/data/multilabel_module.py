@@ -13,7 +13,8 @@ from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.describe import describe_labels
-from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.files import LocatedTable
+from lightning_tasks.data.label_checks import FEW, few_positives, unknown_labels
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -27,6 +28,7 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter
+from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
@@ -170,21 +172,44 @@ class MultiLabelDataModule(ImageDataModule):
         """The labels, in the order of the targets' columns."""
         vocab = self._given_vocab or build_vocab(self.table["labels"].iloc[self.split[0]])
         if not vocab:
-            raise ConfigError(f"{self.csv}: no picture of the training split has a label. Fill the column 'labels'.")
+            raise ConfigError(f"{self.csv}: no picture of the training split has a label. {self._way_to_labels()}")
         return vocab
+
+    def _way_to_labels(self) -> str:
+        if self.drawn is None or not build_vocab(self.table["labels"]):
+            return "Fill the column 'labels'."
+        return f"Some rows have one, but {self.drawn} without them: take another --data.split_seed."
+
+    @property
+    def one_row_each(self) -> str:
+        """What to do about several rows of one image that differ."""
+        return f"Put all labels of a picture into one row, with {self.label_separator!r} between them."
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int = FEW) -> list[Problem]:
+        """Return what is wrong with a table as a whole; see `ImageDataModule`.
+
+        Args:
+            table: as `read_table` returns it.
+            train: its rows for training.
+            valid: and for validation.
+            min_positives: fewer training images with a label are few.
+        """
+        return [
+            *super().find_problems(table, train, valid),
+            *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.drawn),
+            *few_positives(table, train, self._given_vocab, min_positives),
+        ]
 
     def _read_sets(self, stage: str) -> None:
         if stage == "test":
-            if self.test_csv is None:
-                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            table = self.test_table = self.read_table(self.test_csv)
-            rows = np.arange(len(table))
-            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
+            self.test_table = self.located_test.table
+            rows = np.arange(len(self.test_table))
+            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             return
         train, valid = self.split
         if stage == "fit":
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
-        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
+            self.train_set = self._dataset(self.located, train, self.train_transform, "training")
+        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
 
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
@@ -195,16 +220,13 @@ class MultiLabelDataModule(ImageDataModule):
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self._read_sets("fit")
+        self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
-        if self.has_test_table:
-            self._read_sets("test")
-            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.describe_test()])
 
     def one_batch(self) -> MultiLabelBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self._read_sets("fit")
+        self.read_sets("fit")
         batch: MultiLabelBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return self._mixed(batch, epoch=0)
 
@@ -227,14 +249,12 @@ class MultiLabelDataModule(ImageDataModule):
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
-    def _dataset(
-        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose, split: str
-    ) -> MultiLabelDataset:
+    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
-        targets = encode_labels(table, rows, self.vocab, source, difficult)
-        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
+        targets = encode_labels(located.table, rows, self.vocab, located.source, difficult)
+        paths = located.files.paths(rows)
         dataset = MultiLabelDataset(
-            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(table, rows)
+            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(located.table, rows)
         )
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)

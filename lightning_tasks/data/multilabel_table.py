@@ -85,15 +85,18 @@ def encode_labels(
         for i, row in enumerate(rows):
             for label in cells[row]:
                 if label not in position:
-                    close = difflib.get_close_matches(label, vocab, n=1)
-                    hint = f" Did you mean {close[0]!r}?" if close else ""
-                    raise TableError(
-                        f"{cell_at(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} "
-                        f"labels of the training split.{hint} Correct it, or put a picture with it into the training "
-                        "split."
-                    )
+                    message = unknown_label(source, int(row), column, label, vocab, given=True)
+                    raise TableError(f"{message} Correct it, or train a model that knows it.")
                 targets[i, position[label]] = value
     return targets
+
+
+def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequence[str], *, given: bool) -> str:
+    """Return what is said of a label that is not in `vocab`; `given`: it was not read off the training split."""
+    close = difflib.get_close_matches(label, vocab, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    labels = f"the {len(vocab)} labels of {'the vocabulary' if given else 'the training split'}"
+    return f"{cell_at(source, row, column)}: the label {label!r} is not among {labels}.{hint}"
 
 
 def _labels(cell: str, separator: str) -> tuple[str, ...]:

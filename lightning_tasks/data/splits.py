@@ -1,15 +1,18 @@
-"""From a table to training and validation rows. Groups (people, say) are never on both sides of a drawn split."""
+"""From a table to training and validation rows.
 
-import warnings
+Groups (people, say), and the rows of one image, are never on both sides of a drawn split.
+"""
+
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
+from lightning_tasks.errors import ConfigError, TableError
 
 Rows = NDArray[np.int64]
+FILE = "_file"  # a column: the first row, from 0, with the same file
 Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
 
 
@@ -43,35 +46,23 @@ def split_table(
     """
     if splitter is not None:
         train, valid = _checked(splitter(table), len(table))
+        way_out = "It is the splitter that chose so."
     elif fold is not None:
         train, valid = _k_fold(table, source, fold, folds, seed)
+        way_out = "Set data.folds lower."
     elif "is_valid" in table.columns:
         marked = table["is_valid"].to_numpy(dtype=bool)
         train, valid = np.flatnonzero(~marked), np.flatnonzero(marked)
+        way_out = "Mark some rows in the column 'is_valid', not all; without that column a share of the rows is drawn."
     else:
         train, valid = _drawn(table, valid_fraction, seed)
+        way_out = (
+            f"There is only one {'group' if 'group' in table.columns else 'picture'}, which is not split: add more."
+        )
     for name, rows in (("training", train), ("validation", valid)):
         if not len(rows):
-            raise TableError(
-                f"{source}: no row is left for {name}. Check the column 'is_valid', or the split's settings."
-            )
+            raise TableError(f"{source}: no row is left for {name}. {way_out}")
     return train, valid
-
-
-def warn_of_shared_groups(table: pd.DataFrame, train: Rows, valid: Rows) -> None:
-    """Warn where a split that the user chose shows a group on both sides: its validation score is then too good."""
-    if "group" not in table.columns:
-        return
-    groups = table["group"].to_numpy()
-    shared = sorted(set(groups[train]) & set(groups[valid]))
-    if shared:
-        listed = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
-        warnings.warn(
-            f"{len(shared)} groups are in both training and validation ({listed}): the validation score will be too "
-            "good. Change 'is_valid', or drop that column to have whole groups drawn.",
-            LightningTasksWarning,
-            stacklevel=2,
-        )
 
 
 def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
@@ -86,11 +77,12 @@ def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -
 
 
 def _units(table: pd.DataFrame, rows: Rows) -> list[Rows]:
-    """Return what may not be split: the rows of each group, or each row alone."""
-    if "group" not in table.columns:
+    """Return what may not be split: the rows of each group, or those of each image."""
+    column = next((name for name in ("group", FILE) if name in table.columns), None)
+    if column is None or not len(rows):
         return [rows[i : i + 1] for i in range(len(rows))]
-    groups = table["group"].to_numpy()[rows]
-    return [rows[groups == group] for group in sorted(set(groups))]
+    _, unit, sizes = np.unique(table[column].to_numpy()[rows], return_inverse=True, return_counts=True)
+    return np.split(rows[np.argsort(unit, kind="stable")], np.cumsum(sizes)[:-1])
 
 
 def _k_fold(table: pd.DataFrame, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lightning_tasks.data.files import Confines, Files, find_files, respelt_line
 from lightning_tasks.data.images import Size, file_size_px
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.multilabel_table import build_vocab, read_multilabel_table
 from lightning_tasks.data.tables import read_cells
 from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.filesystem import as_text, exists, is_file
+from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.output import write_whole
 
 _SEPARATORS = " ;,|"
@@ -72,17 +73,18 @@ def init(
     header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
     draft = _labels(table_path, label_separator) if _is_of_labels(table_path, header) else _points(table_path)
     draft.arguments["images"] = images
-    found = [table_path.parent / images / name for name in pd.unique(pd.Series(_names(table_path, header)))]
-    sizes = [size for size in map(file_size_px, _some(found)) if size is not None]
-    missing = sum(not is_file(path) for path in found)
+    files = _files(table_path, images, header)
+    one_row_each = np.sort(np.unique(files.ids, return_index=True)[1])
+    n, missing = len(one_row_each), int(files.missing[one_row_each].sum())
+    sizes = [size for size in map(file_size_px, _some(files.paths(one_row_each))) if size is not None]
     _choose_size(draft, sizes)
     if missing:
-        draft.comments["images"] = [f"{missing:,} of the {len(found):,} pictures are not there"]
+        draft.comments["images"] = [f"{missing:,} of the {n:,} pictures are not there"]
     text = _written(draft, table_path, target)
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
-    print(
-        f"config           {target}  ({draft.task}, {len(found):,} pictures{f', {missing:,} missing' * bool(missing)})"
-    )
+    print(f"config           {target}  ({draft.task}, {n:,} pictures{f', {missing:,} missing' * bool(missing)})")
+    if files.respelt:
+        print(f"names            {respelt_line(table_path, files)}")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {target}")
 
@@ -185,9 +187,10 @@ def _pairs(names: Sequence[str]) -> list[list[str]]:
     return pairs
 
 
-def _names(path: Path, header: Sequence[str]) -> list[str]:
-    column = header.index("fname")
-    return [cells[column] for cells in read_cells(path)[1:]]
+def _files(path: Path, images: str, header: Sequence[str]) -> Files:
+    folder, column = path.parent / images, header.index("fname")
+    names = [cells[column] for cells in read_cells(path)[1:]]
+    return find_files(names, folder, Confines(path.parent, folder))  # as the config lets the data be read
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:

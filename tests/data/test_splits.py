@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.splits import split_table, warn_of_shared_groups
+from lightning_tasks.data.splits import FILE, split_table
 from lightning_tasks.errors import ConfigError, TableError
 
 
@@ -91,9 +91,3 @@ def test_impossible_settings_are_errors():
         split_table(frame(9), "t", valid_fraction=1.5)
     with pytest.raises(TableError, match="folds"):
         split_table(frame(9, group=["a"] * 9), "t", fold=0)
-
-
-def test_groups_on_both_sides_are_warned_of():
-    table = frame(4, group=["ann", "ann", "bob", "cy"])
-    with pytest.warns(UserWarning, match="1 groups.*ann"):
-        warn_of_shared_groups(table, np.array([0, 2]), np.array([1, 3]))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.files import Confines, locate, require_files
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.multilabel_table import build_vocab, encode_labels, read_multilabel_table, require_one_label
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
@@ -126,8 +126,9 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_row(tmp_path):
 def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
     path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
     (tmp_path / "a.jpg").touch()
+    located = locate(read_multilabel_table(path), path, tmp_path, Confines(tmp_path))
     with pytest.raises(DatasetNotFoundError, match=r"row 3, column 'fname'.*b\.jpg.*1 more"):
-        check_files(read_multilabel_table(path), np.arange(3), tmp_path, path, Confines(tmp_path))
+        require_files([(located, np.arange(3))])
 
 
 def test_a_missing_table_is_not_found(tmp_path):

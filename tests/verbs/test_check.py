@@ -47,7 +47,7 @@ def test_nothing_is_wrong_with_good_data(tmp_path):
         (3, "3.jpg,cat,g3,maybe", "cell", "row 5, column 'is_valid': 'maybe' is neither True nor False"),
         (3, "2.jpg,cat,g3,False", "duplicate", "row 5: 2.jpg stands in row 4 already"),
         (3, "none.jpg,cat,g3,False", "picture", "row 5: there is no picture"),
-        (9, "9.jpg,cow,g9,True", "label", "row 11: no training picture has the label 'cow'"),
+        (9, "9.jpg,cow,g9,True", "label", "row 11, column 'labels': the label 'cow' is not among the 2 labels"),
         (9, "9.jpg,cat,g1,True", "group", "group 'g1' is on both sides"),
     ],
 )
