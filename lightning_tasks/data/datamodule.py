@@ -137,14 +137,13 @@ class ImageDataModule(LightningDataModule):
         train, valid = self.split_of(self.table)
         return (np.union1d(train, valid), valid) if self.train_on_valid else (train, valid)
 
-    @property
-    def drawn(self) -> str | None:
-        """How the split was drawn by lot, for messages; None: the user chose each row's side."""
+    def how_drawn(self, table: pd.DataFrame) -> str | None:
+        """Return, for messages, how a table like this module's is split by lot; None: the user chose each row's side."""
         if self.splitter is not None:
             return None
         if self.fold is not None:
             return f"fold {self.fold} of {self.folds} was drawn"
-        return None if "is_valid" in self.table.columns else "the split was drawn"
+        return None if "is_valid" in table.columns else "the split was drawn"
 
     def read_sets(self, *stages: str) -> None:
         """Read and check the tables of stages, as `check_tables` does, and make their data sets."""

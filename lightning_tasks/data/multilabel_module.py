@@ -176,9 +176,10 @@ class MultiLabelDataModule(ImageDataModule):
         return vocab
 
     def _way_to_labels(self) -> str:
-        if self.drawn is None or not build_vocab(self.table["labels"]):
+        drawn = self.how_drawn(self.table)
+        if drawn is None or not build_vocab(self.table["labels"]):
             return "Fill the column 'labels'."
-        return f"Some rows have one, but {self.drawn} without them: take another --data.split_seed."
+        return f"Other rows have one, but {drawn} and left them out: take another --data.split_seed."
 
     @property
     def one_row_each(self) -> str:
@@ -196,7 +197,7 @@ class MultiLabelDataModule(ImageDataModule):
         """
         return [
             *super().find_problems(table, train, valid),
-            *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.drawn),
+            *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.how_drawn(table)),
             *few_positives(table, train, self._given_vocab, min_positives),
         ]
 

@@ -58,11 +58,10 @@ def check(
     problems: list[Problem] = []
     located = _located(datamodule, problems)
     table, files = located.table, located.files
-    of_cells = {problem.row for problem in problems}  # what follows from them is no news
     problems += respelt(located)
     pictures = _read(files)
     for row, picture in enumerate(pictures):
-        if picture.error and row not in of_cells:
+        if picture.error and files.names[row].strip():  # that a name is empty was told of its cell
             problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
     if isinstance(datamodule, KeypointDataModule):
         problems += _points_outside(datamodule, table, pictures)
