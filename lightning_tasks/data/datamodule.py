@@ -138,7 +138,7 @@ class ImageDataModule(LightningDataModule):
         return (np.union1d(train, valid), valid) if self.train_on_valid else (train, valid)
 
     def how_drawn(self, table: pd.DataFrame) -> str | None:
-        """Return, for messages, how a table like this module's is split by lot; None: the user chose each row's side."""
+        """Return, for messages, how such a table is split by lot; None: the user chose each row's side."""
         if self.splitter is not None:
             return None
         if self.fold is not None:

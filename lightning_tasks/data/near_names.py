@@ -59,12 +59,12 @@ class NearNames:
             return []
         folders = self._folders(name, parts[:-1])
         found = self._files((above, entry) for above in folders for entry in self._called(above, parts[-1]))
-        if not found and _ending(parts[-1]) not in PICTURES:
-            found = self._files((above, entry) for above in folders for entry in self._beginning(above, parts[-1]))
-        # Of files that differ in case alone, the one that is written as the name is.
-        wanted = [_composed(part) for part in parts]
-        as_written = [file for file in found if [_composed(part) for part in _parts(file)] == wanted]
-        return as_written or found
+        if found:
+            return _most_alike(name, {file: file for file in found})
+        if _ending(parts[-1]) in PICTURES:
+            return []
+        found = self._files((above, entry) for above in folders for entry in self._beginning(above, parts[-1]))
+        return _most_alike(name, {file: os.path.splitext(file)[0] for file in found})  # noqa: PTH122
 
     def with_other_endings(self, name: str) -> list[str]:
         """Return the images that are called like a name but for its ending: often its masks, so none is taken."""
@@ -116,6 +116,14 @@ class NearNames:
             confines, real = self._confines, os.path.realpath(self._folder / above)
             self._listable[above] = confines is None or confines.hold_real(real)
         return self._listable[above]
+
+
+def _most_alike(name: str, files: dict[str, str]) -> list[str]:
+    """Return, of files and what of their names counts, those that are written as `name` is; else all."""
+    wanted = [_composed(part) for part in _parts(name)]
+    return [file for file, counts in files.items() if [_composed(part) for part in _parts(counts)] == wanted] or [
+        *files
+    ]
 
 
 def _by_key(entries: Iterable[tuple[str, str]]) -> Entries:
