@@ -51,6 +51,7 @@ class NearNames:
         self._by_name: dict[str, Entries] = {}  # by folder, seen from `folder`
         self._by_stem: dict[str, Entries] = {}  # images alone
         self._listable: dict[str, bool] = {}
+        self._fitting_folders: dict[tuple[str, ...], list[str]] = {}
 
     def fitting(self, name: str) -> list[str]:
         """Return the files that fit a name best, seen from the folder: several where it does not tell them apart."""
@@ -75,10 +76,13 @@ class NearNames:
         return self._files((above, entry) for above in folders for entry in self._beginning(above, stem))
 
     def _folders(self, name: str, parts: Sequence[str]) -> list[str]:
-        folders = [os.sep if name.startswith(("/", "\\")) else ""]
-        for part in parts:
-            folders = [os.path.join(above, entry) for above in folders for entry in self._below(above, part)]  # noqa: PTH118
-        return folders
+        key = (os.sep if name.startswith(("/", "\\")) else "", *parts)
+        if key not in self._fitting_folders:
+            folders = [key[0]]
+            for part in parts:
+                folders = [os.path.join(above, entry) for above in folders for entry in self._below(above, part)]  # noqa: PTH118
+            self._fitting_folders[key] = folders
+        return self._fitting_folders[key]
 
     def _below(self, above: str, part: str) -> list[str]:
         if part == ".." or not self._may_be_listed(above):
@@ -142,8 +146,10 @@ def _ending(name: str) -> str:
 
 
 def _composed(part: str) -> str:
-    return unicodedata.normalize("NFC", part).strip()
+    return part.strip() if part.isascii() else unicodedata.normalize("NFC", part).strip()
 
 
 def _loose(part: str) -> str:
+    if part.isascii():
+        return part.strip().lower()
     return unicodedata.normalize("NFC", _composed(part).casefold())
