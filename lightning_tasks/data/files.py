@@ -44,12 +44,15 @@ class Files:
 
     def what_is_missing(self, row: int) -> str:
         """Return what is said of a missing file: its path, and which files it nearly is."""
-        path, name = self.path(row), self.names[row]
-        fitting = self.near.fitting(name)
+        return f"there is no picture {self.path(row)}{self.nearly(row)}"
+
+    def nearly(self, row: int) -> str:
+        """Return which files a missing one nearly is, after a semicolon; nothing where it is none."""
+        fitting = self.near.fitting(self.names[row])
         if fitting:
-            return f"there is no picture {path}; it may be any of {quoted(fitting)}"
-        other = self.near.with_other_endings(name)
-        return f"there is no picture {path}" + (f"; there is {quoted(other)}" if other else "")
+            return f"; it may be any of {quoted(fitting)}"
+        other = self.near.with_other_endings(self.names[row])
+        return f"; there is {quoted(other)}" if other else ""
 
 
 def find_files(names: Sequence[str], folder: Path, confines: Confines | None) -> Files:

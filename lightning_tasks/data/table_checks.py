@@ -28,6 +28,7 @@ class Problem:
     row: int | None = None  # of the table, from 0; None: of the data set as a whole, not of a row to leave out
     is_error: bool = False  # it makes numbers wrong: `fit` stops. Else a doubt, which is told
     way_out: str = ""  # what to do, where that is the same for all of the kind: it is said once
+    keep_row: bool = False  # leaving the row out would put nothing right: only a person can
 
 
 def raise_or_warn(problems: Sequence[Problem]) -> None:
@@ -76,7 +77,7 @@ def same_image(table: pd.DataFrame, train: Rows, valid: Rows, source: Path, way_
         what = f"{source}: row {row + top}: {names[row]} stands in row {other + top} already"
         if columns:
             message = f"{what}, with other cells in {quoted(columns)}: one row denies what the other says."
-            problems.append(Problem("duplicate", message, row, True, way_out))
+            problems.append(Problem("duplicate", message, row, True, way_out, keep_row=True))
         elif is_valid[i] != is_valid[before[i]]:
             message = f"{what}: one row is for training, one for validation, and the score would be too good."
             problems.append(Problem("duplicate", message, row, True, "Keep one of the rows."))

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from glob import glob, has_magic
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,8 +178,10 @@ def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) 
             f"{cell_at(path, named[i], 'fname')}: {cells[named[i]]!r} leads out of {folder}. Name the folder that it "
             "lies in with --images; or, if you trust the table, --allow_outside true."
         )
-    line = respelt_line(path, files, named)
-    if line is not None:
+    # That other files are missing, their own rows say.
+    unclear = (int(i) for i in np.flatnonzero(files.missing) if files.nearly(int(i)))
+    lines = [f"{cell_at(path, named[i], 'fname')}: {files.what_is_missing(i)}." for i in islice(unclear, 1)]
+    for line in [*filter(None, [respelt_line(path, files, named)]), *lines]:
         warnings.warn(line, LightningTasksWarning, stacklevel=2)
     unnamed = sum(1 for its_cells in rows if its_cells) - len(named)  # blank lines are no rows
     if unnamed:

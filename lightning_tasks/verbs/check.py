@@ -88,10 +88,13 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts, *ways])
 
 
-def write_without(problems: Sequence[Problem], source: Path, target: Path) -> int:
-    """Write the table without the rows that have a problem, in the file's own cells; return how many are left out."""
+def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
+    """Write the table without the rows that have a problem, in the file's own cells; return what was done.
+
+    Rows of one image that deny each other are kept: without one of them the other would be as wrong.
+    """
     header, *rows = read_cells(source)
-    bad = {problem.row for problem in problems}
+    bad = {problem.row for problem in problems if not problem.keep_row}
     kept = [cells for row, cells in enumerate(rows) if row not in bad]
 
     def write(new: Path) -> None:
@@ -99,7 +102,9 @@ def write_without(problems: Sequence[Problem], source: Path, target: Path) -> in
             csv.writer(file).writerows([header, *kept])
 
     write_whole(target, write)
-    return len(rows) - len(kept)
+    unsolved = sum(problem.keep_row for problem in problems)
+    more = f"\n{target}: with {unsolved:,} rows that only you can put right" if unsolved else ""
+    return f"{target}: without {len(rows) - len(kept):,} rows{more}"
 
 
 def _located(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> LocatedTable:

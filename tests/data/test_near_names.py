@@ -192,6 +192,8 @@ def test_what_is_not_taken_is_named_by_the_command_line(root, capsys):
     (ambiguous, gone) = [problem for problem in check(module(root), 0, 0) if problem.kind == "picture"]
     assert "it may be any of" in ambiguous.message
     assert gone.message.endswith("row 11: there is no picture root/9.jpg")
+    lines = said(lambda: search([str(root / "labels.csv")], None))
+    assert "row 10, column 'fname': there is no picture root/a.jpg; it may be any of" in lines[1]
 
 
 def test_predictions_name_the_files(labels_run, monkeypatch, tmp_path):

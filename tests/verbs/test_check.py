@@ -131,6 +131,18 @@ def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_pat
     assert "nothing is wrong" in capsys.readouterr().out
 
 
+def test_a_repeated_row_is_left_out_and_rows_that_deny_each_other_are_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels(Path("data"), [*GOOD, "./1.jpg,cat,g1,False", "2.jpg,cat,g2,False"])
+    config = ["check", "--config", str(CONF / "multilabel.yaml"), "--data.root", "data", "--min_positives", "2"]
+    with pytest.raises(SystemExit):
+        console([*config, "--fix", "data/fixed.csv"])
+    printed = capsys.readouterr().out
+    assert "data/fixed.csv: without 1 rows\ndata/fixed.csv: with 1 rows that only you can put right" in printed
+    assert "2 × duplicate\nduplicate: Keep one of the rows.\nduplicate: Put all labels of a picture" in printed
+    assert Path("data/fixed.csv").read_text().splitlines()[-2:] == [GOOD[-1], "2.jpg,cat,g2,False"]
+
+
 def test_a_table_that_cannot_be_read_at_all_is_told(tmp_path, capsys):
     (tmp_path / "labels.csv").write_text("name,labels\n1.jpg,cat\n")
     with pytest.raises(TableError, match="no column 'fname'"):
