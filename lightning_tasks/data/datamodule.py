@@ -18,6 +18,7 @@ from lightning_tasks.data.loading import Loading, load_through_cache, split_load
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, raise_at_once, require_folder
+from lightning_tasks.data.white_level import find_white_level
 from lightning_tasks.filesystem import is_file
 
 
@@ -38,6 +39,7 @@ class ImageDataModule(LightningDataModule):
     folds: int
     split_seed: int
     train_on_valid = False
+    white_level: int | None = None
     seed: int
     splitter: Splitter | None
     train_set: Any
@@ -101,6 +103,16 @@ class ImageDataModule(LightningDataModule):
             self.loading = load_through_cache(
                 self.root.name, sets, self.cache_settings, self.image_size, self.device_cache, self.trainer
             )
+
+    def _settle_white_level(self, *datasets: MultiLabelDataset | KeypointDataset) -> None:
+        """Find which value is white, unless it was given, and read the images of these by it."""
+        if self.white_level is None:
+            paths = [dataset.paths for dataset in datasets]
+            self.white_level = find_white_level(paths, str(self.csv))
+            if "white_level" in self.hparams:  # of a module that takes it
+                self.hparams["white_level"] = self.white_level
+        for dataset in datasets:
+            dataset.pictures.white_level = self.white_level
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled, augmented batches."""

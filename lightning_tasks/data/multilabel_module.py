@@ -12,7 +12,8 @@ from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
-from lightning_tasks.data.describe import describe_labels
+from lightning_tasks.data.depth import check_white_level
+from lightning_tasks.data.describe import describe_labels, describe_white
 from lightning_tasks.data.files import Confines, check_files
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
@@ -63,6 +64,8 @@ class MultiLabelDataModule(ImageDataModule):
         cache_limit_gb: no cache is larger.
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             twice the smaller side of `size`, and 0 with transforms from Python.
+        white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
+            where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
@@ -106,6 +109,7 @@ class MultiLabelDataModule(ImageDataModule):
         cache_dir: str | None = None,
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
+        white_level: int | None = None,
         device_cache: bool = False,
         on_bad_image: OnBadImage = "error",
         max_bad_share: float = 0.01,
@@ -144,6 +148,7 @@ class MultiLabelDataModule(ImageDataModule):
         self.decode_side = side_to_decode(
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
+        self.white_level = check_white_level(white_level, "data.white_level")
         self.device_cache = device_cache
         self.on_bad_image = on_bad_image
         self.max_bad_share = max_bad_share
@@ -180,11 +185,13 @@ class MultiLabelDataModule(ImageDataModule):
             table = self.test_table = self.read_table(self.test_csv)
             rows = np.arange(len(table))
             self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
+            self._settle_white_level(self.test_set)
             return
         train, valid = self.split
         if stage == "fit":
             self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
         self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
+        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
 
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
@@ -200,6 +207,7 @@ class MultiLabelDataModule(ImageDataModule):
         if self.has_test_table:
             self._read_sets("test")
             lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
+        lines += describe_white(self.white_level)
         return "\n".join(lines)
 
     def one_batch(self) -> MultiLabelBatch:
