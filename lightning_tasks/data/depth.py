@@ -105,8 +105,8 @@ def _scaled(array: NDArray[Any], own_white: int | None, white_level: int | None,
     if array.dtype.kind == "f":
         if np.isnan(array).any():
             raise UnknownValuesError(f"{name}: holds values that are no numbers (NaN). Replace them.")
-        return np.rint(np.clip(array / white, 0, 1) * (_BYTE - 1)).astype(np.uint8)
-    return (np.clip(array, 0, white).astype(np.int64) * _BYTE // (white + 1)).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(array / white, 0, 1) * (_BYTE - 1)), dtype=np.uint8)
+    return np.asarray(np.clip(array, 0, white).astype(np.int64) * _BYTE // (white + 1), dtype=np.uint8)
 
 
 def _white_of_16_bits(array: NDArray[Any], largest: int, name: str) -> int:

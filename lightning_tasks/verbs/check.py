@@ -4,26 +4,29 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import imagehash
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image as Pillow
 from tqdm import tqdm
 
 from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
+from lightning_tasks.data.depth import FEW, likely_white
 from lightning_tasks.data.files import Confines
 from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import first_row, read_cells
+from lightning_tasks.data.white_level import brightest_of_some, few_bits
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
+from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
+
+NEAR_DUPLICATE = "near-duplicate"
 
 
 class Seen(NamedTuple):
@@ -32,7 +35,7 @@ class Seen(NamedTuple):
     error: str
     width: int
     height: int
-    hash: int
+    looks: Looks
 
 
 def check(
@@ -41,8 +44,9 @@ def check(
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
     cell: a row of the table that cannot be used. duplicate: a file that stands in the table before. picture: missing,
-    unreadable or cut short. point: outside its picture. label: only in validation. group: on both sides of the split.
-    near-duplicate: a training picture that looks like one of validation. few: a label with few positives.
+    unreadable or cut short. white: images of 16 bits use few of them. point: outside its picture. label: only in
+    validation. group: on both sides of the split. near-duplicate: a training picture that looks like one of validation.
+    few: a label with few positives.
 
     Args:
         datamodule: whose table and pictures are read.
@@ -56,7 +60,8 @@ def check(
     table = _table(datamodule, problems)
     problems += _duplicates(table, first_row(datamodule.csv))
     paths = [datamodule.images / name for name in table["fname"]]
-    pictures = _read(paths)
+    problems += _settle_white_level(datamodule, paths)
+    pictures = _read(paths, datamodule.white_level)
     confines = Confines(datamodule.root, datamodule.images)
     for row, (path, picture) in enumerate(zip(paths, pictures, strict=True)):
         if not datamodule.allow_outside and not confines.hold(path):
@@ -123,20 +128,32 @@ def _duplicates(table: pd.DataFrame, top: int) -> list[Problem]:
     return problems
 
 
-def _read(paths: Sequence[Path]) -> list[Seen]:
+def _settle_white_level(datamodule: MultiLabelDataModule | KeypointDataModule, paths: Sequence[Path]) -> list[Problem]:
+    """Let the data module read images of more than 8 bits as they seem to be meant, and return what is wrong there."""
+    if datamodule.white_level is not None:
+        return []
+    largest, read = brightest_of_some([paths])
+    datamodule.white_level = likely_white(largest) if largest else None
+    if 0 < largest < FEW:
+        return [Problem("white", few_bits(largest, read), is_error=True)]
+    return []
+
+
+def _read(paths: Sequence[Path], white_level: int | None) -> list[Seen]:
+    read = partial(read_one, white_level=white_level)
     with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
-        return list(tqdm(pool.map(read_one, paths), total=len(paths), desc="reading", leave=False, disable=None))
+        return list(tqdm(pool.map(read, paths), total=len(paths), desc="reading", leave=False, disable=None))
 
 
-def read_one(path: Path) -> Seen:
+def read_one(path: Path, white_level: int | None = None) -> Seen:
     """Read a file as training does, and return what it tells."""
     try:
-        image = read_image(path)
+        image = read_image(path, white_level=white_level)
     except ImageError as error:
         missing = isinstance(error.__cause__, FileNotFoundError)
-        return Seen(f"there is no picture {path}" if missing else str(error), 0, 0, 0)
+        return Seen(f"there is no picture {path}" if missing else str(error), 0, 0, Looks(0, b""))
     height, width = image.shape[:2]
-    return Seen("", width, height, int(str(imagehash.phash(Pillow.fromarray(image))), 16))
+    return Seen("", width, height, looks_of(image))
 
 
 def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[Seen]) -> list[Problem]:
@@ -180,15 +197,13 @@ def _near_duplicates(
     valid: Rows,
     max_distance: int,
 ) -> list[Problem]:
-    hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
+    found = near_duplicates([picture.looks for picture in pictures], train, valid, max_distance)
     problems = []
-    for row in train:
-        distances: NDArray[np.uint8] = np.bitwise_count(hashes[valid] ^ hashes[row])
-        nearest = int(distances.argmin())
-        if distances[nearest] <= max_distance:
-            other = table["fname"].iloc[valid[nearest]]
-            message = f"looks like {other} of the validation split ({distances[nearest]} of 64 bits differ)"
-            problems.append(Problem("near-duplicate", f"{_at(datamodule, int(row))}: {message}", int(row)))
+    for pair in found:
+        other = table["fname"].iloc[pair.valid]
+        apart = f"{pair.bits} of 64 bits differ, pixels by {pair.levels:.1f} of 255 levels"
+        message = f"{_at(datamodule, pair.train)}: looks like {other} of the validation split ({apart})"
+        problems.append(Problem(NEAR_DUPLICATE, message, pair.train))
     return problems
 
 
