@@ -102,9 +102,9 @@ def _scaled(array: NDArray[Any], own_white: int | None, white_level: int | None,
         )
     if array.dtype == np.uint16 and white == FULL:
         return np.asarray(array >> 8, dtype=np.uint8)
-    if array.dtype.kind == "f":
-        if np.isnan(array).any():
-            raise UnknownValuesError(f"{name}: holds values that are no numbers (NaN). Replace them.")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise UnknownValuesError(f"{name}: holds values that are no numbers (NaN). Replace them.")
+    if array.dtype.kind == "f" or white < _BYTE - 1:
         return np.asarray(np.rint(np.clip(array / white, 0, 1) * (_BYTE - 1)), dtype=np.uint8)
     return np.asarray(np.clip(array, 0, white).astype(np.int64) * _BYTE // (white + 1), dtype=np.uint8)
 

@@ -19,6 +19,8 @@ from PIL import ImageFile
 
 from lightning_tasks.data.depth import Values, brightest, in_8_bits
 from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.pam import START as PAM_START
+from lightning_tasks.data.pam import read_pam
 from lightning_tasks.data.pillow import (
     Image as Image,  # its users need not know where it is from
 )
@@ -232,6 +234,11 @@ def _by_opencv(content: bytes, name: str) -> Values:
     """Decode what Pillow does not know."""
     if content[4:8] == _ISO_FILE:
         raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
+    if content.startswith(PAM_START):
+        values = read_pam(content)
+        if values is None:
+            raise undecodable(name)
+        return values
     array = None if content.startswith(_PNG_START) else _as_stored(content)
     if array is None:
         raise undecodable(name)
@@ -244,11 +251,12 @@ def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | Non
     array = _as_stored(content)
     if array is None or array.dtype != np.uint16:
         return None
-    return Values(upright(array, orientation(header)), white_of(header, content))
+    turn = 1 if header.format == "TIFF" else orientation(header)  # it turns TIFFs, though asked not to
+    return Values(upright(array, turn), white_of(header, content))
 
 
 def _as_stored(content: bytes) -> NDArray[Any] | None:
-    """Return the values (H, W, 3), not turned, of whichever type the file has; None: OpenCV cannot decode it."""
+    """Return the values (H, W, 3) of whichever type the file has, a TIFF's upright; None: OpenCV cannot decode it."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
         image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)

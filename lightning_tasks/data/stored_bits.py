@@ -1,10 +1,9 @@
 """How many bits a file's values have, and which of them is white, by its own word: what Pillow and OpenCV pass over.
 
-Pillow keeps the upper 8 of 16 bits of colours, and OpenCV does not look at a PAM's largest value.
+Pillow keeps the upper 8 of 16 bits of colours.
 """
 
 import io
-import re
 
 from PIL import Image as Pillow
 from PIL import ImageFile, TiffImagePlugin
@@ -13,9 +12,9 @@ from lightning_tasks.data.depth import FULL
 
 SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))  # of Pillow's modes
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG = b"+"  # a TIFF of more than 4 GB
 _BITS_PER_SAMPLE = 258
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; its components' sizes are 40 bytes behind
-_MAXIMUM = re.compile(rb"\nMAXVAL\s+(\d+)\s")
 
 
 def keeps_upper_bits(header: ImageFile.ImageFile, content: bytes) -> bool:
@@ -34,22 +33,19 @@ def white_of(header: ImageFile.ImageFile | None, content: bytes) -> int | None:
 
     All of 16 bits says nothing: so do programs that put 12 bits into 16.
     """
-    if header is None:
-        if content.startswith(_TIFF_STARTS):  # OpenCV scales 10, 12 and 14 bits to 16
-            return FULL if 8 < tiff_bits(content) < 16 else None
-        found = _MAXIMUM.search(content[:1000]) if content.startswith(b"P7") else None
-        white = int(found[1]) if found else FULL
-    elif header.format == "PPM":
+    if header is None:  # of TIFFs, OpenCV scales 10, 12 and 14 bits to 16
+        return FULL if content.startswith(_TIFF_STARTS) and 8 < tiff_bits(content) < 16 else None
+    if header.format == "PPM":
         white = _ppm_maximum(header)
     else:
         white = 2 ** jpeg2000_bits(content) - 1 if header.format == "JPEG2000" else FULL
-    return None if white in (255, FULL) else white
+    return None if white == FULL else white
 
 
 def tiff_bits(content: bytes) -> int:
     """Return how many bits a TIFF's values have; 0 where it does not say."""
     try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(content[:16])
+        directory = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if _BIG in content[2:4] else 8])
         file = io.BytesIO(content)
         file.seek(directory.next)
         directory.load(file)
