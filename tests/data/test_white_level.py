@@ -11,6 +11,7 @@ from lightning_tasks import KeypointDataModule, MultiLabelDataModule, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data import depth
+from lightning_tasks.data.opencv import cv2
 from lightning_tasks.deploy.exports.describe import metadata
 from lightning_tasks.deploy.pictures import rgb
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
@@ -102,9 +103,7 @@ def test_values_above_white_are_white_and_told_once(tmp_path, untold):
 
 def test_a_dark_image_of_16_bits_is_told_where_no_table_says_more(tmp_path, untold):
     given = np.array([[0, 4000]], dtype=np.uint16)
-    with pytest.warns(
-        LightningTasksWarning, match=r"no value above 4,000 of 65,535: it is dark, or white is 4,095"
-    ) as told:
+    with pytest.warns(LightningTasksWarning, match="no value above 4,000.*it is dark, or white is 4,095") as told:
         assert [rgb(given)[0, :, 0].tolist() for _ in range(2)] == [[0, 15]] * 2
     assert len(told) == 1
 
@@ -116,8 +115,6 @@ def test_arrays_of_any_numbers_where_white_is_known(dtype):
 
 def test_a_pil_image_whose_bits_pillow_has_cut_is_refused(tmp_path):
     colours = np.random.default_rng(0).integers(0, 4096, (24, 32, 3), dtype=np.uint16)
-    from lightning_tasks.data.opencv import cv2
-
     for ending in ("png", "tif"):
         path = tmp_path / f"a.{ending}"
         cv2.imwrite(str(path), colours)
@@ -128,7 +125,7 @@ def test_a_pil_image_whose_bits_pillow_has_cut_is_refused(tmp_path):
             rgb(loaded, white_level=4095)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1e12"])
+@pytest.mark.parametrize("value", ["0", "-1", "5000000000"])
 def test_a_white_that_is_none_is_refused(value, tmp_path, capsys):
     write(tmp_path, 65_535)
     args = ["prepare", "--config", str(CONF / "multilabel.yaml"), "--data.root", str(tmp_path)]
