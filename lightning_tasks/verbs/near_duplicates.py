@@ -36,7 +36,8 @@ class Pair(NamedTuple):
 def looks_of(image: Image) -> Looks:
     """Return what an (H, W, 3) image looks like."""
     thumbnail = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return Looks(int(str(imagehash.phash(Pillow.fromarray(image))), 16), thumbnail.tobytes())
+    found = imagehash.phash(Pillow.fromarray(thumbnail))  # which would reduce the image to this size itself, slowly
+    return Looks(int(str(found), 16), thumbnail.tobytes())
 
 
 def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distance: int) -> list[Pair]:
