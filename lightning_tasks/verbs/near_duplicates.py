@@ -56,7 +56,7 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
         return []
     hashes = np.array([looks[row].hash for row in valid], dtype=np.uint64)
     others = _stacked([looks[row] for row in valid])
-    means, contrasts = _means(others), _contrasts(others)
+    coarse, contrasts = _coarse(others), _contrasts(others)
     pairs = []
     for row in train:
         bits: NDArray[np.uint8] = np.bitwise_count(hashes ^ np.uint64(looks[row].hash))
@@ -65,8 +65,8 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
             continue
         own = _stacked([looks[row]])
         most = _MOST * np.minimum(_contrasts(own), contrasts[proposed])
-        # No images differ by less than their mean colours do: a quick answer for most of those that share a hash.
-        alike = np.abs(means[proposed] - _means(own)).mean(1) <= most + 1e-3
+        # No images differ by less than their blocks' means do: a quick answer for most of those that share a hash.
+        alike = np.abs(coarse[proposed] - _coarse(own)).mean(1) <= most + 1e-3
         proposed, most = proposed[alike], most[alike]
         levels = _differences(others, proposed, own)
         if (levels <= most).any():
@@ -84,6 +84,12 @@ def _stacked(looks: Sequence[Looks]) -> NDArray[np.uint8]:
 def _means(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return mean colours (N, 3)."""
     return np.asarray(thumbnails.mean(1), dtype=np.float32)
+
+
+def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the mean colours (N, 48) of 4×4 blocks."""
+    blocks = thumbnails.reshape(-1, 4, _SIDE // 4, 4, _SIDE // 4, 3)
+    return np.asarray(blocks.mean((2, 4), dtype=np.float32).reshape(len(thumbnails), -1))
 
 
 def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
