@@ -30,6 +30,10 @@ class ImageError(LightningTasksError):
     """A picture cannot be read."""
 
 
+class UnknownValuesError(ImageError):
+    """A picture can be read, but nothing says which of its values is white."""
+
+
 class DownloadError(LightningTasksError):
     """An archive could not be fetched, or is not what it should be."""
 

@@ -36,6 +36,7 @@ class LabelPredictions:
     paths: tuple[Path, ...]  # N files
     groups: tuple[str, ...]  # N names, or none
     logits: Tensor  # (N, C) float32, before the temperature
+    white_level: int | None = None  # of the files of more than 8 bits
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class PointPredictions:
     groups: tuple[str, ...]  # N names, or none
     points_px: Tensor  # (N, P, 2) float32, in the pixels of the picture on disk
     targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
+    white_level: int | None = None  # of the files of more than 8 bits
 
 
 def label_predictions(
@@ -74,7 +76,8 @@ def label_predictions(
     logits, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
     probabilities = probabilities_of(logits / model.temperature, model.one_label)
     _require_finite(probabilities)
-    return LabelPredictions(probabilities, targets, rows, *_files(datamodule, split, rows), logits)
+    files = _files(datamodule, split, rows)
+    return LabelPredictions(probabilities, targets, rows, *files, logits, datamodule.white_level)
 
 
 def point_predictions(
@@ -98,6 +101,7 @@ def point_predictions(
         *_files(datamodule, split, rows),
         original_points_px(points, datamodule.image_size, sizes),
         targets_px,
+        datamodule.white_level,
     )
 
 

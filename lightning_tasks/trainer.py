@@ -10,10 +10,9 @@ import pytorch_lightning as pl
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.tables import is_image_set
+from lightning_tasks.data.describe import describe_white
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.evaluation.thresholds import Aim
-from lightning_tasks.filesystem import is_file
 from lightning_tasks.output import require_apart, require_figure_place, require_place, write_figure
 from lightning_tasks.predictions import (
     LabelPredictions,
@@ -30,8 +29,9 @@ from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
-from lightning_tasks.verbs.check import check, describe_problems, write_without
+from lightning_tasks.verbs.check import check, describe_problems
 from lightning_tasks.verbs.explain import GradCam
+from lightning_tasks.verbs.fix import require_csv, write_fixed
 from lightning_tasks.verbs.report import report
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_heat, show_labels, show_points
@@ -67,6 +67,7 @@ class Trainer(pl.Trainer):
         fix: str | None = None,
         min_positives: int = 10,
         max_distance: int = 4,
+        fix_near_duplicates: bool = False,
     ) -> None:
         """Read every picture once and print all that is wrong with the data; exit with 1 if anything is.
 
@@ -75,19 +76,18 @@ class Trainer(pl.Trainer):
             datamodule: whose table and pictures are read.
             fix: a csv to write, beside the table or elsewhere: the table without the bad rows.
             min_positives: fewer training pictures with a label are few.
-            max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ.
+            max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
+            fix_near_duplicates: leave training pictures that look like one of validation out of `fix` too.
         """
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
         if fix is not None:
-            if is_image_set(datamodule.csv) or not is_file(datamodule.csv):
-                module = type(datamodule).__name__
-                raise ConfigError(f"--fix writes a csv without the bad rows; {module} reads none in {datamodule.root}.")
+            require_csv(datamodule)
             require_place(Path(fix), _tables(datamodule))
         problems = check(datamodule, min_positives, max_distance)
-        print(describe_problems(problems))
+        print("\n".join([*describe_white(datamodule.white_level), describe_problems(problems)]))
         if fix is not None:
-            print(write_without(problems, datamodule.csv, Path(fix)))
+            print(write_fixed(problems, datamodule.csv, Path(fix), fix_near_duplicates))
         if problems:
             raise SystemExit(1)
 

@@ -1,16 +1,17 @@
 """A data set's decoded pictures in one memory-mapped file, which all workers and processes of a machine share.
 
 The file holds the pixels of one picture after the other, then an index, then where the index begins. It appears under
-its name when it is complete. Its name follows from its source files' names, sizes and times and from how they are
-reduced, so a changed file makes another cache; the one before is removed.
+its name when it is complete. Its name follows from its source files' names, sizes and times, from how they are
+reduced and from which value is white, so a changed file makes another cache; the one before is removed.
 """
 
 import hashlib
 import os
 import shutil
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,7 +29,7 @@ from lightning_tasks.output import put_whole, remove_leftovers
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
 
-_FORMAT = "lightning_tasks decoded pictures 2"
+_FORMAT = "lightning_tasks decoded pictures 3"
 _MEMORY = Path("/dev/shm")  # Linux's file system in memory
 _AT_ONCE = 256  # pictures decoded before they are written
 _INDEX = np.dtype([("offset", "<i8"), ("size", "<i4", (2,)), ("original_size", "<i4", (2,))])
@@ -105,7 +106,14 @@ class Opened(NamedTuple):
 
 
 def open_cache(
-    name: str, paths: Sequence[Path], side: int, settings: CacheSettings, *, progress: bool, skip_bad: bool = False
+    name: str,
+    paths: Sequence[Path],
+    side: int,
+    settings: CacheSettings,
+    *,
+    progress: bool,
+    skip_bad: bool = False,
+    white_level: int | None = None,
 ) -> Opened:
     """Return the cache of `paths`; build it first if it is not there, unless it is not wanted or does not fit.
 
@@ -118,6 +126,7 @@ def open_cache(
         settings: `auto` is `disk` where it fits, else none.
         progress: show a bar while it is built.
         skip_bad: a picture that cannot be read takes an empty place in the cache.
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
 
     Raises:
         ConfigError: it was asked for and does not fit, or cannot be written.
@@ -128,7 +137,7 @@ def open_cache(
     folder = _folder(settings)
     identity = _digest(str(paths[0].parent), str(side), name)
     try:
-        target = folder / f"{name}-{identity}-{_digest(_FORMAT, *map(_state, paths))}.pixels"
+        target = folder / f"{name}-{identity}-{_digest(_FORMAT, str(white_level), *map(_state, paths))}.pixels"
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}-{identity}.lock"):
             if not target.is_file():
@@ -140,7 +149,8 @@ def open_cache(
                     raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
                 for stale in folder.glob(f"{name}-{identity}-*.pixels"):
                     stale.unlink()  # whoever has it mapped keeps it
-                put_whole(target, lambda new: _build(new, paths, side, progress, skip_bad))
+                read = partial(read_picture, side=side, white_level=white_level)
+                put_whole(target, lambda new: _build(new, paths, read, progress, skip_bad))
             cache = DecodedCache(target)
             bad = np.flatnonzero(cache.index["size"][:, 0] == 0)
     except OSError as error:
@@ -148,11 +158,13 @@ def open_cache(
             return Opened(None, f"no cache ({folder}: {error.strerror})")
         raise ConfigError(f"The cache in {folder} cannot be used ({error.strerror}). Set data.cache_dir.") from error
     if len(bad) and not skip_bad:  # of a run that skipped it
-        read_picture(paths[int(bad[0])], side)
+        read_picture(paths[int(bad[0])], side, white_level=white_level)
     return Opened(cache, f"cache in {'memory' if settings.kind == 'ram' else folder}, {_gb(len(cache.pixels))}")
 
 
-def _build(target: Path, paths: Sequence[Path], side: int, progress: bool, skip_bad: bool) -> None:
+def _build(
+    target: Path, paths: Sequence[Path], read: Callable[[Path], Picture], progress: bool, skip_bad: bool
+) -> None:
     """Decode all pictures on all cores, and write them in order."""
     index = np.zeros(len(paths), dtype=_INDEX)
     offset = 0
@@ -160,7 +172,7 @@ def _build(target: Path, paths: Sequence[Path], side: int, progress: bool, skip_
         total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=None if progress else True
     )
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
-        for slot, picture in enumerate(_decoded(pool, paths, side, skip_bad)):
+        for slot, picture in enumerate(_decoded(pool, paths, read, skip_bad)):
             index[slot] = (offset, picture.image.shape[:2], picture.original_size)
             file.write(np.ascontiguousarray(picture.image).data)
             offset += picture.image.size
@@ -171,10 +183,12 @@ def _build(target: Path, paths: Sequence[Path], side: int, progress: bool, skip_
         os.fsync(file.fileno())  # or a power cut could leave the name without the pixels
 
 
-def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], side: int, skip_bad: bool) -> Iterator[Picture]:
-    def read(path: Path) -> Picture:
+def _decoded(
+    pool: ThreadPoolExecutor, paths: Sequence[Path], read: Callable[[Path], Picture], skip_bad: bool
+) -> Iterator[Picture]:
+    def try_to_read(path: Path) -> Picture:
         try:
-            return read_picture(path, side)
+            return read(path)
         except ImageError:
             if not skip_bad:
                 raise
@@ -182,7 +196,7 @@ def _decoded(pool: ThreadPoolExecutor, paths: Sequence[Path], side: int, skip_ba
 
     waiting = iter(paths)
     while some := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory
-        yield from pool.map(read, some)
+        yield from pool.map(try_to_read, some)
 
 
 def _refusal(paths: Sequence[Path], side: int, folder: Path, settings: CacheSettings) -> str | None:

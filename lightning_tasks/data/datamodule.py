@@ -29,6 +29,7 @@ from lightning_tasks.data.table_checks import (
     trained_on,
 )
 from lightning_tasks.data.tables import Complain, raise_at_once, require_folder
+from lightning_tasks.data.white_level import find_white_level
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import is_file
 
@@ -53,6 +54,7 @@ class ImageDataModule(LightningDataModule):
     folds: int
     split_seed: int
     train_on_valid = False
+    white_level: int | None = None
     seed: int
     splitter: Splitter | None
     train_set: Any
@@ -225,6 +227,16 @@ class ImageDataModule(LightningDataModule):
         if not self.has_test_table:
             return []
         return [f"{self.test_csv}: {count_images(self.located_test.table)} for testing"]
+
+    def _settle_white_level(self, *datasets: MultiLabelDataset | KeypointDataset) -> None:
+        """Find which value is white, unless it was given, and read the images of these by it."""
+        if self.white_level is None:
+            paths = [dataset.paths for dataset in datasets]
+            self.white_level = find_white_level(paths, str(self.csv))
+            if "white_level" in self.hparams:  # of a module that takes it
+                self.hparams["white_level"] = self.white_level
+        for dataset in datasets:
+            dataset.pictures.white_level = self.white_level
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled, augmented batches."""

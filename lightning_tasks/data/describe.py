@@ -44,6 +44,11 @@ def describe_points(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], p
     return [*lines, f"{points}, annotated in {annotated.mean():.1%} of the pictures"]
 
 
+def describe_white(white_level: int | None) -> list[str]:
+    """Return a line about images of more than 8 bits, where there are any or white was given."""
+    return [] if white_level is None else [f"white is {white_level:,} in images of more than 8 bits (data.white_level)"]
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first few names."""
     return ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")

@@ -1,7 +1,8 @@
 """From a file to pixels: the same ones for training, predictions, the server, the cache and `check`.
 
 JPEGs are decoded by OpenCV, four times faster than by Pillow and to the same pixels; all else that Pillow knows by
-Pillow; and the rest by OpenCV. Which way is up is read in one place, as OpenCV does not read it in every format.
+Pillow; and the rest by OpenCV, as are colours of more than 8 bits, of which Pillow keeps 8. Which way is up is read in
+one place, as OpenCV does not read it in every format.
 """
 
 import contextlib
@@ -9,13 +10,17 @@ import io
 import mmap
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFile
 
+from lightning_tasks.data.depth import Values, brightest, in_8_bits
 from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.pam import START as PAM_START
+from lightning_tasks.data.pam import read_pam
 from lightning_tasks.data.pillow import (
     Image as Image,  # its users need not know where it is from
 )
@@ -24,12 +29,12 @@ from lightning_tasks.data.pillow import (
     header_orientation,
     open_header,
     orientation,
-    to_rgb,
     undecodable,
-    unknown_values,
     upright,
     upright_size,
+    values_of,
 )
+from lightning_tasks.data.stored_bits import keeps_upper_bits, tiff_bits, white_of
 from lightning_tasks.data.whole import is_whole
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
 
@@ -38,8 +43,9 @@ Size = tuple[int, int]  # height, width
 MAX_PIXELS = 178_956_970  # of one image, where nothing else is said: as Pillow's own limit
 _MOST_PIXELS = 2**30  # OpenCV's own limit
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
-_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # of JPEGs
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
+_BYTE_BITS = 8
 _PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
@@ -52,49 +58,59 @@ class Picture(NamedTuple):
     original_size: Size  # of the file, upright
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image:
+def read_image(path: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> Image:
     """Return the whole picture as (H, W, 3) uint8 RGB, upright.
 
     Raises:
         ImageError: see `read_picture`.
     """
-    return read_picture(path, 0, max_pixels).image
+    return read_picture(path, 0, max_pixels, white_level).image
 
 
-def read_picture(path: Path, side: int, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(path: Path, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> Picture:
     """Return the picture with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
 
     A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest.
+
+    Args:
+        path: the file.
+        side: its shorter side is reduced to this.
+        max_pixels: of the file.
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
 
     Raises:
         ImageError: the file is missing, empty, cut short, no picture, has more than `max_pixels`, or values that may
             mean anything.
     """
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path}: cannot be read ({reason}). Restore the file or take its row out.") from error
-    return decode_picture(content, str(path), side, max_pixels)
+    return decode_picture(_content(path), str(path), side, max_pixels, white_level)
 
 
-def decode_picture(content: bytes, name: str, side: int, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_picture(
+    content: bytes, name: str, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None
+) -> Picture:
     """Return what `read_picture` does, from a file's bytes; `name` stands in messages."""
-    if not content:
-        raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
-    try:
-        header = open_header(io.BytesIO(content))
-        if header is not None:
-            _check_pixels(header, name, max_pixels)
-        if not is_whole(content):
-            raise undecodable(name)
-        if header is not None and header.format in ("JPEG", "MPO") and header.mode in _OPENCVS_MODES:
-            return _decode_jpeg(content, name, header, side)
-        image = _by_opencv(content, name) if header is None else _by_pillow(header, name)
-    except Pillow.DecompressionBombError as error:
-        raise ImageError(f"{name}: has too many pixels ({error}). Replace it by a smaller one.") from error
+    decoded = _decode(content, name, side, max_pixels)
+    if isinstance(decoded, Picture):
+        return decoded
+    image = in_8_bits(decoded, white_level, name)
     size = (image.shape[0], image.shape[1])
     return Picture(resize(image, reduced_size(size, side)), size)
+
+
+def brightest_of(path: Path) -> int | None:
+    """Return the largest value of an image of 16 bits, of which the file does not say which is white; None: no such.
+
+    Of most files the header alone is read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = open_header(file)
+            if header is not None and _has_8_bits(header):
+                return None
+        decoded = _decode(_content(path), str(path), 0, MAX_PIXELS)
+    except (ImageError, OSError, ValueError, Pillow.DecompressionBombError):
+        return None  # whoever reads it for its pixels says why
+    return None if isinstance(decoded, Picture) else brightest(decoded)
 
 
 def file_size_px(path: Path) -> Size | None:
@@ -171,30 +187,82 @@ def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int)
     return Picture(upright(reduced, turn), upright_size(size, turn))
 
 
-def _by_pillow(header: ImageFile.ImageFile, name: str) -> Image:
-    more = has_more_frames(header)
-    image = to_rgb(header, name)
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot be read ({reason}). Restore the file or take its row out.") from error
+
+
+def _decode(content: bytes, name: str, side: int, max_pixels: int) -> Picture | Values:
+    """Return a JPEG's picture, or another format's values."""
+    if not content:
+        raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
+    try:
+        header = open_header(io.BytesIO(content))
+        if header is not None:
+            _check_pixels(header, name, max_pixels)
+        if not is_whole(content):
+            raise undecodable(name)
+        if header is None:
+            return _by_opencv(content, name)
+        if header.format in ("JPEG", "MPO") and header.mode in _OPENCVS_MODES:
+            return _decode_jpeg(content, name, header, side)
+        more = has_more_frames(header)
+        values = _values(content, header, name)
+    except Pillow.DecompressionBombError as error:
+        raise ImageError(f"{name}: has too many pixels ({error}). Replace it by a smaller one.") from error
     if more:
         tell_of_frames(name)
-    return image
+    return values
 
 
-def _by_opencv(content: bytes, name: str) -> Image:
-    """Decode what Pillow does not know. Of floating point numbers nothing says which is white."""
-    data = np.frombuffer(content, dtype=np.uint8)
-    image = None
-    with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
-        if content[4:8] == _ISO_FILE:
-            raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
-        if not content.startswith(_PNG_START):
-            image = cv2.imdecode(data, _AS_STORED | cv2.IMREAD_ANYDEPTH)
-    if image is None:
+def _values(content: bytes, header: ImageFile.ImageFile, name: str) -> Values:
+    if not keeps_upper_bits(header, content):
+        return values_of(header, name)
+    values = _deep_by_opencv(content, header)
+    return values_of(header, name)._replace(lost=True) if values is None else values
+
+
+def _has_8_bits(header: ImageFile.ImageFile) -> bool:
+    deep = header.mode.startswith(("I", "F")) or header.format in ("PPM", "JPEG2000")
+    return not deep and not keeps_upper_bits(header, b"")
+
+
+def _by_opencv(content: bytes, name: str) -> Values:
+    """Decode what Pillow does not know."""
+    if content[4:8] == _ISO_FILE:
+        raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
+    if content.startswith(PAM_START):
+        values = read_pam(content)
+        if values is None:
+            raise undecodable(name)
+        return values
+    array = None if content.startswith(_PNG_START) else _as_stored(content)
+    if array is None:
         raise undecodable(name)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{name}: {unknown_values(str(image.dtype))}")
-    if image.dtype == np.uint16:  # OpenCV knows how many of the bits are used
-        image = cv2.imdecode(data, _AS_STORED)
-    return np.asarray(image, dtype=np.uint8)
+    lost = array.dtype == np.uint8 and tiff_bits(content) > _BYTE_BITS
+    return Values(array, white_of(None, content), lost)
+
+
+def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | None:
+    """Decode all bits of what Pillow keeps the upper 8 of; None: OpenCV cannot."""
+    array = _as_stored(content)
+    if array is None or array.dtype != np.uint16:
+        return None
+    turn = 1 if header.format == "TIFF" else orientation(header)  # it turns TIFFs, though asked not to
+    return Values(upright(array, turn), white_of(header, content))
+
+
+def _as_stored(content: bytes) -> NDArray[Any] | None:
+    """Return the values (H, W, 3) of whichever type the file has, a TIFF's upright; None: OpenCV cannot decode it."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
+        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
+        if image is not None:
+            return np.ascontiguousarray(image[:, :, ::-1])  # asked for RGB, it swaps the bytes of TIFFs with 16 bits
+    return None
 
 
 def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:

@@ -10,7 +10,8 @@ from lightning_tasks.batch import KeypointBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
-from lightning_tasks.data.describe import describe_points, listed
+from lightning_tasks.data.depth import check_white_level
+from lightning_tasks.data.describe import describe_points, describe_white, listed
 from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.loading import (
@@ -54,6 +55,8 @@ class KeypointDataModule(ImageDataModule):
         cache_limit_gb: no cache is larger.
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             one and a half times the smaller side of `size`, and 0 with transforms from Python.
+        white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
+            where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
@@ -94,6 +97,7 @@ class KeypointDataModule(ImageDataModule):
         cache_dir: str | None = None,
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
+        white_level: int | None = None,
         device_cache: bool = False,
         on_bad_image: OnBadImage = "error",
         max_bad_share: float = 0.01,
@@ -131,6 +135,7 @@ class KeypointDataModule(ImageDataModule):
         self.decode_side = side_to_decode(
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
+        self.white_level = check_white_level(white_level, "data.white_level")
         self.device_cache = device_cache
         self.on_bad_image = on_bad_image
         self.max_bad_share = max_bad_share
@@ -157,12 +162,14 @@ class KeypointDataModule(ImageDataModule):
         if stage == "test":
             rows = np.arange(len(self.located_test.table))
             self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
+            self._settle_white_level(self.test_set)
             return
         train, valid = self.split
         if stage == "fit":
             transform = self.train_transform or self._book_transform()
             self.train_set = self._dataset(self.located, train, transform, "training")
         self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
+        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
 
     @property
     def one_row_each(self) -> str:
@@ -176,7 +183,7 @@ class KeypointDataModule(ImageDataModule):
         """Return what was found, for a person; reads and checks all of it."""
         self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_points(self.root, self.table, self.split, self.point_names)
-        return "\n".join([*lines, *self.describe_test()])
+        return "\n".join([*lines, *self.describe_test(), *describe_white(self.white_level)])
 
     def one_batch(self) -> KeypointBatch:
         """Return the first training batch, augmented, read in this process: to look at."""

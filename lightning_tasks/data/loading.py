@@ -98,7 +98,15 @@ def load_through_cache(
     paths = Paths(pictures[0].paths.folder, unique.tolist()) if isinstance(pictures[0].paths, Paths) else []
     progress = trainer is None or trainer.progress_bar_callback is not None
     skip_bad = datasets[0].skipped is not None
-    cache, note = open_cache(name, paths, pictures[0].side, settings, progress=progress, skip_bad=skip_bad)
+    cache, note = open_cache(
+        name,
+        paths,
+        pictures[0].side,
+        settings,
+        progress=progress,
+        skip_bad=skip_bad,
+        white_level=pictures[0].white_level,
+    )
     if settings.kind == "ram" and cache is not None:
         if trainer is not None:
             trainer.strategy.barrier()  # until all processes of this machine have it mapped

@@ -12,7 +12,8 @@ from lightning_tasks.batch import IGNORED, MultiLabelBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
-from lightning_tasks.data.describe import describe_labels
+from lightning_tasks.data.depth import check_white_level
+from lightning_tasks.data.describe import describe_labels, describe_white
 from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.label_checks import FEW, few_positives, unknown_labels
 from lightning_tasks.data.loading import (
@@ -65,6 +66,8 @@ class MultiLabelDataModule(ImageDataModule):
         cache_limit_gb: no cache is larger.
         decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             twice the smaller side of `size`, and 0 with transforms from Python.
+        white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
+            where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
@@ -108,6 +111,7 @@ class MultiLabelDataModule(ImageDataModule):
         cache_dir: str | None = None,
         cache_limit_gb: float = 16.0,
         decode_side: int | None = None,
+        white_level: int | None = None,
         device_cache: bool = False,
         on_bad_image: OnBadImage = "error",
         max_bad_share: float = 0.01,
@@ -146,6 +150,7 @@ class MultiLabelDataModule(ImageDataModule):
         self.decode_side = side_to_decode(
             decode_side, self.image_size, DECODE_FACTOR, train_transform is not None or valid_transform is not None
         )
+        self.white_level = check_white_level(white_level, "data.white_level")
         self.device_cache = device_cache
         self.on_bad_image = on_bad_image
         self.max_bad_share = max_bad_share
@@ -206,11 +211,13 @@ class MultiLabelDataModule(ImageDataModule):
             self.test_table = self.located_test.table
             rows = np.arange(len(self.test_table))
             self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
+            self._settle_white_level(self.test_set)
             return
         train, valid = self.split
         if stage == "fit":
             self.train_set = self._dataset(self.located, train, self.train_transform, "training")
         self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
+        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
 
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
@@ -223,7 +230,7 @@ class MultiLabelDataModule(ImageDataModule):
         """Return what was found, for a person; reads and checks all of it."""
         self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
-        return "\n".join([*lines, *self.describe_test()])
+        return "\n".join([*lines, *self.describe_test(), *describe_white(self.white_level)])
 
     def one_batch(self) -> MultiLabelBatch:
         """Return the first training batch, augmented, read in this process: to look at."""

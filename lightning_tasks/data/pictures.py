@@ -17,11 +17,15 @@ class Pictures:
     Args:
         paths: N files.
         side: their shorter side is reduced to this; 0: they stay whole.
+
+    Attributes:
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
     """
 
     def __init__(self, paths: Sequence[Path], side: int = 0) -> None:
         self.paths = paths
         self.side = side
+        self.white_level: int | None = None
         self.cache: DecodedCache | None = None
         self._slots: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
@@ -53,4 +57,4 @@ class Pictures:
         """
         if self.cache is not None:
             return self.cache[self.look_up(row)[0]]
-        return read_picture(self.paths[row], self.side)
+        return read_picture(self.paths[row], self.side, white_level=self.white_level)

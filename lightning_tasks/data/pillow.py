@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
 
+from lightning_tasks.data.depth import Image as Image  # its users need not know where it is from
+from lightning_tasks.data.depth import Values
+from lightning_tasks.data.stored_bits import SIXTEEN_BITS, bits_of_loaded
 from lightning_tasks.errors import ImageError
 
-Image = NDArray[np.uint8]  # (H, W, 3) RGB
+T = TypeVar("T", bound=np.generic)
 
 # None that Pillow hands to another program (EPS). TGA has no magic number, so it comes last. HEIF is there where the
 # user has registered a plug-in that reads it.
@@ -20,7 +23,7 @@ FORMATS = (
     "QOI", "DDS", "TGA",
 )  # fmt: skip
 
-_SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
+_BYTE_BITS, _FULL_BITS = 8, 16
 _TURNED_BY_90 = frozenset((5, 6, 7, 8))  # EXIF orientations
 
 
@@ -68,10 +71,10 @@ def _valid(getexif: Callable[[], Pillow.Exif]) -> int:
     return found if found in range(1, 9) else 1
 
 
-def upright(image: Image, orientation: int) -> Image:
-    """Return the pixels (H, W, 3) turned as an orientation asks; (W, H, 3) from 5 on."""
+def upright(image: NDArray[T], orientation: int) -> NDArray[T]:
+    """Return the pixels (H, W, ...) turned as an orientation asks; (W, H, ...) from 5 on."""
     if orientation in _TURNED_BY_90:
-        image = image.transpose(1, 0, 2)
+        image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
     if orientation in (2, 3, 6, 7):
@@ -93,42 +96,34 @@ def has_more_frames(image: Pillow.Image) -> bool:
         return False
 
 
-def to_rgb(image: Pillow.Image, name: str) -> Image:
-    """Return an image as (H, W, 3) uint8 RGB, upright. Transparency is dropped; of 16 bits the upper 8 are taken.
+def values_of(image: Pillow.Image, name: str) -> Values:
+    """Return an image's values, upright. Transparency is dropped.
 
     Args:
-        image: of a mode that says which values are black and white.
+        image: of any mode.
         name: stands in messages.
 
     Raises:
-        ImageError: its values may mean anything, or it is cut short or damaged.
+        ImageError: it has no pixels, or is cut short or damaged.
     """
     try:
         image.load()
         if 0 in image.size:
             raise ImageError(f"{name}: has no pixels ({image.width}×{image.height}). Replace it, or take it out.")
-        if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PPM"):  # a PGM's, scaled by Pillow
-            grey = upper_bits(np.asarray(image).astype(np.uint16), name)
-            return upright(np.repeat(grey[:, :, None], 3, axis=2), orientation(image))
-        if image.mode not in ("I", "F"):
-            return upright(np.array(image.convert("RGB")), orientation(image))  # torch wants what can be written to
+        bits, turn = bits_of_loaded(image), orientation(image)
+        if image.mode not in (*SIXTEEN_BITS, "I", "F"):
+            # A copy, as torch wants what can be written to.
+            return Values(upright(np.array(image.convert("RGB")), turn), lost=bits > _BYTE_BITS)
+        array = np.asarray(image)
+        scaled = image.format in ("PPM", "JPEG2000")  # by Pillow, to 16 bits, from however many there were
+        if scaled or image.mode in SIXTEEN_BITS:
+            array = array.astype(np.uint16)
+        white = 2**bits - 1 if _BYTE_BITS < bits < _FULL_BITS else None
+        return Values(upright(array, turn), white, lost=scaled)
     except (Pillow.DecompressionBombError, ImageError):
         raise
     except Exception as error:  # the readers of the formats raise what they like
         raise undecodable(name, str(error)) from error
-    raise ImageError(f"{name}: {unknown_values(f'mode {image.mode}')}")
-
-
-def upper_bits(values: NDArray[np.uint16], name: str) -> NDArray[np.uint8]:
-    """Return the upper 8 of 16 bits.
-
-    Raises:
-        ImageError: nothing is in them, though not all is black: the values are likely ones of 8 bits.
-    """
-    brightest = int(values.max(initial=0))
-    if 0 < brightest < 256:
-        raise ImageError(f"{name}: {unknown_values(f'16 bits, of which none is above {brightest} of 65535')}")
-    return (values >> 8).astype(np.uint8)
 
 
 def undecodable(name: str, why: str = "") -> ImageError:
@@ -136,12 +131,4 @@ def undecodable(name: str, why: str = "") -> ImageError:
     return ImageError(
         f"{name}: is not a picture that can be decoded (cut short, damaged, or another format{why and ': '}{why}). "
         "Replace the file or take its row out of the table."
-    )
-
-
-def unknown_values(kind: str) -> str:
-    """Return what to do with values of which nothing says which is white."""
-    return (
-        f"its values may mean anything ({kind}): nothing says which is white. Scale them to 0..255 and make them uint8 "
-        "(8 bits), or to 0..65535 and uint16 (16 bits)."
     )

@@ -58,23 +58,26 @@ def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) 
             )
 
 
-def annotate_pictures(rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS) -> list[str]:
+def annotate_pictures(
+    rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None
+) -> list[str]:
     """Write a copy of each picture that was predicted, under its name; return why any could not be written.
 
     Args:
         rows: of pictures that were predicted, or not.
         folder: of the copies.
         max_pixels: of a picture.
+        white_level: which value is white in images of more than 8 bits.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         predicted = [row for row in rows if row.prediction is not None]
-        done = pool.map(lambda row: _try_to_annotate(row, folder, max_pixels), predicted)
+        done = pool.map(lambda row: _try_to_annotate(row, folder, max_pixels, white_level), predicted)
         return [problem for problem in done if problem is not None]
 
 
-def _try_to_annotate(row: Row, folder: Path, max_pixels: int) -> str | None:
+def _try_to_annotate(row: Row, folder: Path, max_pixels: int, white_level: int | None) -> str | None:
     try:
-        _annotate(row, folder, max_pixels)
+        _annotate(row, folder, max_pixels, white_level)
     except LightningTasksError as error:  # the disk is full, the name is too long, the picture has gone
         return str(error)
     return None
@@ -84,8 +87,8 @@ def _copy_of(name: Path, folder: Path) -> Path:
     return (folder / name).with_name(f"{name.name}.png")
 
 
-def _annotate(row: Row, folder: Path, max_pixels: int) -> None:
-    picture = Pillow.fromarray(read_image(row.path, max_pixels))
+def _annotate(row: Row, folder: Path, max_pixels: int, white_level: int | None) -> None:
+    picture = Pillow.fromarray(read_image(row.path, max_pixels, white_level))
     pen = Pen(ImageDraw.Draw(picture, "RGBA"), max(10, round(min(picture.size) * _TEXT_SHARE)))
     if isinstance(row.prediction, LabelPrediction):
         _draw_labels(pen, row.prediction, picture.height)

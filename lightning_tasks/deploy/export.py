@@ -83,7 +83,9 @@ def export(
         require_place(json_beside(target), [path])
     predictor = load(checkpoint, "cpu")
     own = _own_pictures(path, data_root, needed=pictures is None)
-    checked = own.valid if pictures is None and own is not None else Files(_named(pictures), None)
+    checked = (
+        own.valid if pictures is None and own is not None else Files(_named(pictures), None, predictor.white_level)
+    )
     shown = checked.some(n)
     print(f"checking with    {len(shown)} pictures")
     lines: list[str] = []

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.depth import check_white_level
 from lightning_tasks.data.images import MAX_PIXELS, allow
 from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
 from lightning_tasks.data.loading import side_to_decode
@@ -30,6 +31,7 @@ def load(
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
     allow_pixels: int = MAX_PIXELS,
+    white_level: int | None = None,
     keep_freed_memory: bool = True,
 ) -> Predictor:
     """Return a predictor for pictures: paths, files' bytes, arrays or PIL images.
@@ -45,6 +47,7 @@ def load(
         flip: also predict the mirrored picture, and average.
         scales: predict each picture at these multiples of the model's size, and average.
         allow_pixels: a file with more is not read. Above the default it raises Pillow's own limit of the process too.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
         keep_freed_memory: on the CPU, let this whole process keep what it frees, up to its peak, rather than ask the
             system for it again with each batch: a third faster. False: leave that as it is.
 
@@ -55,8 +58,11 @@ def load(
     path = Path(checkpoint)
     views = Views(flip, scales)
     allow(allow_pixels, "allow_pixels")
+    check_white_level(white_level, "white_level")
     content = read_checkpoint(path)
     predictor = predictor_of(content, path, device, threshold=threshold, views=views, allow_pixels=allow_pixels)
+    if white_level is not None:
+        predictor.white_level = white_level
     if keep_freed_memory and predictor.device.type == "cpu":
         keep_memory()
     return predictor
@@ -74,6 +80,7 @@ def predictor_of(
     """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
+    white_level = data.get("white_level")  # none before one could choose: 65,535 of 16 bits
     where = _device(device)
     compute_after_fork()
     if "vocab" in hyper_parameters:
@@ -85,7 +92,7 @@ def predictor_of(
         window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
         network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
         thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
-        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views, allow_pixels)
+        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views, allow_pixels, white_level)
     if "point_names" in hyper_parameters:
         if threshold is not None:
             raise ConfigError("A threshold is for labels; this checkpoint predicts points.")
@@ -95,7 +102,12 @@ def predictor_of(
         point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
         names = tuple(points.point_names)
         return Predictor(
-            point_network, Points(names, mirrored_order(names, data.get("swap_pairs"))), where, views, allow_pixels
+            point_network,
+            Points(names, mirrored_order(names, data.get("swap_pairs"))),
+            where,
+            views,
+            allow_pixels,
+            white_level,
         )
     raise CheckpointError(
         f"{path} says neither which labels nor which points it knows: it is not of a MultiLabelClassifier or a "

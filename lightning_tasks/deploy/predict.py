@@ -40,6 +40,7 @@ def predict(
     excel: bool = False,
     progress: bool = True,
     allow_pixels: int = MAX_PIXELS,
+    white_level: int | None = None,
 ) -> int:
     """Predict pictures and write a row for each; exit with 1 if any could not be read.
 
@@ -61,6 +62,7 @@ def predict(
         excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
         progress: show a bar, on a terminal.
         allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's: 4095 of 12 bits.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
@@ -71,7 +73,15 @@ def predict(
     if folder is not None:
         check_folder(folder, [one.path for one in found], [one.name for one in found])
     check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
-    predictor = load(checkpoint, device, threshold=threshold, flip=flip, scales=scales, allow_pixels=allow_pixels)
+    predictor = load(
+        checkpoint,
+        device,
+        threshold=threshold,
+        flip=flip,
+        scales=scales,
+        allow_pixels=allow_pixels,
+        white_level=white_level,
+    )
     rows: list[Row] = []
     undrawn: list[str] = []
     stopped: BaseException | None = None
@@ -83,7 +93,7 @@ def predict(
             for some in predicted:
                 rows += some
                 if folder is not None:
-                    undrawn += annotate_pictures(some, folder, allow_pixels)
+                    undrawn += annotate_pictures(some, folder, allow_pixels, predictor.white_level)
                 bar.update(len(some))
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
         stopped = error
@@ -155,7 +165,7 @@ def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) ->
 
 def _see(predictor: Predictor, path: Path) -> _Seen:
     try:
-        picture = read_image(path, predictor.allow_pixels)
+        picture = read_image(path, predictor.allow_pixels, predictor.white_level)
         return _Seen(predictor.see(picture), (picture.shape[0], picture.shape[1]), None)
     except ImageError as error:
         return _Seen([], (0, 0), str(error))

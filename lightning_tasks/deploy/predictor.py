@@ -88,6 +88,7 @@ class Predictor:
         device: where the network is.
         views: of each picture; their predictions are averaged.
         allow_pixels: a file with more is not read.
+        white_level: which value is white in images of more than 8 bits; see `rgb`.
 
     Raises:
         ConfigError: mirrored pictures are asked for and it is not known which points change places, or the backbone
@@ -101,12 +102,14 @@ class Predictor:
         device: torch.device,
         views: Views,
         allow_pixels: int = MAX_PIXELS,
+        white_level: int | None = None,
     ) -> None:
         self.network = network
         self.names = names
         self.device = device
         self.views = views
         self.allow_pixels = allow_pixels
+        self.white_level = white_level
         if not views.scales:
             raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
         if views.flip and isinstance(names, Points) and names.mirrored is None:
@@ -137,7 +140,7 @@ class Predictor:
             return self([images])[0]
         found: list[Prediction] = []
         for begin in range(0, len(images), batch_size):
-            pictures = [rgb(image, self.allow_pixels) for image in images[begin : begin + batch_size]]
+            pictures = [rgb(image, self.allow_pixels, self.white_level) for image in images[begin : begin + batch_size]]
             found += self.say([self.see(picture) for picture in pictures], [_size(picture) for picture in pictures])
         return found
 

@@ -37,6 +37,7 @@ def serve(
     queue: int = 256,
     allowed_hosts: list[str] | str | None = None,
     allowed_origins: list[str] | str | None = None,
+    white_level: int | None = None,
 ) -> None:
     """Answer over HTTP with what the model says of pictures, with a page to try them on, until Ctrl-C.
 
@@ -53,6 +54,7 @@ def serve(
         allowed_hosts: names under which a proxy passes requests on, `a.example,*.b.example`; None: with the default
             host those of this machine alone, else any.
         allowed_origins: other sites whose pages may ask (CORS), `https://a.example,http://localhost:3000`; `*`: all.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
     """
     _check(port, max_mb, max_megapixels, concurrency, queue)
     hosts, origins = _hosts(host, _listed(allowed_hosts)), _listed(allowed_origins)
@@ -68,7 +70,7 @@ def serve(
             raise
         raise MissingLibraryError(f"serve needs {error.name}: pip install 'lightning-tasks[serve]'") from error
     with _listening(host, port) as listener:  # before the model is read, which takes a while
-        predictor = load(checkpoint, device, threshold=threshold)
+        predictor = load(checkpoint, device, threshold=threshold, white_level=white_level)
         _prepare(predictor, concurrency)
         limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
         app = make_app(predictor, limits, Path(checkpoint).name, hosts, origins)

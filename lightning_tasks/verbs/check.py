@@ -8,23 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import imagehash
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 from tqdm import tqdm
 
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
+from lightning_tasks.data.depth import FEW, likely_white
 from lightning_tasks.data.files import Files, LocatedTable
 from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem, respelt, trained_on
 from lightning_tasks.data.tables import Complain, first_row, read_cells
+from lightning_tasks.data.white_level import brightest_of_some, few_bits
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
+from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
+
+NEAR_DUPLICATE = "near-duplicate"
 
 
 class Seen(NamedTuple):
@@ -33,7 +36,7 @@ class Seen(NamedTuple):
     error: str
     width: int
     height: int
-    hash: int
+    looks: Looks
 
 
 def check(
@@ -41,11 +44,11 @@ def check(
 ) -> list[Problem]:
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
-    cell: a row of the table that cannot be used. name: files that are called a little otherwise. picture: missing,
-    unreadable or cut short. point: outside its picture. Then what `fit` asks of the table too. duplicate: a file that
-    stands in the table before. group: on both sides of the split. label: only in validation. few: a label with few
-    positives. test: what trains is also tested. At last near-duplicate: a training picture that looks like one of
-    validation.
+    cell: a row of the table that cannot be used. name: files that are called a little otherwise. white: images of 16
+    bits use few of them. picture: missing, unreadable or cut short. point: outside its picture. Then what `fit` asks of
+    the table too. duplicate: a file that stands in the table before. group: on both sides of the split. label: only in
+    validation. few: a label with few positives. test: what trains is also tested. At last near-duplicate: a training
+    picture that looks like one of validation.
 
     Args:
         datamodule: whose table and pictures are read.
@@ -58,8 +61,8 @@ def check(
     problems: list[Problem] = []
     located = _located(datamodule, problems)
     table, files = located.table, located.files
-    problems += respelt(located)
-    pictures = _read(files)
+    problems += [*respelt(located), *_settle_white_level(datamodule, files)]
+    pictures = _read(files, datamodule.white_level)
     for row, picture in enumerate(pictures):
         if picture.error and files.names[row].strip():  # that a name is empty was told of its cell
             problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
@@ -151,25 +154,43 @@ def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: ND
     return [replace(problem, row=None) for problem in problems]
 
 
-def _read(files: Files) -> list[Seen]:
+def _settle_white_level(datamodule: MultiLabelDataModule | KeypointDataModule, files: Files) -> list[Problem]:
+    """Let the data module read images of more than 8 bits as they seem to be meant, and return what is wrong there."""
+    if datamodule.white_level is not None:
+        return []
+    there = np.flatnonzero(~(files.missing | files.leads_out))
+    largest, read = brightest_of_some([[files.path(int(row)) for row in there]])
+    datamodule.white_level = likely_white(largest) if largest else None
+    if 0 < largest < FEW:
+        return [Problem("white", few_bits(largest, read), is_error=True)]
+    return []
+
+
+def _read(files: Files, white_level: int | None) -> list[Seen]:
     def read(row: int) -> Seen:
         if files.leads_out[row]:
-            return Seen(f"{files.path(row)} leads out of the data's folder", 0, 0, 0)
-        return Seen(files.what_is_missing(row), 0, 0, 0) if files.missing[row] else read_one(files.path(row))
+            return _unread(f"{files.path(row)} leads out of the data's folder")
+        if files.missing[row]:
+            return _unread(files.what_is_missing(row))
+        return read_one(files.path(row), white_level)
 
     n = len(files.names)
     with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
         return list(tqdm(pool.map(read, range(n)), total=n, desc="reading", leave=False, disable=None))
 
 
-def read_one(path: Path) -> Seen:
+def _unread(why: str) -> Seen:
+    return Seen(why, 0, 0, Looks(0, b""))
+
+
+def read_one(path: Path, white_level: int | None = None) -> Seen:
     """Read a file as training does, and return what it tells."""
     try:
-        image = read_image(path)
+        image = read_image(path, white_level=white_level)
     except ImageError as error:
-        return Seen(str(error), 0, 0, 0)
+        return _unread(str(error))
     height, width = image.shape[:2]
-    return Seen("", width, height, int(str(imagehash.phash(Pillow.fromarray(image))), 16))
+    return Seen("", width, height, looks_of(image))
 
 
 def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[Seen]) -> list[Problem]:
@@ -196,15 +217,13 @@ def _near_duplicates(
 ) -> list[Problem]:
     if not len(valid):
         return []
-    hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
+    found = near_duplicates([picture.looks for picture in pictures], train, valid, max_distance)
     problems = []
-    for row in train:
-        distances: NDArray[np.uint8] = np.bitwise_count(hashes[valid] ^ hashes[row])
-        nearest = int(distances.argmin())
-        if distances[nearest] <= max_distance:
-            other = table["fname"].iloc[valid[nearest]]
-            message = f"looks like {other} of the validation split ({distances[nearest]} of 64 bits differ)"
-            problems.append(Problem("near-duplicate", f"{_at(datamodule, int(row))}: {message}", int(row)))
+    for pair in found:
+        other = table["fname"].iloc[pair.valid]
+        apart = f"{pair.bits} of 64 bits differ, pixels by {pair.levels:.1f} of 255 levels"
+        message = f"{_at(datamodule, pair.train)}: looks like {other} of the validation split ({apart})"
+        problems.append(Problem(NEAR_DUPLICATE, message, pair.train))
     return problems
 
 

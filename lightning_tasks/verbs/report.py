@@ -1,5 +1,6 @@
 """One html page about a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ def report(
         split: which pictures these are.
         output: the page; None: report.html in the run's folder.
     """
+    read = partial(read_reduced, white_level=found.white_level)
     run, name = read_run(checkpoint, read_checkpoint(checkpoint)), _SPLIT_NAMES[split]
     if isinstance(found, LabelPredictions):
         assert isinstance(model, MultiLabelClassifier)
@@ -44,7 +46,7 @@ def report(
             None if model.one_label else model.thresholds.cpu(),
             found.paths,
             found.groups,
-            read_reduced,
+            read,
         )
     else:
         assert isinstance(model, KeypointRegressor)
@@ -60,13 +62,13 @@ def report(
             model.point_names,
             found.paths,
             found.groups,
-            read_reduced,
+            read,
         )
     path = output or folder_of_run(checkpoint) / "report.html"
     write_page(path, page)
     return path
 
 
-def read_reduced(path: Path, side: int) -> Image:
+def read_reduced(path: Path, side: int, white_level: int | None = None) -> Image:
     """Return a file's picture for the page: upright, and no larger than it shows it."""
-    return read_picture(path, side).image
+    return read_picture(path, side, white_level=white_level).image

@@ -25,11 +25,13 @@ def show_batch(datamodule: LightningDataModule, n: int, originals: bool) -> Figu
     if isinstance(datamodule, MultiLabelDataModule):
         labels = MultiLabelBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
         paths = [datamodule.train_set.paths[row] for row in labels.rows] if originals else []
-        return label_batch(labels, datamodule.vocab, [read_image(path) for path in paths])
+        untouched = [read_image(path, white_level=datamodule.white_level) for path in paths]
+        return label_batch(labels, datamodule.vocab, untouched)
     if isinstance(datamodule, KeypointDataModule):
         points = KeypointBatch(*(tensor[:n] for tensor in datamodule.one_batch()))
         rows = points.rows.tolist() if originals else []
-        untouched = [read_image(datamodule.train_set.paths[row]) for row in rows]
+        paths = [datamodule.train_set.paths[row] for row in rows]
+        untouched = [read_image(path, white_level=datamodule.white_level) for path in paths]
         annotated = [torch.from_numpy(datamodule.train_set.points_px[row]) for row in rows]
         return point_batch(points, untouched, [place[~place.isnan().any(1)] for place in annotated])
     raise ConfigError(f"show_batch knows labels and points, not the batches of {type(datamodule).__name__}.")

@@ -98,4 +98,4 @@ def _read(
     found: LabelPredictions | PointPredictions, losses: Tensor, rows: Tensor
 ) -> tuple[list[Picture], tuple[Path, ...], tuple[float, ...]]:
     paths = tuple(found.paths[row] for row in rows)
-    return [read_image(path) for path in paths], paths, tuple(losses[rows].tolist())
+    return [read_image(path, white_level=found.white_level) for path in paths], paths, tuple(losses[rows].tolist())

@@ -196,6 +196,7 @@ def test_what_is_not_taken_is_named_by_the_command_line(root, capsys):
     assert "row 10, column 'fname': there is no picture root/a.jpg; it may be any of" in lines[1]
 
 
+@pytest.mark.filterwarnings("default::lightning_tasks.errors.LightningTasksWarning")
 def test_predictions_name_the_files(labels_run, monkeypatch, tmp_path):
     folder, checkpoint = labels_run
     root = tmp_path / "root"

@@ -50,7 +50,7 @@ def test_exif_orientations(picture, orientation, tmp_path):
 
 
 def test_arrays():
-    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    grey = 50 * np.arange(6, dtype=np.uint8).reshape(2, 3)
     for given in (grey, grey[:, :, None], np.repeat(grey[:, :, None], 4, 2), grey.astype(np.uint16) << 8):
         assert (rgb(given) == grey[:, :, None]).all()
     colour = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
@@ -69,7 +69,7 @@ def test_arrays_whose_values_may_mean_anything_are_refused(dtype):
 def test_pil_images_whose_values_may_mean_anything_are_refused(picture, dtype):
     given = Image.fromarray(np.asarray(picture.convert("L")).astype(dtype))
     for one in (given, given.rotate(90)):
-        with pytest.raises(ImageError, match=rf"may mean anything \(mode {given.mode}\)"):
+        with pytest.raises(ImageError, match=rf"may mean anything \({dtype.__name__}\)"):
             rgb(one)
 
 

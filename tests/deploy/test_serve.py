@@ -276,7 +276,7 @@ def test_a_model_that_fails(labels):
         def predict(image):
             raise error
 
-        predict.names, predict.network = labels.names, labels.network
+        predict.names, predict.network, predict.white_level = labels.names, labels.network, None
         return predict
 
     for error, message in ((ConfigError("The model predicts NaN."), "NaN"), (RuntimeError("secret"), "its log")):

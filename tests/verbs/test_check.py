@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lightning_tasks import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
@@ -78,6 +78,54 @@ def test_near_duplicates_across_the_split_are_found_and_others_are_not(tmp_path)
     problems = check(MultiLabelDataModule(str(tmp_path)), min_positives=2)
     assert found(problems) == [("near-duplicate", 3)]
     assert "looks like 10.jpg of the validation split" in problems[0].message
+
+
+def drawn(lines, size=(256, 192)):
+    """A white page with lines on it."""
+    page = Image.new("RGB", size, "white")
+    for line in lines:
+        ImageDraw.Draw(page).line(line, fill="black", width=2)
+    return page
+
+
+def ramp(low, high):
+    return Image.fromarray(np.broadcast_to(np.linspace(low, high, 64).round(), (48, 64)).astype(np.uint8))
+
+
+PLAIN = {
+    "colours": [Image.new("RGB", (64, 48), (20 * i, 90, 255 - 20 * i)) for i in range(12)],
+    "line drawings": [drawn([(10 + 15 * i, 10, 40 + 15 * i, 150)]) for i in range(12)],
+    "faint gradients": [ramp(100, 110 + 2 * i) for i in range(12)],
+    "dark photographs of 16 bits": [
+        Image.fromarray(np.asarray(smooth(i).convert("L")).astype(np.uint16) * (257 if i == 3 else 40))
+        for i in range(12)
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_hash_only_proposes_and_pixels_show_a_duplicate(kind, tmp_path):
+    write_multilabel(tmp_path, ["fname,labels,group,is_valid", *(row.replace("jpg", "png") for row in GOOD)], 0)
+    for i, image in enumerate(PLAIN[kind]):
+        image.save(tmp_path / f"{i}.png")
+    assert check(MultiLabelDataModule(str(tmp_path)), min_positives=2) == []
+    PLAIN[kind][9].save(tmp_path / "1.png")
+    assert found(check(MultiLabelDataModule(str(tmp_path)), min_positives=2)) == [("near-duplicate", 1)]
+
+
+def test_fix_leaves_no_row_out_for_its_looks_unless_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels(Path("data"), [*GOOD[:5], "none.jpg,dog,g5,False", *GOOD[6:]])
+    smooth(3).save("data/10.jpg", quality=60)
+    config = ["check", "--config", str(CONF / "multilabel.yaml"), "--data.root", "data", "--min_positives", "2"]
+    for option, kept, line in (
+        ([], 11, "fixed.csv: without 1 rows\nfixed.csv: with 1 near-duplicates; --fix_near_duplicates true"),
+        (["--fix_near_duplicates", "true"], 10, "fixed.csv: without 2 rows\n"),
+    ):
+        with pytest.raises(SystemExit):
+            console([*config, "--fix", "fixed.csv", *option])
+        assert line in capsys.readouterr().out
+        assert len(Path("fixed.csv").read_text().splitlines()) == 1 + kept
 
 
 def test_labels_with_few_pictures_are_found(tmp_path):

@@ -24,6 +24,7 @@ class Files(NamedTuple):
 
     paths: Sequence[Path]
     skipped: Skipped | None
+    white_level: int | None  # of those of more than 8 bits
 
     def read(self, rows: Iterable[int]) -> Iterator[tuple[int, Image]]:
         """Yield those of the pictures that can be read, each with its row.
@@ -34,7 +35,7 @@ class Files(NamedTuple):
         left = 0
         for row in rows:
             try:
-                picture = read_image(self.paths[row])
+                picture = read_image(self.paths[row], white_level=self.white_level)
             except ImageError as error:
                 if self.skipped is None:
                     raise
@@ -97,8 +98,11 @@ def annotated_pictures(checkpoint: Path, root: str | None) -> Annotated:
         ) from error
     datamodule.setup("fit")
     labels = isinstance(datamodule, MultiLabelDataModule)
-    targets = datamodule.valid_set.targets if labels else datamodule.valid_set.points_px  # type: ignore[union-attr]
-    valid, training = (Files(one.paths, one.skipped) for one in (datamodule.valid_set, datamodule.train_set))
+    targets = datamodule.valid_set.targets if labels else datamodule.valid_set.points_px
+    white_level = datamodule.white_level
+    valid, training = (
+        Files(one.paths, one.skipped, white_level) for one in (datamodule.valid_set, datamodule.train_set)
+    )
     return Annotated(valid, np.asarray(targets), training, labels)
 
 

@@ -19,6 +19,8 @@ def metadata(predictor: Predictor, checkpoint: Path) -> dict[str, str]:
     hyper_parameters = read_checkpoint(checkpoint).get("hyper_parameters", {})
     found: dict[str, Any] = {
         "input": "images: (B, H, W, 3) uint8 RGB of any size, as stored, EXIF orientation applied",
+        # Of images of more than 8 bits, whose values v become 256 · v // (white_level + 1); null: 65535 of 16 bits.
+        "white_level": predictor.white_level,
         "image_size": list(window.size),
         "backbone": hyper_parameters.get("backbone"),
         "checkpoint_sha256": _sha256(checkpoint),

@@ -84,7 +84,7 @@ def make_app(
     app.add_exception_handler(Exception, _server_fails)
 
     def say(data: bytes) -> LabelsAnswer | PointsAnswer:
-        picture = decoded(data, limits)
+        picture = decoded(data, limits, predictor.white_level)
         return answer(predictor(picture), predictor.names, (picture.shape[0], picture.shape[1]))
 
     @app.post(

@@ -8,22 +8,29 @@ from PIL import Image as Pillow
 from lightning_tasks.data.images import decode_picture
 from lightning_tasks.data.pillow import Image, open_header
 from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
-from lightning_tasks.errors import ImageError
+from lightning_tasks.errors import ImageError, UnknownValuesError
 
 # What browsers show. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 _NAMES = "a JPEG, PNG, WebP, AVIF, GIF or BMP picture"
 
 
-def decoded(data: bytes, limits: Limits) -> Image:
+def decoded(data: bytes, limits: Limits, white_level: int | None = None) -> Image:
     """Return the picture as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
+    Args:
+        data: a file's bytes.
+        limits: how large it may be.
+        white_level: which value is white in images of more than 8 bits.
+
     Raises:
-        HTTPException: 413, it has too many pixels; 422, it is no picture, or cut short.
+        HTTPException: 413, it has too many pixels; 422, it is no picture, or cut short, or nothing says what is white.
     """
     _check_size(data, limits)
     try:
-        return decode_picture(data, "the picture", 0, limits.max_pixels).image
+        return decode_picture(data, "the picture", 0, limits.max_pixels, white_level).image
+    except UnknownValuesError as error:
+        raise HTTPException(422, str(error)) from error
     except ImageError as error:
         message = "The picture cannot be decoded: it is cut short or damaged. Send the whole file."
         raise HTTPException(422, message) from error

@@ -1,0 +1,58 @@
+"""Which value is white in a data set's images of 16 bits: found once, over all of them, for every door."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from lightning_tasks.data.depth import FEW, FULL, likely_white
+from lightning_tasks.data.images import brightest_of
+from lightning_tasks.errors import ConfigError
+
+_HEADERS = 1000  # that are looked at of each list of files
+_READ = 200  # images whose pixels are read, at most: where all 16 bits are used, the first few show it
+
+
+def find_white_level(lists: Sequence[Sequence[Path]], where: str) -> int | None:
+    """Return which value is white in images of 16 bits; None: there are none, or all of them are black.
+
+    One dark image says nothing. Where all are so dark that they cannot use all of their bits, they do not.
+
+    Args:
+        lists: of the files, which may be missing or damaged: others tell of those.
+        where: stands in messages.
+
+    Raises:
+        ConfigError: the images use few of their bits; names the value that is likely white.
+    """
+    largest, read = brightest_of_some(lists)
+    if 0 < largest < FEW:
+        raise ConfigError(f"{where}: {few_bits(largest, read)}")
+    return FULL if largest else None
+
+
+def brightest_of_some(lists: Sequence[Sequence[Path]]) -> tuple[int, int]:
+    """Return the largest value of images of 16 bits, and how many were read until one used the upper two of them."""
+    largest = read = 0
+    found = (value for path in _spread(lists) if (value := brightest_of(path)) is not None)
+    for value in islice(found, _READ):
+        largest, read = max(largest, value), read + 1
+        if largest >= FEW:
+            break
+    return largest, read
+
+
+def few_bits(largest: int, read: int) -> str:
+    """Return what is wrong with images of which none has a value above `largest`, and what to do."""
+    return (
+        f"images have 16 bits and use few of them: of the {read:,} that were read, none has a value above {largest:,} "
+        f"of 65,535. Say which value is white: --data.white_level {likely_white(largest)}, it seems; or 65535 if they "
+        "are so dark."
+    )
+
+
+def _spread(lists: Sequence[Sequence[Path]]) -> Iterator[Path]:
+    for paths in lists:
+        for row in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _HEADERS)).round().astype(int)):
+            yield paths[int(row)]

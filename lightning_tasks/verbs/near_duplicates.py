@@ -1,0 +1,107 @@
+"""Images on both sides of the split that look alike: their hashes propose them, and their pixels decide."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from lightning_tasks.data.images import Image
+from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.splits import Rows
+
+_SIDE = 32  # of the thumbnails, which are kept of all images: 3 kB each
+_MOST = 0.125  # of what the images themselves vary by, their thumbnails may differ by
+_AT_ONCE = 4096
+
+
+class Looks(NamedTuple):
+    """What is kept of an image's pixels."""
+
+    hash: int  # perceptual, of 64 bits
+    thumbnail: bytes  # _SIDE × _SIDE RGB
+
+
+class Pair(NamedTuple):
+    """A training image, and the one of validation that it looks like most."""
+
+    train: int  # rows of the table
+    valid: int
+    bits: int  # in which their hashes differ
+    levels: float  # of 255, by which their thumbnails differ on average
+
+
+def looks_of(image: Image) -> Looks:
+    """Return what an (H, W, 3) image looks like."""
+    thumbnail = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    found = imagehash.phash(Pillow.fromarray(thumbnail))  # which would reduce the image to this size itself, slowly
+    return Looks(int(str(found), 16), thumbnail.tobytes())
+
+
+def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distance: int) -> list[Pair]:
+    """Return the training images that look like one of validation.
+
+    Those with nothing in them but a plain ground or a few lines share a hash, and so their pixels are compared: they
+    must agree but for a share of what the images vary by. So two plain ones of one colour agree, of two they do not.
+
+    Args:
+        looks: of the N rows of the table.
+        train: rows for training.
+        valid: rows for validation.
+        max_distance: bits in which the hashes may differ.
+    """
+    if not len(valid):
+        return []
+    hashes = np.array([looks[row].hash for row in valid], dtype=np.uint64)
+    others = _stacked([looks[row] for row in valid])
+    coarse, contrasts = _coarse(others), _contrasts(others)
+    pairs = []
+    for row in train:
+        bits: NDArray[np.uint8] = np.bitwise_count(hashes ^ np.uint64(looks[row].hash))
+        proposed = np.flatnonzero(bits <= max_distance)
+        if not len(proposed):
+            continue
+        own = _stacked([looks[row]])
+        most = _MOST * np.minimum(_contrasts(own), contrasts[proposed])
+        # No images differ by less than their blocks' means do: a quick answer for most of those that share a hash.
+        alike = np.abs(coarse[proposed] - _coarse(own)).mean(1) <= most + 1e-3
+        proposed, most = proposed[alike], most[alike]
+        levels = _differences(others, proposed, own)
+        if (levels <= most).any():
+            nearest = int(np.where(levels <= most, levels, np.inf).argmin())
+            other = proposed[nearest]
+            pairs.append(Pair(int(row), int(valid[other]), int(bits[other]), float(levels[nearest])))
+    return pairs
+
+
+def _stacked(looks: Sequence[Looks]) -> NDArray[np.uint8]:
+    """Return thumbnails (N, _SIDE², 3)."""
+    return np.frombuffer(b"".join(one.thumbnail for one in looks), dtype=np.uint8).reshape(len(looks), -1, 3)
+
+
+def _means(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return mean colours (N, 3)."""
+    return np.asarray(thumbnails.mean(1), dtype=np.float32)
+
+
+def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the mean colours (N, 48) of 4×4 blocks."""
+    blocks = thumbnails.reshape(-1, 4, _SIDE // 4, 4, _SIDE // 4, 3)
+    return np.asarray(blocks.mean((2, 4), dtype=np.float32).reshape(len(thumbnails), -1))
+
+
+def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return by how many levels (N,) they differ from their mean colours on average."""
+    parts = [thumbnails[i : i + _AT_ONCE] for i in range(0, len(thumbnails), _AT_ONCE)]
+    return np.concatenate([np.abs(part - _means(part)[:, None]).mean((1, 2)) for part in parts])
+
+
+def _differences(
+    thumbnails: NDArray[np.uint8], chosen: NDArray[np.intp], one: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return by how many levels (n,) the n chosen thumbnails differ from another one on average."""
+    parts = [chosen[i : i + _AT_ONCE] for i in range(0, len(chosen), _AT_ONCE)]
+    apart = [np.abs(thumbnails[part].astype(np.int16) - one).mean((1, 2), dtype=np.float32) for part in parts]
+    return np.concatenate([*apart, np.empty(0, dtype=np.float32)])
