@@ -170,4 +170,4 @@ def test_cross_entropy_wants_exactly_one_label(tmp_path, lines, message):
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(TableError, match=message):
-        require_one_label(read_multilabel_table(path), path)
+        require_one_label(read_multilabel_table(path), np.array([0, 1]), path)
