@@ -80,7 +80,7 @@ def few_positives(
 def nothing_counts(
     table: pd.DataFrame, splits: Mapping[str, Rows], source: Path, vocab: Sequence[str]
 ) -> list[Problem]:
-    """Return the splits of which no label of any row counts, as all are difficult, each an error.
+    """Return the splits of which no label of any row counts, as all are difficult: an error of training, else a doubt.
 
     Args:
         table: of labels.
@@ -96,5 +96,5 @@ def nothing_counts(
     for split, rows in splits.items():
         if len(rows) and len(vocab) and all(set(vocab).issubset(cell) for cell in cells[rows]):
             message = f"{source}: all labels of all {len(rows):,} rows for {split} are difficult: none counts"
-            problems.append(Problem("ignored", message, None, True, way_out))
+            problems.append(Problem("ignored", message, None, split == "training", way_out))
     return problems

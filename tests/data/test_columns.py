@@ -187,6 +187,9 @@ def test_labels_that_are_all_difficult_are_refused_and_one_that_is_has_few(tmp_p
     write_multilabel(tmp_path, ["fname,labels,difficult,split", *(line.format("cat dog") for line in lines)], 4)
     with pytest.raises(TableError, match=r"all labels of all 2 rows for training are difficult: none counts"):
         MultiLabelDataModule(str(tmp_path), size=16, cache="none").setup("fit")
+    (tmp_path / "labels.csv").write_text("fname,labels,difficult,split\n0.jpg,cat,,train\n1.jpg,,cat,val\n")
+    with pytest.warns(LightningTasksWarning, match="all labels of all 1 rows for validation are difficult"):
+        MultiLabelDataModule(str(tmp_path), size=16, cache="none").setup("validate")
     data = MultiLabelDataModule(str(tmp_path), size=16, cache="none", difficult="negative")
     assert not any(problem.is_error for problem in data.find_problems(data.table, *data.split))
     write_multilabel(tmp_path, ["fname,labels,difficult,split", *(line.format("cat") for line in lines)], 4)
