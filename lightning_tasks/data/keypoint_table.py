@@ -58,7 +58,7 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
             where = cell_at(path, int(row), f"{name}_x/{name}_y")
             message = "only one of the two is filled. Fill both, or leave both empty for a point that is not annotated."
             complain(int(row), TableError(f"{where}: {message}"))
-    return table
+    return table.copy()  # in one piece: each column of numbers was put in alone, which pandas warns of
 
 
 def point_names(table: pd.DataFrame) -> list[str]:

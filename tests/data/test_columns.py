@@ -1,5 +1,7 @@
 """The columns of a table that decide: `split` beside `is_valid`, and those that nobody reads."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,14 @@ def test_points_that_are_not_visible_are_not_annotated(tmp_path, name):
 def test_visibility_is_of_each_point(tmp_path):
     table = points(tmp_path, "a_x,a_y,a_v,b_x,b_y", "0,0,0,0,0", "1,1,2,2,2")
     assert table[["a_x", "b_x"]].fillna(-1).to_numpy().tolist() == [[-1, 0], [1, 2]]
+
+
+def test_a_table_of_many_points_is_in_one_piece(tmp_path):
+    names = [f"p{i}" for i in range(120)]
+    table = points(tmp_path, ",".join(f"{name}_x,{name}_y" for name in names), ",".join(["1,2"] * len(names)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas' PerformanceWarning
+        table["more"] = 0
 
 
 @pytest.mark.parametrize(
