@@ -74,7 +74,10 @@ class ImageDataModule(LightningDataModule):
     def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table for testing; `complain`: see `read_table`."""
         if self.test_csv is None:
-            raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
+            raise ConfigError(
+                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if its "
+                "column 'split' marks rows test."
+            )
         return self.read_table(self.test_csv, complain)
 
     @property
@@ -213,6 +216,12 @@ class ImageDataModule(LightningDataModule):
             return self.csv, self.located.files.ids[self.split[0]]
         except LightningTasksError:  # a checkpoint is tested without it
             return self.csv, np.empty(0, dtype=np.int64)
+
+    @property
+    def left_out_note(self) -> str:
+        """How many rows are in neither split, as `split` marks them test, for a person; empty: none."""
+        n = int(marked_test(self.table).sum())
+        return f"{n:,} rows marked test left out" if n else ""
 
     def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
         """Return the rows of training and validation of a table like this module's, by its settings."""

@@ -8,7 +8,7 @@ import pytest
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.keypoint_table import read_keypoint_table
 from lightning_tasks.data.multilabel_table import read_multilabel_table
-from lightning_tasks.errors import LightningTasksWarning, TableError
+from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
 from tests.fakes import write_multilabel, write_points
 
 
@@ -206,3 +206,10 @@ def test_labels_that_are_all_difficult_are_refused_and_one_that_is_has_few(tmp_p
     data = MultiLabelDataModule(str(tmp_path), size=16, cache="none")
     few = [problem.message for problem in data.find_problems(data.table, *data.split) if problem.kind == "few"]
     assert few == ["label 'cat' has 0 training pictures", "label 'dog' has 1 training pictures"]
+
+
+def test_fit_says_at_its_start_how_many_rows_are_left_out_for_testing(tmp_path):
+    make = labels(tmp_path, ["train"] * 4 + ["val", "test", "test"])
+    assert make().left_out_note == "2 rows marked test left out"
+    with pytest.raises(ConfigError, match="it may be that of training, if its column 'split' marks rows test"):
+        make().setup("test")
