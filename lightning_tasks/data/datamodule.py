@@ -75,8 +75,8 @@ class ImageDataModule(LightningDataModule):
         """Return the checked table for testing; `complain`: see `read_table`."""
         if self.test_csv is None:
             raise ConfigError(
-                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if its "
-                "column 'split' marks rows test."
+                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
+                "its column 'split' marks rows test."
             )
         return self.read_table(self.test_csv, complain)
 

@@ -11,6 +11,7 @@ from lightning_tasks.data.tables import Complain, cell_at, quoted, raise_at_once
 from lightning_tasks.data.unused_columns import VISIBILITY_SUFFIXES, coordinate_column
 from lightning_tasks.errors import TableError
 
+_FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no square
 # Of a cell of visibility: whether the point is annotated; -1 where the cell does not say.
 _HIDDEN, _SEEN = ("0", "0.0", "false", "no"), ("1", "2", "1.0", "2.0", "true", "yes")
 _VISIBILITY = {**dict.fromkeys(_HIDDEN, 0), **dict.fromkeys(_SEEN, 1), "": -1}
@@ -97,7 +98,7 @@ def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complai
             values[row] = float(cell)
         except ValueError:
             values[row] = np.inf
-        if not np.isfinite(values[row]):
+        if not abs(values[row]) < _FURTHEST_PX:  # NaN is not
             where, values[row] = cell_at(path, row, column), np.nan
             message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
             complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))

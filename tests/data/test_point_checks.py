@@ -1,13 +1,16 @@
 """Points of another unit, placeholders, and splits without a point that counts."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightning_tasks import KeypointDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.point_checks import image_sizes_px
+from lightning_tasks.data.point_checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.errors import LightningTasksWarning, TableError
 from lightning_tasks.verbs.check import check
 from tests.fakes import write_image, write_points
@@ -151,3 +154,18 @@ def test_sizes_are_of_headers_and_those_that_cannot_be_read_are_unknown(tmp_path
     (tmp_path / "b.png").write_text("no image")
     sizes = image_sizes_px(tmp_path, ["a.png", "b.png", "none.png", "a.png"])
     np.testing.assert_array_equal(sizes, [[20, 10], [np.nan, np.nan], [np.nan, np.nan], [20, 10]])
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(-1e9, 1e9, width=32) | st.just(np.nan)] * 4), min_size=2, max_size=8),
+    st.sampled_from([(1, 1), (30, 40), (np.nan, np.nan)]),
+)
+def test_any_points_are_judged_without_a_traceback(places, size):
+    positions = np.array(places, np.float32).reshape(-1, 2, 2)
+    positions[np.isnan(positions).any(-1)] = np.nan
+    n = len(positions)
+    points = TablePoints(Path("t.csv"), ["a", "b"], positions, ["f.jpg"] * n, np.full((n, 2), size, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for problem in find_point_problems(points, {"training": np.arange(n - 1), "validation": np.array([n - 1])}):
+            assert problem.message.startswith("t.csv: ")
