@@ -1,7 +1,7 @@
 """What the data modules share."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lightning_tasks.data.describe import count_images
 from lightning_tasks.data.files import Confines, LocatedTable, locate, require_files
 from lightning_tasks.data.images import Size
 from lightning_tasks.data.loading import Loading, load_through_cache, split_loader
+from lightning_tasks.data.split_column import marked_test
 from lightning_tasks.data.splits import FILE, Rows, Splitter, split_table
 from lightning_tasks.data.table_checks import (
     OF_TRAINING,
@@ -28,7 +29,8 @@ from lightning_tasks.data.table_checks import (
     shared_groups,
     trained_on,
 )
-from lightning_tasks.data.tables import Complain, raise_at_once, require_folder
+from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once, require_folder
+from lightning_tasks.data.unused_columns import unused_columns
 from lightning_tasks.data.white_level import find_white_level
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import is_file
@@ -57,6 +59,7 @@ class ImageDataModule(LightningDataModule):
     white_level: int | None = None
     seed: int
     splitter: Splitter | None
+    label_columns: Sequence[str] = ()  # of the task, beside those of every table and the points'
     train_set: Any
     valid_set: Any
     test_set: Any
@@ -73,7 +76,10 @@ class ImageDataModule(LightningDataModule):
     def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table for testing; `complain`: see `read_table`."""
         if self.test_csv is None:
-            raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
+            raise ConfigError(
+                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
+                "its column 'split' marks rows test."
+            )
         return self.read_table(self.test_csv, complain)
 
     @property
@@ -91,6 +97,7 @@ class ImageDataModule(LightningDataModule):
         """
         table = table if FILE in table.columns else self.locate(table).table
         return [
+            *self._unused_columns(self.csv, table),
             *same_image(table, train, valid, self.csv, self.one_row_each),
             *shared_groups(table, train, valid, of_splitter=self.splitter is not None),
         ]
@@ -98,8 +105,23 @@ class ImageDataModule(LightningDataModule):
     def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
         """Return what is wrong with the test table as a whole, as `find_problems` does; a task adds its own."""
         assert self.test_csv is not None
-        none = np.empty(0, dtype=np.int64)
-        return same_image(table, none, np.arange(len(table)), self.test_csv, self.one_row_each)
+        none, rows = np.empty(0, dtype=np.int64), self.test_rows(table)
+        problems = self._unused_columns(self.test_csv, table)
+        if "split" in table.columns and not marked_test(table).any():
+            message = f"{self.test_csv}: no row is marked test in 'split': all {len(table):,} are tested."
+            problems.append(Problem("split", message))
+        return problems + same_image(table, none, rows, self.test_csv, self.one_row_each)
+
+    @abstractmethod
+    def points_of(self, table: pd.DataFrame) -> Sequence[str]:
+        """Return the names of the points that a table has columns of."""
+
+    def _unused_columns(self, path: Path, table: pd.DataFrame) -> list[Problem]:
+        if is_image_set(path) or not is_file(path):  # no header of the user's
+            return []
+        return unused_columns(
+            path, table.columns, self.label_columns, self.points_of(table), only_near_misses=self.splitter is not None
+        )
 
     @abstractmethod
     def _read_sets(self, stage: str) -> None:
@@ -176,8 +198,9 @@ class ImageDataModule(LightningDataModule):
                 problems = [problem for problem in problems if problem.kind not in OF_TRAINING]
         if "test" in stages:
             test = self.located_test
-            needed.append((test, np.arange(len(test.table))))
-            problems += self.find_test_problems(test.table) + trained_on(test, *self._known_training_files())
+            needed.append((test, self.test_rows(test.table)))
+            problems += self.find_test_problems(test.table)
+            problems += trained_on(test, self.test_rows(test.table), *self._known_training_files())
         require_files(needed)
         problems += [problem for located, _ in needed for problem in respelt(located)]
         raise_or_warn([problem for problem in problems if problem.is_error or problem not in self._told])
@@ -195,6 +218,12 @@ class ImageDataModule(LightningDataModule):
             return self.csv, self.located.files.ids[self.split[0]]
         except LightningTasksError:  # a checkpoint is tested without it
             return self.csv, np.empty(0, dtype=np.int64)
+
+    @property
+    def left_out_note(self) -> str:
+        """How many rows are in neither split, as `split` marks them test, for a person; empty: none."""
+        n = int(marked_test(self.table).sum())
+        return f"{n:,} rows marked test left out" if n else ""
 
     def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
         """Return the rows of training and validation of a table like this module's, by its settings."""
@@ -226,7 +255,8 @@ class ImageDataModule(LightningDataModule):
         """Return a line about the test table; none where there is none. It has been read."""
         if not self.has_test_table:
             return []
-        return [f"{self.test_csv}: {count_images(self.located_test.table)} for testing"]
+        table = self.located_test.table
+        return [f"{self.test_csv}: {count_images(table.iloc[self.test_rows(table)])} for testing"]
 
     def _settle_white_level(self, *datasets: MultiLabelDataset | KeypointDataset) -> None:
         """Find which value is white, unless it was given, and read the images of these by it."""
@@ -253,6 +283,12 @@ class ImageDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return what `Trainer.predict` predicts: the validation split in its order, as `get_preds` does."""
         return self.val_dataloader()
+
+    @staticmethod
+    def test_rows(table: pd.DataFrame) -> Rows:
+        """Return the rows that `split` marks for testing, and all where it marks none."""
+        marked = marked_test(table)
+        return np.flatnonzero(marked | ~marked.any())
 
     def _loader(
         self, dataset: MultiLabelDataset | KeypointDataset, *, training: bool, num_workers: int | None = None

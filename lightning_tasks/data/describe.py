@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.keypoint_table import point_positions
+from lightning_tasks.data.split_column import marked_test
 from lightning_tasks.data.splits import FILE, Rows
 
 _NAMES_LISTED = 6
@@ -62,4 +63,6 @@ def count_images(table: pd.DataFrame) -> str:
 
 def _counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:
     train, valid = (table[FILE].iloc[rows].nunique() for rows in split)
-    return f"{root}: {count_images(table)}, {train:,} training, {valid:,} validation"
+    test = int(marked_test(table).sum())
+    counts = f"{count_images(table)}, {train:,} training, {valid:,} validation"
+    return f"{root}: {counts}" + (f", {test:,} marked test (they stay out)" if test else "")

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import albumentations as A
-import numpy as np
 import pandas as pd
 
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
@@ -22,8 +21,10 @@ from lightning_tasks.data.loading import (
     side_to_decode,
 )
 from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.point_checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter
+from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
@@ -32,13 +33,17 @@ DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
 class KeypointDataModule(ImageDataModule):
-    """Pictures and named points from a csv `fname[,group][,is_valid],<point>_x,<point>_y,...` in pixels.
+    """Pictures and named points from a csv `fname[,group][,is_valid][,split],<point>_x,<point>_y[,<point>_v],...`.
+
+    Positions are in pixels. `<point>_v`, `_visible` or `_visibility` is COCO's: 0, the point is not annotated.
 
     Args:
         root: the data set's folder.
-        csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics.
+        csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics. A point that is
+            annotated outside its picture is masked out of the loss, which could not be met, and counts in the metrics.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it.
+        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it. Of one with a
+            column `split`, which may be `csv` itself, the rows marked test.
         test_images: the folder of the test pictures; None: `images`.
         size: height and width that the model sees, or one side for both.
         flip: mirror half of the training pictures; None: where it is safe, that is with one point or `swap_pairs`.
@@ -61,7 +66,7 @@ class KeypointDataModule(ImageDataModule):
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
-        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
@@ -156,11 +161,32 @@ class KeypointDataModule(ImageDataModule):
         """The points, in the order of the batches."""
         return self._given_names or point_names(self.table)
 
+    def points_of(self, table: pd.DataFrame) -> list[str]:
+        """Return the names of the points that a table has columns of."""
+        return point_names(table)
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
+        """Return what `ImageDataModule.find_problems` does, and what is wrong with the points."""
+        points = self._table_points(table, self.csv, self.images)
+        return super().find_problems(table, train, valid) + find_point_problems(
+            points, {"training": train, "validation": valid}
+        )
+
+    def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
+        """Return what `find_problems` does for the table for testing, as `read_table` returns it."""
+        assert self.test_csv is not None
+        points = self._table_points(table, self.test_csv, self.test_images)
+        return super().find_test_problems(table) + find_point_problems(points, {"testing": self.test_rows(table)})
+
+    def _table_points(self, table: pd.DataFrame, source: Path, images: Path) -> TablePoints:
+        files = table["fname"].tolist()
+        return TablePoints(source, point_names(table), point_positions(table), files, image_sizes_px(images, files))
+
     def _read_sets(self, stage: str) -> None:
         for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
             raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
         if stage == "test":
-            rows = np.arange(len(self.located_test.table))
+            rows = self.test_rows(self.located_test.table)
             self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             self._settle_white_level(self.test_set)
             return
@@ -237,6 +263,7 @@ class KeypointDataModule(ImageDataModule):
             transform,
             self.seed,
             groups_of(located.table, rows),
+            keep_outside=split != "training",
         )
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)

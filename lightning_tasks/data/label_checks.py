@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -64,10 +64,37 @@ def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str 
 def few_positives(
     table: pd.DataFrame, train: Rows, given_vocab: Sequence[str] | None, min_positives: int
 ) -> list[Problem]:
-    """Return the labels that fewer than `min_positives` training images have, each a doubt."""
-    counts = Counter(chain.from_iterable(table["labels"].iloc[train]))
+    """Return the labels that fewer than `min_positives` training images have, each a doubt; difficult ones have not."""
+    rows = table.iloc[train]
+    counts = Counter(chain.from_iterable(rows["labels"]))
+    if "difficult" in table.columns:
+        for labels, difficult in zip(rows["labels"], rows["difficult"], strict=True):
+            counts.subtract(set(labels).intersection(difficult))
     return [
         Problem("few", f"label {label!r} has {counts[label]} training pictures", way_out="Its scores say little.")
         for label in sorted(set(counts) | set(given_vocab or ()))
         if counts[label] < min_positives
     ]
+
+
+def nothing_counts(
+    table: pd.DataFrame, splits: Mapping[str, Rows], source: Path, vocab: Sequence[str]
+) -> list[Problem]:
+    """Return the splits of which no label of any row counts, as all are difficult: an error of training, else a doubt.
+
+    Args:
+        table: of labels.
+        splits: rows by what they are for.
+        source: the table's file.
+        vocab: the labels.
+    """
+    if "difficult" not in table.columns:
+        return []
+    cells = table["difficult"].to_numpy()
+    way_out = "Take some out of the column 'difficult', or count them as absent with --data.difficult negative."
+    problems = []
+    for split, rows in splits.items():
+        if len(rows) and len(vocab) and all(set(vocab).issubset(cell) for cell in cells[rows]):
+            message = f"{source}: all labels of all {len(rows):,} rows for {split} are difficult: none counts"
+            problems.append(Problem("ignored", message, None, split == "training", way_out))
+    return problems

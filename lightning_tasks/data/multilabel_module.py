@@ -1,5 +1,6 @@
 """The DataModule for pictures with labels, from anybody's csv."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel,
 from lightning_tasks.data.depth import check_white_level
 from lightning_tasks.data.describe import describe_labels, describe_white
 from lightning_tasks.data.files import LocatedTable
-from lightning_tasks.data.label_checks import FEW, few_positives, unknown_labels
+from lightning_tasks.data.label_checks import FEW, few_positives, nothing_counts, unknown_labels
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -24,7 +25,13 @@ from lightning_tasks.data.loading import (
     side_to_decode,
 )
 from lightning_tasks.data.mixing import check_mixing, mix
-from lightning_tasks.data.multilabel_table import build_vocab, encode_labels, read_multilabel_table, require_one_label
+from lightning_tasks.data.multilabel_table import (
+    LABEL_COLUMNS,
+    build_vocab,
+    encode_labels,
+    read_multilabel_table,
+    require_one_label,
+)
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
@@ -39,13 +46,14 @@ DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the pi
 
 
 class MultiLabelDataModule(ImageDataModule):
-    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid]`.
+    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         root: the data set's folder.
         csv: the table, in root.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root; the `test` verb needs it.
+        test_csv: the table of the test pictures, in root; the `test` verb needs it. Of one with a column `split`, which
+            may be `csv` itself, the rows marked test.
         test_images: the folder of the test pictures; None: `images`.
         label_separator: stands between labels in a cell.
         difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
@@ -72,7 +80,7 @@ class MultiLabelDataModule(ImageDataModule):
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
-        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
@@ -88,6 +96,7 @@ class MultiLabelDataModule(ImageDataModule):
     """
 
     collate = staticmethod(collate_multilabel)
+    label_columns = LABEL_COLUMNS
 
     def __init__(
         self,
@@ -172,6 +181,10 @@ class MultiLabelDataModule(ImageDataModule):
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, complain)
 
+    def points_of(self, table: pd.DataFrame) -> list[str]:
+        """Return none: labels have no points."""
+        return []
+
     @cached_property
     def vocab(self) -> list[str]:
         """The labels, in the order of the targets' columns."""
@@ -204,12 +217,28 @@ class MultiLabelDataModule(ImageDataModule):
             *super().find_problems(table, train, valid),
             *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.how_drawn(table)),
             *few_positives(table, train, self._given_vocab, min_positives),
+            *self._nothing_counts(table, {"training": train, "validation": valid}, train, self.csv),
         ]
+
+    def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
+        """Return what is wrong with the test table as a whole; see `ImageDataModule`."""
+        assert self.test_csv is not None
+        rows = self.test_rows(table)
+        ignored = self._nothing_counts(table, {"testing": rows}, rows, self.test_csv)
+        return super().find_test_problems(table) + ignored
+
+    def _nothing_counts(
+        self, table: pd.DataFrame, splits: Mapping[str, Rows], of_vocab: Rows, source: Path
+    ) -> list[Problem]:
+        if self.difficult != "ignored":
+            return []
+        vocab = self._given_vocab or build_vocab(table["labels"].iloc[of_vocab])
+        return nothing_counts(table, splits, source, vocab)
 
     def _read_sets(self, stage: str) -> None:
         if stage == "test":
             self.test_table = self.located_test.table
-            rows = np.arange(len(self.test_table))
+            rows = self.test_rows(self.test_table)
             self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             self._settle_white_level(self.test_set)
             return
@@ -222,9 +251,9 @@ class MultiLabelDataModule(ImageDataModule):
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
         if "table" in self.__dict__:  # a cached_property that was asked for
-            require_one_label(self.table, self.csv)
+            require_one_label(self.table, np.union1d(*self.split), self.csv)
         if self.test_csv is not None and self.test_table is not None:
-            require_one_label(self.test_table, self.test_csv)
+            require_one_label(self.test_table, self.test_rows(self.test_table), self.test_csv)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""

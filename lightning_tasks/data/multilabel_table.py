@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightning_tasks.data.split_column import check_split
 from lightning_tasks.data.tables import Complain, cell_at, raise_at_once, read_csv
 from lightning_tasks.errors import ConfigError, TableError
 
+LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
+
 
 def read_multilabel_table(path: Path, label_separator: str = " ", complain: Complain = raise_at_once) -> pd.DataFrame:
-    """Read `fname,labels[,difficult][,group][,is_valid]`.
+    """Read `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         path: the csv file.
@@ -22,7 +25,8 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
 
     Returns:
         A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and where the file has them
-        `difficult` (like `labels`), `group` (str) and `is_valid` (bool). Row i of the frame is row i + 2 of the file.
+        `difficult` (like `labels`), `group` (str), `is_valid` (bool; see also `check_split`); and all other columns
+        (str). Row i of the frame is row i + 2 of the file.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -32,7 +36,9 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
     if not label_separator:
         raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
     table = read_csv(path, ["fname", "labels"], complain)
-    for column in ("labels", "difficult"):
+    if "split" in table.columns:
+        check_split(path, table, complain)
+    for column in LABEL_COLUMNS:
         if column not in table.columns:
             continue
         labels_of = {cell: _labels(cell, label_separator) for cell in table[column].unique()}
@@ -45,18 +51,18 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
     return table
 
 
-def require_one_label(table: pd.DataFrame, path: Path) -> None:
-    """Raise TableError at the first row that does not have exactly one label, or where labels may be difficult."""
+def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) -> None:
+    """Raise TableError at the first of `rows` that has not exactly one label, or where labels may be difficult."""
     if "difficult" in table.columns:
         raise TableError(
             f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
             "--model.loss bce."
         )
-    for row, labels in enumerate(table["labels"]):
+    for row, labels in zip(rows, table["labels"].iloc[rows], strict=True):
         if len(labels) != 1:
             raise TableError(
-                f"{cell_at(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
-                "wants exactly one a picture. Correct the row, or train with --model.loss bce."
+                f"{cell_at(path, int(row), 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; "
+                "cross-entropy wants exactly one a picture. Correct the row, or train with --model.loss bce."
             )
 
 

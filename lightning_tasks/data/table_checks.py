@@ -16,7 +16,7 @@ from lightning_tasks.errors import LightningTasksWarning, TableError
 
 OF_TRAINING = ("few",)  # kinds of doubt that matter only where something trains
 _LISTED = 3
-_NOT_OF_THE_IMAGE = ["fname", "is_valid", FILE]
+_NOT_OF_THE_IMAGE = ["fname", "is_valid", "split", FILE]
 
 
 @dataclass(frozen=True)
@@ -116,17 +116,18 @@ def respelt(located: LocatedTable) -> list[Problem]:
     return [] if line is None else [Problem("name", line)]
 
 
-def trained_on(test: LocatedTable, source: Path, training: NDArray[np.int64]) -> list[Problem]:
+def trained_on(test: LocatedTable, tested: Rows, source: Path, training: NDArray[np.int64]) -> list[Problem]:
     """Return, as one doubt, that images of the test table are for training too.
 
     Args:
         test: the test table.
+        tested: its rows for testing.
         source: the table that trains.
         training: the ids of its files for training.
     """
-    rows = np.flatnonzero(np.isin(test.files.ids, training))
+    rows = tested[np.isin(test.files.ids[tested], training)]
     if not len(rows):
         return []
     first = f"{cell_at(test.source, int(rows[0]), 'fname')}: {test.files.names[rows[0]]}"
-    n = f"{len(rows):,} of the {len(test.files.names):,} rows are of pictures that {source.name} has for training"
+    n = f"{len(rows):,} of the {len(tested):,} rows are of pictures that {source.name} has for training"
     return [Problem("test", f"{first}: {n}: the test score will be too good. Take them out of one of the tables.")]

@@ -19,6 +19,7 @@ from lightning_tasks.data.depth import FEW, likely_white
 from lightning_tasks.data.files import Files, LocatedTable
 from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
+from lightning_tasks.data.point_checks import OUTSIDE, UNIT
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem, respelt, trained_on
 from lightning_tasks.data.tables import Complain, first_row, read_cells
@@ -45,10 +46,10 @@ def check(
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
     cell: a row of the table that cannot be used. name: files that are called a little otherwise. white: images of 16
-    bits use few of them. picture: missing, unreadable or cut short. point: outside its picture. Then what `fit` asks of
-    the table too. duplicate: a file that stands in the table before. group: on both sides of the split. label: only in
-    validation. few: a label with few positives. test: what trains is also tested. At last near-duplicate: a training
-    picture that looks like one of validation.
+    bits use few of them. picture: missing, unreadable or cut short. Then what `fit` asks of the table too. column: one
+    that nobody reads. duplicate: a file that stands in the table before. group: on both sides of the split. label: only
+    in validation. few: a label with few positives. unit, points: what the points look like. test: what trains is also
+    tested. At last point: outside its picture. near-duplicate: a training picture that looks like one of validation.
 
     Args:
         datamodule: whose table and pictures are read.
@@ -66,9 +67,6 @@ def check(
     for row, picture in enumerate(pictures):
         if picture.error and files.names[row].strip():  # that a name is empty was told of its cell
             problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
-    if isinstance(datamodule, KeypointDataModule):
-        problems += _points_outside(datamodule, table, pictures)
-
     bad = {problem.row for problem in problems}
     kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
     if not len(kept):
@@ -78,7 +76,10 @@ def check(
         train, valid = np.union1d(train, valid), valid[:0]
     of_table = _of_table(datamodule, table, train, valid, min_positives)
     repeated = {problem.row for problem in of_table if problem.kind == "duplicate"}
-    problems += [*of_table, *_of_test(datamodule, files.ids[train])]
+    problems += [problem for problem in of_table if problem.kind != OUTSIDE]  # here each point is told
+    problems += _of_test(datamodule, files.ids[train])
+    if isinstance(datamodule, KeypointDataModule) and all(problem.kind != UNIT for problem in of_table):
+        problems += _points_outside(datamodule, table, pictures)
     train, valid = (np.array([row for row in rows if row not in repeated], dtype=np.int64) for rows in (train, valid))
     return problems + _near_duplicates(datamodule, table, pictures, train, valid, max_distance)
 
@@ -146,11 +147,12 @@ def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: ND
     test = datamodule.locate_test(datamodule.read_test_table(_noting(problems)))
     bad = {problem.row for problem in problems}
     problems += [problem for problem in datamodule.find_test_problems(test.table) if problem.row not in bad]
-    for row in np.flatnonzero(test.files.missing | test.files.leads_out):
+    tested = datamodule.test_rows(test.table)
+    for row in tested[(test.files.missing | test.files.leads_out)[tested]]:
         if row not in bad:
             where = f"{test.source}: row {row + first_row(test.source)}"
             problems.append(Problem("picture", f"{where}: {test.files.what_is_missing(int(row))}"))
-    problems += [*respelt(test), *trained_on(test, datamodule.csv, training)]
+    problems += [*respelt(test), *trained_on(test, tested, datamodule.csv, training)]
     return [replace(problem, row=None) for problem in problems]
 
 

@@ -101,6 +101,7 @@ def test_multilabel_complaints_name_row_and_column(tmp_path, text, parts):
         ("fname,p_x,p_y\na.jpg,1,2\nb.jpg,1,abc\n", ["row 3", "'p_y'", "'abc'", "not a number"]),
         ("fname,p_x,p_y\na.jpg,inf,2\n", ["row 2", "'p_x'", "'inf'"]),
         ("fname,p_x,p_y\na.jpg,nan,2\n", ["row 2", "'p_x'", "'nan'"]),
+        ("fname,p_x,p_y\na.jpg,1,-1e9\n", ["row 2", "'p_y'", "'-1e9'"]),
         ("fname,p_x,p_y\na.jpg,,2\n", ["row 2", "p_x/p_y", "only one"]),
     ],
 )
@@ -170,4 +171,4 @@ def test_cross_entropy_wants_exactly_one_label(tmp_path, lines, message):
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(TableError, match=message):
-        require_one_label(read_multilabel_table(path), path)
+        require_one_label(read_multilabel_table(path), np.array([0, 1]), path)
