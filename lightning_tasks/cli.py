@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_tasks import runs
+from lightning_tasks import runs, yaml_text
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -76,6 +76,7 @@ class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
     def __init__(self, args: list[str]) -> None:
+        yaml_text.use_for_configs()
         for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
             logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `StartLine` says what matters
         for message in (
