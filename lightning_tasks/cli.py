@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -72,6 +72,12 @@ def main(args: list[str] | None = None) -> None:
         raise
 
 
+class _Parser(LightningArgumentParser):
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say how to write text that YAML takes for something else."""
+        super().error(message + yaml_text.way_out(message), ex)
+
+
 class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
@@ -97,6 +103,7 @@ class TaskCLI(LightningCLI):
             trainer_defaults={"num_sanity_val_steps": 0, "use_distributed_sampler": False, "log_every_n_steps": 10},
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
+            parser_class=_Parser,
             args=args,
         )
 

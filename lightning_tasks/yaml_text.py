@@ -37,6 +37,15 @@ def dump_in_one_line(value: Any) -> str:  # noqa: ANN401 - what YAML has words f
     return text.removesuffix("...\n").rstrip("\n")
 
 
+def way_out(message: str) -> str:
+    """Return what to do where a message of the parser's complains of text that YAML took for something else."""
+    if "Expected a <class 'str'>. Got value:" not in message:
+        return ""
+    return (
+        '\nText that looks like a number, yes, no or null needs quotes: in a config "1e3", in a list \'["1e3", cat]\'.'
+    )
+
+
 def use_for_configs() -> None:
     """Let the command line write its configs so, and read what is null in YAML by accident alone (`#`) as text."""
     set_dumper("yaml", dump)

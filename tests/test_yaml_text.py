@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from jsonargparse import ArgumentParser, get_loader
 from pytorch_lightning import LightningDataModule
 
-import lightning_tasks.data  # noqa: F401 - the classes that a config may name
 from lightning_tasks import yaml_text
+from lightning_tasks.__main__ import console
+from lightning_tasks.cli import main
 from lightning_tasks.stored_settings import as_config
+from tests.fakes import FLAGS, write_multilabel
 
 LOOK_LIKE_OTHER_THINGS = [
     *("1e3", "12e5", "0x10", "1_000", "yes", "Off", "2026-11-27", "null", "1:30", ".5", "+1", "-", "~", "#", "---"),
@@ -37,7 +39,7 @@ def config_of(root, csv, separator, vocab):
     return {"data": {"class_path": "lightning_tasks.MultiLabelDataModule", "init_args": arguments}}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXT, TEXT, TEXT, st.lists(TEXT, min_size=1, max_size=5))
 @example("1e3", "12e5", "#", LOOK_LIKE_OTHER_THINGS)
 def test_settings_come_back_as_they_were(parser, root, csv, separator, vocab):
@@ -50,7 +52,7 @@ def test_settings_come_back_as_they_were(parser, root, csv, separator, vocab):
         assert {name: arguments[name] for name in config["data"]["init_args"]} == config["data"]["init_args"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=5))
 @example(LOOK_LIKE_OTHER_THINGS)
 def test_point_names_come_back_as_they_were(parser, names):
@@ -87,3 +89,26 @@ def test_null_stays_null(parser):
 def test_labels_on_the_command_line(parser):
     given_words = ["--data", "MultiLabelDataModule", "--data.root", "1e3", "--data.vocab", '["1e3", cat, "null"]']
     assert parser.parse_args(given_words).data.init_args.vocab == ["1e3", "cat", "null"]
+
+
+def test_text_that_yaml_takes_for_a_number_is_told_how_to_quote(capsys):
+    words = ["check", "--data", "MultiLabelDataModule", "--data.root", "x", "--data.vocab", "[cat, 1e3]"]
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    said = capsys.readouterr().err
+    assert "Got value: 1000.0" in said
+    assert """needs quotes: in a config "1e3", in a list '["1e3", cat]'""" in said
+
+
+def test_a_run_of_labels_like_numbers_goes_on_from_what_it_wrote(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = ["fname,labels,is_valid", *(f"{i}.jpg,{('1e3', '12e5')[i % 2]},{i >= 6}" for i in range(8))]
+    write_multilabel(tmp_path / "1e3", lines)
+    quick = [*FLAGS, "--model.pretrained", "false", "--trainer.max_epochs", "1", "--data.size", "32"]
+    assert console(["init", "1e3/labels.csv"]) == 0
+    assert console(["fit", "--config", "labels.yaml", *quick, "--data.vocab", '["12e5", "1e3"]']) == 0
+    run = tmp_path / "runs" / "multi_label" / "version_0"
+    assert console(["validate", str(run / "checkpoints" / "best.ckpt")]) == 0
+    assert console(["fit", "--config", str(run / "config.yaml"), "--trainer.fast_dev_run", "1"]) == 0
+    section = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
+    assert (section["root"], section["vocab"]) == ("1e3", ["12e5", "1e3"])

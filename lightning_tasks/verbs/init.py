@@ -1,5 +1,6 @@
 """A commented config for somebody's own table."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from lightning_tasks import yaml_text
 from lightning_tasks.data.images import Size, file_size_px
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.multilabel_table import build_vocab, read_multilabel_table
@@ -84,7 +85,7 @@ def init(
         f"config           {target}  ({draft.task}, {len(found):,} pictures{f', {missing:,} missing' * bool(missing)})"
     )
     for verb in ("check", "show_batch", "lr_find", "fit"):
-        print(f"  lightning-tasks {verb:<10} --config {target}")
+        print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 
 
 def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
@@ -237,8 +238,7 @@ def _written(draft: _Draft, table: Path, target: Path) -> str:
 
 
 def _value(name: str, value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=False, width=1_000_000)
-    return f"    {name}: {text.removesuffix('...' + chr(10)).rstrip()}"
+    return f"    {name}: {yaml_text.dump_in_one_line(value)}"
 
 
 def _comment(text: str) -> str:
