@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables import Complain, cell_at, quoted, raise_at_once, read_csv
+from lightning_tasks.data.cells import as_number, stands_for_nothing
+from lightning_tasks.data.tables import Complain, cell_at, delimiter_of, quoted, raise_at_once, read_csv
 from lightning_tasks.errors import TableError
 
 
@@ -21,7 +22,7 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
 
     Returns:
         A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
-        NaN where a cell is empty (not annotated).
+        NaN where a cell is empty, or says `nan` or the like (not annotated).
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -34,11 +35,12 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
             f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
             f"it has {quoted(table.columns)}."
         )
+    decimal_comma = delimiter_of(path) != ","
     for name in names:
         for column in (f"{name}_x", f"{name}_y"):
             if column not in table.columns:
                 raise TableError(f"{path}: the point {name!r} has no column {column!r}. Add it, or drop the other one.")
-            table[column] = _numbers(path, column, table[column], complain)
+            table[column] = _numbers(path, column, table[column], decimal_comma, complain)
         half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
         for row in np.flatnonzero(half):
             where = cell_at(path, int(row), f"{name}_x/{name}_y")
@@ -58,17 +60,18 @@ def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
     return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
 
 
-def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> NDArray[np.float64]:
+def _numbers(
+    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, complain: Complain
+) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
-        if not cell.strip():
+        if not cell.strip() or stands_for_nothing(cell):
             continue
-        try:
-            values[row] = float(cell)
-        except ValueError:
-            values[row] = np.inf
-        if not np.isfinite(values[row]):
-            where, values[row] = cell_at(path, row, column), np.nan
+        number = as_number(cell, decimal_comma)
+        if number is None or not np.isfinite(number):
+            where = cell_at(path, row, column)
             message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
             complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
+        else:
+            values[row] = number
     return values

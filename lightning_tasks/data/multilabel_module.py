@@ -14,6 +14,7 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.describe import describe_labels
 from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.label_cells import AUTO
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -22,7 +23,13 @@ from lightning_tasks.data.loading import (
     side_to_decode,
 )
 from lightning_tasks.data.mixing import check_mixing, mix
-from lightning_tasks.data.multilabel_table import build_vocab, encode_labels, read_multilabel_table, require_one_label
+from lightning_tasks.data.multilabel_table import (
+    build_vocab,
+    checked_vocab,
+    encode_labels,
+    read_multilabel_table,
+    require_one_label,
+)
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
@@ -44,7 +51,8 @@ class MultiLabelDataModule(ImageDataModule):
         images: the folder in root that file names start from.
         test_csv: the table of the test pictures, in root; the `test` verb needs it.
         test_images: the folder of the test pictures; None: `images`.
-        label_separator: stands between labels in a cell.
+        label_separator: stands between labels in a cell; `auto`: white space, and it is said where that seems to tear
+            names apart; `none`: each cell is one label. Lists as Python and JSON write them are read as such anyway.
         difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
             VOC's own scores, or `negative`, as if the picture had it not.
         size: side of the square the model sees, or height and width.
@@ -73,7 +81,8 @@ class MultiLabelDataModule(ImageDataModule):
         split_seed: of drawn splits.
         train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
         seed: of order and augmentation.
-        vocab: the labels; None: those of the training split, sorted.
+        vocab: the labels; None: those of the training split, sorted. Words for nothing, such as `None` or `NA`, are
+            labels only where they are named here.
         splitter: from Python: table → (training rows, validation rows).
         train_transform: from Python: an albumentations Compose in place of the book's.
         valid_transform: likewise for validation and test.
@@ -91,7 +100,7 @@ class MultiLabelDataModule(ImageDataModule):
         images: str = ".",
         test_csv: str | None = None,
         test_images: str | None = None,
-        label_separator: str = " ",
+        label_separator: str = AUTO,
         difficult: Difficult = "ignored",
         size: int | tuple[int, int] = 128,
         start_size: int | None = None,
@@ -158,12 +167,12 @@ class MultiLabelDataModule(ImageDataModule):
         self.splitter = splitter
         self.train_transform = train_transform or crop_train(self.image_size, min_scale, flip_p)
         self.valid_transform = valid_transform or crop_valid(self.image_size, val_xtra)
-        self._given_vocab = vocab
+        self._given_vocab = checked_vocab(vocab)
         self.test_table: pd.DataFrame | None = None
 
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
-        return read_multilabel_table(path, self.label_separator, complain)
+        return read_multilabel_table(path, self.label_separator, complain, self._given_vocab or ())
 
     @cached_property
     def vocab(self) -> list[str]:
