@@ -15,6 +15,7 @@ from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel,
 from lightning_tasks.data.describe import describe_labels
 from lightning_tasks.data.files import Confines, check_files
 from lightning_tasks.data.label_cells import AUTO
+from lightning_tasks.data.label_doubts import separator_problems
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -34,7 +35,8 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter
-from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
+from lightning_tasks.data.table_checks import Problem
+from lightning_tasks.data.tables import Complain, groups_of, is_image_set, raise_at_once
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
@@ -173,6 +175,11 @@ class MultiLabelDataModule(ImageDataModule):
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, complain, self._given_vocab or ())
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
+        """Return what is wrong with a table as a whole, and with its separator."""
+        found = super().find_problems(table, train, valid)
+        return found if is_image_set(self.csv) else found + separator_problems(self.csv, self.label_separator)
 
     @cached_property
     def vocab(self) -> list[str]:

@@ -63,7 +63,7 @@ def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tup
         if stands_for_nothing(label) and label not in vocab:
             return labels, (
                 f"{label!r} stands for nothing. Empty the cell of a picture that has none of the labels; if it is a "
-                f"label, name them all: --data.vocab '[\"{label}\", ...]'."
+                f"label, name all labels: --data.vocab '[\"{label}\", ...]' (for init, --vocab)."
             )
     twice = [label for label, n in Counter(labels).items() if n > 1]
     return labels, f"the label {twice[0]!r} stands twice. Keep one of them." if twice else ""

@@ -21,7 +21,7 @@ from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem
-from lightning_tasks.data.tables import first_row, read_cells
+from lightning_tasks.data.tables import delimiter_of, encoding_of, first_row, read_cells
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
 
@@ -88,18 +88,24 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts])
 
 
-def write_without(problems: Sequence[Problem], source: Path, target: Path) -> int:
-    """Write the table without the rows that have a problem, in the file's own cells; return how many are left out."""
+def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
+    """Write the table without the rows that have a problem; return what was done, for a person.
+
+    The cells are the file's own, and so is what stands between them: what a comma means depends on it. The encoding is
+    UTF-8, whatever it was.
+    """
     header, *rows = read_cells(source)
+    delimiter = delimiter_of(source)
     bad = {problem.row for problem in problems}
     kept = [cells for row, cells in enumerate(rows) if row not in bad]
 
     def write(new: Path) -> None:
         with new.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *kept])
+            csv.writer(file, delimiter=delimiter).writerows([header, *kept])
 
     write_whole(target, write)
-    return len(rows) - len(kept)
+    now = ", now in UTF-8" if encoding_of(source) != encoding_of(target) else ""
+    return f"without {len(rows) - len(kept):,} rows{now}"
 
 
 def _table(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> pd.DataFrame:
