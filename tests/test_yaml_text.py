@@ -13,6 +13,7 @@ from lightning_tasks import yaml_text
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import main
 from lightning_tasks.stored_settings import as_config
+from tests.conftest import CONF
 from tests.fakes import FLAGS, write_multilabel
 
 LOOK_LIKE_OTHER_THINGS = [
@@ -92,7 +93,7 @@ def test_labels_on_the_command_line(parser):
 
 
 def test_text_that_yaml_takes_for_a_number_is_told_how_to_quote(capsys):
-    words = ["check", "--data", "MultiLabelDataModule", "--data.root", "x", "--data.vocab", "[cat, 1e3]"]
+    words = ["check", "--config", str(CONF / "multilabel.yaml"), "--data.root", "x", "--data.vocab", "[cat, 1e3]"]
     with pytest.raises(SystemExit, match="2"):
         main(words)
     said = capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_a_fixed_table_reads_like_the_one_before(tmp_path, capsys, monkeypatch, 
         ";;;",
     ]
     (root / "points.csv").write_text("\n".join(lines), encoding=encoding)
-    command = ["check", "--data", "KeypointDataModule", "--data.root", "data"]
+    command = ["check", "--config", str(CONF / "keypoints.yaml"), "--data.root", "data"]
     with pytest.raises(SystemExit, match="1"):
         console([*command, "--fix", "data/fixed.csv"])
     now = ", now in UTF-8" if encoding == "utf-16" else ""
