@@ -20,7 +20,7 @@ class KeypointBatch(NamedTuple):
 
     images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
     points_norm: Tensor  # (B, P, 2) float32, x and y on the −1..1 scale of the picture; 0 where not visible
-    visible: Tensor  # (B, P) bool, False where not annotated or outside the picture
+    visible: Tensor  # (B, P) bool, False where not annotated, and in training where outside the picture
     original_size_px: Tensor  # (B, 2) float32, width and height of the picture on disk
     rows: Tensor  # (B,) int64, which samples of the data set they are
 

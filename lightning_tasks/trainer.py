@@ -87,7 +87,7 @@ class Trainer(pl.Trainer):
         problems = check(datamodule, min_positives, max_distance)
         print(describe_problems(problems))
         if fix is not None:
-            print(f"{fix}: {write_without(problems, datamodule.csv, Path(fix))}")
+            print(write_without(problems, datamodule.csv, Path(fix)))
         if problems:
             raise SystemExit(1)
 

@@ -1,7 +1,5 @@
 """BIWI Kinect Head Pose as a DataModule, and a drawn sample in its format."""
 
-from functools import cached_property
-
 import albumentations as A
 import pandas as pd
 
@@ -14,7 +12,7 @@ from lightning_tasks.data.publish import is_there
 from lightning_tasks.data.sample import draw_biwi
 from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Splitter
-from lightning_tasks.data.tables import require_folder
+from lightning_tasks.data.tables import Complain, raise_at_once
 from lightning_tasks.errors import ConfigError
 
 
@@ -117,10 +115,8 @@ class BiwiDataModule(KeypointDataModule):
         """Fetch the archive if root does not exist."""
         fetch(BIWI_HEAD_POSE, self.root, self.mirrors)
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """One row for each frame, with `is_valid` from the validation sequences unless a fold decides."""
-        require_folder(self.root)
+    def read_main_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return one row for each frame, with `is_valid` from the validation sequences unless a fold decides."""
         table = read_biwi(self.root, self.label_frame)
         if self.fold is None:
             table["is_valid"] = self._is_valid(table)

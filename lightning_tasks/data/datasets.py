@@ -81,7 +81,7 @@ class KeypointSample(NamedTuple):
 
     image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
     points_norm: NDArray[np.float32]  # (P, 2), 0 where not visible
-    visible: NDArray[np.bool_]  # (P,)
+    visible: NDArray[np.bool_]  # (P,), see `KeypointDataset.keep_outside`
     original_size_px: tuple[int, int]  # width, height
     row: int
 
@@ -145,6 +145,8 @@ class KeypointDataset(Dataset[KeypointSample]):
         transform: what `augment_points` applies.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
+        keep_outside: points outside the transformed picture are visible too: to be scored, as they were annotated. In
+            training they are not: no output says them, and a crop hides what the model would have to see.
 
     Attributes:
         on_device: samples hold plans in place of pictures, which are looked up in a cache.
@@ -158,11 +160,14 @@ class KeypointDataset(Dataset[KeypointSample]):
         transform: A.Compose,
         seed: int,
         groups: Sequence[str] = (),
+        *,
+        keep_outside: bool = False,
     ) -> None:
         self.pictures = pictures
         self.on_device = False
         self.skipped: Skipped | None = None
         self.points_px = points_px
+        self.keep_outside = keep_outside
         self.transform = transform
         self.seed = seed
         self.groups = groups
@@ -182,11 +187,15 @@ class KeypointDataset(Dataset[KeypointSample]):
         if self.on_device:
             slot, size, original = self.pictures.look_up(row)
             points_px = points_in(self.points_px[row], original, size)
-            image, points_px, visible, (height, width) = plan_points(self.transform, slot, size, points_px, seed)
+            image, points_px, visible, (height, width) = plan_points(
+                self.transform, slot, size, points_px, seed, keep_outside=self.keep_outside
+            )
         else:
             picture, original = self.pictures[row]
             points_px = points_in(self.points_px[row], original, picture.shape[:2])
-            image, points_px, visible = augment_points(self.transform, picture, points_px, seed)
+            image, points_px, visible = augment_points(
+                self.transform, picture, points_px, seed, keep_outside=self.keep_outside
+            )
             height, width = image.shape[:2]
         points_norm = scale_points(points_px, (height, width)).astype(np.float32)
         points_norm[~visible] = 0  # never NaN: NaN times a mask of 0 is NaN

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.keypoint_table import point_positions
-from lightning_tasks.data.splits import Rows
+from lightning_tasks.data.split_column import marked_test
+from lightning_tasks.data.splits import FILE, Rows
 
 _NAMES_LISTED = 6
 
@@ -52,6 +53,14 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")
 
 
+def count_images(table: pd.DataFrame) -> str:
+    """Return how many images a table is of, and how many rows they have where these are more."""
+    n = table[FILE].nunique()
+    return f"{n:,} pictures" + f" in {len(table):,} rows" * (n < len(table))
+
+
 def _counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:
-    train, valid = (len(rows) for rows in split)
-    return f"{root}: {len(table):,} pictures, {train:,} training, {valid:,} validation"
+    train, valid = (table[FILE].iloc[rows].nunique() for rows in split)
+    test = int(marked_test(table).sum())
+    counts = f"{count_images(table)}, {train:,} training, {valid:,} validation"
+    return f"{root}: {counts}" + (f", {test:,} marked test (they stay out)" if test else "")

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import albumentations as A
-import numpy as np
 import pandas as pd
 
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
@@ -12,7 +11,7 @@ from lightning_tasks.data.cells import normalized
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.describe import describe_points, listed
-from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
@@ -22,8 +21,10 @@ from lightning_tasks.data.loading import (
     side_to_decode,
 )
 from lightning_tasks.data.pictures import Pictures
+from lightning_tasks.data.point_checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter
+from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
@@ -32,13 +33,17 @@ DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
 class KeypointDataModule(ImageDataModule):
-    """Pictures and named points from a csv `fname[,group][,is_valid],<point>_x,<point>_y,...` in pixels.
+    """Pictures and named points from a csv `fname[,group][,is_valid][,split],<point>_x,<point>_y[,<point>_v],...`.
+
+    Positions are in pixels. `<point>_v`, `_visible` or `_visibility` is COCO's: 0, the point is not annotated.
 
     Args:
         root: the data set's folder.
-        csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics.
+        csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics. A point that is
+            annotated outside its picture is masked out of the loss, which could not be met, and counts in the metrics.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it.
+        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it. Of one with a
+            column `split`, which may be `csv` itself, the rows marked test.
         test_images: the folder of the test pictures; None: `images`.
         size: height and width that the model sees, or one side for both.
         flip: mirror half of the training pictures; None: where it is safe, that is with one point or `swap_pairs`.
@@ -59,7 +64,7 @@ class KeypointDataModule(ImageDataModule):
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
-        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
@@ -152,35 +157,57 @@ class KeypointDataModule(ImageDataModule):
         """The points, in the order of the batches."""
         return self._given_names or point_names(self.table)
 
+    def points_of(self, table: pd.DataFrame) -> list[str]:
+        """Return the names of the points that a table has columns of."""
+        return point_names(table)
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
+        """Return what `ImageDataModule.find_problems` does, and what is wrong with the points."""
+        points = self._table_points(table, self.csv, self.images)
+        return super().find_problems(table, train, valid) + find_point_problems(
+            points, {"training": train, "validation": valid}
+        )
+
+    def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
+        """Return what `find_problems` does for the table for testing, as `read_table` returns it."""
+        assert self.test_csv is not None
+        points = self._table_points(table, self.test_csv, self.test_images)
+        return super().find_test_problems(table) + find_point_problems(points, {"testing": self.test_rows(table)})
+
+    def _table_points(self, table: pd.DataFrame, source: Path, images: Path) -> TablePoints:
+        files = table["fname"].tolist()
+        return TablePoints(source, point_names(table), point_positions(table), files, image_sizes_px(images, files))
+
     def _read_sets(self, stage: str) -> None:
         for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
             raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
         if stage == "test":
-            if self.test_csv is None:
-                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            self._given_names = self.point_names
-            table = self.read_table(self.test_csv)
-            rows = np.arange(len(table))
-            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
+            rows = self.test_rows(self.located_test.table)
+            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             return
         train, valid = self.split
         if stage == "fit":
             transform = self.train_transform or self._book_transform()
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, transform, "training")
-        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
+            self.train_set = self._dataset(self.located, train, transform, "training")
+        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
+
+    @property
+    def one_row_each(self) -> str:
+        """What to do about several rows of one image that differ."""
+        return (
+            "A picture has one row; several people (or other things) in one picture are not supported: crop them, or "
+            "keep one of the rows."
+        )
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self._read_sets("fit")
+        self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_points(self.root, self.table, self.split, self.point_names)
-        if self.has_test_table:
-            self._read_sets("test")
-            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.describe_test()])
 
     def one_batch(self) -> KeypointBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self._read_sets("fit")
+        self.read_sets("fit")
         batch: KeypointBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return batch
 
@@ -201,6 +228,11 @@ class KeypointDataModule(ImageDataModule):
             )
         return table
 
+    def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table for testing, which has this one's points; `complain`: see `read_table`."""
+        self._given_names = self.point_names
+        return super().read_test_table(complain)
+
     def _book_transform(self) -> A.Compose:
         names = self.point_names
         flip = self.flip
@@ -217,16 +249,15 @@ class KeypointDataModule(ImageDataModule):
             swap_pairs=[(names.index(left), names.index(right)) for left, right in self.swap_pairs],
         )
 
-    def _dataset(
-        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose, split: str
-    ) -> KeypointDataset:
-        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
+    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> KeypointDataset:
+        paths = located.files.paths(rows)
         dataset = KeypointDataset(
             Pictures(paths, self.decode_side),
-            point_positions(table)[rows],
+            point_positions(located.table)[rows],
             transform,
             self.seed,
-            groups_of(table, rows),
+            groups_of(located.table, rows),
+            keep_outside=split != "training",
         )
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)

@@ -1,5 +1,6 @@
 """The DataModule for pictures with labels, from anybody's csv."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,9 @@ from lightning_tasks.data.cache import CacheKind
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel, sample_seed
 from lightning_tasks.data.describe import describe_labels
-from lightning_tasks.data.files import Confines, check_files
-from lightning_tasks.data.label_cells import AUTO
+from lightning_tasks.data.files import LocatedTable
+from lightning_tasks.data.label_cells import AUTO, BLANK, WHOLE
+from lightning_tasks.data.label_checks import FEW, few_positives, nothing_counts, unknown_labels
 from lightning_tasks.data.label_doubts import separator_problems
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
@@ -25,6 +27,7 @@ from lightning_tasks.data.loading import (
 )
 from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.multilabel_table import (
+    LABEL_COLUMNS,
     build_vocab,
     checked_vocab,
     encode_labels,
@@ -45,13 +48,14 @@ DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the pi
 
 
 class MultiLabelDataModule(ImageDataModule):
-    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid]`.
+    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         root: the data set's folder.
         csv: the table, in root.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root; the `test` verb needs it.
+        test_csv: the table of the test pictures, in root; the `test` verb needs it. Of one with a column `split`, which
+            may be `csv` itself, the rows marked test.
         test_images: the folder of the test pictures; None: `images`.
         label_separator: stands between labels in a cell; `auto`: white space, and it is said where that seems to tear
             names apart; `none`: each cell is one label. Lists as Python and JSON write them are read as such anyway.
@@ -77,7 +81,7 @@ class MultiLabelDataModule(ImageDataModule):
         on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more of a split's pictures than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
-        valid_fraction: the share held out where neither `is_valid` nor a fold nor a splitter decides.
+        valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
@@ -94,6 +98,7 @@ class MultiLabelDataModule(ImageDataModule):
     """
 
     collate = staticmethod(collate_multilabel)
+    label_columns = LABEL_COLUMNS
 
     def __init__(
         self,
@@ -176,51 +181,90 @@ class MultiLabelDataModule(ImageDataModule):
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, complain, self._given_vocab or ())
 
-    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
-        """Return what is wrong with a table as a whole, and with its separator."""
-        found = super().find_problems(table, train, valid)
-        return found if is_image_set(self.csv) else found + separator_problems(self.csv, self.label_separator)
+    def points_of(self, table: pd.DataFrame) -> list[str]:
+        """Return none: labels have no points."""
+        return []
 
     @cached_property
     def vocab(self) -> list[str]:
         """The labels, in the order of the targets' columns."""
         vocab = self._given_vocab or build_vocab(self.table["labels"].iloc[self.split[0]])
         if not vocab:
-            raise ConfigError(f"{self.csv}: no picture of the training split has a label. Fill the column 'labels'.")
+            raise ConfigError(f"{self.csv}: no picture of the training split has a label. {self._way_to_labels()}")
         return vocab
+
+    def _way_to_labels(self) -> str:
+        drawn = self.how_drawn(self.table)
+        if drawn is None or not build_vocab(self.table["labels"]):
+            return "Fill the column 'labels'."
+        return f"Other rows have one, but {drawn} and left them out: take another --data.split_seed."
+
+    @property
+    def one_row_each(self) -> str:
+        """What to do about several rows of one image that differ."""
+        between = BLANK if self.label_separator == AUTO else self.label_separator
+        named = ", and say with --data.label_separator what stands between them" if between == WHOLE else ""
+        return f"Put all labels of a picture into one row{named or f', with {between!r} between them'}."
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int = FEW) -> list[Problem]:
+        """Return what is wrong with a table as a whole; see `ImageDataModule`.
+
+        Args:
+            table: as `read_table` returns it.
+            train: its rows for training.
+            valid: and for validation.
+            min_positives: fewer training images with a label are few.
+        """
+        return [
+            *super().find_problems(table, train, valid),
+            *([] if is_image_set(self.csv) else separator_problems(self.csv, self.label_separator)),
+            *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.how_drawn(table)),
+            *few_positives(table, train, self._given_vocab, min_positives),
+            *self._nothing_counts(table, {"training": train, "validation": valid}, train, self.csv),
+        ]
+
+    def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
+        """Return what is wrong with the test table as a whole; see `ImageDataModule`."""
+        assert self.test_csv is not None
+        rows = self.test_rows(table)
+        ignored = self._nothing_counts(table, {"testing": rows}, rows, self.test_csv)
+        return super().find_test_problems(table) + ignored
+
+    def _nothing_counts(
+        self, table: pd.DataFrame, splits: Mapping[str, Rows], of_vocab: Rows, source: Path
+    ) -> list[Problem]:
+        if self.difficult != "ignored":
+            return []
+        vocab = self._given_vocab or build_vocab(table["labels"].iloc[of_vocab])
+        return nothing_counts(table, splits, source, vocab)
 
     def _read_sets(self, stage: str) -> None:
         if stage == "test":
-            if self.test_csv is None:
-                raise ConfigError("There is no test table. Name one in root: --data.test_csv test.csv")
-            table = self.test_table = self.read_table(self.test_csv)
-            rows = np.arange(len(table))
-            self.test_set = self._dataset(table, rows, self.test_csv, self.test_images, self.valid_transform, "test")
+            self.test_table = self.located_test.table
+            rows = self.test_rows(self.test_table)
+            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
             return
         train, valid = self.split
         if stage == "fit":
-            self.train_set = self._dataset(self.table, train, self.csv, self.images, self.train_transform, "training")
-        self.valid_set = self._dataset(self.table, valid, self.csv, self.images, self.valid_transform, "validation")
+            self.train_set = self._dataset(self.located, train, self.train_transform, "training")
+        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
 
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
         if "table" in self.__dict__:  # a cached_property that was asked for
-            require_one_label(self.table, self.csv)
+            require_one_label(self.table, np.union1d(*self.split), self.csv)
         if self.test_csv is not None and self.test_table is not None:
-            require_one_label(self.test_table, self.test_csv)
+            require_one_label(self.test_table, self.test_rows(self.test_table), self.test_csv)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
-        self._read_sets("fit")
+        self.read_sets("fit", *["test"] * self.has_test_table)
         lines = describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
-        if self.has_test_table:
-            self._read_sets("test")
-            lines.append(f"{self.test_csv}: {len(self.test_set):,} pictures for testing")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.describe_test()])
 
     def one_batch(self) -> MultiLabelBatch:
         """Return the first training batch, augmented, read in this process: to look at."""
-        self._read_sets("fit")
+        self.read_sets("fit")
         batch: MultiLabelBatch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
         return self._mixed(batch, epoch=0)
 
@@ -243,14 +287,12 @@ class MultiLabelDataModule(ImageDataModule):
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
-    def _dataset(
-        self, table: pd.DataFrame, rows: Rows, source: Path, images: Path, transform: A.Compose, split: str
-    ) -> MultiLabelDataset:
+    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
-        targets = encode_labels(table, rows, self.vocab, source, difficult)
-        paths = check_files(table, rows, images, source, None if self.allow_outside else Confines(self.root, images))
+        targets = encode_labels(located.table, rows, self.vocab, located.source, difficult)
+        paths = located.files.paths(rows)
         dataset = MultiLabelDataset(
-            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(table, rows)
+            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(located.table, rows)
         )
         if self.on_bad_image == "skip":
             dataset.skipped = Skipped(split, paths, self.max_bad_share)

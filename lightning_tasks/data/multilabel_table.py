@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.cells import normalized, stands_for_nothing
 from lightning_tasks.data.label_cells import AUTO, WHOLE, split_cell
+from lightning_tasks.data.split_column import check_split
 from lightning_tasks.data.tables import Complain, cell_at, raise_at_once, read_csv, shortened
 from lightning_tasks.errors import ConfigError, TableError
+
+LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
 
 
 def read_multilabel_table(
     path: Path, label_separator: str = AUTO, complain: Complain = raise_at_once, vocab: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Read `fname,labels[,difficult][,group][,is_valid]`.
+    """Read `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         path: the csv file.
@@ -28,7 +31,8 @@ def read_multilabel_table(
 
     Returns:
         A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and where the file has them
-        `difficult` (like `labels`), `group` (str) and `is_valid` (bool). Row i of the frame is row i + 2 of the file.
+        `difficult` (like `labels`), `group` (str), `is_valid` (bool; see also `check_split`); and all other columns
+        (str). Row i of the frame is row i + 2 of the file.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -41,7 +45,9 @@ def read_multilabel_table(
             f"{WHOLE} where each cell is one label."
         )
     table = read_csv(path, ["fname", "labels"], complain)
-    for column in ("labels", "difficult"):
+    if "split" in table.columns:
+        check_split(path, table, complain)
+    for column in LABEL_COLUMNS:
         if column not in table.columns:
             continue
         read = {cell: _labels_or_mistake(cell, label_separator, vocab) for cell in table[column].unique()}
@@ -86,18 +92,18 @@ def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
     return labels
 
 
-def require_one_label(table: pd.DataFrame, path: Path) -> None:
-    """Raise TableError at the first row that does not have exactly one label, or where labels may be difficult."""
+def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) -> None:
+    """Raise TableError at the first of `rows` that has not exactly one label, or where labels may be difficult."""
     if "difficult" in table.columns:
         raise TableError(
             f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
             "--model.loss bce."
         )
-    for row, labels in enumerate(table["labels"]):
+    for row, labels in zip(rows, table["labels"].iloc[rows], strict=True):
         if len(labels) != 1:
             raise TableError(
-                f"{cell_at(path, row, 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; cross-entropy "
-                "wants exactly one a picture. Correct the row, or train with --model.loss bce."
+                f"{cell_at(path, int(row), 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; "
+                "cross-entropy wants exactly one a picture. Correct the row, or train with --model.loss bce."
             )
 
 
@@ -126,12 +132,15 @@ def encode_labels(
         for i, row in enumerate(rows):
             for label in cells[row]:
                 if label not in position:
-                    close = difflib.get_close_matches(label, vocab, n=1)
-                    hint = f" Did you mean {close[0]!r}?" if close else ""
-                    raise TableError(
-                        f"{cell_at(source, int(row), column)}: the label {label!r} is not among the {len(vocab)} "
-                        f"labels of the training split.{hint} Correct it, or put a picture with it into the training "
-                        "split."
-                    )
+                    message = unknown_label(source, int(row), column, label, vocab, given=True)
+                    raise TableError(f"{message} Correct it, or train a model that knows it.")
                 targets[i, position[label]] = value
     return targets
+
+
+def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequence[str], *, given: bool) -> str:
+    """Return what is said of a label that is not in `vocab`; `given`: it was not read off the training split."""
+    close = difflib.get_close_matches(label, vocab, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    labels = f"the {len(vocab)} labels of {'the vocabulary' if given else 'the training split'}"
+    return f"{cell_at(source, row, column)}: the label {label!r} is not among {labels}.{hint}"

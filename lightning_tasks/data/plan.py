@@ -41,7 +41,7 @@ def plan_image(transform: A.Compose, slot: int, shape: Size, seed: int) -> Plan:
 
 
 def plan_points(
-    transform: A.Compose, slot: int, shape: Size, points_px: Points, seed: int
+    transform: A.Compose, slot: int, shape: Size, points_px: Points, seed: int, *, keep_outside: bool
 ) -> tuple[Plan, Points, NDArray[np.bool_], Size]:
     """Return what `augment_points` would do, the moved points, which of them are visible, and the result's size."""
     plan, warp, flipped = _plan(transform, slot, shape, seed)
@@ -50,7 +50,7 @@ def plan_points(
     both = np.column_stack([np.nan_to_num(points_px), annotated]).astype(np.float32)
     moved = warp.apply_to_keypoints(both, plan.to_source.astype(np.float64), flipped)
     points = moved[:, :2]
-    return plan, points, moved[:, 2].astype(bool) & inside(points, warp.size), warp.size
+    return plan, points, moved[:, 2].astype(bool) & (keep_outside | inside(points, warp.size)), warp.size
 
 
 def _plan(transform: A.Compose, slot: int, shape: Size, seed: int) -> tuple[Plan, JointWarp | None, bool]:

@@ -1,15 +1,19 @@
-"""From a table to training and validation rows. Groups (people, say) are never on both sides of a drawn split."""
+"""From a table to training and validation rows.
 
-import warnings
+Groups (people, say), and the rows of one image, are never on both sides of a drawn split.
+"""
+
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
+from lightning_tasks.data.split_column import marked_test
+from lightning_tasks.errors import ConfigError, TableError
 
 Rows = NDArray[np.int64]
+FILE = "_file"  # a column: the first row, from 0, with the same file
 Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
 
 
@@ -26,10 +30,11 @@ def split_table(
     """Return the training and the validation rows of `table`, each sorted.
 
     The first of these that applies decides: `splitter`; `fold` (k-fold, by group where there is one; rows that the
-    column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share.
+    column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share. Rows that
+    the column `split` marks for testing are on neither side, but where the splitter says so.
 
     Args:
-        table: a checked table, with or without the columns `group` and `is_valid`.
+        table: a checked table, with or without the columns `group`, `is_valid` and `split`.
         source: what messages call the table.
         splitter: takes the table, returns training and validation row positions.
         fold: the fold to validate on, 0 to folds − 1.
@@ -41,37 +46,30 @@ def split_table(
         ConfigError: fold or valid_fraction is out of its range, or the splitter returned rows that cannot be.
         TableError: one side would be empty, or there are fewer groups than folds.
     """
+    rows = np.flatnonzero(~marked_test(table))
     if splitter is not None:
         train, valid = _checked(splitter(table), len(table))
+        way_out = "It is the splitter that chose so."
     elif fold is not None:
-        train, valid = _k_fold(table, source, fold, folds, seed)
+        train, valid = _k_fold(table, rows, source, fold, folds, seed)
+        way_out = "Set data.folds lower."
     elif "is_valid" in table.columns:
-        marked = table["is_valid"].to_numpy(dtype=bool)
-        train, valid = np.flatnonzero(~marked), np.flatnonzero(marked)
+        marked = table["is_valid"].to_numpy(dtype=bool)[rows]
+        train, valid = rows[~marked], rows[marked]
+        column = "split" if "split" in table.columns else "is_valid"
+        way_out = f"Mark some rows in the column {column!r}, not all; without that column a share of the rows is drawn."
+    elif not len(rows):
+        train, valid = rows, rows
+        way_out = "All are marked test in the column 'split'."
     else:
-        train, valid = _drawn(table, valid_fraction, seed)
-    for name, rows in (("training", train), ("validation", valid)):
-        if not len(rows):
-            raise TableError(
-                f"{source}: no row is left for {name}. Check the column 'is_valid', or the split's settings."
-            )
-    return train, valid
-
-
-def warn_of_shared_groups(table: pd.DataFrame, train: Rows, valid: Rows) -> None:
-    """Warn where a split that the user chose shows a group on both sides: its validation score is then too good."""
-    if "group" not in table.columns:
-        return
-    groups = table["group"].to_numpy()
-    shared = sorted(set(groups[train]) & set(groups[valid]))
-    if shared:
-        listed = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
-        warnings.warn(
-            f"{len(shared)} groups are in both training and validation ({listed}): the validation score will be too "
-            "good. Change 'is_valid', or drop that column to have whole groups drawn.",
-            LightningTasksWarning,
-            stacklevel=2,
+        train, valid = _drawn(table, rows, valid_fraction, seed)
+        way_out = (
+            f"There is only one {'group' if 'group' in table.columns else 'picture'}, which is not split: add more."
         )
+    for name, part in (("training", train), ("validation", valid)):
+        if not len(part):
+            raise TableError(f"{source}: no row is left for {name}. {way_out}")
+    return train, valid
 
 
 def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
@@ -86,20 +84,21 @@ def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -
 
 
 def _units(table: pd.DataFrame, rows: Rows) -> list[Rows]:
-    """Return what may not be split: the rows of each group, or each row alone."""
-    if "group" not in table.columns:
+    """Return what may not be split: the rows of each group, or those of each image."""
+    column = next((name for name in ("group", FILE) if name in table.columns), None)
+    if column is None or not len(rows):
         return [rows[i : i + 1] for i in range(len(rows))]
-    groups = table["group"].to_numpy()[rows]
-    return [rows[groups == group] for group in sorted(set(groups))]
+    _, unit, sizes = np.unique(table[column].to_numpy()[rows], return_inverse=True, return_counts=True)
+    by_unit, ends = rows[np.argsort(unit, kind="stable")], np.cumsum(sizes).tolist()
+    return [by_unit[start:end] for start, end in zip([0, *ends], ends, strict=False)]  # np.split is slow for a million
 
 
-def _k_fold(table: pd.DataFrame, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:
+def _k_fold(table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(f"fold {fold} of {folds} folds: folds must be 2 or more, and fold from 0 to folds - 1.")
-    kept = np.ones(len(table), dtype=bool)
     if "is_valid" in table.columns:
-        kept = ~table["is_valid"].to_numpy(dtype=bool)
-    units = _units(table, np.flatnonzero(kept))
+        rows = rows[~table["is_valid"].to_numpy(dtype=bool)[rows]]
+    units = _units(table, rows)
     if len(units) < folds:
         raise TableError(f"{source}: {len(units)} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
     order = np.random.default_rng(seed).permutation(len(units))
@@ -115,11 +114,11 @@ def _k_fold(table: pd.DataFrame, source: str, fold: int, folds: int, seed: int) 
     return train, sides[fold]
 
 
-def _drawn(table: pd.DataFrame, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
+def _drawn(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
-    units = _units(table, np.arange(len(table)))
-    wanted = valid_fraction * len(table)
+    units = _units(table, rows)
+    wanted = valid_fraction * len(rows)
     valid: list[Rows] = []
     held = 0
     for i in np.random.default_rng(seed).permutation(len(units)):
@@ -129,5 +128,5 @@ def _drawn(table: pd.DataFrame, valid_fraction: float, seed: int) -> tuple[Rows,
             held += len(units[i])
     if not valid and len(units) > 1:
         valid = [min(units, key=len)]
-    rows = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
-    return np.setdiff1d(np.arange(len(table)), rows), rows
+    held_out = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
+    return np.setdiff1d(rows, held_out), held_out

@@ -126,7 +126,7 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         complain: what is done about a row that cannot be used.
 
     Returns:
-        A frame of str; `is_valid`, where there is one, of bool.
+        A frame of str, with all columns of the file; `is_valid`, where there is one, of bool.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -136,7 +136,9 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
     header = [normalized(name) for name in rows[0]] if rows else []
     for column in required:
         if column not in header:
-            raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. Rename one to it.")
+            meant = next((name for name in header if plain_name(name) == plain_name(column)), None)
+            way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. {way_out}")
     for column in header:
         if header.count(column) > 1:
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
@@ -198,6 +200,11 @@ def is_image_set(path: Path) -> bool:
 def shortened(cell: str, most: int = 60) -> str:
     """Return a cell for a message."""
     return cell if len(cell) <= most else f"{cell[:most]}…"
+
+
+def plain_name(name: str) -> str:
+    """Return the letters and digits alone, in lower case: `Is Valid`, `is-valid` and `is_valid` are one."""
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def quoted(names: Iterable[str]) -> str:

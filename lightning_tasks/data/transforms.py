@@ -56,13 +56,13 @@ def augment_image(transform: A.Compose, image: Image, seed: int) -> Image:
 
 
 def augment_points(
-    transform: A.Compose, image: Image, points_px: Points, seed: int
+    transform: A.Compose, image: Image, points_px: Points, seed: int, *, keep_outside: bool = False
 ) -> tuple[Image, Points, NDArray[np.bool_]]:
     """Transform a picture and its points together; their number and order never change.
 
     Returns:
         The picture; the points (P, 2) in its pixels, also those outside it; and which of them are visible (P,):
-        annotated, and inside the new picture.
+        annotated, and inside the new picture, or anywhere if `keep_outside`.
 
     Raises:
         ConfigError: the transform lost or multiplied points.
@@ -81,7 +81,7 @@ def augment_points(
     picture = _uint8(result["image"])
     moved = np.asarray(result["keypoints"], dtype=np.float32)[:, :2]
     source = np.asarray(result["slot"], dtype=np.float64).round().astype(np.int64)
-    return picture, moved, annotated[source] & inside(moved, picture.shape[:2])
+    return picture, moved, annotated[source] & (keep_outside | inside(moved, picture.shape[:2]))
 
 
 def inside(points_px: Points, size: Size) -> NDArray[np.bool_]:

@@ -4,41 +4,24 @@ import codecs
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from glob import glob, has_magic
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning_tasks.data.files import Confines
+import numpy as np
+
+from lightning_tasks.data.files import Confines, find_files, respelt_line
 from lightning_tasks.data.images import file_size_px
+from lightning_tasks.data.near_names import PICTURES
 from lightning_tasks.data.tables import cell_at, read_cells
 from lightning_tasks.deploy.left_out import LeftOut
-from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 from lightning_tasks.output import is_drawn
 
-PICTURES = frozenset(
-    (
-        *(
-            ".jpg",
-            ".jpeg",
-            ".jpe",
-            ".jfif",
-            ".pjpeg",
-            ".pjp",
-            ".mpo",
-            ".png",
-            ".apng",
-            ".gif",
-            ".webp",
-            ".avif",
-            ".tga",
-        ),
-        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".avifs", ".icb", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
-    )
-)
 STDIN = "-"
 
 
@@ -187,20 +170,23 @@ def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) 
     if "fname" not in names:
         raise TableError(f"{path}: row 1: no column 'fname'; it has {', '.join(map(repr, names))}. Rename one to it.")
     column = names.index("fname")
-    confines = Confines(folder)
-    cells = []
-    for row, its_cells in enumerate(rows):
-        cell = its_cells[column] if len(its_cells) > column else ""
-        if cell.strip() and not allow_outside and not confines.hold(folder / cell):
-            raise TableError(
-                f"{cell_at(path, row, 'fname')}: {cell!r} leads out of {folder}. Name the folder that it lies in with "
-                "--images; or, if you trust the table, --allow_outside true."
-            )
-        cells += [cell] if cell.strip() else []
-    unnamed = sum(1 for its_cells in rows if its_cells) - len(cells)  # blank lines are no rows
+    cells = [its_cells[column] if len(its_cells) > column else "" for its_cells in rows]
+    named = [row for row, cell in enumerate(cells) if cell.strip()]
+    files = find_files([cells[row] for row in named], folder, None if allow_outside else Confines(folder))
+    for i in np.flatnonzero(files.leads_out):
+        raise TableError(
+            f"{cell_at(path, named[i], 'fname')}: {cells[named[i]]!r} leads out of {folder}. Name the folder that it "
+            "lies in with --images; or, if you trust the table, --allow_outside true."
+        )
+    # That other files are missing, their own rows say.
+    unclear = (int(i) for i in np.flatnonzero(files.missing) if files.nearly(int(i)))
+    lines = [f"{cell_at(path, named[i], 'fname')}: {files.what_is_missing(i)}." for i in islice(unclear, 1)]
+    for line in [*filter(None, [respelt_line(path, files, named)]), *lines]:
+        warnings.warn(line, LightningTasksWarning, stacklevel=2)
+    unnamed = sum(1 for its_cells in rows if its_cells) - len(named)  # blank lines are no rows
     if unnamed:
         left_out.files[str(path)] = f"{unnamed:,} rows without a file name"
-    return [Found(folder / cell, Path(cell)) for cell in cells]
+    return [Found(folder / name, Path(name)) for name in files.names]
 
 
 def _of_brackets(source: str) -> str:

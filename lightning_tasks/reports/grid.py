@@ -39,6 +39,7 @@ def grid(shown: Sequence[Picture], text_inches: float, columns: int = 3) -> tupl
 
 
 def draw_points(ax: Axes, points_px: Tensor, colour: str, marker: str) -> None:
-    """Draw (P, 2) points with a white edge, small ones where they are many."""
+    """Draw (P, 2) points with a white edge, small ones where they are many; none outside the picture."""
+    ax.autoscale(False)  # or the picture would shrink until a point far outside it has room
     x, y = points_px.T
     ax.scatter(x, y, s=36 if len(points_px) < 10 else 9, c=colour, marker=marker, **_OUTLINE)  # type: ignore[arg-type]  # keywords of one call

@@ -21,6 +21,8 @@ class StartLine(Callback):
             parts.append(f"{loader.num_workers} workers loading" if loader.num_workers else "loading by itself")
         if note := getattr(getattr(data, "loading", None), "note", ""):
             parts.append(note)
+        if left_out := getattr(data, "left_out_note", ""):
+            parts.append(left_out)
         trainer.print(", ".join(parts))
 
 

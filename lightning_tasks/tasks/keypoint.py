@@ -1,12 +1,14 @@
 """Where are the picture's points?"""
 
+import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import SumMetric
 
 from lightning_tasks.batch import KeypointBatch
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.evaluation.keypoints import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.tasks.backbone import Backbone
@@ -91,6 +93,7 @@ class KeypointRegressor(FromCheckpoint):
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
         self.train_loss = WeightedMean()
+        self.train_points = SumMetric()  # that the training images of an epoch showed
         self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
         self.metrics = nn.ModuleDict({stage: PixelErrorQuantiles() for stage in ("val", "test")})
         between = None if normalize_by is None else _positions(normalize_by, point_names)
@@ -132,9 +135,22 @@ class KeypointRegressor(FromCheckpoint):
         """Return the loss of a batch."""
         loss, _ = self._shared_step(batch)
         self.train_loss.update(loss, len(batch.images))
+        self.train_points.update(batch.visible.sum())
         self.log("train/loss_step", loss)
         self.log("train/loss_epoch", self.train_loss, on_step=False, on_epoch=True)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Warn where the loss was 0 since there was no point to learn from: crops of one's own may hide them all."""
+        shown = self.train_points.compute()
+        self.train_points.reset()
+        if not shown and self.global_rank == 0:
+            warnings.warn(
+                f"No image of epoch {self.current_epoch} showed an annotated point after augmentation: the loss was 0, "
+                "and nothing was learnt. Look at show_batch; weaken the transform.",
+                LightningTasksWarning,
+                stacklevel=2,
+            )
 
     def validation_step(self, batch: KeypointBatch) -> Tensor:
         """Gather metrics; return points (B, P, 2) on the −1..1 scale."""

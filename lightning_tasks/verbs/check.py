@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from tqdm import tqdm
 
-from lightning_tasks.data import BiwiDataModule, KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.files import Confines
+from lightning_tasks.data.files import Files, LocatedTable
 from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
+from lightning_tasks.data.point_checks import OUTSIDE, UNIT
 from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.table_checks import Problem
-from lightning_tasks.data.tables import delimiter_of, encoding_of, first_row, read_cells
+from lightning_tasks.data.table_checks import Problem, respelt, trained_on
+from lightning_tasks.data.tables import Complain, delimiter_of, encoding_of, first_row, read_cells
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
 
@@ -40,9 +42,11 @@ def check(
 ) -> list[Problem]:
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
-    cell: a row of the table that cannot be used. duplicate: a file that stands in the table before. picture: missing,
-    unreadable or cut short. point: outside its picture. label: only in validation. group: on both sides of the split.
-    near-duplicate: a training picture that looks like one of validation. few: a label with few positives.
+    cell: a row of the table that cannot be used. name: files that are called a little otherwise. picture: missing,
+    unreadable or cut short. Then what `fit` asks of the table too. column: one that nobody reads. duplicate: a file
+    that stands in the table before. group: on both sides of the split. label: only in validation. few: a label with
+    few positives. unit, points: what the points look like. test: what trains is also tested. At last point: outside
+    its picture. near-duplicate: a training picture that looks like one of validation.
 
     Args:
         datamodule: whose table and pictures are read.
@@ -53,31 +57,27 @@ def check(
         LightningTasksError: the table as a whole cannot be read.
     """
     problems: list[Problem] = []
-    table = _table(datamodule, problems)
-    problems += _duplicates(table, first_row(datamodule.csv))
-    paths = [datamodule.images / name for name in table["fname"]]
-    pictures = _read(paths)
-    confines = Confines(datamodule.root, datamodule.images)
-    for row, (path, picture) in enumerate(zip(paths, pictures, strict=True)):
-        if not datamodule.allow_outside and not confines.hold(path):
-            problems.append(Problem("picture", f"{_at(datamodule, row)}: {path} leads out of the data's folder", row))
-        elif picture.error:
+    located = _located(datamodule, problems)
+    table, files = located.table, located.files
+    problems += respelt(located)
+    pictures = _read(files)
+    for row, picture in enumerate(pictures):
+        if picture.error and files.names[row].strip():  # that a name is empty was told of its cell
             problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
-    if isinstance(datamodule, KeypointDataModule):
-        problems += _points_outside(datamodule, table, pictures)
-
     bad = {problem.row for problem in problems}
     kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
     if not len(kept):
-        return problems
+        return problems + _of_test(datamodule, files.ids[:0])
     train, valid = (kept[part] for part in datamodule.split_of(table.iloc[kept].reset_index(drop=True)))
-    if isinstance(datamodule, MultiLabelDataModule):
-        if datamodule.train_on_valid:  # then no label stands in validation alone, and there is nothing to leak
-            return problems + _labels(datamodule, table, np.union1d(train, valid), valid[:0], min_positives)
-        problems += _labels(datamodule, table, train, valid, min_positives)
-    if "group" in table.columns:
-        shared = sorted(set(table["group"].iloc[train]) & set(table["group"].iloc[valid]))
-        problems += [Problem("group", f"group {group!r} is on both sides of the split") for group in shared]
+    if datamodule.train_on_valid:  # then no label stands in validation alone, and there is nothing to leak
+        train, valid = np.union1d(train, valid), valid[:0]
+    of_table = _of_table(datamodule, table, train, valid, min_positives)
+    repeated = {problem.row for problem in of_table if problem.kind == "duplicate"}
+    problems += [problem for problem in of_table if problem.kind != OUTSIDE]  # here each point is told
+    problems += _of_test(datamodule, files.ids[train])
+    if isinstance(datamodule, KeypointDataModule) and all(problem.kind != UNIT for problem in of_table):
+        problems += _points_outside(datamodule, table, pictures)
+    train, valid = (np.array([row for row in rows if row not in repeated], dtype=np.int64) for rows in (train, valid))
     return problems + _near_duplicates(datamodule, table, pictures, train, valid, max_distance)
 
 
@@ -85,18 +85,19 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     """Return a line for each problem, and how many there are of each kind, for a person."""
     kinds = Counter(problem.kind for problem in problems)
     counts = ", ".join(f"{n:,} × {kind}" for kind, n in kinds.items()) if problems else "nothing is wrong"
-    return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts])
+    ways = dict.fromkeys(f"{problem.kind}: {problem.way_out}" for problem in problems if problem.way_out)
+    return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts, *ways])
 
 
 def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
     """Write the table without the rows that have a problem; return what was done, for a person.
 
-    The cells are the file's own, and so is what stands between them: what a comma means depends on it. The encoding is
-    UTF-8, whatever it was.
+    Rows of one image that deny each other are kept: without one of them the other would be as wrong. The cells are the
+    file's own, and so is what stands between them: what a comma means depends on it. The encoding is UTF-8.
     """
     header, *rows = read_cells(source)
     delimiter = delimiter_of(source)
-    bad = {problem.row for problem in problems}
+    bad = {problem.row for problem in problems if not problem.keep_row}
     kept = [cells for row, cells in enumerate(rows) if row not in bad]
 
     def write(new: Path) -> None:
@@ -105,33 +106,65 @@ def write_without(problems: Sequence[Problem], source: Path, target: Path) -> st
 
     write_whole(target, write)
     now = ", now in UTF-8" if encoding_of(source) != encoding_of(target) else ""
-    return f"without {len(rows) - len(kept):,} rows{now}"
+    unsolved = sum(problem.keep_row for problem in problems)
+    more = f"\n{target}: with {unsolved:,} rows that only you can put right" if unsolved else ""
+    return f"{target}: without {len(rows) - len(kept):,} rows{now}{more}"
 
 
-def _table(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> pd.DataFrame:
+def _located(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> LocatedTable:
+    return datamodule.locate(datamodule.read_main_table(_noting(problems)))
+
+
+def _noting(problems: list[Problem]) -> Complain:
+    """Return what notes the first mistake of each row, and goes on."""
+    rows = set()
+
     def note(row: int, error: TableError) -> None:
-        if all(problem.row != row for problem in problems):  # what follows from the first mistake of a row is no news
+        if row not in rows:  # what follows from the first mistake of a row is no news
+            rows.add(row)
             problems.append(Problem("cell", str(error), row))
 
-    if isinstance(datamodule, BiwiDataModule):
-        return datamodule.table  # of pose files: there is no csv with rows to leave out
-    return datamodule.read_table(datamodule.csv, note)
+    return note
 
 
-def _duplicates(table: pd.DataFrame, top: int) -> list[Problem]:
-    first: dict[str, int] = {}
-    problems = []
-    for row, name in enumerate(table["fname"]):
-        if name in first:
-            message = f"row {row + top}: {name} stands in row {first[name] + top} already"
-            problems.append(Problem("duplicate", message, row))
-        first.setdefault(name, row)
-    return problems
+def _of_table(
+    datamodule: MultiLabelDataModule | KeypointDataModule,
+    table: pd.DataFrame,
+    train: Rows,
+    valid: Rows,
+    min_positives: int,
+) -> list[Problem]:
+    if isinstance(datamodule, MultiLabelDataModule):
+        return datamodule.find_problems(table, train, valid, min_positives)
+    return datamodule.find_problems(table, train, valid)
 
 
-def _read(paths: Sequence[Path]) -> list[Seen]:
+def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: NDArray[np.int64]) -> list[Problem]:
+    """Return what is wrong with the test table; no row of it is one that could be left out of the other table."""
+    if not datamodule.has_test_table:
+        return []
+    problems: list[Problem] = []
+    test = datamodule.locate_test(datamodule.read_test_table(_noting(problems)))
+    bad = {problem.row for problem in problems}
+    problems += [problem for problem in datamodule.find_test_problems(test.table) if problem.row not in bad]
+    tested = datamodule.test_rows(test.table)
+    for row in tested[(test.files.missing | test.files.leads_out)[tested]]:
+        if row not in bad:
+            where = f"{test.source}: row {row + first_row(test.source)}"
+            problems.append(Problem("picture", f"{where}: {test.files.what_is_missing(int(row))}"))
+    problems += [*respelt(test), *trained_on(test, tested, datamodule.csv, training)]
+    return [replace(problem, row=None) for problem in problems]
+
+
+def _read(files: Files) -> list[Seen]:
+    def read(row: int) -> Seen:
+        if files.leads_out[row]:
+            return Seen(f"{files.path(row)} leads out of the data's folder", 0, 0, 0)
+        return Seen(files.what_is_missing(row), 0, 0, 0) if files.missing[row] else read_one(files.path(row))
+
+    n = len(files.names)
     with ThreadPoolExecutor(usable_cores()) as pool:  # decoding leaves Python to the other threads
-        return list(tqdm(pool.map(read_one, paths), total=len(paths), desc="reading", leave=False, disable=None))
+        return list(tqdm(pool.map(read, range(n)), total=n, desc="reading", leave=False, disable=None))
 
 
 def read_one(path: Path) -> Seen:
@@ -139,8 +172,7 @@ def read_one(path: Path) -> Seen:
     try:
         image = read_image(path)
     except ImageError as error:
-        missing = isinstance(error.__cause__, FileNotFoundError)
-        return Seen(f"there is no picture {path}" if missing else str(error), 0, 0, 0)
+        return Seen(str(error), 0, 0, 0)
     height, width = image.shape[:2]
     return Seen("", width, height, int(str(imagehash.phash(Pillow.fromarray(image))), 16))
 
@@ -159,25 +191,6 @@ def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, picture
     return problems
 
 
-def _labels(
-    datamodule: MultiLabelDataModule, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int
-) -> list[Problem]:
-    labels = table["labels"].tolist()
-    difficult = table["difficult"].tolist() if "difficult" in table.columns else [()] * len(table)
-    counts: dict[str, int] = {}
-    for row in train:
-        for label in labels[row]:
-            counts[label] = counts.get(label, 0) + 1
-    problems = [
-        Problem("label", f"{_at(datamodule, int(row))}: no training picture has the label {label!r}", int(row))
-        for row in np.concatenate([train, valid])
-        for label in dict.fromkeys((*labels[row], *difficult[row]))
-        if label not in counts
-    ]
-    few = {label: n for label, n in sorted(counts.items()) if n < min_positives}
-    return problems + [Problem("few", f"label {label!r} has {n} training pictures") for label, n in few.items()]
-
-
 def _near_duplicates(
     datamodule: MultiLabelDataModule | KeypointDataModule,
     table: pd.DataFrame,
@@ -186,6 +199,8 @@ def _near_duplicates(
     valid: Rows,
     max_distance: int,
 ) -> list[Problem]:
+    if not len(valid):
+        return []
     hashes = np.array([picture.hash for picture in pictures], dtype=np.uint64)
     problems = []
     for row in train:

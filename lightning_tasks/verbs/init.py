@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks import yaml_text
+from lightning_tasks.data.files import Confines, Files, find_files, respelt_line
 from lightning_tasks.data.images import Size, file_size_px
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.label_cells import AUTO, BLANK
 from lightning_tasks.data.label_doubts import SEPARATORS, asked_for, names_with_blanks, plain_cells, separator_problems
-from lightning_tasks.data.multilabel_table import build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.data.split_column import marked_test
 from lightning_tasks.data.table_checks import raise_or_warn
-from lightning_tasks.data.tables import read_cells
+from lightning_tasks.data.tables import plain_name, read_cells
+from lightning_tasks.data.unused_columns import coordinate_column, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.filesystem import as_text, exists, is_file
+from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.output import write_whole
 
 _NEAR_MISSES = {
@@ -78,28 +81,31 @@ def init(
     header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
     draft = _labels(table_path, label_separator, vocab) if _is_of_labels(table_path, header) else _points(table_path)
     draft.arguments["images"] = images
-    found = [table_path.parent / images / name for name in pd.unique(pd.Series(_names(table_path, header)))]
-    sizes = [size for size in map(file_size_px, _some(found)) if size is not None]
-    missing = sum(not is_file(path) for path in found)
+    files = _files(table_path, images, header)
+    one_row_each = np.sort(np.unique(files.ids, return_index=True)[1])
+    n, missing = len(one_row_each), int(files.missing[one_row_each].sum())
+    sizes = [size for size in map(file_size_px, _some(files.paths(one_row_each))) if size is not None]
     _choose_size(draft, sizes)
     if missing:
-        draft.comments["images"] = [f"{missing:,} of the {len(found):,} pictures are not there"]
+        draft.comments["images"] = [f"{missing:,} of the {n:,} pictures are not there"]
     text = _written(draft, table_path, target)
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
-    print(
-        f"config           {target}  ({draft.task}, {len(found):,} pictures{f', {missing:,} missing' * bool(missing)})"
-    )
+    print(f"config           {target}  ({draft.task}, {n:,} pictures{f', {missing:,} missing' * bool(missing)})")
+    if files.respelt:
+        print(f"names            {respelt_line(table_path, files)}")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 
 
 def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
     for wanted, others in _NEAR_MISSES.items():
-        near = next((name for name in header if name.lower() in others), None)
+        near = next((name for name in header if plain_name(name) in map(plain_name, (wanted, *others))), None)
         has_points = any(name.endswith(("_x", "_y")) for name in header)
         if wanted not in header and near is not None and not (wanted == "labels" and has_points):
             raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")
     points = any(name.endswith("_x") for name in header) and any(name.endswith("_y") for name in header)
+    if not points and "labels" not in header and any(coordinate_column(name) not in (None, name) for name in header):
+        return False  # the table of points tells how to name them
     if ("labels" in header) == points:
         both = "both labels and points" if points else "neither labels nor points"
         raise TableError(
@@ -134,7 +140,7 @@ def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
     if all(len(labels) == 1 for labels in table["labels"]) and len(vocab) > 1:
         lines.append("each picture has exactly one: --model.loss cross_entropy trains a softmax")
     draft.comments["label_separator"] = lines
-    draft.comments["csv"] = _columns(table)
+    draft.comments["csv"] = _columns(path, table, LABEL_COLUMNS, [])
     return draft
 
 
@@ -143,7 +149,9 @@ def _points(path: Path) -> _Draft:
     names = point_names(table)
     annotated = ~np.isnan(point_positions(table)).any(-1)
     draft = _Draft("KeypointRegressor", "KeypointDataModule", "points", {}, ("val/median_px", "min"))
-    draft.comments["csv"] = [*_columns(table), f"{len(names):,} points, {annotated.mean():.1%} of them annotated"]
+    hidden = "an empty cell, or 0 in <point>_v, is a point that is not annotated"
+    counts = f"{len(names):,} points, {annotated.mean():.1%} of them annotated; {hidden}"
+    draft.comments["csv"] = [*_columns(path, table, [], names), counts]
     if len(names) > 1:
         pairs = _pairs(names)
         draft.arguments["swap_pairs"] = pairs or None
@@ -155,12 +163,18 @@ def _points(path: Path) -> _Draft:
     return draft
 
 
-def _columns(table: pd.DataFrame) -> list[str]:
-    lines = []
+def _columns(path: Path, table: pd.DataFrame, labels: Sequence[str], points: Sequence[str]) -> list[str]:
+    unused = unused_columns(path, table.columns, labels, points, only_near_misses=False)
+    lines = [f"{problem.message} {problem.way_out}".strip() for problem in unused]
     if "is_valid" in table.columns:
-        lines.append(f"{int(table['is_valid'].sum()):,} rows are marked is_valid: these are for validation")
+        column = "val in split" if "split" in table.columns else "is_valid"
+        lines.append(f"{int(table['is_valid'].sum()):,} rows are marked {column}: these are for validation")
     else:
-        lines.append("no column is_valid: a fifth is drawn for validation" + ", in whole groups" * ("group" in table))
+        drawn = "a fifth is drawn for validation" + ", in whole groups" * ("group" in table)
+        lines.append(f"no column is_valid or split (train, val, test): {drawn}")
+    test = int(marked_test(table).sum())
+    if test:
+        lines.append(f"{test:,} rows are marked test: --data.test_csv {path.name} scores them, nothing else reads them")
     if "group" in table.columns:
         lines.append(f"{table['group'].nunique():,} groups; --data.fold 0 validates on a fifth of them")
     if "difficult" in table.columns:
@@ -202,9 +216,10 @@ def _pairs(names: Sequence[str]) -> list[list[str]]:
     return pairs
 
 
-def _names(path: Path, header: Sequence[str]) -> list[str]:
-    column = header.index("fname")
-    return [cells[column] for cells in read_cells(path)[1:]]
+def _files(path: Path, images: str, header: Sequence[str]) -> Files:
+    folder, column = path.parent / images, header.index("fname")
+    names = [cells[column] for cells in read_cells(path)[1:]]
+    return find_files(names, folder, Confines(path.parent, folder))  # as the config lets the data be read
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:

@@ -117,6 +117,19 @@ def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
     assert batch.original_size_px.tolist() == [[40, 30], [40, 31], [40, 32], [40, 33]]
 
 
+def test_points_outside_the_picture_are_kept_where_they_are_to_be_scored(paths):
+    points = np.tile(np.array([[4, 5], [np.nan, np.nan], [-20.5, 44.5]], np.float32), (7, 1, 1))
+    masked, kept = (
+        KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0, keep_outside=keep)[0]
+        for keep in (False, True)
+    )
+    assert masked.visible.tolist() == [True, False, False]
+    assert kept.visible.tolist() == [True, False, True]
+    # −20 of the 40 pixels from the left edge, 45 of the 30 from the upper one; half a pixel of 80×60 further
+    np.testing.assert_allclose(kept.points_norm[2], [-2 - 1 / 80, 2 - 1 / 60], atol=1e-6)
+    assert kept.points_norm[1].tolist() == [0, 0]
+
+
 def test_validation_points_are_the_scaled_annotation(paths):
     points = np.full((7, 1, 2), (19.5, 14.5), np.float32)  # the middle of 40×30, between four pixels
     sample = KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0)[0]

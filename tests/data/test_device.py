@@ -67,11 +67,15 @@ def test_crops_agree(pictures, transform):
         assert difference(a, b).max() <= 2
 
 
-@pytest.mark.parametrize("transform", [warp_train((32, 40)), warp_valid((32, 40))], ids=["train", "valid"])
+_TRAIN = warp_train((32, 40))
+
+
+@pytest.mark.parametrize("transform", [_TRAIN, warp_valid((32, 40))], ids=["train", "valid"])
 def test_warps_lighting_and_points_agree(pictures, transform):
     points = np.random.default_rng(0).uniform(0, 60, (len(SIZES), 3, 2)).astype(np.float32)
     points[0, 1] = np.nan
-    dataset = KeypointDataset(pictures, points, transform, 0)
+    points[1] = 200  # outside
+    dataset = KeypointDataset(pictures, points, transform, 0, keep_outside=transform is not _TRAIN)
     for a, b in both_ways(dataset, collate_keypoints, (32, 40)):
         torch.testing.assert_close(a.points_norm, b.points_norm, atol=1e-4, rtol=0)
         assert torch.equal(a.visible, b.visible)

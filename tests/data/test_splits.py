@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.splits import split_table, warn_of_shared_groups
+from lightning_tasks.data.splits import split_table
 from lightning_tasks.errors import ConfigError, TableError
 
 
@@ -93,7 +93,10 @@ def test_impossible_settings_are_errors():
         split_table(frame(9, group=["a"] * 9), "t", fold=0)
 
 
-def test_groups_on_both_sides_are_warned_of():
-    table = frame(4, group=["ann", "ann", "bob", "cy"])
-    with pytest.warns(UserWarning, match="1 groups.*ann"):
-        warn_of_shared_groups(table, np.array([0, 2]), np.array([1, 3]))
+@given(st.lists(st.integers(0, 9), min_size=8, max_size=60).filter(lambda f: len(set(f)) >= 3), st.integers(0, 5))
+def test_a_drawn_split_never_cuts_an_image(file, seed):
+    table = frame(len(file), _file=file)
+    for settings in ({"valid_fraction": 0.3}, {"fold": 1, "folds": 3}):
+        train, valid = split_table(table, "t", seed=seed, **settings)
+        assert not set(table["_file"][train]) & set(table["_file"][valid])
+        assert sorted([*train, *valid]) == list(range(len(file)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from lightning_tasks.data.files import Confines, check_files
+from lightning_tasks.data.files import Confines, locate, require_files
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
 from lightning_tasks.data.multilabel_table import (
     build_vocab,
@@ -190,6 +190,7 @@ def test_multilabel_complaints_name_row_and_column(tmp_path, text, parts):
         ("fname,p_x,p_y\na.jpg,1,2\nb.jpg,1,abc\n", ["row 3", "'p_y'", "'abc'", "not a number"]),
         ("fname,p_x,p_y\na.jpg,inf,2\n", ["row 2", "'p_x'", "'inf'"]),
         ("fname,p_x,p_y\na.jpg,nan,2\n", ["row 2", "p_x/p_y", "only one"]),
+        ("fname,p_x,p_y\na.jpg,1,-1e9\n", ["row 2", "'p_y'", "'-1e9'"]),
         ("fname,p_x,p_y\na.jpg,,2\n", ["row 2", "p_x/p_y", "only one"]),
     ],
 )
@@ -215,8 +216,9 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_row(tmp_path):
 def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
     path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
     (tmp_path / "a.jpg").touch()
+    located = locate(read_multilabel_table(path), path, tmp_path, Confines(tmp_path))
     with pytest.raises(DatasetNotFoundError, match=r"row 3, column 'fname'.*b\.jpg.*1 more"):
-        check_files(read_multilabel_table(path), np.arange(3), tmp_path, path, Confines(tmp_path))
+        require_files([(located, np.arange(3))])
 
 
 def test_a_missing_table_is_not_found(tmp_path):
@@ -258,4 +260,4 @@ def test_cross_entropy_wants_exactly_one_label(tmp_path, lines, message):
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(TableError, match=message):
-        require_one_label(read_multilabel_table(path), path)
+        require_one_label(read_multilabel_table(path), np.array([0, 1]), path)

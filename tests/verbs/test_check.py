@@ -48,7 +48,7 @@ def test_nothing_is_wrong_with_good_data(tmp_path):
         (3, "3.jpg,cat,g3,maybe", "cell", "row 5, column 'is_valid': 'maybe' is neither True nor False"),
         (3, "2.jpg,cat,g3,False", "duplicate", "row 5: 2.jpg stands in row 4 already"),
         (3, "none.jpg,cat,g3,False", "picture", "row 5: there is no picture"),
-        (9, "9.jpg,cow,g9,True", "label", "row 11: no training picture has the label 'cow'"),
+        (9, "9.jpg,cow,g9,True", "label", "row 11, column 'labels': the label 'cow' is not among the 2 labels"),
         (9, "9.jpg,cat,g1,True", "group", "group 'g1' is on both sides"),
     ],
 )
@@ -130,6 +130,18 @@ def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_pat
         assert [row[0] for row in csv.reader(file)] == ["fname", *(f"{i}.jpg" for i in range(12) if i != 3)]
     assert console([*config, "--data.csv", "fixed.csv"]) == 0
     assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_a_repeated_row_is_left_out_and_rows_that_deny_each_other_are_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels(Path("data"), [*GOOD, "./1.jpg,cat,g1,False", "2.jpg,cat,g2,False"])
+    config = ["check", "--config", str(CONF / "multilabel.yaml"), "--data.root", "data", "--min_positives", "2"]
+    with pytest.raises(SystemExit):
+        console([*config, "--fix", "data/fixed.csv"])
+    printed = capsys.readouterr().out
+    assert "data/fixed.csv: without 1 rows\ndata/fixed.csv: with 1 rows that only you can put right" in printed
+    assert "2 × duplicate\nduplicate: Keep one of the rows.\nduplicate: Put all labels of a picture" in printed
+    assert Path("data/fixed.csv").read_text().splitlines()[-2:] == [GOOD[-1], "2.jpg,cat,g2,False"]
 
 
 def test_a_table_that_cannot_be_read_at_all_is_told(tmp_path, capsys):

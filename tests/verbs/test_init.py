@@ -142,11 +142,25 @@ def test_the_68_points_of_a_face_have_the_overlays_pairs(here):
     assert "# 1 of the 1 pictures are not there" in Path("t.yaml").read_text()
 
 
+def test_the_columns_that_decide_and_those_that_nobody_reads_are_explained(here):
+    write_image(here / "0.jpg", (96, 128))
+    rows = ["0.jpg,1,2,0,train,x", "0.jpg,1,2,2,val,y", "0.jpg,1,2,1,test,z"]
+    Path("t.csv").write_text("\n".join(["fname,nose_x,nose_y,nose_v,split,Group", *rows]))
+    assert console(["init", "t.csv"]) == 0
+    text = Path("t.yaml").read_text()
+    assert "# 1 rows are marked val in split: these are for validation" in text
+    assert "# 1 rows are marked test: --data.test_csv t.csv scores them" in text
+    assert "66.7% of them annotated; an empty cell, or 0 in <point>_v, is a point that is not annotated" in text
+    assert "nothing reads the column 'Group'. If that is what is meant, rename 'Group' to 'group'." in text
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [
         ("filename,labels", "no column 'fname'. Rename 'filename' to it."),
         ("fname,tags", "no column 'labels'. Rename 'tags' to it."),
+        ("fname,Labels", "no column 'labels'. Rename 'Labels' to it."),
+        ("fname,nose_X,nose_Y", "Rename 'nose_X' to 'nose_x', 'nose_Y' to 'nose_y'"),
         ("fname,labels,a_x,a_y", "both labels and points"),
         ("fname,other", "neither labels nor points"),
         ("fname,a_x", "neither labels nor points"),
