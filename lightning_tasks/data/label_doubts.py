@@ -32,7 +32,7 @@ def separator_problems(path: Path, separator: str) -> list[Problem]:
     doubts = [doubt for doubt in (_other_separator(cells, separator), _wrapped(cells, separator)) if doubt]
     names = names_with_blanks(cells) if separator == AUTO and not doubts else ""
     doubts += [f"{names} {asked_for('--data.label_separator')}"] if names else []
-    return [Problem("label", f"{path}: column 'labels': {doubt}") for doubt in doubts]
+    return [Problem("separator", f"{path}: column 'labels': {doubt}") for doubt in doubts]
 
 
 def plain_cells(path: Path) -> Counter[str]:

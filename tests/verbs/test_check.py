@@ -162,7 +162,7 @@ def test_a_fixed_table_reads_like_the_one_before(tmp_path, capsys, monkeypatch, 
     lines = [
         "fname;p_x;p_y;is_valid",
         "0.jpg;12,5;3;0.0",
-        "0.jpg;1;2;0.0",
+        "1.jpg;x;2;0.0",
         "2.jpg;nan;nan;0.0",
         "3.jpg;7,25;8;1.0",
         ";;;",
@@ -173,7 +173,9 @@ def test_a_fixed_table_reads_like_the_one_before(tmp_path, capsys, monkeypatch, 
         console([*command, "--fix", "data/fixed.csv"])
     now = ", now in UTF-8" if encoding == "utf-16" else ""
     said = capsys.readouterr().out
-    assert "row 3: 0.jpg stands in row 2 already" in said
+    assert "row 3, column 'p_x': 'x' is not a number" in said
     assert f"data/fixed.csv: without 1 rows{now}\n" in said
+    (root / "points.csv").write_text("\n".join(line for line in lines if "1.jpg" not in line), encoding=encoding)
     before, after = (KeypointDataModule("data", csv=csv).table for csv in ("points.csv", "fixed.csv"))
-    pd.testing.assert_frame_equal(after, before.drop(index=1).reset_index(drop=True))
+    assert before["p_x"].tolist()[::2] == [12.5, 7.25]
+    pd.testing.assert_frame_equal(after, before)
