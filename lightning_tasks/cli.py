@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_tasks import runs
+from lightning_tasks import runs, yaml_text
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -72,10 +72,17 @@ def main(args: list[str] | None = None) -> None:
         raise
 
 
+class _Parser(LightningArgumentParser):
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say how to write text that YAML takes for something else."""
+        super().error(message + yaml_text.way_out(message), ex)
+
+
 class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
     def __init__(self, args: list[str]) -> None:
+        yaml_text.use_for_configs()
         for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
             logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `StartLine` says what matters
         for message in (
@@ -96,6 +103,7 @@ class TaskCLI(LightningCLI):
             trainer_defaults={"num_sanity_val_steps": 0, "use_distributed_sampler": False, "log_every_n_steps": 10},
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
+            parser_class=_Parser,
             args=args,
         )
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from jsonargparse import ArgumentParser
 
+from lightning_tasks import yaml_text
 from lightning_tasks.errors import ConfigError
 
 
@@ -56,6 +57,7 @@ def run(args: list[str]) -> int:
         LightningTasksError: a mistake of the user's.
         SystemExit: with 2, after a message, for arguments that cannot be parsed.
     """
+    yaml_text.use_for_configs()
     command = COMMANDS[args[0]]
     function = getattr(import_module(command.module), command.function)
     parser = ArgumentParser(prog=f"lightning-tasks {args[0]}", description=(function.__doc__ or "").partition("\n")[0])

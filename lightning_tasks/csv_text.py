@@ -12,6 +12,7 @@ from lightning_tasks.output import write_whole
 
 STDOUT = Path("-")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what Excel takes for the begin of one
+_SEPARATORS = " ;,|"
 _BOM = "\ufeff"
 
 
@@ -35,6 +36,12 @@ def renamed(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
         for name, new in zip(theirs, apart(theirs, ours), strict=True)
         if name != new
     ]
+
+
+def separator_for(labels: Sequence[str], wanted: str = " ") -> str:
+    """Return what may stand between labels in a cell: the wanted one, or the first of the usual that is in no label."""
+    there = (one for one in (wanted, *_SEPARATORS) if not any(one in label for label in labels))
+    return next(there, "\n")
 
 
 def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False) -> None:

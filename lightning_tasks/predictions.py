@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import IGNORED, KeypointBatch, MultiLabelBatch
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.csv_text import apart, renamed, write_csv
+from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.data.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.evaluation.keypoints import original_points_px
 from lightning_tasks.reports.skipped import tell_skipped
@@ -138,7 +139,9 @@ def write_predictions(
     assert isinstance(model, MultiLabelClassifier)
     assert isinstance(datamodule, MultiLabelDataModule)
     predicted = model.predicted(found.probabilities)
-    write_label_predictions(path, found, model.vocab, predicted, datamodule.label_separator, excel=excel)
+    wanted = datamodule.label_separator
+    separator = separator_for(model.vocab, BLANK if wanted in (AUTO, WHOLE) else wanted)
+    write_label_predictions(path, found, model.vocab, predicted, separator, excel=excel)
     return renamed(model.vocab, LABEL_COLUMNS)
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from lightning_tasks import yaml_text
 from lightning_tasks.checkpoint import read_checkpoint, settings
 from lightning_tasks.commands import words_and_options
 from lightning_tasks.errors import CheckpointError
@@ -37,4 +37,9 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
         if found.config is None:
             raise
         return args  # the user's own config says it all
-    return [args[0], "--config", yaml.safe_dump(config), *args[1:]]
+    return [args[0], "--config", as_config(config), *args[1:]]
+
+
+def as_config(settings: dict[str, Any]) -> str:
+    """Return settings as a text for `--config`."""
+    return yaml_text.dump_in_one_line(settings)

@@ -10,6 +10,7 @@ own.
 import argparse
 import contextlib
 import io
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def main() -> int:
     study.optimize(objective, n_trials=given.trials)
     print(f"{len(study.trials)} trials; the best scored {study.best_value:.4f}. Train it again:")
     values = {name: f"{value:.6g}" for name, value in study.best_params.items()}
-    print("  lightning-tasks " + " ".join([*base, *(f"--model.{name} {value}" for name, value in values.items())]))
+    words = [*base, *(word for name, value in values.items() for word in (f"--model.{name}", value))]
+    print(f"  lightning-tasks {shlex.join(words)}")
     return 0
 
 

@@ -29,6 +29,9 @@ def describe_labels(
         _counts(root, table, split),
         f"{len(vocab)} labels, {positives / len(used):.2f} a picture: {', '.join(vocab)}",
     ]
+    empty = sum(not (labels or those) for labels, those in zip(rows["labels"], difficult_ones, strict=True))
+    if empty:
+        lines.append(f"{empty:,} pictures with no label: an empty cell says that a picture has none of them")
     if "difficult" in table.columns:
         lines.append(f"{table['difficult'].map(len).sum():,} difficult ones count as {difficult}")
     return lines

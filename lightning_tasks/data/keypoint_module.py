@@ -7,6 +7,7 @@ import pandas as pd
 
 from lightning_tasks.batch import KeypointBatch, PlannedBatch
 from lightning_tasks.data.cache import CacheKind
+from lightning_tasks.data.cells import normalized
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.datasets import KeypointDataset, collate_keypoints
 from lightning_tasks.data.depth import check_white_level
@@ -129,7 +130,7 @@ class KeypointDataModule(ImageDataModule):
         self.test_images = self.images if test_images is None else self.root / test_images
         self.image_size = height_and_width(size)
         self.flip = flip
-        self.swap_pairs = swap_pairs or []
+        self.swap_pairs = [(normalized(left), normalized(right)) for left, right in swap_pairs or []]
         self.max_rotate_deg = max_rotate_deg
         self.max_zoom = max_zoom
         self.max_warp = max_warp
@@ -151,7 +152,7 @@ class KeypointDataModule(ImageDataModule):
         self.folds = folds
         self.split_seed = split_seed
         self.seed = seed
-        self._given_names = point_names
+        self._given_names = None if point_names is None else [normalized(name) for name in point_names]
         self.splitter = splitter
         self.train_transform = train_transform
         self.valid_transform = valid_transform or warp_valid(self.image_size)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightning_tasks.data.cells import as_number, stands_for_nothing
 from lightning_tasks.data.split_column import check_split
-from lightning_tasks.data.tables import Complain, cell_at, quoted, raise_at_once, read_csv
+from lightning_tasks.data.tables import Complain, cell_at, delimiter_of, quoted, raise_at_once, read_csv
 from lightning_tasks.data.unused_columns import VISIBILITY_SUFFIXES, coordinate_column
 from lightning_tasks.errors import TableError
 
@@ -29,7 +30,7 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
 
     Returns:
         A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
-        NaN where a cell is empty, or the point not visible (not annotated).
+        NaN where a cell is empty or says `nan` or the like, or the point is not visible (not annotated).
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -46,13 +47,14 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
             f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
             f"it has {quoted(table.columns)}.{f' Rename {renamed}.' * bool(renamed)}"
         )
+    decimal_comma = delimiter_of(path) != ","
     for name in names:
         for column in (f"{name}_x", f"{name}_y"):
             if column not in table.columns:
                 other = next((str(one) for one in table.columns if coordinate_column(str(one)) == column), None)
                 way_out = "Add it, or drop the other one." if other is None else f"Rename {other!r} to it."
                 raise TableError(f"{path}: the point {name!r} has no column {column!r}. {way_out}")
-            table[column] = _numbers(path, column, table[column], complain)
+            table[column] = _numbers(path, column, table[column], decimal_comma, complain)
         _hide(path, table, name, complain)
         half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
         for row in np.flatnonzero(half):
@@ -78,7 +80,8 @@ def _hide(path: Path, table: pd.DataFrame, name: str, complain: Complain) -> Non
     for column in (f"{name}{ending}" for ending in VISIBILITY_SUFFIXES):
         if column not in table.columns:
             continue
-        seen = table[column].str.strip().str.lower().map(_VISIBILITY)
+        said = table[column].str.strip().str.lower()
+        seen = said.mask(said.map(stands_for_nothing), "").map(_VISIBILITY)
         for row in np.flatnonzero(seen.isna()):
             message = f"{table[column].iloc[row]!r} is not 0 (not annotated), 1 or 2 (annotated). Write one of them."
             complain(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))
@@ -89,17 +92,18 @@ def _hide(path: Path, table: pd.DataFrame, name: str, complain: Complain) -> Non
         table.loc[seen == 0, list(position.columns)] = np.nan
 
 
-def _numbers(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> NDArray[np.float64]:
+def _numbers(
+    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, complain: Complain
+) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
-        if not cell.strip():
+        if not cell.strip() or stands_for_nothing(cell):
             continue
-        try:
-            values[row] = float(cell)
-        except ValueError:
-            values[row] = np.inf
-        if not abs(values[row]) < _FURTHEST_PX:  # NaN is not
-            where, values[row] = cell_at(path, row, column), np.nan
+        number = as_number(cell, decimal_comma)
+        if number is None or not abs(number) < _FURTHEST_PX:  # NaN is not
+            where = cell_at(path, row, column)
             message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
             complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
+        else:
+            values[row] = number
     return values

@@ -16,7 +16,9 @@ from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel,
 from lightning_tasks.data.depth import check_white_level
 from lightning_tasks.data.describe import describe_labels, describe_white
 from lightning_tasks.data.files import LocatedTable
+from lightning_tasks.data.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.data.label_checks import FEW, few_positives, nothing_counts, unknown_labels
+from lightning_tasks.data.label_doubts import separator_problems
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
     Loading,
@@ -28,6 +30,7 @@ from lightning_tasks.data.mixing import check_mixing, mix
 from lightning_tasks.data.multilabel_table import (
     LABEL_COLUMNS,
     build_vocab,
+    checked_vocab,
     encode_labels,
     read_multilabel_table,
     require_one_label,
@@ -37,7 +40,7 @@ from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows, Splitter
 from lightning_tasks.data.table_checks import Problem
-from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
+from lightning_tasks.data.tables import Complain, groups_of, is_image_set, raise_at_once
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
 
@@ -55,7 +58,8 @@ class MultiLabelDataModule(ImageDataModule):
         test_csv: the table of the test pictures, in root; the `test` verb needs it. Of one with a column `split`, which
             may be `csv` itself, the rows marked test.
         test_images: the folder of the test pictures; None: `images`.
-        label_separator: stands between labels in a cell.
+        label_separator: stands between labels in a cell; `auto`: white space, and it is said where that seems to tear
+            names apart; `none`: each cell is one label. Lists as Python and JSON write them are read as such anyway.
         difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
             VOC's own scores, or `negative`, as if the picture had it not.
         size: side of the square the model sees, or height and width.
@@ -86,7 +90,8 @@ class MultiLabelDataModule(ImageDataModule):
         split_seed: of drawn splits.
         train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
         seed: of order and augmentation.
-        vocab: the labels; None: those of the training split, sorted.
+        vocab: the labels; None: those of the training split, sorted. Words for nothing, such as `None` or `NA`, are
+            labels only where they are named here.
         splitter: from Python: table → (training rows, validation rows).
         train_transform: from Python: an albumentations Compose in place of the book's.
         valid_transform: likewise for validation and test.
@@ -105,7 +110,7 @@ class MultiLabelDataModule(ImageDataModule):
         images: str = ".",
         test_csv: str | None = None,
         test_images: str | None = None,
-        label_separator: str = " ",
+        label_separator: str = AUTO,
         difficult: Difficult = "ignored",
         size: int | tuple[int, int] = 128,
         start_size: int | None = None,
@@ -174,12 +179,12 @@ class MultiLabelDataModule(ImageDataModule):
         self.splitter = splitter
         self.train_transform = train_transform or crop_train(self.image_size, min_scale, flip_p)
         self.valid_transform = valid_transform or crop_valid(self.image_size, val_xtra)
-        self._given_vocab = vocab
+        self._given_vocab = checked_vocab(vocab)
         self.test_table: pd.DataFrame | None = None
 
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
-        return read_multilabel_table(path, self.label_separator, complain)
+        return read_multilabel_table(path, self.label_separator, complain, self._given_vocab or ())
 
     def points_of(self, table: pd.DataFrame) -> list[str]:
         """Return none: labels have no points."""
@@ -202,7 +207,9 @@ class MultiLabelDataModule(ImageDataModule):
     @property
     def one_row_each(self) -> str:
         """What to do about several rows of one image that differ."""
-        return f"Put all labels of a picture into one row, with {self.label_separator!r} between them."
+        between = BLANK if self.label_separator == AUTO else self.label_separator
+        named = ", and say with --data.label_separator what stands between them" if between == WHOLE else ""
+        return f"Put all labels of a picture into one row{named or f', with {between!r} between them'}."
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int = FEW) -> list[Problem]:
         """Return what is wrong with a table as a whole; see `ImageDataModule`.
@@ -215,6 +222,7 @@ class MultiLabelDataModule(ImageDataModule):
         """
         return [
             *super().find_problems(table, train, valid),
+            *([] if is_image_set(self.csv) else separator_problems(self.csv, self.label_separator)),
             *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.how_drawn(table)),
             *few_positives(table, train, self._given_vocab, min_positives),
             *self._nothing_counts(table, {"training": train, "validation": valid}, train, self.csv),

@@ -1,27 +1,33 @@
 """The table of images with labels."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightning_tasks.data.cells import normalized, stands_for_nothing
+from lightning_tasks.data.label_cells import AUTO, WHOLE, split_cell
 from lightning_tasks.data.split_column import check_split
-from lightning_tasks.data.tables import Complain, cell_at, raise_at_once, read_csv
+from lightning_tasks.data.tables import Complain, cell_at, raise_at_once, read_csv, shortened
 from lightning_tasks.errors import ConfigError, TableError
 
 LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
 
 
-def read_multilabel_table(path: Path, label_separator: str = " ", complain: Complain = raise_at_once) -> pd.DataFrame:
+def read_multilabel_table(
+    path: Path, label_separator: str = AUTO, complain: Complain = raise_at_once, vocab: Collection[str] = ()
+) -> pd.DataFrame:
     """Read `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         path: the csv file.
-        label_separator: stands between labels in a cell, and between difficult ones.
+        label_separator: stands between labels in a cell, and between difficult ones; see `split_cell`.
         complain: what is done about a row that cannot be used.
+        vocab: labels that are known to be some, even where they read like words for nothing: `None`, `NA`.
 
     Returns:
         A frame with `fname` (str), `labels` (tuple of str; empty where the cell is), and where the file has them
@@ -34,21 +40,56 @@ def read_multilabel_table(path: Path, label_separator: str = " ", complain: Comp
         ConfigError: the separator is empty.
     """
     if not label_separator:
-        raise ConfigError("data.label_separator is empty. Name what stands between labels, such as ' ' or ';'.")
+        raise ConfigError(
+            "data.label_separator is empty. Name what stands between labels, such as ' ' or ';', or write "
+            f"{WHOLE} where each cell is one label."
+        )
     table = read_csv(path, ["fname", "labels"], complain)
     if "split" in table.columns:
         check_split(path, table, complain)
     for column in LABEL_COLUMNS:
         if column not in table.columns:
             continue
-        labels_of = {cell: _labels(cell, label_separator) for cell in table[column].unique()}
-        table[column] = [labels_of[cell] for cell in table[column]]
-        for row, labels in enumerate(table[column]):
-            if len(set(labels)) != len(labels):
-                twice = next(label for label in labels if labels.count(label) > 1)
-                where = cell_at(path, row, column)
-                complain(row, TableError(f"{where}: the label {twice!r} stands twice. Keep one of them."))
+        read = {cell: _labels_or_mistake(cell, label_separator, vocab) for cell in table[column].unique()}
+        for row, cell in enumerate(table[column]):
+            if read[cell][1]:
+                complain(row, TableError(f"{cell_at(path, row, column)}: {read[cell][1]}"))
+        table[column] = [read[cell][0] for cell in table[column]]
     return table
+
+
+def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """Return a cell's labels, and what is wrong with them; empty where nothing is."""
+    try:
+        labels = split_cell(cell, separator)
+    except ValueError as error:
+        way_out = """Write it as ["a", "b"], or the labels with data.label_separator between them."""
+        return (), f"{shortened(cell)!r} starts like a list and cannot be read as one: {error}. {way_out}"
+    for label in labels:
+        if stands_for_nothing(label) and label not in vocab:
+            return labels, (
+                f"{label!r} stands for nothing. Empty the cell of a picture that has none of the labels; if it is a "
+                f"label, name all labels: --data.vocab '[\"{label}\", ...]' (for init, --vocab)."
+            )
+    if len(set(labels)) == len(labels):
+        return labels, ""
+    twice = next(label for label, n in Counter(labels).items() if n > 1)
+    return labels, f"the label {twice!r} stands twice. Keep one of them."
+
+
+def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
+    """Return labels that somebody named as the table's are read.
+
+    Raises:
+        ConfigError: one is empty, or stands twice.
+    """
+    if vocab is None:
+        return None
+    labels = [normalized(label) for label in vocab]
+    for label, n in Counter(labels).items():
+        if n > 1 or not label:
+            raise ConfigError(f"data.vocab: {f'the label {label!r} stands twice' if label else 'a label is empty'}.")
+    return labels
 
 
 def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) -> None:
@@ -103,7 +144,3 @@ def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequen
     hint = f" Did you mean {close[0]!r}?" if close else ""
     labels = f"the {len(vocab)} labels of {'the vocabulary' if given else 'the training split'}"
     return f"{cell_at(source, row, column)}: the label {label!r} is not among {labels}.{hint}"
-
-
-def _labels(cell: str, separator: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in cell.split(separator) if part.strip())

@@ -3,22 +3,26 @@
 Rows are counted as editors and spreadsheets count them: the header is row 1.
 """
 
+import codecs
+import contextlib
 import csv
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightning_tasks.data.cells import as_bool, normalized, stands_for_nothing
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_content, why_missing
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
 Complain = Callable[[int, TableError], None]
 
-_TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
+_DELIMITERS = ",;\t"
 _FIRST_ROW = 2  # the header is row 1
 
 
@@ -45,12 +49,52 @@ def groups_of(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[str]:
 def read_cells(path: Path) -> list[list[str]]:
     """Return a csv file's rows, with the header, as they are; between cells stands a comma, or `;` or a tab.
 
-    The header says which: Excel writes `;` where the comma stands in numbers.
+    The header says which: Excel writes `;` where the comma stands in numbers. Empty rows at the end are no rows.
 
     Raises:
         DatasetNotFoundError: there is no such file.
-        TableError: it is no csv file in UTF-8.
+        TableError: it is no csv file in UTF-8, or in UTF-16 or UTF-32 with the mark that says so.
     """
+    seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
+    with _opened(path) as (file, delimiter):
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        rows = [[seen.setdefault(cell, cell) for cell in row] for row in reader]
+    while rows and not any(cell.strip() for cell in rows[-1]):
+        rows.pop()
+    return rows
+
+
+def delimiter_of(path: Path) -> str:
+    """Return what stands between the cells of a csv file.
+
+    Raises:
+        LightningTasksError: like `read_cells`.
+    """
+    with _opened(path) as (_, delimiter):
+        return delimiter
+
+
+def encoding_of(path: Path) -> str:
+    """Return a text file's encoding by the mark that it begins with; without one, UTF-8.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    for encoding, marks in _MARKS.items():
+        if start.startswith(marks):
+            return encoding
+    return "utf-8-sig"
+
+
+# In this order: UTF-16's mark is the beginning of one of UTF-32's.
+_MARKS = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[TextIO, str]]:
+    """Open a csv file at its start, and say what stands between its cells."""
     if not is_file(path):
         missing = f"There is no table {path}{why_missing(path)}."
         raise DatasetNotFoundError(f"{missing} Check data.root and the names of its tables.")
@@ -58,18 +102,19 @@ def read_cells(path: Path) -> list[list[str]]:
         instead = why_file_has_no_content(path) if path.stat().st_size else None
         if instead is not None:
             raise TableError(f"{path}: not a csv file but {instead}.")
-        seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=encoding_of(path), newline="") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
-            return [[seen.setdefault(cell, cell) for cell in row] for row in rows]
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+            yield file, delimiter
+    except (OSError, csv.Error, UnicodeError) as error:
         raise TableError(f"{path}: not a csv file in UTF-8 ({error}). Write it again as one.") from error
 
 
 def _delimiter(header: str) -> str:
-    return next((one for one in ",;\t" if one in header), ",")
+    """Return the first one that sets the column `fname` apart, or else the first one in the header."""
+    there = [one for one in _DELIMITERS if one in header]
+    apart = (one for one in there if "fname" in {name.strip(' "\r\n') for name in header.split(one)})
+    return next(apart, there[0] if there else ",")
 
 
 def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:
@@ -88,7 +133,7 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
     rows = read_cells(path)
-    header = [name.strip() for name in rows[0]] if rows else []
+    header = [normalized(name) for name in rows[0]] if rows else []
     for column in required:
         if column not in header:
             meant = next((name for name in header if plain_name(name) == plain_name(column)), None)
@@ -111,25 +156,29 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
     for column in ("fname", "group"):
         if column in header:
             _refuse_empty(path, column, table[column], complain)
+    if "group" in header:
+        table["group"] = table["group"].map(normalized)
     if "is_valid" in header:
         table["is_valid"] = _booleans(path, "is_valid", table["is_valid"], complain)
     return table
 
 
 def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> None:
-    for row in np.flatnonzero(cells.str.strip() == ""):
-        where = cell_at(path, int(row), column)
-        complain(int(row), TableError(f"{where}: the cell is empty. Fill it, or take the row out."))
+    empty = {cell: not cell.strip() or (column == "group" and stands_for_nothing(cell)) for cell in cells.unique()}
+    for row in np.flatnonzero(cells.map(empty)):
+        where, cell = cell_at(path, int(row), column), cells.iloc[row].strip()
+        what = f"{cell!r} names nothing" if cell else "the cell is empty"
+        complain(int(row), TableError(f"{where}: {what}. Fill it, or take the row out."))
 
 
 def _booleans(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> list[bool]:
     values = []
     for row, cell in enumerate(cells):
-        word = cell.strip().lower()
-        if word not in _TRUE | _FALSE:
+        truth = as_bool(cell)
+        if truth is None:
             where = cell_at(path, row, column)
             complain(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
-        values.append(word in _TRUE)
+        values.append(bool(truth))
     return values
 
 
@@ -146,6 +195,11 @@ def first_row(path: Path) -> int:
 def is_image_set(path: Path) -> bool:
     """Return whether a table is one of VOC's lists of pictures, which have no header, and not a csv."""
     return path.suffix == ".txt" and path.parts[-3:-1] == ("ImageSets", "Main")
+
+
+def shortened(cell: str, most: int = 60) -> str:
+    """Return a cell for a message."""
+    return cell if len(cell) <= most else f"{cell[:most]}…"
 
 
 def plain_name(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.csv_text import STDOUT, apart, renamed, write_csv
+from lightning_tasks.csv_text import STDOUT, apart, renamed, separator_for, write_csv
 from lightning_tasks.data.images import Size
 from lightning_tasks.deploy.predictor import LabelPrediction, Labels, Points, Prediction
 from lightning_tasks.errors import ConfigError, MissingLibraryError
@@ -17,7 +17,6 @@ from lightning_tasks.filesystem import as_text
 from lightning_tasks.output import require_place, write_whole
 
 _SUFFIXES = (".csv", ".json", ".parquet")
-_SEPARATORS = " ;,|"
 
 
 class Row(NamedTuple):
@@ -106,7 +105,7 @@ def _texts(row: Row, names: Labels | Points) -> list[str]:
     return (
         [fname, error]
         if isinstance(names, Points)
-        else [fname, _separator(names.vocab).join(_labels(row.prediction)), error]
+        else [fname, separator_for(names.vocab).join(_labels(row.prediction)), error]
     )
 
 
@@ -137,8 +136,3 @@ def _numbers(prediction: Prediction | None, names: Labels | Points) -> list[floa
 
 def _labels(prediction: Prediction | None) -> tuple[str, ...]:
     return prediction.labels if isinstance(prediction, LabelPrediction) else ()
-
-
-def _separator(vocab: Sequence[str]) -> str:
-    """Return what may stand between labels: the first of the usual separators that stands in none."""
-    return next((one for one in _SEPARATORS if not any(one in label for label in vocab)), "\n")

@@ -1,5 +1,6 @@
 """Does a checkpoint belong to the model and the data at hand?"""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -44,12 +45,17 @@ def refuse_other_checkpoint(
                 f"with, or --model.{setting} {found}"
             )
     stored = theirs.get(key)
-    if stored is not None and list(stored) != list(names):
+    if stored is not None and composed(stored) != composed(names):
         what = {"vocab": "labels", "point_names": "points"}[key]
         raise CheckpointError(
             f"The checkpoint knows {len(stored)} {what} ({_listed(stored)}), the data has {len(names)} "
             f"({_listed(names)}). Use the data that it was trained on, or a table with the same names."
         )
+
+
+def composed(names: Sequence[str]) -> list[str]:
+    """Return names such that what looks alike is alike; a checkpoint may have them as an older version read them."""
+    return [unicodedata.normalize("NFC", name) for name in names]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.evaluation.keypoints import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 from lightning_tasks.evaluation.mean import WeightedMean
 from lightning_tasks.tasks.backbone import Backbone
-from lightning_tasks.tasks.compatibility import FromCheckpoint, refuse_other_checkpoint
+from lightning_tasks.tasks.compatibility import FromCheckpoint, composed, refuse_other_checkpoint
 from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
 from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
 from lightning_tasks.tasks.mirror import mirrored_order, unmirrored
@@ -208,10 +208,12 @@ class KeypointRegressor(FromCheckpoint):
 
 
 def _positions(names: tuple[str, str], point_names: list[str]) -> tuple[int, int]:
-    for name in names:
-        if name not in point_names:
+    known = composed(point_names)
+    for name in composed(names):
+        if name not in known:
             raise ConfigError(f"model.normalize_by names the point {name!r}; the data has {', '.join(point_names)}.")
-    return point_names.index(names[0]), point_names.index(names[1])
+    first, second = composed(names)
+    return known.index(first), known.index(second)
 
 
 def points_of(logits: Tensor, y_range: tuple[float, float], images: Tensor) -> Tensor:

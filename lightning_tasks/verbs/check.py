@@ -22,7 +22,7 @@ from lightning_tasks.data.keypoint_table import point_names, point_positions
 from lightning_tasks.data.point_checks import OUTSIDE, UNIT
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem, respelt, trained_on
-from lightning_tasks.data.tables import Complain, first_row, read_cells
+from lightning_tasks.data.tables import Complain, delimiter_of, encoding_of, first_row, read_cells
 from lightning_tasks.data.white_level import brightest_of_some, few_bits
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
@@ -93,22 +93,25 @@ def describe_problems(problems: Sequence[Problem]) -> str:
 
 
 def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
-    """Write the table without the rows that have a problem, in the file's own cells; return what was done.
+    """Write the table without the rows that have a problem; return what was done, for a person.
 
-    Rows of one image that deny each other are kept: without one of them the other would be as wrong.
+    Rows of one image that deny each other are kept: without one of them the other would be as wrong. The cells are the
+    file's own, and so is what stands between them: what a comma means depends on it. The encoding is UTF-8.
     """
     header, *rows = read_cells(source)
+    delimiter = delimiter_of(source)
     bad = {problem.row for problem in problems if not problem.keep_row}
     kept = [cells for row, cells in enumerate(rows) if row not in bad]
 
     def write(new: Path) -> None:
         with new.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *kept])
+            csv.writer(file, delimiter=delimiter).writerows([header, *kept])
 
     write_whole(target, write)
+    now = ", now in UTF-8" if encoding_of(source) != encoding_of(target) else ""
     unsolved = sum(problem.keep_row for problem in problems)
     more = f"\n{target}: with {unsolved:,} rows that only you can put right" if unsolved else ""
-    return f"{target}: without {len(rows) - len(kept):,} rows{more}"
+    return f"{target}: without {len(rows) - len(kept):,} rows{now}{more}"
 
 
 def _located(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> LocatedTable:

@@ -11,6 +11,7 @@ from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.predictions import evaluating
 from lightning_tasks.tasks import MultiLabelClassifier
 from lightning_tasks.tasks.attention import LastMap
+from lightning_tasks.tasks.compatibility import composed
 
 
 class GradCam:
@@ -36,7 +37,9 @@ class GradCam:
             raise ConfigError(
                 f"--grad_cam explains a label of a MultiLabelClassifier; this is a {type(model).__name__}."
             )
-        if label not in model.vocab:
+        known = composed(model.vocab)
+        (label,) = composed([label])
+        if label not in known:
             close = difflib.get_close_matches(label, model.vocab, n=3) or model.vocab
             raise ConfigError(f"The model knows no label {label!r} (--grad_cam). Did you mean {', '.join(close)}?")
         try:
@@ -44,7 +47,7 @@ class GradCam:
         except ImportError as error:
             raise MissingLibraryError("Grad-CAM needs captum: pip install 'lightning-tasks[explain]'") from error
         self.label = label
-        self.column = model.vocab.index(label)
+        self.column = known.index(label)
         self._model = model
         self._captum = LayerGradCam(model, _pooled_layer(model))
         self._enlarged = LayerAttribution.interpolate

@@ -1,5 +1,6 @@
 """A commented config for somebody's own table."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,20 +9,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from lightning_tasks import yaml_text
 from lightning_tasks.data.files import Confines, Files, find_files, respelt_line
 from lightning_tasks.data.images import Size, file_size_px
 from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
-from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, read_multilabel_table
+from lightning_tasks.data.label_cells import AUTO, BLANK
+from lightning_tasks.data.label_doubts import SEPARATORS, asked_for, names_with_blanks, plain_cells, separator_problems
+from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.data.split_column import marked_test
+from lightning_tasks.data.table_checks import raise_or_warn
 from lightning_tasks.data.tables import plain_name, read_cells
 from lightning_tasks.data.unused_columns import coordinate_column, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.output import write_whole
 
-_SEPARATORS = " ;,|"
 _NEAR_MISSES = {
     "fname": ("filename", "file", "image", "image_id", "path", "name"),
     "labels": ("label", "tags", "class"),
@@ -50,7 +53,8 @@ def init(
     csv: str,
     output: str | None = None,
     images: str = ".",
-    label_separator: str | None = None,
+    label_separator: str = AUTO,
+    vocab: list[str] | None = None,
     force: bool = False,
 ) -> None:
     """Write a commented config for a table of your own.
@@ -59,7 +63,9 @@ def init(
         csv: the table: `fname,labels[,...]`, or `fname,<point>_x,<point>_y[,...]` in pixels.
         output: the config; None: the table's name with .yaml, in the current folder.
         images: the folder that file names start from, seen from the table's folder.
-        label_separator: stands between labels in a cell; None: guessed.
+        label_separator: stands between labels in a cell; `none`: each cell is one label; `auto`: guessed, where that is
+            possible.
+        vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
         force: write over a config that is there.
 
     Raises:
@@ -73,7 +79,7 @@ def init(
         if as_text(name) != str(name):
             raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")
     header = [cell.strip() for cell in (read_cells(table_path) or [[]])[0]]
-    draft = _labels(table_path, label_separator) if _is_of_labels(table_path, header) else _points(table_path)
+    draft = _labels(table_path, label_separator, vocab) if _is_of_labels(table_path, header) else _points(table_path)
     draft.arguments["images"] = images
     files = _files(table_path, images, header)
     one_row_each = np.sort(np.unique(files.ids, return_index=True)[1])
@@ -88,7 +94,7 @@ def init(
     if files.respelt:
         print(f"names            {respelt_line(table_path, files)}")
     for verb in ("check", "show_batch", "lr_find", "fit"):
-        print(f"  lightning-tasks {verb:<10} --config {target}")
+        print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 
 
 def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
@@ -108,9 +114,12 @@ def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
     return "labels" in header
 
 
-def _labels(path: Path, separator: str | None) -> _Draft:
-    guessed = _guessed_separator(path) if separator is None else separator
-    table = read_multilabel_table(path, guessed)
+def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
+    table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
+    if separator == AUTO:
+        separator = _guessed_separator(path)
+        table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
+    raise_or_warn(separator_problems(path, separator))
     counts = Counter(label for labels in table["labels"] for label in labels)
     vocab = build_vocab(table["labels"])
     if not vocab:
@@ -119,7 +128,7 @@ def _labels(path: Path, separator: str | None) -> _Draft:
         "MultiLabelClassifier",
         "MultiLabelDataModule",
         "labels",
-        {"label_separator": guessed},
+        {"label_separator": separator} | ({} if known is None else {"vocab": known}),
         ("val/mAP", "max"),
     )
     lines = [f"{len(vocab):,} labels, {counts.total() / len(table):.2f} a picture:"]
@@ -174,16 +183,24 @@ def _columns(path: Path, table: pd.DataFrame, labels: Sequence[str], points: Seq
 
 
 def _guessed_separator(path: Path) -> str:
-    """Return the separator that leaves the fewest different labels, and of equals the first."""
-    cells = read_multilabel_table(path, "\n")["labels"]
-    different = {
-        one: len({part.strip() for cell in cells for label in cell for part in label.split(one) if part.strip()})
-        for one in _SEPARATORS
-        if any(one in label for cell in cells for label in cell)
-    }
+    """Return the separator that leaves the fewest different labels, and of equals the first.
+
+    Raises:
+        ConfigError: only blanks could be one, and they may be part of names.
+    """
+    cells = plain_cells(path)
     # A space may be part of a name: another separator goes before it.
-    others = {one: n for one, n in different.items() if one != " "}
-    return min(others or different or {" ": 0}, key=lambda one: (others or different or {" ": 0})[one])
+    different = {
+        one: len({part.strip() for cell in cells for part in cell.split(one) if part.strip()})
+        for one in SEPARATORS
+        if one != BLANK and any(one in cell for cell in cells)
+    }
+    if different:
+        return min(different, key=lambda one: different[one])
+    names = names_with_blanks(cells)
+    if names:
+        raise ConfigError(f"{path}: column 'labels': {names} {asked_for('--label_separator')}")
+    return BLANK
 
 
 def _pairs(names: Sequence[str]) -> list[list[str]]:
@@ -226,7 +243,7 @@ def _choose_size(draft: _Draft, sizes: Sequence[Size]) -> None:
 
 
 def _written(draft: _Draft, table: Path, target: Path) -> str:
-    order = ("csv", "images", "label_separator", "size", "swap_pairs")
+    order = ("csv", "images", "label_separator", "vocab", "size", "swap_pairs")
     arguments = {"csv": table.name, **draft.arguments}
     lines = [
         _comment(f"{table}: {draft.task}. Written by `lightning-tasks init`; change what you like."),
@@ -252,8 +269,7 @@ def _written(draft: _Draft, table: Path, target: Path) -> str:
 
 
 def _value(name: str, value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=False, width=1_000_000)
-    return f"    {name}: {text.removesuffix('...' + chr(10)).rstrip()}"
+    return f"    {name}: {yaml_text.dump_in_one_line(value)}"
 
 
 def _comment(text: str) -> str:

@@ -227,3 +227,13 @@ def test_an_empty_name_is_not_the_current_folder(here):
     write_image(here / "a.jpg")
     with pytest.raises(DatasetNotFoundError, match="name of what to predict is empty"):
         find_pictures([""], None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_is_read_as_training_reads_it(tmp_path, encoding, delimiter):
+    text = "fname,labels\ncaf\u00e9.jpg,\nb.jpg,\n,,\n\n".replace(",", delimiter)
+    (tmp_path / "t.csv").write_text(text, encoding=encoding)
+    searched = search([str(tmp_path / "t.csv")], None)
+    assert [found.path.name for found in searched.found] == ["caf\u00e9.jpg", "b.jpg"]
+    assert not searched.left_out.lines()

@@ -2,6 +2,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
@@ -199,3 +200,30 @@ def test_a_table_that_cannot_be_read_at_all_is_told(tmp_path, capsys):
     biwi = ["check", "--config", str(CONF / "biwi.yaml"), "--data.root", str(tmp_path / "biwi"), "--fix", "x.csv"]
     assert console(biwi) == 2
     assert "BiwiDataModule reads none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_fixed_table_reads_like_the_one_before(tmp_path, capsys, monkeypatch, encoding):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "data"
+    labels(root, GOOD)
+    lines = [
+        "fname;p_x;p_y;is_valid",
+        "0.jpg;12,5;3;0.0",
+        "1.jpg;x;2;0.0",
+        "2.jpg;nan;nan;0.0",
+        "3.jpg;7,25;8;1.0",
+        ";;;",
+    ]
+    (root / "points.csv").write_text("\n".join(lines), encoding=encoding)
+    command = ["check", "--config", str(CONF / "keypoints.yaml"), "--data.root", "data"]
+    with pytest.raises(SystemExit, match="1"):
+        console([*command, "--fix", "data/fixed.csv"])
+    now = ", now in UTF-8" if encoding == "utf-16" else ""
+    said = capsys.readouterr().out
+    assert "row 3, column 'p_x': 'x' is not a number" in said
+    assert f"data/fixed.csv: without 1 rows{now}\n" in said
+    (root / "points.csv").write_text("\n".join(line for line in lines if "1.jpg" not in line), encoding=encoding)
+    before, after = (KeypointDataModule("data", csv=csv).table for csv in ("points.csv", "fixed.csv"))
+    assert before["p_x"].tolist()[::2] == [12.5, 7.25]
+    pd.testing.assert_frame_equal(after, before)

@@ -72,6 +72,50 @@ def test_the_separator_is_seen(here, cells, separator):
     assert config("t.yaml")["data"]["init_args"]["label_separator"] == separator
 
 
+def write_cells(cells):
+    with Path("t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["fname", "labels"], *([f"{i}.jpg", cell] for i, cell in enumerate(cells))])
+
+
+def test_where_a_blank_may_be_part_of_a_name_init_asks(here, capsys):
+    write_cells(["hot dog", "not hot dog"] * 4)
+    assert console(["init", "t.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "the words of 'hot dog' always stand together" in said
+    assert "--label_separator none; where blanks do separate labels, --label_separator ' '" in said
+    assert not Path("t.yaml").exists()
+    for answer, labels in (("none", ["hot dog: 4", "not hot dog: 4"]), (" ", ["dog: 8", "hot: 8", "not: 4"])):
+        assert console(["init", "t.csv", "--label_separator", answer, "--force", "true"]) == 0
+        assert config("t.yaml")["data"]["init_args"]["label_separator"] == answer
+        assert all(f"#   {label}" in Path("t.yaml").read_text() for label in labels)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["['Action', 'Hot Dog']", "['Action']", "[]"],
+        ['["Action","Hot Dog"]', '["Action"]', "[]"],
+        ['{"choices":["Action", "Hot Dog"]}', '{"choices":["Action"]}', '{"choices":[]}'],
+        ["['Action' 'Hot Dog']", "['Action']", "[]"],
+    ],
+)
+def test_lists_are_read_as_lists(here, cells):
+    write_cells(cells * 3)
+    assert console(["init", "t.csv"]) == 0
+    text = Path("t.yaml").read_text()
+    assert "# 2 labels, 1.00 a picture:" in text
+    assert "#   Action: 6" in text
+    assert "#   Hot Dog: 3" in text
+
+
+def test_words_for_nothing_are_labels_where_they_are_named(here, capsys):
+    write_cells(["cat", "None", "cat"])
+    assert console(["init", "t.csv"]) == 2
+    assert "row 3, column 'labels': 'None' stands for nothing" in capsys.readouterr().err
+    assert console(["init", "t.csv", "--vocab", "[cat, None]"]) == 0
+    assert config("t.yaml")["data"]["init_args"]["vocab"] == ["cat", "None"]
+
+
 @pytest.mark.parametrize(
     ("names", "pairs"),
     [
@@ -152,6 +196,7 @@ def test_a_name_that_no_config_can_hold(here, capsys):
 NAMES = st.text(st.characters(exclude_characters=",\x00", exclude_categories=("Cs",)), min_size=1, max_size=12)
 
 
+@pytest.mark.filterwarnings("ignore::lightning_tasks.errors.LightningTasksWarning")  # doubts about odd labels
 @settings(max_examples=100)
 @given(label=NAMES, name=NAMES, folder=st.sampled_from(["plain", "with space", "a: b # c", "quo'te"]))
 def test_hostile_names_stay_in_their_place(tmp_path_factory, label, name, folder):

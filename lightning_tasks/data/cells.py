@@ -1,0 +1,43 @@
+"""What a cell of a table says, whatever its column."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_NOTHING = frozenset(("nan", "none", "null", "nil", "n/a", "#n/a", "na", "<na>", "nat", "-", "--", "–", "—", "."))
+_TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes", "t", "y")), frozenset(("false", "0", "0.0", "no", "f", "n"))
+_KEPT = 2**14  # words that are looked at once: a table of a million rows has few labels
+_WITH_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
+
+
+@lru_cache(_KEPT)
+def normalized(text: str) -> str:
+    """Return text such that what looks alike is alike: é is one character (NFC), and no blanks are around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+@lru_cache(_KEPT)
+def stands_for_nothing(text: str) -> bool:
+    """Return whether a word is what programs write for a value that is not there."""
+    return text.strip().lower() in _NOTHING
+
+
+def as_bool(cell: str) -> bool | None:
+    """Return the truth that a cell names; None: it names none."""
+    word = cell.strip().lower()
+    return word in _TRUE if word in _TRUE | _FALSE else None
+
+
+def as_number(cell: str, decimal_comma: bool) -> float | None:
+    """Return the number in a cell; None: there is none.
+
+    Args:
+        cell: the cell.
+        decimal_comma: a comma may stand for the decimal point; else it might separate thousands.
+    """
+    if decimal_comma and _WITH_DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    try:
+        return float(cell)
+    except ValueError:
+        return None
