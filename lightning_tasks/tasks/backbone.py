@@ -1,29 +1,27 @@
 """A timm backbone with its own normalisation."""
 
 import contextlib
+import copy
 import difflib
 import itertools
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from timm.models import group_parameters, load_state_dict
+from timm.models import group_parameters
 from torch import Tensor, nn
 
-from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
-from lightning_tasks.filesystem import is_file, why_missing
+from lightning_tasks.errors import BackboneError, what_is_wrong
 from lightning_tasks.tasks.depthwise import float32_depthwise
+from lightning_tasks.tasks.weights import body_config, load_weights
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
 _CONCAT_POOL = "fastcatavgmax"
-_UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *TORCH_FILE_ERRORS)  # of weights files
 _DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
 _COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
 _FITTING_LISTED = 4
@@ -53,7 +51,9 @@ class Backbone(nn.Module):
         name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`).
         image_size: height and width of the pictures.
         pretrained: fetch the tag's weights from timm's hub (or its cache).
-        weights: a .safetensors or .pth file to read instead.
+        weights: a file to read instead: of timm's, or one of our checkpoints or exports, with its mean and standard
+            deviation; see `load_weights`.
+        leave_out: removes layers that are not needed from the body; a weights file need not have them.
 
     Attributes:
         num_features: the width of what `forward` returns.
@@ -66,20 +66,28 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        leave_out: Callable[[nn.Module], None] | None = None,
     ) -> None:
         super().__init__()
         architecture, _, tag = _check_name(name).partition(".")
         lost = bool(tag) and tag not in _tags(architecture)  # see weights_follow
         pretrained = pretrained and weights is None and not lost
         self.body, self.num_features = _build(architecture if lost else name, image_size, pretrained)
+        config = {"mean": [math.nan] * 3, "std": [math.nan] * 3} if lost else body_config(self.body)
+        mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
-            _load_weights(self.body, name, Path(weights))
+            mean, std = load_weights(self.body, name, Path(weights), _needed(self.body, leave_out)) or (mean, std)
+        if leave_out is not None:
+            leave_out(self.body)
         self.body.to(memory_format=torch.channels_last)
         float32_depthwise(self.body)
-        config = {"mean": [math.nan] * 3, "std": [math.nan] * 3} if lost else _config(self.body)
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
@@ -115,6 +123,13 @@ class Backbone(nn.Module):
         half = (len(stages) + 1) // 2
         early, late = ([parameters[n] for names in part for n in names] for part in (stages[:half], stages[half:]))
         return early, late
+
+
+def _needed(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:
+    if leave_out is not None:
+        body = copy.deepcopy(body)
+        leave_out(body)
+    return set(body.state_dict())
 
 
 def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:
@@ -211,51 +226,3 @@ def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     except Exception as error:  # the network's errors differ with the HTTP library below the hub's client
         raise BackboneError(f"The weights of {name!r} cannot be fetched: {what_is_wrong(error)} {ways_out}") from error
     return body
-
-
-def _load_weights(body: nn.Module, name: str, path: Path) -> None:
-    """Load a file into the body. A classifier's weights may be in it; nothing of the body may be missing."""
-    if not is_file(path):
-        raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
-    try:
-        state = load_state_dict(str(path), weights_only=True)
-    except _UNREADABLE as error:
-        raise BackboneError(
-            f"{path} cannot be read as weights ({what_is_wrong(error)}). It must be a .safetensors file, or a .pth "
-            "file of tensors alone."
-        ) from error
-    # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
-    convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    classifiers = _as_tuple(_config(body).get("classifier") or ())
-    try:
-        state = convert(state, body) if convert is not None else state
-        result = body.load_state_dict(state, strict=False)
-    except (RuntimeError, KeyError, AttributeError, AssertionError) as error:
-        raise BackboneError(
-            f"{path} does not fit {name!r}: {_mismatch(error)}. Name the backbone it was made for."
-        ) from error
-    unexpected = [key for key in result.unexpected_keys if not key.startswith(classifiers)]
-    if result.missing_keys or unexpected:
-        raise BackboneError(
-            f"{path} does not fit {name!r}: {len(result.missing_keys)} parameters are missing "
-            f"({_listed(result.missing_keys)}) and {len(unexpected)} are unknown ({_listed(unexpected)}). Name the "
-            "backbone it was made for."
-        )
-
-
-def _config(body: nn.Module) -> dict[str, Any]:
-    return cast("dict[str, Any]", body.pretrained_cfg)
-
-
-def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"
-
-
-def _mismatch(error: Exception) -> str:
-    """Return the first of torch's lines that names a parameter; its first line names a class alone."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line.rstrip(".") for line in lines[1:] if line), what_is_wrong(error))
