@@ -99,7 +99,7 @@ class LastCheckpoint(Callback):
 
     def _resume(self, trainer: Trainer) -> None:
         length, before = run_length(trainer), self._length_before
-        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
         progress.completed = progress.processed = progress.started = length.batch_like(progress.completed, before)
         progress.ready = progress.completed + 1
         _resume_loader(trainer)

@@ -5,16 +5,22 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
+from lightning_tasks import OneCycle
 from lightning_tasks.__main__ import console
 from lightning_tasks.training.progress import RunLength, Timetable
 from lightning_tasks.training.schedule import fine_tune, fine_tune_at, one_cycle, one_cycle_at
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS
 from tests.training.small_runs import CONF, write_data
+from tests.training.test_schedule import Line
 
 lengths = st.tuples(st.integers(1, 30), st.integers(1, 4))  # batches of an epoch, and how many share a step
 
@@ -131,6 +137,8 @@ def fit(callback, *more, stop=None):
         return [row for row in csv.DictReader(file) if row["lr/head"]]
 
 
+TWO, FIVE = ["--data.batch_size", "2"], ["--data.batch_size", "5"]
+LIMIT = ["--trainer.limit_train_batches", "3"]
 ONE_CYCLE = {"class_path": "OneCycle"}
 FINE_TUNE = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs": 1}}
 
@@ -138,25 +146,15 @@ FINE_TUNE = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs
 @pytest.mark.parametrize(
     ("before", "after", "steps", "told"),
     [
-        (["--data.batch_size", "2"], ["--data.batch_size", "5"], 7 + 4, "2 instead of 5 batches an epoch (batch size 2 → 5)"),
-        (["--data.batch_size", "5"], ["--data.batch_size", "2"], 3 + 8, "5 instead of 2 batches an epoch (batch size 5 → 2)"),
-        (
-            ["--data.batch_size", "2"],
-            ["--data.batch_size", "2", "--trainer.limit_train_batches", "3"],
-            7 + 5,
-            "3 instead of 5 batches an epoch (limit_train_batches 1 → 3)",
-        ),
-        (
-            ["--data.batch_size", "2"],
-            ["--data.batch_size", "2", "--trainer.accumulate_grad_batches", "2"],
-            7 + 5,
-            "accumulate_grad_batches 1 → 2",
-        ),
+        (TWO, FIVE, 7 + 4, "2 instead of 5 batches an epoch (batch size 2 → 5)"),
+        (FIVE, TWO, 3 + 8, "5 instead of 2 batches an epoch (batch size 5 → 2)"),
+        (TWO, [*TWO, *LIMIT], 7 + 5, "3 instead of 5 batches an epoch (limit_train_batches 1 → 3)"),
+        (TWO, [*TWO, "--trainer.accumulate_grad_batches", "2"], 7 + 5, "accumulate_grad_batches 1 → 2"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("folder")
 def test_a_run_resumed_with_another_number_of_steps_falls_to_its_end(before, after, steps, told, capsys):
-    stop = 7 if "2" in before else 3  # in the second epoch, past the peak
+    stop = 7 if before is TWO else 3  # in the second epoch, past the peak
     fit(ONE_CYCLE, *before, stop=stop)
     capsys.readouterr()
     rows = fit(ONE_CYCLE, *after, "--ckpt_path", "last")
@@ -173,8 +171,8 @@ def test_a_run_resumed_with_another_number_of_steps_falls_to_its_end(before, aft
 
 @pytest.mark.usefixtures("folder")
 def test_a_fine_tuned_run_thaws_at_its_epoch_whatever_the_batch_size():
-    fit(FINE_TUNE, "--data.batch_size", "5", stop=1)  # in the midst of the frozen epoch
-    rows = fit(FINE_TUNE, "--data.batch_size", "2", "--ckpt_path", "last")
+    fit(FINE_TUNE, *FIVE, stop=1)  # in the midst of the frozen epoch
+    rows = fit(FINE_TUNE, *TWO, "--ckpt_path", "last")
     early = [float(row["lr/early"]) / float(row["lr/head"]) for row in rows]
     frozen = [int(row["epoch"]) < 1 for row in rows]
     assert frozen.count(True) == 1 + 3
@@ -185,6 +183,34 @@ def test_a_fine_tuned_run_thaws_at_its_epoch_whatever_the_batch_size():
 
 @pytest.mark.usefixtures("folder")
 def test_an_unchanged_run_says_nothing_of_changes(capsys):
-    fit(ONE_CYCLE, "--data.batch_size", "5", stop=3)
-    fit(ONE_CYCLE, "--data.batch_size", "5", "--ckpt_path", "last")
+    fit(ONE_CYCLE, *FIVE, stop=3)
+    fit(ONE_CYCLE, *FIVE, "--ckpt_path", "last")
     assert "resumed with" not in capsys.readouterr().out
+
+
+def test_a_trainer_of_ones_own_goes_on_by_its_share_too(tmp_path, capsys):
+    """With Lightning's checkpoint, written at the end of the second of five epochs, and without LastCheckpoint."""
+
+    def fit(batch_size, **more):
+        saved = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        trainer = Trainer(
+            max_epochs=5, callbacks=[OneCycle(), saved], logger=False, accelerator="cpu", enable_progress_bar=False,
+            enable_model_summary=False,
+        )  # fmt: skip
+        model = Line()
+        trainer.fit(model, DataLoader(torch.ones(20, 1), batch_size), **more)
+        return [head for _, (head, _) in model.used]
+
+    whole = fit(2)
+    unchanged = fit(2, ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert unchanged == whole[20:]
+    assert "resumed with" not in capsys.readouterr().out
+    changed = fit(5, ckpt_path=tmp_path / "epoch=1.ckpt")
+    told = "resumed with     4 instead of 10 batches an epoch (batch size 2 → 5): the schedule goes on at 40.0%"
+    assert told in capsys.readouterr().out
+    assert changed == [pytest.approx(1e-2 * one_cycle(8 + step, 20).lr_factor) for step in range(12)]
+    stored = torch.load(tmp_path / "epoch=1.ckpt", weights_only=True)
+    del stored["callbacks"]["OneCycle"]
+    torch.save(stored, tmp_path / "old.ckpt")  # of a version that did not store it
+    assert fit(2, ckpt_path=tmp_path / "old.ckpt") == whole[20:]
+    assert fit(5, ckpt_path=tmp_path / "old.ckpt") == changed
