@@ -1,5 +1,8 @@
 """Labels where they are: a map of features, a classifier at each of its places, and each label's own attention."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -19,9 +22,14 @@ class LastMap(Backbone):
     """
 
     def __init__(
-        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        stored: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(name, image_size, pretrained, weights, _leave_out)
+        super().__init__(name, image_size, pretrained, weights, stored, _leave_out)
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
         shape = see_nothing(self, image_size).shape
         if len(shape) != 4 or shape[1] != self.channels:

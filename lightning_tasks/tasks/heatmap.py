@@ -1,6 +1,6 @@
 """Points by heatmaps: a backbone's maps of features, a head with one map for each point, and the map's centre."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ class FeatureMaps(Backbone):
         pretrained: see `Backbone`.
         weights: see `Backbone`.
         max_stride: of the coarsest map: 8, 16 or 32 pixels.
+        stored: see `Backbone`.
 
     Attributes:
         channels: of each map, the finest first.
@@ -39,12 +40,13 @@ class FeatureMaps(Backbone):
         pretrained: bool = False,
         weights: str | None = None,
         max_stride: int = 16,
+        stored: Mapping[str, Any] | None = None,
     ) -> None:
 
         def leave_out(body: nn.Module) -> None:
             body.prune_intermediate_layers(_indices(body, name, max_stride))  # type: ignore[operator]  # taken for a tensor
 
-        super().__init__(name, image_size, pretrained, weights, leave_out)
+        super().__init__(name, image_size, pretrained, weights, stored, leave_out)
         self.indices = _indices(self.body, name, max_stride)
         maps: Any = self.body.feature_info
         self.channels = [int(maps[index]["num_chs"]) for index in self.indices]

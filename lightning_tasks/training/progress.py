@@ -235,4 +235,4 @@ def place(trainer: Trainer) -> tuple[int, int]:
 
 
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
+    return "unknown" if value is None else "none" if value == _NO_END else f"{value:g}"
