@@ -142,6 +142,8 @@ def why_not_had(error: Exception, name: str) -> str:
         return f"the hub has no revision {name.rpartition('@')[2]!r} of it."
     if "RemoteEntryNotFoundError" in kinds:
         return f"it lacks a file that timm's have: {getattr(response, 'url', what_is_wrong(error))}."
+    if "LocalEntryNotFoundError" in kinds:
+        return f"{what_is_wrong(error)} One that was fetched elsewhere is named by its folder, local-dir:FOLDER."
     if "HFValidationError" in kinds or isinstance(error, AssertionError):
         return f"{what_is_wrong(error)} A name of the hub is USER/NAME, with @REVISION behind it if need be."
     return what_is_wrong(error)

@@ -72,8 +72,11 @@ class RunLength(NamedTuple):
 def run_length(trainer: Trainer) -> RunLength:
     """Return the length of the run that a trainer has begun."""
     loader = trainer.train_dataloader
-    batch_size = loader.batch_size if isinstance(loader, DataLoader) else None
-    images = len(loader.dataset) if isinstance(loader, DataLoader) and hasattr(loader.dataset, "__len__") else None
+    batch_size = images = None
+    if isinstance(loader, DataLoader):
+        batch_size = loader.batch_size
+        sized = hasattr(loader.dataset, "__len__")
+        images = getattr(loader.sampler, "n", len(loader.dataset) if sized else None)  # n: of our data modules
     return RunLength(
         trainer.num_training_batches,
         trainer.accumulate_grad_batches,

@@ -50,7 +50,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, body):
         hub = self.server.hub
-        user, name, _, revision, *rest = self.path.strip("/").split("/")
+        parts = self.path.strip("/").split("/")
+        if len(parts) < 5 or parts[2] != "resolve":
+            return self.refuse(404, None)
+        user, name, _, revision, *rest = parts
         repo, file = f"{user}/{name}", "/".join(rest)
         hub.asked.append((repo, file))
         if repo not in hub.files or (repo in hub.private and "Authorization" not in self.headers):
