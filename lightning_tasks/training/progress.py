@@ -5,6 +5,7 @@ them than before: with another batch size, other rows, another number of process
 """
 
 import math
+from collections.abc import Sized
 from typing import Any, NamedTuple, Self
 
 from pytorch_lightning import Callback, Trainer
@@ -75,8 +76,8 @@ def run_length(trainer: Trainer) -> RunLength:
     batch_size = images = None
     if isinstance(loader, DataLoader):
         batch_size = loader.batch_size
-        sized = hasattr(loader.dataset, "__len__")
-        images = getattr(loader.sampler, "n", len(loader.dataset) if sized else None)  # n: of our data modules
+        in_dataset = len(loader.dataset) if isinstance(loader.dataset, Sized) else None
+        images = getattr(loader.sampler, "n", in_dataset)  # n: of our data modules
     return RunLength(
         trainer.num_training_batches,
         trainer.accumulate_grad_batches,

@@ -182,6 +182,18 @@ def test_a_fine_tuned_run_thaws_at_its_epoch_whatever_the_batch_size():
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_table_with_fewer_rows_is_the_same_training(capsys):
+    fit(ONE_CYCLE, *TWO, stop=5)  # at the end of the first epoch
+    rows = Path("points/points.csv").read_text().splitlines()
+    Path("points/points.csv").write_text("\n".join([rows[0], *rows[5:]]) + "\n")
+    capsys.readouterr()
+    rates = [float(row["lr/head"]) for row in fit(ONE_CYCLE, *TWO, "--ckpt_path", "last")]
+    told = "resumed with     3 instead of 5 batches an epoch (training images 10 → 6): the schedule goes on at 33.3%"
+    assert told in capsys.readouterr().out
+    assert rates[5:] == [pytest.approx(0.01 * one_cycle(3 + step, 9).lr_factor) for step in range(6)]
+
+
+@pytest.mark.usefixtures("folder")
 def test_an_unchanged_run_says_nothing_of_changes(capsys):
     fit(ONE_CYCLE, *FIVE, stop=3)
     fit(ONE_CYCLE, *FIVE, "--ckpt_path", "last")
