@@ -157,7 +157,10 @@ class TaskCLI(LightningCLI):
         """Check the checkpoint's path, and choose what depends on the device."""
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+            found = read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+            stored = found.get("hyper_parameters", {}).get("architecture")
+            if stored is not None and "architecture" in self.config.fit.model.get("init_args", {}):
+                self.config.fit.model.init_args.architecture = stored  # so that the hub is not asked
         if self.subcommand in ("validate", "test") and path is None:
             warnings.warn(
                 f"No checkpoint is given: these are scores of a model that is not trained. {self.subcommand} best.ckpt",

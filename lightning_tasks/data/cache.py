@@ -88,7 +88,10 @@ class DecodedCache:
         Workers that are not forked find it among the open files of this process.
         """
         self.path.unlink(missing_ok=True)
-        self.path = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
+        self.path = self._open_file()
+
+    def _open_file(self) -> Path:
+        return Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
 
     def __getstate__(self) -> dict[str, Any]:  # for workers that are not forked: the file, not its gigabytes
         return {"path": self.path}
@@ -96,6 +99,8 @@ class DecodedCache:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.path = state["path"]
         self._map()
+        if self.path.parent.name == "fd":  # the copy outlives the open file that it was made from
+            self.path = self._open_file()
 
 
 class Opened(NamedTuple):

@@ -3,10 +3,12 @@
 import atexit
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pickle import PicklingError
 from typing import Any
 from weakref import WeakSet
 
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from lightning_tasks.data.cores import usable_cores
 from lightning_tasks.data.datasets import EpochSampler
 from lightning_tasks.data.opencv import cv2
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, what_is_wrong
 
 _MOST_WORKERS = 8  # pictures this small do not keep more busy
 _FEW_CORES = 2
@@ -110,6 +112,15 @@ class _Loader(DataLoader[Any]):
         with _held_back():
             try:
                 return super().__iter__()
+            except (PicklingError, AttributeError, TypeError) as error:  # what pickle raises
+                method = (self.multiprocessing_context or multiprocessing).get_start_method()
+                if method == "fork":
+                    raise
+                raise ConfigError(
+                    f"What loads the images cannot be sent to the processes that are to load them, which Python starts "
+                    f"by {method} ({what_is_wrong(error)}). Put functions and classes of your own into a module, or "
+                    "set data.num_workers to 0."
+                ) from error
             finally:
                 _workers.update(process for process in multiprocessing.active_children() if process not in others)
 
@@ -144,6 +155,15 @@ def _init_worker(_: int) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does: a worker may have been spawned
     for number in _SENT_TO_ALL:
         signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():  # which is all that torch looks at
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: Any) -> None:  # noqa: ANN401 - multiprocessing's own
+    """End this process when the one that it loads for is gone: the fork server, which began it, waits for it."""
+    parent.join()
+    os._exit(1)
 
 
 @atexit.register  # so before multiprocessing's own, which ends children by the SIGTERM that these ignore, and waits

@@ -1,5 +1,8 @@
 """Labels where they are: a map of features, a classifier at each of its places, and each label's own attention."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -19,11 +22,14 @@ class LastMap(Backbone):
     """
 
     def __init__(
-        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        stored: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(name, image_size, pretrained, weights)
-        if hasattr(self.body, "prune_intermediate_layers"):  # of what lies behind the map: DDP waits for its gradients
-            self.body.prune_intermediate_layers([-1], prune_norm=False, prune_head=True)  # type: ignore[operator]  # taken for a tensor
+        super().__init__(name, image_size, pretrained, weights, stored, _leave_out)
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
         shape = see_nothing(self, image_size).shape
         if len(shape) != 4 or shape[1] != self.channels:
@@ -36,6 +42,12 @@ class LastMap(Backbone):
         """Return a map (B, C, h, w) for (B, 3, H, W) RGB from 0 to 255."""
         features: Tensor = self.body.forward_features(self._normalised(images))  # type: ignore[operator]  # likewise
         return features
+
+
+def _leave_out(body: nn.Module) -> None:
+    """Remove what lies behind the map: DDP would wait for its gradients."""
+    if hasattr(body, "prune_intermediate_layers"):
+        body.prune_intermediate_layers([-1], prune_norm=False, prune_head=True)  # type: ignore[operator]  # taken for a tensor
 
 
 class ClassAttentionHead(nn.Module):

@@ -1,29 +1,26 @@
 """A timm backbone with its own normalisation."""
 
 import contextlib
-import difflib
+import copy
 import itertools
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import timm
 import torch
-from safetensors import SafetensorError
-from timm.models import group_parameters, load_state_dict
+from timm.models import group_parameters
 from torch import Tensor, nn
 
-from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
-from lightning_tasks.filesystem import is_file, why_missing
+from lightning_tasks.errors import BackboneError
+from lightning_tasks.tasks.architecture import Architecture, find_architecture, why_not_had
 from lightning_tasks.tasks.depthwise import float32_depthwise
+from lightning_tasks.tasks.weights import body_config, load_weights
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
 _CONCAT_POOL = "fastcatavgmax"
-_UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *TORCH_FILE_ERRORS)  # of weights files
 _DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
 _COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
 _FITTING_LISTED = 4
@@ -34,8 +31,9 @@ _weights_follow = ContextVar("weights_follow", default=False)
 def weights_follow() -> Iterator[None]:
     """Build backbones that a checkpoint's weights, mean and standard deviation are loaded into next.
 
-    A tag that this timm does not know any more is no error then: only where the weights came from is lost. Pictures are
-    normalised to NaN until the checkpoint has said by what.
+    A tag that this timm does not know any more is no error then: only where the weights came from is lost. Nothing is
+    fetched: neither weights, nor what is `stored` of a hub's backbone. Where only the checkpoint can say how pictures
+    are normalised, they become NaN until it has.
     """
     token = _weights_follow.set(True)
     try:
@@ -50,13 +48,18 @@ class Backbone(nn.Module):
     Convolutional models are pooled by average and maximum, concatenated; others (ViT, ConvNeXt) in their own way.
 
     Args:
-        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`).
+        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or one of the Hugging Face hub or a
+            folder; see `find_architecture`.
         image_size: height and width of the pictures.
         pretrained: fetch the tag's weights from timm's hub (or its cache).
-        weights: a .safetensors or .pth file to read instead.
+        weights: a file to read instead: of timm's, or one of our checkpoints or exports, with its mean and standard
+            deviation; see `load_weights`.
+        stored: what a checkpoint keeps of a hub's backbone, to be built without the hub.
+        leave_out: removes layers that are not needed from the body; a weights file need not have them.
 
     Attributes:
         num_features: the width of what `forward` returns.
+        to_store: what a checkpoint should keep of it beside its name, if anything.
 
     Raises:
         BackboneError: the name, the size or the weights do not work, or the hub cannot be reached.
@@ -66,20 +69,32 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, name: str, image_size: tuple[int, int], pretrained: bool = False, weights: str | None = None
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        stored: Mapping[str, Any] | None = None,
+        leave_out: Callable[[nn.Module], None] | None = None,
     ) -> None:
         super().__init__()
-        architecture, _, tag = _check_name(name).partition(".")
-        lost = bool(tag) and tag not in _tags(architecture)  # see weights_follow
-        pretrained = pretrained and weights is None and not lost
-        self.body, self.num_features = _build(architecture if lost else name, image_size, pretrained)
+        follow = _weights_follow.get()
+        architecture = find_architecture(name, stored, follow)
+        self.to_store = architecture.to_store
+        pretrained = pretrained and weights is None and not follow
+        self.body, self.num_features = _build(architecture, name, image_size, pretrained)
+        config = (
+            {"mean": [math.nan] * 3, "std": [math.nan] * 3} if architecture.says_nothing else body_config(self.body)
+        )
+        mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
-            _load_weights(self.body, name, Path(weights))
+            mean, std = load_weights(self.body, name, Path(weights), _needed(self.body, leave_out)) or (mean, std)
+        if leave_out is not None:
+            leave_out(self.body)
         self.body.to(memory_format=torch.channels_last)
         float32_depthwise(self.body)
-        config = {"mean": [math.nan] * 3, "std": [math.nan] * 3} if lost else _config(self.body)
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
@@ -117,20 +132,29 @@ class Backbone(nn.Module):
         return early, late
 
 
-def _build(name: str, image_size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, int]:
+def _needed(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:
+    if leave_out is not None:
+        body = copy.deepcopy(body)
+        leave_out(body)
+    return set(body.state_dict())
+
+
+def _build(
+    architecture: Architecture, name: str, image_size: tuple[int, int], pretrained: bool
+) -> tuple[nn.Module, int]:
     # Convolutional models know no img_size, others are of a fixed size without it.
     sizes: tuple[dict[str, Any], ...] = ({}, {"img_size": image_size})
     pools: tuple[dict[str, Any], ...] = ({"global_pool": _CONCAT_POOL}, {})
     for size, pool in itertools.product(sizes, pools):
         try:
-            body = timm.create_model(name, num_classes=0, **size, **pool)
+            body = architecture.build(**size, **pool)
             width = _features(body, image_size)
         except _DOES_NOT_BUILD:
             continue
-        return (_pretrained(name, {**size, **pool}) if pretrained else body), width
+        return (_pretrained(architecture, name, {**size, **pool}) if pretrained else body), width
     raise BackboneError(
         f"The backbone {name!r} does not take pictures of {image_size[0]}×{image_size[1]}. Sizes that work: "
-        f"{_fitting_sizes(name, image_size)}. Set data.size to one, or choose another backbone."
+        f"{_fitting_sizes(architecture, image_size)}. Set data.size to one, or choose another backbone."
     )
 
 
@@ -161,101 +185,34 @@ def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
     return features
 
 
-def _fitting_sizes(name: str, image_size: tuple[int, int]) -> str:
+def _fitting_sizes(architecture: Architecture, image_size: tuple[int, int]) -> str:
     fitting = []
     for size in sorted(_COMMON_SIZES, key=lambda size: abs(size - max(image_size))):
         options: tuple[dict[str, Any], ...] = ({}, {"img_size": (size, size)})
-        if any(_builds(name, option, size) for option in options):
+        if any(_builds(architecture, option, size) for option in options):
             fitting.append(size)
         if len(fitting) == _FITTING_LISTED:
             break
     return ", ".join(str(size) for size in sorted(fitting)) or "none of the usual ones"
 
 
-def _builds(name: str, options: dict[str, Any], size: int) -> bool:
+def _builds(architecture: Architecture, options: dict[str, Any], size: int) -> bool:
     try:
-        _features(timm.create_model(name, num_classes=0, **options), (size, size))
+        _features(architecture.build(**options), (size, size))
     except _DOES_NOT_BUILD:
         return False
     return True
 
 
-def _check_name(name: str) -> str:
-    """Return the name of a backbone that can be built."""
-    base, _, tag = name.partition(".")
-    if not timm.is_model(base):
-        close = difflib.get_close_matches(base, timm.list_models(), n=3)
-        hint = f" Did you mean {', '.join(close)}?" if close else ""
-        raise BackboneError(f"timm has no backbone {name!r}.{hint} timm.list_models('*name*') lists what there is.")
-    tags = _tags(base)
-    if tag and tag not in tags and not _weights_follow.get():
-        known = f"its tags are {', '.join(tags)}" if tags else "it has no pretrained weights"
-        raise BackboneError(f"timm's {base} has no weights tagged {tag!r}: {known}.")
-    return name
-
-
-def _tags(architecture: str) -> list[str]:
-    return [entry.partition(".")[2] for entry in timm.list_pretrained(f"{architecture}.*")]
-
-
-def _pretrained(name: str, options: dict[str, Any]) -> nn.Module:
+def _pretrained(architecture: Architecture, name: str, options: dict[str, Any]) -> nn.Module:
     ways_out = (
         "Fetch the weights on a machine that reaches the hub and name the file (--model.weights FILE.safetensors), or "
         "start from nothing (--model.pretrained false)."
     )
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
+    if not architecture.has_weights:
         raise BackboneError(f"timm has no pretrained weights for {name!r}. {ways_out}")
     try:
-        body: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
+        return architecture.build(pretrained=True, **options)
     except Exception as error:  # the network's errors differ with the HTTP library below the hub's client
-        raise BackboneError(f"The weights of {name!r} cannot be fetched: {what_is_wrong(error)} {ways_out}") from error
-    return body
-
-
-def _load_weights(body: nn.Module, name: str, path: Path) -> None:
-    """Load a file into the body. A classifier's weights may be in it; nothing of the body may be missing."""
-    if not is_file(path):
-        raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
-    try:
-        state = load_state_dict(str(path), weights_only=True)
-    except _UNREADABLE as error:
-        raise BackboneError(
-            f"{path} cannot be read as weights ({what_is_wrong(error)}). It must be a .safetensors file, or a .pth "
-            "file of tensors alone."
-        ) from error
-    # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
-    convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    classifiers = _as_tuple(_config(body).get("classifier") or ())
-    try:
-        state = convert(state, body) if convert is not None else state
-        result = body.load_state_dict(state, strict=False)
-    except (RuntimeError, KeyError, AttributeError, AssertionError) as error:
-        raise BackboneError(
-            f"{path} does not fit {name!r}: {_mismatch(error)}. Name the backbone it was made for."
-        ) from error
-    unexpected = [key for key in result.unexpected_keys if not key.startswith(classifiers)]
-    if result.missing_keys or unexpected:
-        raise BackboneError(
-            f"{path} does not fit {name!r}: {len(result.missing_keys)} parameters are missing "
-            f"({_listed(result.missing_keys)}) and {len(unexpected)} are unknown ({_listed(unexpected)}). Name the "
-            "backbone it was made for."
-        )
-
-
-def _config(body: nn.Module) -> dict[str, Any]:
-    return cast("dict[str, Any]", body.pretrained_cfg)
-
-
-def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"
-
-
-def _mismatch(error: Exception) -> str:
-    """Return the first of torch's lines that names a parameter; its first line names a class alone."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line.rstrip(".") for line in lines[1:] if line), what_is_wrong(error))
+        reason = why_not_had(error, name)
+        raise BackboneError(f"The weights of {name!r} cannot be fetched: {reason} {ways_out}") from error

@@ -1,6 +1,7 @@
 """Points by heatmaps: a backbone's maps of features, a head with one map for each point, and the map's centre."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class FeatureMaps(Backbone):
         pretrained: see `Backbone`.
         weights: see `Backbone`.
         max_stride: of the coarsest map: 8, 16 or 32 pixels.
+        stored: see `Backbone`.
 
     Attributes:
         channels: of each map, the finest first.
@@ -38,21 +40,16 @@ class FeatureMaps(Backbone):
         pretrained: bool = False,
         weights: str | None = None,
         max_stride: int = 16,
+        stored: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(name, image_size, pretrained, weights)
-        maps = getattr(self.body, "feature_info", [])
-        # Of several at one stride, the last has seen the most.
-        last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= max_stride}
-        if STRIDE not in last or not hasattr(self.body, "prune_intermediate_layers"):
-            strides = sorted({one["reduction"] for one in maps})
-            raise BackboneError(
-                f"A heatmap needs features at a stride of {STRIDE} pixels; {name!r} has "
-                f"{', '.join(map(str, strides)) or 'none'}. Choose a convolutional backbone, such as resnet18.tv_in1k, "
-                "or --model.head regression."
-            )
-        self.indices = [last[stride] for stride in sorted(last)]
+
+        def leave_out(body: nn.Module) -> None:
+            body.prune_intermediate_layers(_indices(body, name, max_stride))  # type: ignore[operator]  # taken for a tensor
+
+        super().__init__(name, image_size, pretrained, weights, stored, leave_out)
+        self.indices = _indices(self.body, name, max_stride)
+        maps: Any = self.body.feature_info
         self.channels = [int(maps[index]["num_chs"]) for index in self.indices]
-        self.body.prune_intermediate_layers(self.indices)  # type: ignore[operator]  # taken for a tensor
 
     def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]  # maps in place of one vector
         """Return maps (B, C, h, w), the finest first, for (B, 3, H, W) RGB from 0 to 255."""
@@ -60,6 +57,21 @@ class FeatureMaps(Backbone):
             self._normalised(images), indices=self.indices, stop_early=True, intermediates_only=True
         )
         return found
+
+
+def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
+    """Return which of the body's maps have the strides, the finest first."""
+    maps: Any = getattr(body, "feature_info", [])
+    # Of several at one stride, the last has seen the most.
+    last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= max_stride}
+    if STRIDE not in last or not hasattr(body, "prune_intermediate_layers"):
+        strides = sorted({one["reduction"] for one in maps})
+        raise BackboneError(
+            f"A heatmap needs features at a stride of {STRIDE} pixels; {name!r} has "
+            f"{', '.join(map(str, strides)) or 'none'}. Choose a convolutional backbone, such as resnet18.tv_in1k, "
+            "or --model.head regression."
+        )
+    return [last[stride] for stride in sorted(last)]
 
 
 class HeatmapHead(nn.Module):

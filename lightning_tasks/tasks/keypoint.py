@@ -1,7 +1,7 @@
 """Where are the picture's points?"""
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class KeypointRegressor(FromCheckpoint):
 
     Args:
         point_names: the P points, in the order of the batches.
-        backbone: a timm model by its tagged name.
+        backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
@@ -43,6 +43,8 @@ class KeypointRegressor(FromCheckpoint):
         flip_tta: outside training, points are the mean of the picture's and the mirrored one's. Of this run alone: not
             kept in the checkpoint.
         compile: let torch.compile make the backbone's kernels: slow to start, faster after.
+        architecture: what a checkpoint keeps of a backbone of the Hugging Face hub or a folder, to be loaded without;
+            not to be set.
 
     Raises:
         LightningTasksError: backbone, weights or sizes do not work.
@@ -64,6 +66,7 @@ class KeypointRegressor(FromCheckpoint):
         weight_decay: float = 0.01,
         flip_tta: bool = False,
         compile: bool = False,
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not point_names:
@@ -73,7 +76,7 @@ class KeypointRegressor(FromCheckpoint):
             )
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
         # says nothing of the machine that reads it.
-        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta"])
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta", "architecture"])
         self.point_names = point_names
         self.heatmap = head == "heatmap"
         self.y_range = y_range
@@ -85,11 +88,13 @@ class KeypointRegressor(FromCheckpoint):
         self.backbone: Backbone
         self.head: nn.Module
         if self.heatmap:
-            maps = FeatureMaps(backbone, image_size, pretrained, weights, max_stride)
+            maps = FeatureMaps(backbone, image_size, pretrained, weights, max_stride, architecture)
             self.backbone, self.head = maps, HeatmapHead(maps.channels, len(point_names))
         else:
-            self.backbone = Backbone(backbone, image_size, pretrained, weights)
+            self.backbone = Backbone(backbone, image_size, pretrained, weights, architecture)
             self.head = fastai_head(self.backbone.num_features, 2 * len(point_names))
+        if self.backbone.to_store is not None:
+            self.hparams["architecture"] = self.backbone.to_store
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
         self.train_loss = WeightedMean()

@@ -1,6 +1,6 @@
 """Which labels does the picture have? Any number of them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class MultiLabelClassifier(FromCheckpoint):
 
     Args:
         vocab: the labels, in the order of the targets' columns.
-        backbone: a timm model by its tagged name.
+        backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
         image_size: height and width of the pictures.
@@ -55,6 +55,8 @@ class MultiLabelClassifier(FromCheckpoint):
         asymmetric_gamma: focusing of the asymmetric loss, for absent and for present labels.
         asymmetric_clip: absent labels below this probability cost nothing in the asymmetric loss.
         compile: let torch.compile make the backbone's kernels: slow to start, faster after.
+        architecture: what a checkpoint keeps of a backbone of the Hugging Face hub or a folder, to be loaded without;
+            not to be set.
 
     Raises:
         LightningTasksError: backbone, weights or sizes do not work.
@@ -81,6 +83,7 @@ class MultiLabelClassifier(FromCheckpoint):
         asymmetric_gamma: tuple[float, float] = (4.0, 1.0),
         asymmetric_clip: float = 0.05,
         compile: bool = False,
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not vocab:
@@ -96,7 +99,7 @@ class MultiLabelClassifier(FromCheckpoint):
             raise ConfigError(f"model.temperature is {temperature}; it must be above 0.")
         # A checkpoint brings its own weights: where the first ones came from must not be fetched again. How fast it ran
         # says nothing of the machine that reads it.
-        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta"])
+        self.save_hyperparameters(ignore=["pretrained", "weights", "compile", "flip_tta", "architecture"])
         self.vocab = vocab
         self.one_label = loss == "cross_entropy"
         # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
@@ -109,12 +112,14 @@ class MultiLabelClassifier(FromCheckpoint):
         self.backbone: Backbone
         self.head: nn.Module
         if head == "attention":
-            last = LastMap(backbone, image_size, pretrained, weights)
+            last = LastMap(backbone, image_size, pretrained, weights, architecture)
             self.backbone, self.head = last, ClassAttentionHead(last.channels, len(vocab))
         else:
-            self.backbone = Backbone(backbone, image_size, pretrained, weights)
+            self.backbone = Backbone(backbone, image_size, pretrained, weights, architecture)
             make = linear_head if head == "linear" else fastai_head
             self.head = make(self.backbone.num_features, len(vocab))
+        if self.backbone.to_store is not None:
+            self.hparams["architecture"] = self.backbone.to_store
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
         self.training_loss = label_loss(loss, label_smoothing, asymmetric_gamma, asymmetric_clip)

@@ -1,9 +1,7 @@
 """The callback that carries `schedule.fine_tune` out."""
 
-import math
-
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
 from lightning_tasks.training.groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
-from lightning_tasks.training.schedule import GroupRates, fine_tune
+from lightning_tasks.training.progress import Scheduled, Timetable
+from lightning_tasks.training.schedule import GroupRates, fine_tune_at
 from lightning_tasks.training.stages import Stage, stages_table
 
 # As in fastai, group normalisation is none of them. On a CPU torch 2.9 to 2.12 also crash in its backward pass where
@@ -19,13 +18,14 @@ from lightning_tasks.training.stages import Stage, stages_table
 _NORMS = (_BatchNorm, nn.LayerNorm)
 
 
-class FineTune(Callback):
+class FineTune(Scheduled):
     """fastai's `fine_tune`: the head alone for some epochs, then everything, by two one-cycles.
 
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
-    `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the step, so
-    a resumed run is in the right one. The optimiser's state is cleared where the stages meet. Logs `lr/<group>` and
-    `momentum/<group>`, and before the first batch a table of the stages into TensorBoard.
+    `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the epoch, so
+    a resumed run is in the right one, also with epochs of another length; see OneCycle. The optimiser's state is
+    cleared where the stages meet. Logs `lr/<group>` and `momentum/<group>`, and before the first batch a table of the
+    stages into TensorBoard.
 
     Args:
         epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
@@ -60,9 +60,6 @@ class FineTune(Callback):
         self.freeze_pct_start = check_share("FineTune.freeze_pct_start", freeze_pct_start)
         self.div = div
         self.freeze_norm = freeze_norm
-        self._frozen_steps = 0
-        self._total_steps = 0
-        self._steps_an_epoch = 1
         self._described = False
 
     @property
@@ -87,26 +84,23 @@ class FineTune(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay the plan out over the run's steps, which must be known."""
-        total = trainer.estimated_stepping_batches
-        if total == float("inf"):
-            raise ConfigError("FineTune needs to know the run's length. Set --trainer.max_epochs.")
         check_groups(trainer)
-        self._steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        self._total_steps = int(total)
-        self._frozen_steps = min(self._total_steps, self._steps_an_epoch * self.freeze_epochs)
+        self.lay_out(trainer, (self.freeze_epochs,))
         self._described = trainer.global_step > 0  # by the run that goes on
         self._set_stage(trainer, pl_module)  # of a new run, or of one that goes on
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Freeze or unfreeze, and set rates and momentum."""
+        assert self.timetable is not None
         step = trainer.global_step
-        if step == self._frozen_steps:
+        unfreezes = step == self.timetable.spans[0].end_step
+        if unfreezes:
             self._set_stage(trainer, pl_module)
-        rates = self._rates(step, pl_module)
+        rates = self._rates(self.timetable, step, pl_module)
         if not self._described:  # not sooner: LRFinder may have to find the rate first
-            self._describe(trainer, pl_module)
+            self._describe(trainer, pl_module, self.timetable)
         for optimizer in trainer.optimizers:
-            if step == self._frozen_steps:
+            if unfreezes:
                 optimizer.state.clear()
             _set_rates(optimizer, rates.lrs, rates.momentum)
         log_rates(trainer, pl_module, dict(zip(DEPTHS, rates.lrs, strict=True)), rates.momentum)
@@ -119,33 +113,33 @@ class FineTune(Callback):
         """Likewise after an error or Ctrl-C."""
         self.teardown(trainer, pl_module, "fit")
 
-    def _rates(self, step: int, pl_module: LightningModule) -> GroupRates:
+    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> GroupRates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
-        return fine_tune(
-            step,
-            self._frozen_steps,
-            self._total_steps,
-            base_lr,
-            self.lr_mult,
-            self.pct_start,
-            self.freeze_pct_start,
-            self.div,
+        span = timetable.span(step)
+        frozen, position = span == timetable.spans[0], span.position(step)
+        return fine_tune_at(
+            frozen, position, base_lr, self.lr_mult, self.pct_start, self.freeze_pct_start, self.div, len(DEPTHS)
         )
 
-    def _describe(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _describe(self, trainer: Trainer, pl_module: LightningModule, timetable: Timetable) -> None:
         self._described = True
         writer = tensorboard_writer(trainer)
         if writer is None:
             return
+        frozen, unfrozen = (range(span.first_step, span.end_step) for span in timetable.spans)
         stages = [
-            Stage("frozen", "head" if self.freeze_norm else "head, normalisation", range(self._frozen_steps)),
-            Stage("unfrozen", "everything", range(self._frozen_steps, self._total_steps)),
+            Stage("frozen", "head" if self.freeze_norm else "head, normalisation", frozen),
+            Stage("unfrozen", "everything", unfrozen),
         ]
-        table = stages_table(stages, self._steps_an_epoch, DEPTHS, lambda step: self._rates(step, pl_module).lrs)
+        table = stages_table(
+            stages, timetable.length.steps, DEPTHS, lambda step: self._rates(timetable, step, pl_module).lrs
+        )
         writer.add_text("fine_tune", table)
 
     def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _freeze(_backbone(pl_module), trainer.global_step < self._frozen_steps, self.freeze_norm)
+        assert self.timetable is not None
+        frozen = trainer.global_step < self.timetable.spans[0].end_step
+        _freeze(_backbone(pl_module), frozen, self.freeze_norm)
 
 
 def _backbone(pl_module: LightningModule) -> nn.Module:

@@ -11,8 +11,10 @@ from torchmetrics import Metric
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.training.folder import last_checkpoint, run_folder
+from lightning_tasks.training.progress import RunLength, Scheduled, run_length
 
 _TRAIN_METRICS = "train_metric_states"
+_LENGTH = "run_length"
 
 
 class LastCheckpoint(Callback):
@@ -24,8 +26,9 @@ class LastCheckpoint(Callback):
     hook a checkpoint was saved in, replay the epoch's first batches, and lose half of its mean loss.)
 
     On a restart the training sampler is told where to go on, if it has `resume(epoch, rows)`, as those of our data
-    modules have (with another one, Lightning replays the epoch's first batches, and says so). The metrics of the
-    module whose names start with `train` get back what they had gathered.
+    modules have (with another one, Lightning replays the epoch's first batches, and says so). Where an epoch has more
+    or fewer batches than before, it goes on at the batch before which as much of the epoch is done. The metrics of the
+    module whose names start with `train` get back what they had gathered. It stands before callbacks with schedules.
 
     Args:
         every_n_steps: also within epochs; None: after each epoch alone.
@@ -38,12 +41,13 @@ class LastCheckpoint(Callback):
         self.path: Path | None = None
         self._saved_step = -1
         self._logged_steps: int | None = None  # of a run that goes on, until its first batch
+        self._length_before: RunLength | None = None  # of a run that goes on
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
         self.path = last_checkpoint(run_folder(trainer))
         if self._logged_steps is not None:
-            _resume_loader(trainer)
+            self._resume(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Save what the batches before this one have led to."""
@@ -69,6 +73,7 @@ class LastCheckpoint(Callback):
         _set_position(fit_loop, epochs, batches)
         if pl_module.automatic_optimization:
             fit_loop["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
+        checkpoint[_LENGTH] = list(run_length(trainer))
         if batches:
             checkpoint[_TRAIN_METRICS] = _of_all_processes(
                 {
@@ -80,6 +85,7 @@ class LastCheckpoint(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put back what training metrics had gathered, and stay at the end of a run that was stopped early."""
         self._logged_steps = logged_steps(checkpoint)
+        self._length_before = RunLength(*checkpoint[_LENGTH]) if _LENGTH in checkpoint else None
         gathered = checkpoint.get(_TRAIN_METRICS, [])
         if len(gathered) == trainer.world_size:
             for name, metric in _train_metrics(pl_module):
@@ -90,6 +96,16 @@ class LastCheckpoint(Callback):
         for callback in trainer.early_stopping_callbacks:
             if checkpoint["callbacks"].get(callback.state_key, {}).get("stopped_epoch"):
                 trainer.should_stop = True
+
+    def _resume(self, trainer: Trainer) -> None:
+        length, before = run_length(trainer), self._length_before
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+        progress.completed = progress.processed = progress.started = length.batch_like(progress.completed, before)
+        progress.ready = progress.completed + 1
+        _resume_loader(trainer)
+        changes = "" if before is None else length.changes_from(before)
+        if changes and not any(isinstance(callback, Scheduled) for callback in trainer.callbacks):  # type: ignore[attr-defined]  # Lightning sets it at run time
+            trainer.print(f"resumed with     {changes}")
 
     def save(self, trainer: Trainer) -> None:
         """Save what all the steps so far have led to, between two of them, unless it is saved already."""

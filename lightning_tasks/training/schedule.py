@@ -27,7 +27,18 @@ def one_cycle(
     The learning rate goes from 1/div up to 1 in the first `pct_start` of the batches, then down to 1/div_final, both
     along half a cosine; the momentum goes through `momentums` the other way.
     """
-    position = step / total_steps
+    return one_cycle_at(step / total_steps, pct_start, div, div_final, momentums)
+
+
+def one_cycle_at(
+    position: float,
+    pct_start: float = 0.25,
+    div: float = 25.0,
+    div_final: float = 1e5,
+    momentums: tuple[float, float, float] = (0.95, 0.85, 0.95),
+) -> Rate:
+    """Return the rate where a share of `position` of the cycle is behind; beyond its end, that of its end."""
+    position = min(position, 1.0)
     if position < pct_start:
         part = position / pct_start
         return Rate(_cosine(1 / div, 1.0, part), _cosine(momentums[0], momentums[1], part))
@@ -61,11 +72,27 @@ def fine_tune(
 
     Source: fastai's `fine_tune`.
     """
-    if step < frozen_steps:
-        rate = one_cycle(step, frozen_steps, pct_start=freeze_pct_start)
+    frozen = step < frozen_steps
+    position = step / frozen_steps if frozen else (step - frozen_steps) / (total_steps - frozen_steps)
+    return fine_tune_at(frozen, position, base_lr, lr_mult, pct_start, freeze_pct_start, div, groups)
+
+
+def fine_tune_at(
+    frozen: bool,
+    position: float,
+    base_lr: float = 2e-3,
+    lr_mult: float = 100.0,
+    pct_start: float = 0.3,
+    freeze_pct_start: float = 0.99,
+    div: float = 5.0,
+    groups: int = 3,
+) -> GroupRates:
+    """Return the rates where a share of `position` of the stage, frozen or not, is behind."""
+    if frozen:
+        rate = one_cycle_at(position, pct_start=freeze_pct_start)
         highest = [base_lr / 10] * (groups - 1) + [base_lr]
     else:
-        rate = one_cycle(step - frozen_steps, total_steps - frozen_steps, pct_start=pct_start, div=div)
+        rate = one_cycle_at(position, pct_start=pct_start, div=div)
         highest = [base_lr / 2 / lr_mult ** ((groups - 1 - group) / (groups - 1)) for group in range(groups)]
     return GroupRates(tuple(lr * rate.lr_factor for lr in highest), rate.momentum)
 

@@ -1,12 +1,16 @@
+import contextlib
 import copy
+import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -203,6 +207,72 @@ def test_workers_that_are_not_forked_load_the_same(tmp_path):
         assert [path.name for path in data.valid_set.skipped.paths] == ["7.jpg"]
     again = copy.deepcopy(data.valid_set)
     assert np.array_equal(again[0].image, data.valid_set[0].image)
+    assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
+
+
+@pytest.mark.parametrize(
+    ("cls", "more"),
+    [
+        (MultiLabelDataModule, {"cache": "ram", "start_size": 32, "mixup_alpha": 0.4}),
+        (MultiLabelDataModule, {"cache": "disk", "on_bad_image": "skip", "max_bad_share": 0.5}),
+        (MultiLabelDataModule, {"cache": "auto", "device_cache": True}),
+        (KeypointDataModule, {"cache": "ram", "swap_pairs": [("l", "r")]}),
+        (KeypointDataModule, {"cache": "none", "on_bad_image": "skip", "max_bad_share": 0.5}),
+    ],
+)
+def test_what_loads_can_be_sent_to_processes_that_are_not_forked(tmp_path, cls, more):
+    (write_multilabel if cls is MultiLabelDataModule else write_points)(
+        tmp_path / "data", LABELS if cls is MultiLabelDataModule else POINTS
+    )
+    data = cls(str(tmp_path / "data"), size=48, batch_size=2, num_workers=0, cache_dir=str(tmp_path / "c"), **more)
+    data.setup("fit")
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        with contextlib.ExitStack() as stack:  # as while a process is started: tensors are then shared
+            stack.enter_context(mock.patch("multiprocessing.context._tls.spawning_popen", True, create=True))
+            sent = pickle.dumps((loader.dataset, loader.collate_fn, loader.worker_init_fn))
+        assert len(sent) < 100_000
+        dataset, collate, _ = pickle.loads(sent)
+        indices = list(loader.sampler)[:2]
+        ours, theirs = (
+            c([d[i] for i in indices]) for d, c in ((loader.dataset, loader.collate_fn), (dataset, collate))
+        )
+        assert str(ours) == str(theirs)
+
+
+def test_a_copy_of_a_cache_without_a_name_outlives_the_first(paths, tmp_path):
+    first = opened(paths, tmp_path).cache
+    first.remove_name()
+    copied = copy.deepcopy(first)
+    expected = first[1].image
+    del first
+    gc.collect()
+    assert np.array_equal(pickle.loads(pickle.dumps(copied))[1].image, expected)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lightning_tasks import MultiLabelDataModule
+
+if __name__ == "__main__":
+    data = MultiLabelDataModule(sys.argv[1], size=16, batch_size=2, num_workers=1, cache="ram")
+    data.setup("fit")
+    loader = data.train_dataloader()
+    loader.multiprocessing_context = sys.argv[2]
+    assert next(iter(loader)).images.shape == (2, 3, 16, 16)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.processes
+def test_nothing_is_left_in_memory_after_a_kill(tmp_path):
+    """Nor a process that has it open: with the fork server, one and its worker would wait for each other for ever."""
+    write_multilabel(tmp_path, LABELS)
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path), "forkserver"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.errors import ConfigError
 
 FORKED = "import multiprocessing; multiprocessing.set_start_method('fork')"  # whose hooks tell when
 AT_BIRTH = []  # what each forked process does first; what is registered stays registered
@@ -93,3 +94,12 @@ def run(script):
         [sys.executable, "-c", f"{FORKED}\n{script}"], capture_output=True, text=True, timeout=120, check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run in the background
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_cannot_be_sent_to_a_new_process_is_told(method):
+    of_five = {"n": 5, "training": False, "batch_size": 2, "num_workers": 1, "seed": 0, "rank": 0, "world_size": 1}
+    loader = make_loader(Numbers(), lambda samples: samples, **of_five)
+    loader.multiprocessing_context = method
+    with pytest.raises(ConfigError, match=rf"starts by {method} \(Can't .*lambda.*data\.num_workers to 0"):
+        iter(loader)

@@ -4,9 +4,12 @@ import torch
 from safetensors.torch import save_file
 from torchvision.transforms.functional import normalize
 
+from lightning_tasks.__main__ import console
 from lightning_tasks.errors import BackboneError
+from lightning_tasks.tasks.attention import LastMap
 from lightning_tasks.tasks.backbone import Backbone
 from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
+from lightning_tasks.tasks.heatmap import FeatureMaps
 from lightning_tasks.tasks.optimizer import adamw
 
 
@@ -160,3 +163,84 @@ def test_a_hub_out_of_reach_names_both_ways_out(monkeypatch, tmp_path):
         Backbone("resnet18.tv_in1k", (64, 64), pretrained=True)
     with pytest.raises(BackboneError, match="no pretrained weights for 'dpn48b'"):
         Backbone("dpn48b", (64, 64), pretrained=True)
+
+
+def named(state, prefix, **beside):
+    return {**{f"{prefix}{key}": value for key, value in state.items()}, **beside}
+
+
+AVERAGE = {"n_averaged": torch.tensor(3)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda state: named(state, "backbone.body."),  # of another's Lightning module
+        lambda state: named(state, "model."),
+        lambda state: named(state, "module."),
+        lambda state: named(state, "_orig_mod."),
+        lambda state: named(state, "module._orig_mod.", **AVERAGE),
+        lambda state: named(state, "net.encoder.", **{"net.decoder.weight": torch.zeros(3)}),
+        lambda state: {**named(state, "model."), **named({k: v + 1 for k, v in state.items()}, "raw.")},
+        lambda state: {**named(state, "ema_model."), **named({k: v + 1 for k, v in state.items()}, "model.")},
+        lambda state: {"epoch": 3, "model_state_dict": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}},
+        lambda state: {"state_dict": {k: v + 1 for k, v in state.items()}, "state_dict_ema": named(state, "module.")},
+        lambda state: {"state_dict": state, "current_model_state": {k: v + 1 for k, v in state.items()}},
+    ],
+)
+def test_weights_are_found_under_whatever_stands_in_front_of_them(content, tmp_path, state, capsys):
+    torch.save(content(state), tmp_path / "w.pth")
+    loaded = Backbone("test_resnet", (64, 64), weights=str(tmp_path / "w.pth")).body.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())
+
+
+def test_own_checkpoints_and_exports_are_weights_with_their_normalisation(labels_run, tmp_path, capsys, monkeypatch):
+    folder, ckpt = labels_run
+    monkeypatch.chdir(folder)
+    content = torch.load(folder / ckpt, weights_only=True)
+    content["state_dict"]["backbone.mean"] = torch.full((1, 3, 1, 1), 33.0)
+    torch.save(content, tmp_path / "best.ckpt")
+    assert console(["export", str(tmp_path / "best.ckpt"), "--format", "safetensors"]) == 0
+    (exported,) = tmp_path.glob("*.safetensors")
+    body = {key: value for key, value in content["state_dict"].items() if key.startswith("backbone.body.")}
+    for path in (tmp_path / "best.ckpt", exported):
+        capsys.readouterr()
+        backbone = Backbone("test_resnet", (64, 64), weights=str(path))
+        told = f"weights          {len(body)} tensors of backbone.body.* in {path}; not backbone.*, head.*"
+        assert told in capsys.readouterr().out
+        assert all(torch.equal(backbone.state_dict()[key.removeprefix("backbone.")], body[key]) for key in body)
+        assert backbone.mean.unique().tolist() == [33]
+        with pytest.raises(
+            BackboneError, match=r"does not fit 'resnet18'.*It was made for --model\.backbone test_resnet"
+        ):
+            Backbone("resnet18", (64, 64), weights=str(path))
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [lambda **more: FeatureMaps("resnet18", (64, 64), **more), lambda **more: LastMap("resnet18", (64, 64), **more)],
+)
+def test_layers_that_a_head_leaves_out_need_not_be_in_the_file(maps, tmp_path):
+    first = maps()
+    settings = {"hyper_parameters": {"backbone": "resnet18", "head": "heatmap"}}
+    torch.save({"state_dict": named(first.state_dict(), "backbone."), **settings}, tmp_path / "w.ckpt")
+    again = maps(weights=str(tmp_path / "w.ckpt"))
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in first.state_dict().items())
+    torch.save({"state_dict": timm.create_model("resnet18").state_dict()}, tmp_path / "whole.pth")
+    maps(weights=str(tmp_path / "whole.pth"))
+    if isinstance(first, FeatureMaps):
+        with pytest.raises(BackboneError, match=r"missing \(layer4.*this backbone under a head 'heatmap'"):
+            Backbone("resnet18", (64, 64), weights=str(tmp_path / "w.ckpt"))
+
+
+def test_names_of_other_code_are_translated_behind_a_prefix_too(tmp_path, monkeypatch):
+    state = timm.create_model("test_vit", num_classes=0).state_dict()
+
+    def translated(found, model):
+        return {key.replace("layers.", "blocks."): value for key, value in found.items()}
+
+    monkeypatch.setattr("timm.models.vision_transformer.checkpoint_filter_fn", translated)
+    old = {key.replace("blocks.", "layers."): value for key, value in state.items()}
+    torch.save(named(old, "visual.trunk."), tmp_path / "w.pth")
+    loaded = Backbone("test_vit", (160, 160), weights=str(tmp_path / "w.pth")).body
+    assert torch.equal(loaded.blocks[0].attn.qkv.weight, state["blocks.0.attn.qkv.weight"])
