@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import logging
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +14,6 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -23,6 +22,7 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
@@ -33,6 +33,7 @@ from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces
 from lightning_tasks.training.finite_loss import FiniteLoss
 from lightning_tasks.training.finite_predictions import FinitePredictions
 from lightning_tasks.training.folder import last_checkpoint
@@ -76,17 +77,8 @@ class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
     def __init__(self, args: list[str]) -> None:
-        for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `StartLine` says what matters
-        for message in (
-            "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
-            "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
-            "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
-            "Checkpoint directory .* exists and is not empty",  # of a run that goes on
-            "The dirpath has changed from",  # a new run's folder, from another's checkpoint
-        ):
-            warnings.filterwarnings("ignore", message=message)
         self._verb = args[0] if args else None
+        quieten(self._verb)
         super().__init__(
             model_class=LightningModule,
             datamodule_class=LightningDataModule,
@@ -121,7 +113,7 @@ class TaskCLI(LightningCLI):
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="folder of this task's runs in it; null: the data's name"
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
@@ -159,11 +151,8 @@ class TaskCLI(LightningCLI):
         checkpoint = self.config[self.subcommand].get("checkpoint")
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-        if checkpoint and not checkpoint.dirpath and (checkpoint.save_last or checkpoint.filename == "last"):
-            raise ConfigError(
-                "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave checkpoint.save_last out, "
-                "and give checkpoint.filename another name."
-            )
+        if checkpoint and checkpoint.dirpath:
+            checkpoint.enable_version_counter = True  # another run's may lie there
         trainer = self.config[self.subcommand].trainer
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
@@ -209,14 +198,14 @@ class TaskCLI(LightningCLI):
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.max_epochs
-        self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
+        callbacks = self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
 
         folder, first_step = self._run_folder()
+        callbacks.insert(0, CheckpointPlaces(folder, goes_on=first_step is not None))
         kwargs["default_root_dir"] = str(folder)
-        if trainer.logger in (None, True):
-            kwargs["logger"] = runs.run_loggers(folder, first_step)
+        kwargs["logger"] = runs.run_loggers(folder, first_step, trainer.logger)
         plugins = trainer.plugins or []
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
@@ -226,7 +215,7 @@ class TaskCLI(LightningCLI):
                 folder.rmdir()  # nothing was written yet
             raise
         # At the end it must save before a callback that averages weights puts the average in their place.
-        callbacks: list[Callback] = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
+        callbacks = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
         callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))
         if self.subcommand == "fit":
             assert isinstance(callbacks[0], LastCheckpoint)
@@ -265,6 +254,8 @@ class TaskCLI(LightningCLI):
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
         rank_zero_only(print)(f"going on with    {runs.shown(path)}")
+        mine = re.escape(str(path.parent))
+        warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
