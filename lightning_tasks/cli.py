@@ -34,6 +34,7 @@ from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces
+from lightning_tasks.training.end_of_fit import EndOfFit
 from lightning_tasks.training.finite_loss import FiniteLoss
 from lightning_tasks.training.finite_predictions import FinitePredictions
 from lightning_tasks.training.folder import last_checkpoint
@@ -78,6 +79,7 @@ class TaskCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         self._verb = args[0] if args else None
+        self._end_of_fit = EndOfFit()
         quieten(self._verb)
         super().__init__(
             model_class=LightningModule,
@@ -233,7 +235,7 @@ class TaskCLI(LightningCLI):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
-        callbacks.append(FiniteLoss())
+        callbacks += [FiniteLoss(), self._end_of_fit]
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
             callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
         if isinstance(self.model, MultiLabelClassifier):
@@ -264,4 +266,6 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
+        if (reason := self._end_of_fit.reason(self.trainer)) is not None:
+            print(reason)
         print("\n".join(runs.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks)))

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.reports.page_run import folder_of_run
-from tests.fakes import FLAGS, LABELS, write_multilabel
-from tests.training.small_runs import CONF
+from tests.fakes import LABELS, write_multilabel
+from tests.quick_runs import PLAIN, fit, scores, settings, written
 
 MINE = "my: own\n"  # a user's file of the name that a run's own has
 
@@ -23,18 +22,6 @@ def folder(tmp_path, monkeypatch):
     for name in ("config.yaml", "results.png", "metrics.csv"):
         Path(name).write_text(MINE)
     return tmp_path
-
-
-SMALL = ["--data.root", "root", "--data.size", "32", "--data.batch_size", "2", "--model.pretrained", "false"]
-BASE = ["fit", "--config", str(CONF / "multilabel.yaml"), *FLAGS, *SMALL, "--trainer.limit_train_batches", "1"]
-
-
-def fit(*more, epochs=1):
-    return console([*BASE, "--trainer.max_epochs", str(epochs), *more])
-
-
-def written(folder):
-    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
 
 
 OURS = {"config.yaml", "hparams.yaml", "metrics.csv", "results.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
@@ -53,9 +40,9 @@ CSV = {"class_path": "CSVLogger", "init_args": {"save_dir": "logs"}}
     ],
 )
 def test_a_runs_files_lie_in_its_folder_whatever_the_loggers(logger, theirs):
-    Path("logger.yaml").write_text(yaml.safe_dump({"trainer": {"logger": logger}}))
+    own = settings(logger=logger)
     before = {path.name for path in Path().iterdir()}
-    assert fit("--config", "logger.yaml") == 0
+    assert fit(*own) == 0
     run = Path("runs/multi_label/version_0")
     assert written(run) == OURS
     with (run / "metrics.csv").open() as file:
@@ -103,10 +90,8 @@ def scores_one(self, batch, batch_idx=0):
     return self(batch.images)
 
 
-def own_checkpoints(**settings):
-    callback = {"class_path": "ModelCheckpoint", "init_args": settings}
-    Path("own.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [callback]}}))
-    return "--config", "own.yaml"
+def own_checkpoints(**values):
+    return settings(callbacks=[{"class_path": "ModelCheckpoint", "init_args": values}])
 
 
 def test_a_users_own_checkpoints_lie_there_too():
@@ -118,9 +103,9 @@ def test_a_users_own_checkpoints_lie_there_too():
     assert not Path("voc").exists()
 
 
-@pytest.mark.parametrize("settings", [{"save_last": True}, {"filename": "last"}])
-def test_nobody_else_writes_last_ckpt(settings, capsys):
-    assert fit(*own_checkpoints(monitor="val/loss", **settings)) == 2
+@pytest.mark.parametrize("values", [{"save_last": True}, {"filename": "last"}])
+def test_nobody_else_writes_last_ckpt(values, capsys):
+    assert fit(*own_checkpoints(monitor="val/loss", **values)) == 2
     assert "checkpoints/last.ckpt" in capsys.readouterr().err
 
 
@@ -159,18 +144,6 @@ def test_a_checkpoint_of_any_place_in_a_run_finds_its_folder(tmp_path):
 # The best so far of a run that goes on ------------------------------------------------------------------------------
 
 
-def scores(monkeypatch, *values):
-    """Let the validations score these, one an epoch."""
-    left = list(values)
-
-    def on_validation_epoch_end(self):
-        self.log("val/mAP", torch.tensor(left.pop(0)))
-
-    monkeypatch.setattr("lightning_tasks.tasks.multilabel.MultiLabelClassifier.on_validation_epoch_end",
-                        on_validation_epoch_end)  # fmt: skip
-
-
-PLAIN = ["--trainer.callbacks", "null", "--model.lr", "0.001"]
 LOGGER = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "logs"]
 
 
@@ -222,8 +195,7 @@ def test_what_a_user_asks_lightning_to_say_is_said(monkeypatch, caplog, capfd):
 def test_callbacks_that_a_run_goes_on_without_are_named(monkeypatch, capsys, recwarn):
     scores(monkeypatch, 0.9, 0.6)
     stopping = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss"}}
-    Path("own.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [stopping]}}))
-    assert fit("--config", "own.yaml", "--model.lr", "0.001") == 0
+    assert fit(*settings(callbacks=[stopping]), "--model.lr", "0.001") == 0
     assert fit(*PLAIN, "--ckpt_path", "last", epochs=2) == 0
     assert (
         any("EarlyStopping" in str(warning.message) for warning in recwarn)
