@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
@@ -19,9 +19,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import runs
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
+from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.filesystem import expanded
 from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
@@ -57,6 +59,7 @@ def main(args: list[str] | None = None) -> None:
     """
     try:
         given = sys.argv[1:] if args is None else args
+        given = with_expanded_configs(given)
         TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
     except MisconfigurationException as error:  # Lightning's own word for a user's mistake
         raise ConfigError(" ".join(str(error).split())) from error
@@ -140,10 +143,10 @@ class TaskCLI(LightningCLI):
         """Do nothing: Lightning's own lets the checkpoint beat the command line; see `with_checkpoint_settings`."""
 
     def before_instantiate_classes(self) -> None:
-        """Check the checkpoint's path, and choose what depends on the device."""
+        """Check the checkpoint's path, choose what depends on the device, and expand paths."""
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+            read_checkpoint(Path(expanded(path)))  # or Lightning would fail later, with a traceback
         if self.subcommand in ("validate", "test") and path is None:
             warnings.warn(
                 f"No checkpoint is given: these are scores of a model that is not trained. {self.subcommand} best.ckpt",
@@ -162,6 +165,9 @@ class TaskCLI(LightningCLI):
             keep_freed_memory()
         else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
+        self._written = self.config
+        of_verb = with_expanded_paths(vars(self.config[self.subcommand]))
+        self.config = Namespace(**{"subcommand": self.subcommand, self.subcommand: Namespace(**of_verb)})
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
@@ -223,6 +229,14 @@ class TaskCLI(LightningCLI):
             assert isinstance(callbacks[0], LastCheckpoint)
             callbacks.insert(1, StopSignals(callbacks[0]))
         return made
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
+        """Let the run's config hold the paths as they were written: they mean something on another machine too."""
+        used, self.config = self.config, self._written
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        finally:
+            self.config = used
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
         callbacks: list[Callback] = [

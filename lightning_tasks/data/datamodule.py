@@ -18,7 +18,7 @@ from lightning_tasks.data.loading import Loading, load_through_cache, split_load
 from lightning_tasks.data.splits import Rows, Splitter, split_table, warn_of_shared_groups
 from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, raise_at_once, require_folder
-from lightning_tasks.filesystem import is_file
+from lightning_tasks.filesystem import expanded, is_file
 
 
 class ImageDataModule(LightningDataModule):
@@ -44,6 +44,10 @@ class ImageDataModule(LightningDataModule):
     valid_set: Any
     test_set: Any
     collate: Callable[[Any], Any]
+
+    def in_root(self, name: str) -> Path:
+        """Return a path that the user gave, which starts from the root unless it is absolute."""
+        return self.root / expanded(name, self.root)
 
     @abstractmethod
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:

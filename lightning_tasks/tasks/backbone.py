@@ -17,7 +17,7 @@ from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
-from lightning_tasks.filesystem import is_file, why_missing
+from lightning_tasks.filesystem import expanded, is_file, why_missing
 from lightning_tasks.tasks.depthwise import float32_depthwise
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
@@ -74,7 +74,7 @@ class Backbone(nn.Module):
         pretrained = pretrained and weights is None and not lost
         self.body, self.num_features = _build(architecture if lost else name, image_size, pretrained)
         if weights is not None:
-            _load_weights(self.body, name, Path(weights))
+            _load_weights(self.body, name, Path(expanded(weights)))
         self.body.to(memory_format=torch.channels_last)
         float32_depthwise(self.body)
         config = {"mean": [math.nan] * 3, "std": [math.nan] * 3} if lost else _config(self.body)
