@@ -22,7 +22,13 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
-from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.errors import (
+    ConfigError,
+    LightningTasksWarning,
+    MissingLibraryError,
+    missing_package,
+    users_mistake,
+)
 from lightning_tasks.filesystem import expanded
 from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.reports.epoch_table import EpochTable
@@ -63,6 +69,11 @@ def main(args: list[str] | None = None) -> None:
         TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
     except MisconfigurationException as error:  # Lightning's own word for a user's mistake
         raise ConfigError(" ".join(str(error).split())) from error
+    except (ImportError, ValueError) as error:  # jsonargparse wraps what a class raises into ValueErrors
+        missing = missing_package(error)
+        if missing is None or users_mistake(error) is not None:
+            raise
+        raise MissingLibraryError(missing) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -111,6 +122,15 @@ class TaskCLI(LightningCLI):
         more = (*_WITHOUT_MODEL, "lr_find", *_FROM_CHECKPOINT[2:])
         verbs |= {verb: {"model", "datamodule"} for verb in more}
         return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Ask for no model where none is used; a config may have one."""
+        if self._verb not in _WITHOUT_MODEL:
+            super().add_core_arguments_to_parser(parser)
+            return
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
