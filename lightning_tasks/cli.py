@@ -1,7 +1,6 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
-import errno
 import re
 import sys
 import warnings
@@ -22,14 +21,9 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
-from lightning_tasks.errors import (
-    ConfigError,
-    LightningTasksWarning,
-    MissingLibraryError,
-    missing_package,
-    users_mistake,
-)
+from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.filesystem import expanded
+from lightning_tasks.foreign_errors import others_errors_told
 from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
@@ -40,6 +34,7 @@ from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
+from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces
 from lightning_tasks.training.end_of_fit import EndOfFit
@@ -51,7 +46,6 @@ from lightning_tasks.training.stop_signals import StopSignals
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -63,29 +57,9 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: with 2, after a message, for arguments that cannot be parsed; see also `StopSignals`.
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
-    try:
-        given = sys.argv[1:] if args is None else args
-        given = with_expanded_configs(given)
+    with others_errors_told():
+        given = with_expanded_configs(sys.argv[1:] if args is None else args)
         TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
-    except MisconfigurationException as error:  # Lightning's own word for a user's mistake
-        raise ConfigError(" ".join(str(error).split())) from error
-    except (ImportError, ValueError) as error:  # jsonargparse wraps what a class raises into ValueErrors
-        missing = missing_package(error)
-        if missing is None or users_mistake(error) is not None:
-            raise
-        raise MissingLibraryError(missing) from error
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        raise ConfigError(
-            f"A file cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then call it "
-            "again; a training goes on with --ckpt_path last."
-        ) from error
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns it into an exit with 1
-            raise error.__context__ from None
-        raise
 
 
 class TaskCLI(LightningCLI):
@@ -179,6 +153,7 @@ class TaskCLI(LightningCLI):
         if checkpoint and checkpoint.dirpath:
             checkpoint.enable_version_counter = True  # another run's may lie there
         trainer = self.config[self.subcommand].trainer
+        check_trainer(vars(trainer))
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
         if not torch.cuda.is_available():
@@ -245,13 +220,14 @@ class TaskCLI(LightningCLI):
         # At the end it must save before a callback that averages weights puts the average in their place.
         callbacks = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
         callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))
-        if self.subcommand == "fit":
-            assert isinstance(callbacks[0], LastCheckpoint)
+        if self.subcommand == "fit" and isinstance(callbacks[0], LastCheckpoint):
             callbacks.insert(1, StopSignals(callbacks[0]))
         return made
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
         """Let the run's config hold the paths as they were written: they mean something on another machine too."""
+        if config.get("enable_checkpointing") is False:
+            callbacks = []  # those that save
         used, self.config = self.config, self._written
         try:
             return super()._instantiate_trainer(config, callbacks)

@@ -43,7 +43,7 @@ def test_a_reader_who_has_gone_ends_it_quietly(verb, folder, capfd):
     os.close(read)
     with os.fdopen(write, "w") as pipe, contextlib.redirect_stdout(pipe):  # its end flushes, as the interpreter's does
         if verb == "verb's help":
-            with pytest.raises(SystemExit, match="^0$"):  # argparse takes no notice
+            with pytest.raises(SystemExit, match=r"^0$"):  # argparse takes no notice
                 console(VERBS[verb])
         else:
             assert console(VERBS[verb]) == 141  # as a shell has it of what SIGPIPE ends
