@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
@@ -161,8 +161,8 @@ class TaskCLI(LightningCLI):
         else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
         self._written = self.config
-        of_verb = with_expanded_paths(vars(self.config[self.subcommand]))
-        self.config = Namespace(**{"subcommand": self.subcommand, self.subcommand: Namespace(**of_verb)})
+        self.config = self._written.clone()
+        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""

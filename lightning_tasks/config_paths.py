@@ -45,7 +45,9 @@ def _expanded(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a settin
     if isinstance(value, str) and name in _OF_VERBS | _OF_CLASSES:
         return expanded(value)
     if isinstance(value, Namespace) and name not in ("data", "model"):
-        return Namespace(**with_expanded_paths(vars(value)))
+        done = value.clone()
+        vars(done).update(with_expanded_paths(vars(value)))
+        return done
     return [_expanded("", one) for one in value] if isinstance(value, list) else value
 
 

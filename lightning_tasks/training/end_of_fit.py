@@ -44,7 +44,7 @@ def _steps_are_done(trainer: Trainer) -> bool:
 
 
 def _epochs_are_done(trainer: Trainer) -> bool:
-    return trainer.max_epochs not in (None, -1) and trainer.current_epoch >= trainer.max_epochs  # type: ignore[operator]
+    return trainer.max_epochs not in (None, -1) and trainer.current_epoch >= trainer.max_epochs
 
 
 def _limit(trainer: Trainer) -> tuple[str, str]:
