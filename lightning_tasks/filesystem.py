@@ -65,7 +65,7 @@ def as_text(name: Path | str) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def expanded(name: str, folder: Path = Path()) -> str:
+def expanded(name: str | Path, folder: Path = Path()) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` as a shell has them, and what is there under such a name as it is.
 
     Args:
@@ -79,11 +79,11 @@ def expanded(name: str, folder: Path = Path()) -> str:
     def value(variable: re.Match[str]) -> str:
         called = variable[1] or variable[2]
         if called not in os.environ:
-            raise ConfigError(f"{name!r}: there is no variable {called}. Set it (export {called}=...).")
+            raise ConfigError(f"{str(name)!r}: there is no variable {called}. Set it (export {called}=...).")
         return os.environ[called]
 
     done = ""
-    for part in name.split("/"):
+    for part in str(name).split("/"):
         if not ({"$", "~"} & set(part)) or exists(folder / (done + part)):
             done += f"{part}/"
         else:

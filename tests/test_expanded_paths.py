@@ -67,7 +67,7 @@ def test_the_other_verbs(home, capsys):
     assert console(["init", "$DATA/root/labels.csv", "--output=~/i.yaml"]) == 0
     with pytest.raises(SystemExit):  # few pictures
         console(["check", "--config=~/i.yaml", "--fix=~/fixed.csv"])
-    assert console(["show_batch", *WORKERS, "--config=~/i.yaml", "--output=~/b.png", *data[2:]]) == 0
+    assert console(["show_batch", "--config=~/i.yaml", *WORKERS, "--output=~/b.png", *data[2:]]) == 0
     assert {"i.yaml", "fixed.csv", "b.png"} <= written(home)
     assert not written(".")
 
