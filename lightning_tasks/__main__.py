@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 from lightning_tasks import __version__
 from lightning_tasks.errors import LightningTasksError, LightningTasksWarning, user_message, users_mistake
 
+_PIPE_EXIT = 141  # a shell's for what SIGPIPE ends
 _HELP = f"""lightning-tasks {__version__}: labels and points in pictures, on PyTorch Lightning
 
 A run is described by a config; anything in it can be overridden on the command line:
@@ -44,9 +46,24 @@ A run is described by a config; anything in it can be overridden on the command 
 def console(args: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0; 1 where some of it could not be done; 2 after a user's mistake; 130 after Ctrl-C, 143 after SIGTERM.
+    0; 1 where some of it could not be done; 2 after a user's mistake; 130 after Ctrl-C, 143 after SIGTERM; 141 where
+    nobody reads any more what it says.
     """
-    args = sys.argv[1:] if args is None else args
+    try:
+        try:
+            code = _run(sys.argv[1:] if args is None else args)
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return _PIPE_EXIT
+    return code
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):  # answered before torch is imported
         print(_HELP, end="")
         return 0
@@ -65,9 +82,6 @@ def console(args: list[str] | None = None) -> int:
                 from lightning_tasks.cli import main
 
                 main(args)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would fail at its end
-        return 1
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -78,6 +92,25 @@ def console(args: list[str] | None = None) -> int:
         print(f"error: {user_message(mistake)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Return whether what reads our output has gone, as `| head` does; then let the rest of it go nowhere."""
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)
+            closed = any(event & select.POLLERR for _, event in poll.poll(0))
+        except BrokenPipeError:
+            closed = True
+        except (AttributeError, OSError, ValueError):  # no file, or no such question on this system
+            closed = False
+        if closed:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter would fail at its end
+        gone = gone or closed
+    return gone
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
-import errno
-import logging
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -14,15 +13,18 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import runs, yaml_text
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
+from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.filesystem import expanded
+from lightning_tasks.foreign_errors import others_errors_told
+from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.reports.epoch_table import EpochTable
 from lightning_tasks.reports.skipped import SkippedPictures
 from lightning_tasks.reports.start_line import StartLine
@@ -32,7 +34,10 @@ from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
+from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces
+from lightning_tasks.training.end_of_fit import EndOfFit
 from lightning_tasks.training.finite_loss import FiniteLoss
 from lightning_tasks.training.finite_predictions import FinitePredictions
 from lightning_tasks.training.folder import last_checkpoint
@@ -41,7 +46,6 @@ from lightning_tasks.training.stop_signals import StopSignals
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -53,23 +57,9 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: with 2, after a message, for arguments that cannot be parsed; see also `StopSignals`.
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
-    try:
-        given = sys.argv[1:] if args is None else args
+    with others_errors_told():
+        given = with_expanded_configs(sys.argv[1:] if args is None else args)
         TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
-    except MisconfigurationException as error:  # Lightning's own word for a user's mistake
-        raise ConfigError(" ".join(str(error).split())) from error
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        raise ConfigError(
-            f"A file cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then call it "
-            "again; a training goes on with --ckpt_path last."
-        ) from error
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns it into an exit with 1
-            raise error.__context__ from None
-        raise
 
 
 class _Parser(LightningArgumentParser):
@@ -83,17 +73,9 @@ class TaskCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         yaml_text.use_for_configs()
-        for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # their tips; `StartLine` says what matters
-        for message in (
-            "Experiment logs directory",  # the run's folder is new; the config lies in it before the csv file does
-            "`isinstance\\(treespec, LeafSpec",  # Lightning's own affair with torch
-            "Be aware that when using `ckpt_path`",  # scoring does not need the run's callbacks
-            "Checkpoint directory .* exists and is not empty",  # of a run that goes on
-            "The dirpath has changed from",  # a new run's folder, from another's checkpoint
-        ):
-            warnings.filterwarnings("ignore", message=message)
         self._verb = args[0] if args else None
+        self._end_of_fit = EndOfFit()
+        quieten(self._verb)
         super().__init__(
             model_class=LightningModule,
             datamodule_class=LightningDataModule,
@@ -123,13 +105,22 @@ class TaskCLI(LightningCLI):
         verbs |= {verb: {"model", "datamodule"} for verb in more}
         return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Ask for no model where none is used; a config may have one."""
+        if self._verb not in _WITHOUT_MODEL:
+            super().add_core_arguments_to_parser(parser)
+            return
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
         parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="folder of this task's runs in it; null: the data's name"
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
@@ -154,10 +145,10 @@ class TaskCLI(LightningCLI):
         """Do nothing: Lightning's own lets the checkpoint beat the command line; see `with_checkpoint_settings`."""
 
     def before_instantiate_classes(self) -> None:
-        """Check the checkpoint's path, and choose what depends on the device."""
+        """Check the checkpoint's path, choose what depends on the device, and expand paths."""
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            found = read_checkpoint(Path(path))  # or Lightning would fail later, with a traceback
+            found = read_checkpoint(Path(expanded(path)))  # or Lightning would fail later, with a traceback
             stored = found.get("hyper_parameters", {}).get("architecture")
             if stored is not None and "architecture" in self.config.fit.model.get("init_args", {}):
                 self.config.fit.model.init_args.architecture = stored  # so that the hub is not asked
@@ -170,18 +161,19 @@ class TaskCLI(LightningCLI):
         checkpoint = self.config[self.subcommand].get("checkpoint")
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-        if checkpoint and not checkpoint.dirpath and (checkpoint.save_last or checkpoint.filename == "last"):
-            raise ConfigError(
-                "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave checkpoint.save_last out, "
-                "and give checkpoint.filename another name."
-            )
+        if checkpoint and checkpoint.dirpath:
+            checkpoint.enable_version_counter = True  # another run's may lie there
         trainer = self.config[self.subcommand].trainer
+        check_trainer(vars(trainer))
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
         if not torch.cuda.is_available():
             keep_freed_memory()
         else:
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
+        self._written = self.config
+        self.config = self._written.clone()
+        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
@@ -220,14 +212,14 @@ class TaskCLI(LightningCLI):
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
         if plan is not None and trainer.max_epochs is None:
             kwargs["max_epochs"] = plan.max_epochs
-        self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
+        callbacks = self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
 
         folder, first_step = self._run_folder()
+        callbacks.insert(0, CheckpointPlaces(folder, goes_on=first_step is not None))
         kwargs["default_root_dir"] = str(folder)
-        if trainer.logger in (None, True):
-            kwargs["logger"] = runs.run_loggers(folder, first_step)
+        kwargs["logger"] = runs.run_loggers(folder, first_step, trainer.logger)
         plugins = trainer.plugins or []
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
@@ -237,12 +229,21 @@ class TaskCLI(LightningCLI):
                 folder.rmdir()  # nothing was written yet
             raise
         # At the end it must save before a callback that averages weights puts the average in their place.
-        callbacks: list[Callback] = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
+        callbacks = made.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
         callbacks.sort(key=lambda callback: not isinstance(callback, LastCheckpoint))
-        if self.subcommand == "fit":
-            assert isinstance(callbacks[0], LastCheckpoint)
+        if self.subcommand == "fit" and isinstance(callbacks[0], LastCheckpoint):
             callbacks.insert(1, StopSignals(callbacks[0]))
         return made
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
+        """Let the run's config hold the paths as they were written: they mean something on another machine too."""
+        if config.get("enable_checkpointing") is False:
+            callbacks = []  # those that save
+        used, self.config = self.config, self._written
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        finally:
+            self.config = used
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
         callbacks: list[Callback] = [
@@ -255,7 +256,7 @@ class TaskCLI(LightningCLI):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
-        callbacks.append(FiniteLoss())
+        callbacks += [FiniteLoss(), self._end_of_fit]
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
             callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
         if isinstance(self.model, MultiLabelClassifier):
@@ -276,6 +277,8 @@ class TaskCLI(LightningCLI):
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
         rank_zero_only(print)(f"going on with    {runs.shown(path)}")
+        mine = re.escape(str(path.parent))
+        warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
@@ -284,4 +287,6 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
+        if (reason := self._end_of_fit.reason(self.trainer)) is not None:
+            print(reason)
         print("\n".join(runs.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks)))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jsonargparse import ArgumentParser
 
 from lightning_tasks import yaml_text
+from lightning_tasks.config_paths import with_expanded_paths
 from lightning_tasks.errors import ConfigError
 
 
@@ -68,7 +69,8 @@ def run(args: list[str]) -> int:
     parser.add_function_arguments(function, skip=set(named), as_group=False)
     words, options = words_and_options(args[1:])
     try:
-        code: int | None = function(**parser.parse_args([*options, "--", *words]).as_dict())
+        settings = parser.parse_args([*options, "--", *words]).as_dict()
+        code: int | None = function(**with_expanded_paths(settings))
     except (MemoryError, RuntimeError) as error:
         from lightning_tasks.devices import is_out_of_memory, memory_asked_for  # torch is imported by now
 

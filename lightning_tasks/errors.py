@@ -3,6 +3,7 @@
 The command line prints the message alone, without a traceback, and exits with 2.
 """
 
+import re
 import struct
 import zipfile
 from pickle import UnpicklingError
@@ -12,6 +13,9 @@ TORCH_FILE_ERRORS: tuple[type[Exception], ...] = (
     *(UnpicklingError, RuntimeError, EOFError, ValueError, OSError, struct.error, zipfile.BadZipFile),
     *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, MemoryError),
 )
+
+_PIP = re.compile(r"pip install (?:-U |--upgrade )*['\"]?([\w.-]+(?:\[[\w,-]+\])?)")
+_OF_A_CLASS = "Problem with given class_path"  # jsonargparse's words for what a class raised
 
 
 class LightningTasksError(Exception):
@@ -77,6 +81,24 @@ def what_is_wrong(error: BaseException) -> str:
     """Return a library's message in one line: its first one, with the next where it only announces that."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+def missing_package(error: BaseException | None) -> str | None:
+    """Return which package `error` misses or was raised for want of, and how to get it; None: it is about none.
+
+    Classes of other libraries say it in many words, with `pip install` among them, when they are made; what they raise
+    jsonargparse may keep as text alone.
+    """
+    while error is not None and not isinstance(error, ImportError) and _OF_A_CLASS not in str(error):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    told = _PIP.search(str(error))
+    package = told[1].rstrip(".") if told else (getattr(error, "name", None) or "").partition(".")[0]
+    if not package or package == __package__:
+        return None
+    why = next((line.strip() for line in str(error).splitlines() if told and told[0] in line), what_is_wrong(error))
+    return f"A package that these settings need is not there: pip install {package} ({why})"
 
 
 def users_mistake(error: BaseException | None) -> LightningTasksError | None:

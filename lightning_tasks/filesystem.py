@@ -1,17 +1,21 @@
-"""What there is at a place that a user named. No question here raises an error, whatever the name.
+"""What there is at a place that a user named. No question here raises an error, whatever the name; `expanded` may.
 
 `Path.is_file` and its like raise for a name that is too long, and for a folder that may not be entered.
 """
 
 import errno
 import os
+import re
 from pathlib import Path
+
+from lightning_tasks.errors import ConfigError
 
 _POINTERS = {  # how a file begins that stands for another one; what brings that
     b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, not the file itself: `git lfs pull` fetches it",
     b"/annex/objects/": "a pointer of git-annex, not the file itself: `git annex get` fetches it",
 }
 _HEAD = 64
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 
 
 def is_file(path: Path) -> bool:
@@ -59,3 +63,30 @@ def why_file_has_no_content(path: Path) -> str | None:
 def as_text(name: Path | str) -> str:
     r"""Return a name as text for a table: what is not UTF-8 in it as \udcXX, so that two names stay two."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def expanded(name: str | Path, folder: Path = Path()) -> str:
+    """Return a path with `~`, `$NAME` and `${NAME}` as a shell has them, and what is there under such a name as it is.
+
+    Args:
+        name: what the user wrote.
+        folder: that it starts from.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
+
+    def value(variable: re.Match[str]) -> str:
+        called = variable[1] or variable[2]
+        if called not in os.environ:
+            raise ConfigError(f"{str(name)!r}: there is no variable {called}. Set it (export {called}=...).")
+        return os.environ[called]
+
+    done = ""
+    for part in str(name).split("/"):
+        if not ({"$", "~"} & set(part)) or exists(folder / (done + part)):
+            done += f"{part}/"
+        else:
+            home = part if done else os.path.expanduser(part)  # noqa: PTH111 - it raises nothing
+            done += f"{_VARIABLE.sub(value, home)}/"
+    return done[:-1]

@@ -1,5 +1,6 @@
 """Where a run's files go: `runs/<data>/version_N/`, one folder for each run."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.metrics_csv import MetricsCSV
+from lightning_tasks.training.checkpoint_places import BestCheckpoint
 from lightning_tasks.training.folder import last_checkpoint
 from lightning_tasks.training.slurm import is_of_this_job, note_job
 
@@ -74,16 +76,19 @@ def _numbered(task: Path, kind: str) -> dict[int, Path]:
     return {int(found[1]): path for path in task.glob("*") if (found := re.fullmatch(rf"{kind}_(\d+)", path.name))}
 
 
-def run_loggers(folder: Path, first_step: int | None) -> list[Logger]:
-    """Return the loggers that write TensorBoard's events and metrics.csv into a run's folder.
+def run_loggers(folder: Path, first_step: int | None, given: object) -> list[Logger]:
+    """Return the user's loggers, or that of TensorBoard's events; and one of metrics.csv, in any case.
 
     Args:
-        folder: of the run.
+        folder: of the run, where the last two write.
         first_step: of a run that goes on; what it had logged from there on is dropped. None: a new run.
+        given: the Trainer's `logger`: one or several; None or True: TensorBoard's; False: none but metrics.csv.
     """
     runs_dir, name, version = str(folder.parent.parent), folder.parent.name, folder.name
-    events = TensorBoardLogger(runs_dir, name, version, default_hp_metric=False, purge_step=first_step)
-    return [events, MetricsCSV(runs_dir, name, version, first_step or 0)]
+    if given in (None, True):
+        given = TensorBoardLogger(runs_dir, name, version, default_hp_metric=False, purge_step=first_step)
+    theirs = given if isinstance(given, list) else [given] if isinstance(given, Logger) else []
+    return [*theirs, MetricsCSV(runs_dir, name, version, first_step or 0)]
 
 
 def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
@@ -97,14 +102,28 @@ def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
     for callback in checkpoints:
         if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
             path, score = Path(callback.best_model_path), callback.best_model_score
-            which = "" if score is None else f"  ({callback.monitor} {score:.4f})"
-            lines.append(f"{path.stem} checkpoint  {shown(path)}{which}")
-    lines.append(f"last checkpoint  {shown(last_checkpoint(folder))}")
+            which = "" if score is None else f"  ({_score(callback, float(score))})"
+            lines.append(f"{'best' if callback.monitor else path.stem} checkpoint  {shown(path)}{which}")
+    if is_file(last_checkpoint(folder)):
+        lines.append(f"last checkpoint  {shown(last_checkpoint(folder))}")
     if is_file(folder / "results.png"):
         lines.append(f"results picture  {shown(folder / 'results.png')}")
     if any(folder.glob("events.out.tfevents.*")):
         lines.append(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
     return lines
+
+
+def _score(callback: ModelCheckpoint, best: float) -> str:
+    """Return what the best checkpoint scored, or that there is no best."""
+    if math.isfinite(best):  # Lightning writes an infinity for NaN
+        return f"{callback.monitor} {best:.4f}"
+    which = (
+        "the newest, not the best" if isinstance(callback, BestCheckpoint) and callback.save_top_k == 1 else "no best"
+    )
+    return (
+        f"{which}: {callback.monitor} was never a finite number; is there anything to score in the validation split? "
+        "See `lightning-tasks check`"
+    )
 
 
 def run_name(datamodule: object) -> str:

@@ -8,6 +8,7 @@ from lightning_tasks import yaml_text
 from lightning_tasks.checkpoint import read_checkpoint, settings
 from lightning_tasks.commands import words_and_options
 from lightning_tasks.errors import CheckpointError
+from lightning_tasks.filesystem import expanded
 
 
 def with_checkpoint_settings(args: list[str]) -> list[str]:
@@ -29,7 +30,7 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
     found = parser.parse_known_args(args)[0]
     if found.ckpt_path is None:
         return args
-    path = Path(found.ckpt_path)
+    path = Path(expanded(found.ckpt_path))
     checkpoint = read_checkpoint(path)
     try:
         config = settings(checkpoint, path)

@@ -3,7 +3,7 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 
@@ -23,29 +23,23 @@ from lightning_tasks.predictions import (
     point_predictions,
     write_predictions,
 )
-from lightning_tasks.reports.page_run import folder_of_run
 from lightning_tasks.reports.skipped import tell_skipped
-from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.runs import shown
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.training import LRFinder
+from lightning_tasks.training.trainer_of_a_run import TrainerOfARun
 from lightning_tasks.verbs.check import check, describe_problems
 from lightning_tasks.verbs.explain import GradCam
 from lightning_tasks.verbs.fix import require_csv, write_fixed
-from lightning_tasks.verbs.report import report
+from lightning_tasks.verbs.report import report, run_of
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_heat, show_labels, show_points
 from lightning_tasks.verbs.summary import summary
 from lightning_tasks.verbs.thresholds import choose
 
 
-class Trainer(pl.Trainer):
+class Trainer(TrainerOfARun):
     """Lightning's Trainer; each further verb is a few lines that call into the folders below."""
-
-    def print(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - print's own
-        """Print on the first process of each machine, above a progress bar."""
-        if self.local_rank == 0:
-            print_line(*args, **kwargs)
 
     def prepare(self, model: None, datamodule: pl.LightningDataModule) -> None:
         """Get the data if it is not there, read and check its tables, and say what was found."""
@@ -276,7 +270,7 @@ class Trainer(pl.Trainer):
             split: valid or test (pictures of train would be augmented ones).
             output: the page that is written; None: report.html in the run's folder.
         """
-        path = Path(output) if output else folder_of_run(Path(ckpt_path)) / "report.html"
+        path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"
         require_place(path, [Path(ckpt_path), *_tables(datamodule)])
         found = self._predictions(model, datamodule, ckpt_path, split)
         report(Path(ckpt_path), model, found, split, path)

@@ -10,6 +10,7 @@ own.
 import argparse
 import contextlib
 import io
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -99,7 +100,8 @@ def main() -> int:
             cli = TrialCLI(args, trial)
         checkpoint = cli.trainer.checkpoint_callback
         assert checkpoint is not None
-        return float(checkpoint.best_model_score)
+        score = float(checkpoint.best_model_score)
+        return score if math.isfinite(score) else math.nan  # a NaN's infinity is no score: Optuna counts it as failed
 
     study = optuna.create_study(
         study_name=" ".join(given.config),
@@ -110,6 +112,9 @@ def main() -> int:
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),
     )
     study.optimize(objective, n_trials=given.trials)
+    if not study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
+        print(f"{len(study.trials)} trials, and none of them has a score that is a number.")
+        return 1
     print(f"{len(study.trials)} trials; the best scored {study.best_value:.4f}. Train it again:")
     values = {name: f"{value:.6g}" for name, value in study.best_params.items()}
     words = [*base, *(word for name, value in values.items() for word in (f"--model.{name}", value))]

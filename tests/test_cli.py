@@ -215,6 +215,8 @@ def test_a_run_without_a_logger_still_has_its_folder():
     assert {p.name for p in Path("runs/multi_label/version_0").iterdir()} == {
         "config.yaml",
         "checkpoints",
+        "hparams.yaml",
+        "metrics.csv",  # for the report
         "results.png",
     }
 

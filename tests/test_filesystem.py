@@ -9,7 +9,7 @@ from lightning_tasks.data.publish import is_there, published_folder
 from lightning_tasks.data.tables import read_cells, require_folder
 from lightning_tasks.data.voc import find_voc
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
-from lightning_tasks.filesystem import as_text, exists, is_file, is_folder, why_missing
+from lightning_tasks.filesystem import as_text, exists, expanded, is_file, is_folder, why_missing
 from lightning_tasks.output import require_figure_place, require_place
 from lightning_tasks.runs import last_run_folder, new_run_folder
 from lightning_tasks.verbs.init import init
@@ -84,3 +84,54 @@ def test_a_message_that_only_announces_brings_the_next_line():
     )
     assert what_is_wrong(RuntimeError("one\ntwo")) == "one"
     assert what_is_wrong(KeyError()) == "KeyError"
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NAME", "x")
+    monkeypatch.delenv("NOTHING", raising=False)
+    for name in ("a$NAME.csv", "d$NOTHING/b.csv", "~here/c.csv", "sub/e$NOTHING.csv"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("~/a.csv", "{0}/home/a.csv"),
+        ("$DATA/a.csv", "{0}/data/a.csv"),
+        ("${DATA}/a.csv", "{0}/data/a.csv"),
+        ("sub/${NAME}y/$NAME.csv", "sub/xy/x.csv"),
+        ("$HOME", "{0}/home"),
+        ("a$NAME.csv", "a$NAME.csv"),  # it is there
+        ("d$NOTHING/new.csv", "d$NOTHING/new.csv"),  # its folder is
+        ("~here/c.csv", "~here/c.csv"),
+        ("sub/e$NOTHING.csv", "sub/e$NOTHING.csv"),
+        ("price$.csv", "price$.csv"),
+        ("5$-7$", "5$-7$"),
+        ("a~b", "a~b"),
+        ("-", "-"),
+        (".", "."),
+        ("/", "/"),
+        ("", ""),
+        ("a/", "a/"),
+    ],
+)
+def test_a_path_means_what_a_shell_makes_of_it_unless_it_is_there(name, meant, places):
+    assert expanded(name) == meant.format(places)
+
+
+def test_what_is_there_is_looked_for_in_the_folder(places):
+    assert expanded("e$NOTHING.csv", Path("sub")) == "e$NOTHING.csv"
+    with pytest.raises(ConfigError, match=r"'e\$NOTHING.csv'.*no variable NOTHING"):
+        expanded("e$NOTHING.csv")
+
+
+@pytest.mark.parametrize("name", ["$NOTHING/a", "${NOTHING}/a", "a/b$NOTHING"])
+def test_a_variable_that_is_not_set_is_named(name, places):
+    with pytest.raises(ConfigError, match="no variable NOTHING"):
+        expanded(name)

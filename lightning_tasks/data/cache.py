@@ -225,7 +225,7 @@ def _ways_out(kind: str) -> str:
 
 def _folder(settings: CacheSettings) -> Path:
     if settings.kind != "ram":
-        return user_cache_path("lightning_tasks") if settings.folder is None else Path(settings.folder).expanduser()
+        return user_cache_path("lightning_tasks") if settings.folder is None else Path(settings.folder)
     if not _MEMORY.is_dir():
         raise ConfigError(f"data.cache ram needs {_MEMORY}, which this system does not have. Use data.cache disk.")
     return _MEMORY / f"lightning_tasks-{os.getuid()}"

@@ -33,7 +33,7 @@ from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once, r
 from lightning_tasks.data.unused_columns import unused_columns
 from lightning_tasks.data.white_level import find_white_level
 from lightning_tasks.errors import ConfigError, LightningTasksError
-from lightning_tasks.filesystem import is_file
+from lightning_tasks.filesystem import expanded, is_file
 
 
 class ImageDataModule(LightningDataModule):
@@ -64,6 +64,10 @@ class ImageDataModule(LightningDataModule):
     valid_set: Any
     test_set: Any
     collate: Callable[[Any], Any]
+
+    def in_root(self, name: str) -> Path:
+        """Return a path that the user gave, which starts from the root unless it is absolute."""
+        return self.root / expanded(name, self.root)
 
     @abstractmethod
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from lightning_tasks.data.publish import hidden, is_there, published_folder, rem
 from lightning_tasks.data.space import require_space
 from lightning_tasks.data.unpack import unpack
 from lightning_tasks.errors import DownloadError
+from lightning_tasks.filesystem import expanded
 from lightning_tasks.output import write_whole
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _first_that_gives_it(
 def _local_file(address: str) -> Path | None:
     if address.startswith("file://"):
         return Path(url2pathname(urlsplit(address).path))
-    return Path(address).expanduser() if "://" not in address else None
+    return Path(expanded(address)) if "://" not in address else None
 
 
 def _accept(archive: Archive, file: Path, root: Path, work: Path) -> str:

@@ -29,6 +29,7 @@ from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
 from lightning_tasks.data.transforms import height_and_width, warp_train, warp_valid
 from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.filesystem import expanded
 
 DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
@@ -123,11 +124,11 @@ class KeypointDataModule(ImageDataModule):
         self.save_hyperparameters(
             ignore=["splitter", "train_transform", "valid_transform", *MACHINES_OWN], logger=False
         )
-        self.root = Path(root)
-        self.csv = self.root / csv
-        self.images = self.root / images
-        self.test_csv = None if test_csv is None else self.root / test_csv
-        self.test_images = self.images if test_images is None else self.root / test_images
+        self.root = Path(expanded(root))
+        self.csv = self.in_root(csv)
+        self.images = self.in_root(images)
+        self.test_csv = None if test_csv is None else self.in_root(test_csv)
+        self.test_images = self.images if test_images is None else self.in_root(test_images)
         self.image_size = height_and_width(size)
         self.flip = flip
         self.swap_pairs = [(normalized(left), normalized(right)) for left, right in swap_pairs or []]

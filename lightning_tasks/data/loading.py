@@ -20,6 +20,7 @@ from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.plan import check_plannable
 from lightning_tasks.data.skipping import Skipping, collate_readable
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import expanded
 
 # Of the machine, not of the run, or of its user's trust: a checkpoint that is read elsewhere must not bring them.
 MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
@@ -46,7 +47,7 @@ def cache_settings(cache: CacheKind, cache_dir: str | None, cache_limit_gb: floa
         )
     if device_cache and cache == "none":
         raise ConfigError("data.device_cache needs the decoded pictures: leave out data.cache none.")
-    return CacheSettings(cache, cache_dir, cache_limit_gb)
+    return CacheSettings(cache, None if cache_dir is None else expanded(cache_dir), cache_limit_gb)
 
 
 def side_to_decode(given: int | None, size: Size, factor: float, own_transforms: bool) -> int:

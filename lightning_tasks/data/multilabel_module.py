@@ -43,6 +43,7 @@ from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, is_image_set, raise_at_once
 from lightning_tasks.data.transforms import crop_train, crop_valid, height_and_width
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import expanded
 
 Difficult = Literal["ignored", "negative"]
 DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
@@ -146,11 +147,11 @@ class MultiLabelDataModule(ImageDataModule):
         self.save_hyperparameters(
             ignore=["splitter", "train_transform", "valid_transform", *MACHINES_OWN], logger=False
         )
-        self.root = Path(root)
-        self.csv = self.root / csv
-        self.images = self.root / images
-        self.test_csv = None if test_csv is None else self.root / test_csv
-        self.test_images = self.images if test_images is None else self.root / test_images
+        self.root = Path(expanded(root))
+        self.csv = self.in_root(csv)
+        self.images = self.in_root(images)
+        self.test_csv = None if test_csv is None else self.in_root(test_csv)
+        self.test_images = self.images if test_images is None else self.in_root(test_images)
         self.label_separator = label_separator
         self.difficult = difficult
         check_mixing(mixup_alpha, cutmix_alpha)

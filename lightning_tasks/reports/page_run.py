@@ -12,6 +12,7 @@ from typing import Any
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page_figures import Chart, learning_curves, lr_find_chart
 
+_IN_A_RUN = ("config.yaml", "metrics.csv")
 _PACKAGES = ("lightning-tasks", "torch", "pytorch-lightning", "timm")
 
 
@@ -34,19 +35,22 @@ class Run:
 
 
 def folder_of_run(checkpoint: Path) -> Path:
-    """Return the run's folder: that above `checkpoints`, or the checkpoint's own where it lies elsewhere."""
+    """Return the run's folder: that above the last `checkpoints`, or the checkpoint's own where it lies elsewhere."""
     folder = checkpoint.absolute().parent  # not where a link leads
-    return folder.parent if folder.name == "checkpoints" else folder
+    if any(is_file(folder / name) for name in _IN_A_RUN):
+        return folder
+    return next((above.parent for above in (folder, *folder.parents) if above.name == "checkpoints"), folder)
 
 
-def read_run(path: Path, checkpoint: Mapping[str, Any]) -> Run:
+def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = None) -> Run:
     """Return the run of a checkpoint; what its folder lacks is left out.
 
     Args:
         path: of the checkpoint.
         checkpoint: its content.
+        folder: the run's; None: `folder_of_run`'s.
     """
-    folder = folder_of_run(path)
+    folder = folder or folder_of_run(path)
     model = _settings(checkpoint.get("hyper_parameters", {}))
     lr = model.get("lr")
     lr_find_csv = _lr_find_csv(folder)

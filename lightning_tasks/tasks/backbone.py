@@ -14,6 +14,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
+from lightning_tasks.filesystem import expanded
 from lightning_tasks.tasks.architecture import Architecture, find_architecture, why_not_had
 from lightning_tasks.tasks.depthwise import float32_depthwise
 from lightning_tasks.tasks.weights import body_config, load_weights
@@ -88,7 +89,8 @@ class Backbone(nn.Module):
         )
         mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
-            mean, std = load_weights(self.body, name, Path(weights), _needed(self.body, leave_out)) or (mean, std)
+            path = Path(expanded(weights))
+            mean, std = load_weights(self.body, name, path, _needed(self.body, leave_out)) or (mean, std)
         if leave_out is not None:
             leave_out(self.body)
         self.body.to(memory_format=torch.channels_last)

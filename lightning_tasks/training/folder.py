@@ -11,9 +11,16 @@ def run_folder(trainer: Trainer) -> Path:
 
     To be called on every process: it is the first one's.
     """
-    given = os.path.realpath(trainer.default_root_dir) != os.path.realpath(os.curdir)
-    mine = trainer.default_root_dir if given else trainer.log_dir or trainer.default_root_dir
+    mine = trainer.default_root_dir if has_own_folder(trainer) else trainer.log_dir or trainer.default_root_dir
     return Path(trainer.strategy.broadcast(mine))
+
+
+def has_own_folder(trainer: Trainer) -> bool:
+    """Return whether the Trainer was given a `default_root_dir`."""
+    return os.path.realpath(trainer.default_root_dir) != os.path.realpath(os.curdir)
+
+
+RUN_FOLDER = "run_folder"  # the entry of a checkpoint that names it
 
 
 def last_checkpoint(folder: Path) -> Path:

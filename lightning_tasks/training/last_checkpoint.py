@@ -94,7 +94,8 @@ class LastCheckpoint(Callback):
                 for state, value in kept["state"].items():
                     setattr(metric, state, value.to(metric.device) if isinstance(value, Tensor) else value)
         for callback in trainer.early_stopping_callbacks:
-            if checkpoint["callbacks"].get(callback.state_key, {}).get("stopped_epoch"):
+            state = checkpoint["callbacks"].get(callback.state_key, {})
+            if state.get("stopped_epoch") or state.get("stopping_reason"):  # the first epoch's number is 0
                 trainer.should_stop = True
 
     def _resume(self, trainer: Trainer) -> None:

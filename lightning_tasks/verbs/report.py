@@ -8,10 +8,12 @@ from pytorch_lightning import LightningModule
 
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images import Image, read_picture
+from lightning_tasks.filesystem import is_file
 from lightning_tasks.predictions import LabelPredictions, PointPredictions
 from lightning_tasks.reports.page import label_page, point_page, write_page
 from lightning_tasks.reports.page_run import folder_of_run, read_run
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.training.folder import RUN_FOLDER, last_checkpoint
 
 _SPLIT_NAMES = {"valid": "validation", "test": "test"}
 
@@ -33,7 +35,8 @@ def report(
         output: the page; None: report.html in the run's folder.
     """
     read = partial(read_reduced, white_level=found.white_level)
-    run, name = read_run(checkpoint, read_checkpoint(checkpoint)), _SPLIT_NAMES[split]
+    folder, name = run_of(checkpoint), _SPLIT_NAMES[split]
+    run = read_run(checkpoint, read_checkpoint(checkpoint), folder)
     if isinstance(found, LabelPredictions):
         assert isinstance(model, MultiLabelClassifier)
         page = label_page(
@@ -64,9 +67,28 @@ def report(
             found.groups,
             read,
         )
-    path = output or folder_of_run(checkpoint) / "report.html"
+    path = output or folder / "report.html"
     write_page(path, page)
     return path
+
+
+def run_of(path: Path) -> Path:
+    """Return the folder of a checkpoint's run, also where the checkpoint lies in a folder that the user had chosen.
+
+    There it is the run that the checkpoint names, if that knows it: another may have taken the folder's place.
+    """
+    folder = folder_of_run(path)
+    named = read_checkpoint(path).get(RUN_FOLDER)
+    if named is None or is_file(folder / "config.yaml") or not is_file(last := last_checkpoint(Path(named))):
+        return folder
+    states = read_checkpoint(last).get("callbacks", {}).values()
+    known = {
+        file
+        for state in states
+        if "best_k_models" in state
+        for file in (state["best_model_path"], *state["best_k_models"])
+    }
+    return Path(named) if any(Path(file).resolve() == path.resolve() for file in known) else folder
 
 
 def read_reduced(path: Path, side: int, white_level: int | None = None) -> Image:

@@ -1,0 +1,100 @@
+"""Where a run's checkpoints lie and what they are called; which of them is the best."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.folder import RUN_FOLDER, last_checkpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint; while the score is NaN in every validation, the newest is kept, not the first."""
+
+    @property
+    def state_key(self) -> str:
+        """That of the base class: older runs go on."""
+        return ModelCheckpoint.__qualname__ + super().state_key.removeprefix(type(self).__qualname__)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether a checkpoint with the score `current`, a tensor of shape (), is kept."""
+        if current is None or self.save_top_k < 1 or len(self.best_k_models) < self.save_top_k:
+            return bool(super().check_monitor_top_k(trainer, current))
+        none_yet = not self.best_k_models[self.kth_best_model_path].isfinite()  # Lightning's mark of a NaN
+        if trainer.strategy.reduce_boolean_decision(bool(current.isnan()) and bool(none_yet)):
+            return True
+        return bool(super().check_monitor_top_k(trainer, current))
+
+
+class CheckpointPlaces(Callback):
+    """Put what the run's ModelCheckpoints save into its folder, unless they were given another.
+
+    Lightning asks the first logger for a place. A metric's name that has a `/` does not make folders of a file's name.
+
+    Args:
+        folder: the run's.
+        goes_on: the run had begun there: its best so far is remembered, though the folder may have been moved.
+    """
+
+    def __init__(self, folder: Path, goes_on: bool) -> None:
+        self.folder = folder
+        self.goes_on = goes_on
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Choose folders and names: the callbacks that the module brings are there by now, too."""
+        for callback in _model_checkpoints(trainer):
+            if callback.auto_insert_metric_name and callback.filename:
+                callback.filename = re.sub(r"\{([^:}]+)", _named, callback.filename)
+                callback.auto_insert_metric_name = False
+            if callback.dirpath is not None:
+                continue
+            if callback.save_last or callback.filename == last_checkpoint(self.folder).stem:
+                raise ConfigError(
+                    "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave save_last out of "
+                    "ModelCheckpoint (checkpoint.save_last), and give its filename another name."
+                )
+            callback.dirpath = str(last_checkpoint(self.folder).parent)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Name the run, for checkpoints that lie outside its folder."""
+        checkpoint[RUN_FOLDER] = str(self.folder)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let each know its best so far, or say which that was."""
+        for callback in _model_checkpoints(trainer):
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if not state or state["dirpath"] == callback.dirpath:
+                continue
+            if self.goes_on and callback.dirpath == str(last_checkpoint(self.folder).parent):
+                checkpoint["callbacks"][callback.state_key] = _moved(state, str(callback.dirpath))
+                continue
+            del checkpoint["callbacks"][callback.state_key]
+            if (score := state["best_model_score"]) is not None:
+                best = f"{callback.monitor} {score:.4f} in {state['best_model_path']}"
+                trainer.print(f"best so far      {best}; from here on it is counted anew")
+
+
+def _model_checkpoints(trainer: Trainer) -> list[ModelCheckpoint]:
+    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+
+
+def _named(field: re.Match[str]) -> str:
+    """Return `{val/mAP` as `val_mAP={val/mAP`."""
+    return f"{field[1].replace('/', '_')}={field[0]}"
+
+
+def _moved(state: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Return a ModelCheckpoint's state as if it had always saved in `folder`."""
+
+    def path(old: str) -> str:
+        inside = old.removeprefix(str(state["dirpath"]))
+        return old if inside == old else folder + inside
+
+    paths = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    best = {path(old): score for old, score in state["best_k_models"].items()}
+    return {**state, **paths, "best_k_models": best, "dirpath": folder}

@@ -1,0 +1,24 @@
+"""What the project's Trainer does otherwise than Lightning's, verbs aside."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_tasks.reports.terminal import print_line
+from lightning_tasks.training.folder import has_own_folder
+
+
+class TrainerOfARun(pl.Trainer):
+    """Lightning's Trainer, whose files lie in the run's folder, whatever its loggers."""
+
+    def print(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - print's own
+        """Print on the first process of each machine, above a progress bar."""
+        if self.local_rank == 0:
+            print_line(*args, **kwargs)
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run's folder, where the config and profiles go; Lightning's is its first logger's, such as `.`."""
+        if not has_own_folder(self):
+            return super().log_dir
+        return str(self.strategy.broadcast(self.default_root_dir))
