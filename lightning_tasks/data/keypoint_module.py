@@ -23,7 +23,7 @@ from lightning_tasks.data.loading import (
 )
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.point_checks import TablePoints, find_point_problems, image_sizes_px
-from lightning_tasks.data.skipping import OnBadImage, Skipped
+from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Rows, Splitter
 from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, raise_at_once
@@ -184,21 +184,6 @@ class KeypointDataModule(ImageDataModule):
         files = table["fname"].tolist()
         return TablePoints(source, point_names(table), point_positions(table), files, image_sizes_px(images, files))
 
-    def _read_sets(self, stage: str) -> None:
-        for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
-            raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
-        if stage == "test":
-            rows = self.test_rows(self.located_test.table)
-            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
-            self._settle_white_level(self.test_set)
-            return
-        train, valid = self.split
-        if stage == "fit":
-            transform = self.train_transform or self._book_transform()
-            self.train_set = self._dataset(self.located, train, transform, "training")
-        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
-        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
-
     @property
     def one_row_each(self) -> str:
         """What to do about several rows of one image that differ."""
@@ -241,7 +226,17 @@ class KeypointDataModule(ImageDataModule):
         self._given_names = self.point_names
         return super().read_test_table(complain)
 
-    def _book_transform(self) -> A.Compose:
+    def read_sets(self, *stages: str) -> None:
+        """Read and check the tables of stages, and which points change places, and make their data sets."""
+        for name in (name for pair in self.swap_pairs for name in pair if name not in self.point_names):
+            raise ConfigError(f"data.swap_pairs names the point {name!r}; {self.csv} has {listed(self.point_names)}.")
+        super().read_sets(*stages)
+
+    @property
+    def transform_of_training(self) -> A.Compose:
+        """What training images go through."""
+        if self.train_transform is not None:
+            return self.train_transform
         names = self.point_names
         flip = self.flip
         if flip is None:
@@ -257,16 +252,8 @@ class KeypointDataModule(ImageDataModule):
             swap_pairs=[(names.index(left), names.index(right)) for left, right in self.swap_pairs],
         )
 
-    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> KeypointDataset:
-        paths = located.files.paths(rows)
-        dataset = KeypointDataset(
-            Pictures(paths, self.decode_side),
-            point_positions(located.table)[rows],
-            transform,
-            self.seed,
-            groups_of(located.table, rows),
-            keep_outside=split != "training",
-        )
-        if self.on_bad_image == "skip":
-            dataset.skipped = Skipped(split, paths, self.max_bad_share)
-        return dataset
+    def _make_set(
+        self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
+    ) -> KeypointDataset:
+        points, groups = point_positions(located.table)[rows], groups_of(located.table, rows)
+        return KeypointDataset(pictures, points, transform, self.seed, groups, keep_outside=split != "training")

@@ -37,7 +37,7 @@ from lightning_tasks.data.multilabel_table import (
 )
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
-from lightning_tasks.data.skipping import OnBadImage, Skipped
+from lightning_tasks.data.skipping import OnBadImage
 from lightning_tasks.data.splits import Rows, Splitter
 from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import Complain, groups_of, is_image_set, raise_at_once
@@ -181,7 +181,6 @@ class MultiLabelDataModule(ImageDataModule):
         self.train_transform = train_transform or crop_train(self.image_size, min_scale, flip_p)
         self.valid_transform = valid_transform or crop_valid(self.image_size, val_xtra)
         self._given_vocab = checked_vocab(vocab)
-        self.test_table: pd.DataFrame | None = None
 
     def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
         """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
@@ -244,25 +243,13 @@ class MultiLabelDataModule(ImageDataModule):
         vocab = self._given_vocab or build_vocab(table["labels"].iloc[of_vocab])
         return nothing_counts(table, splits, source, vocab)
 
-    def _read_sets(self, stage: str) -> None:
-        if stage == "test":
-            self.test_table = self.located_test.table
-            rows = self.test_rows(self.test_table)
-            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
-            self._settle_white_level(self.test_set)
-            return
-        train, valid = self.split
-        if stage == "fit":
-            self.train_set = self._dataset(self.located, train, self.train_transform, "training")
-        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
-        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
-
     def require_one_label(self) -> None:
         """Raise TableError at the first row of the tables read so far that does not have exactly one label."""
         if "table" in self.__dict__:  # a cached_property that was asked for
             require_one_label(self.table, np.union1d(*self.split), self.csv)
-        if self.test_csv is not None and self.test_table is not None:
-            require_one_label(self.test_table, self.test_rows(self.test_table), self.test_csv)
+        if self.test_csv is not None and "located_test" in self.__dict__:
+            table = self.located_test.table
+            require_one_label(table, self.test_rows(table), self.test_csv)
 
     def describe(self) -> str:
         """Return what was found, for a person; reads and checks all of it."""
@@ -295,13 +282,14 @@ class MultiLabelDataModule(ImageDataModule):
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
-    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> MultiLabelDataset:
+    @property
+    def transform_of_training(self) -> A.Compose:
+        """What training images go through."""
+        return self.train_transform
+
+    def _make_set(
+        self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
+    ) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(located.table, rows, self.vocab, located.source, difficult)
-        paths = located.files.paths(rows)
-        dataset = MultiLabelDataset(
-            Pictures(paths, self.decode_side), targets, transform, self.seed, groups_of(located.table, rows)
-        )
-        if self.on_bad_image == "skip":
-            dataset.skipped = Skipped(split, paths, self.max_bad_share)
-        return dataset
+        return MultiLabelDataset(pictures, targets, transform, self.seed, groups_of(located.table, rows))

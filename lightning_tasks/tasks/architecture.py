@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from lightning_tasks.errors import BackboneError, what_is_wrong
+from lightning_tasks.filesystem import expanded
 
 _HUB, _FOLDER = "hf-hub", "local-dir"  # timm's words
 _SOURCES = {"hf-hub": _HUB, "hf_hub": _HUB, "local-dir": _FOLDER}
@@ -108,7 +108,7 @@ def _elsewhere(name: str, source: str, place: str) -> Architecture:
         if source == _HUB:
             config, architecture, arguments = load_model_config_from_hf(place)
         else:
-            folder = Path(os.path.expandvars(place)).expanduser()
+            folder = Path(expanded(place))
             config, architecture, arguments = load_model_config_from_path(folder)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BackboneError(

@@ -1,0 +1,231 @@
+"""The tables of a data module: read, checked, and split into training and validation."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+
+from lightning_tasks.data.describe import count_images
+from lightning_tasks.data.files import Confines, LocatedTable, locate, require_files
+from lightning_tasks.data.split_column import marked_test
+from lightning_tasks.data.splits import FILE, Rows, Splitter, split_table
+from lightning_tasks.data.table_checks import (
+    OF_TRAINING,
+    Problem,
+    raise_or_warn,
+    respelt,
+    same_image,
+    shared_groups,
+    trained_on,
+)
+from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once, require_folder
+from lightning_tasks.data.unused_columns import unused_columns
+from lightning_tasks.errors import ConfigError, LightningTasksError
+from lightning_tasks.filesystem import expanded, is_file
+
+
+class CheckedTables(LightningDataModule):
+    """The tables that data modules are made of: one for training and validation, and perhaps one for testing."""
+
+    root: Path
+    csv: Path
+    images: Path
+    test_csv: Path | None
+    test_images: Path
+    allow_outside: bool
+    valid_fraction: float
+    fold: int | None
+    folds: int
+    split_seed: int
+    train_on_valid = False
+    splitter: Splitter | None
+    label_columns: Sequence[str] = ()  # of the task, beside those of every table and the points'
+
+    def in_root(self, name: str) -> Path:
+        """Return a path that the user gave, which starts from the root unless it is absolute."""
+        return self.root / expanded(name, self.root)
+
+    @abstractmethod
+    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
+
+    def read_main_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table of training and validation; `complain`: see `read_table`."""
+        return self.read_table(self.csv, complain)
+
+    def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+        """Return the checked table for testing; `complain`: see `read_table`."""
+        if self.test_csv is None:
+            raise ConfigError(
+                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
+                "its column 'split' marks rows test."
+            )
+        return self.read_table(self.test_csv, complain)
+
+    @property
+    @abstractmethod
+    def one_row_each(self) -> str:
+        """What to do about several rows of one image that differ."""
+
+    def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
+        """Return what is wrong with a table as a whole, without reading pixels; a task adds its own.
+
+        Args:
+            table: as `read_table` returns it.
+            train: its rows for training.
+            valid: and for validation.
+        """
+        table = table if FILE in table.columns else self.locate(table).table
+        return [
+            *self._unused_columns(self.csv, table),
+            *same_image(table, train, valid, self.csv, self.one_row_each),
+            *shared_groups(table, train, valid, of_splitter=self.splitter is not None),
+        ]
+
+    def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
+        """Return what is wrong with the test table as a whole, as `find_problems` does; a task adds its own."""
+        assert self.test_csv is not None
+        none, rows = np.empty(0, dtype=np.int64), self.test_rows(table)
+        problems = self._unused_columns(self.test_csv, table)
+        if "split" in table.columns and not marked_test(table).any():
+            message = f"{self.test_csv}: no row is marked test in 'split': all {len(table):,} are tested."
+            problems.append(Problem("split", message))
+        return problems + same_image(table, none, rows, self.test_csv, self.one_row_each)
+
+    @abstractmethod
+    def points_of(self, table: pd.DataFrame) -> Sequence[str]:
+        """Return the names of the points that a table has columns of."""
+
+    def _unused_columns(self, path: Path, table: pd.DataFrame) -> list[Problem]:
+        if is_image_set(path) or not is_file(path):  # no header of the user's
+            return []
+        return unused_columns(
+            path, table.columns, self.label_columns, self.points_of(table), only_near_misses=self.splitter is not None
+        )
+
+    def locate(self, table: pd.DataFrame) -> LocatedTable:
+        """Return a table like this module's with the files that its names mean."""
+        return locate(table, self.csv, self.images, self._confines(self.images))
+
+    def locate_test(self, table: pd.DataFrame) -> LocatedTable:
+        """Return a table like that for testing with the files that its names mean."""
+        assert self.test_csv is not None
+        return locate(table, self.test_csv, self.test_images, self._confines(self.test_images))
+
+    def _confines(self, images: Path) -> Confines | None:
+        return None if self.allow_outside else Confines(self.root, images)
+
+    @cached_property
+    def located(self) -> LocatedTable:
+        """The checked table with its files."""
+        require_folder(self.root)
+        return self.locate(self.read_main_table())
+
+    @cached_property
+    def located_test(self) -> LocatedTable:
+        """The checked table for testing with its files."""
+        return self.locate_test(self.read_test_table())
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The checked table, with file names as they are on disk."""
+        return self.located.table
+
+    @cached_property
+    def split(self) -> tuple[Rows, Rows]:
+        """The rows of training and validation."""
+        train, valid = self.split_of(self.table)
+        return (np.union1d(train, valid), valid) if self.train_on_valid else (train, valid)
+
+    def how_drawn(self, table: pd.DataFrame) -> str | None:
+        """Return, for messages, how such a table is split by lot; None: the user chose each row's side."""
+        if self.splitter is not None:
+            return None
+        if self.fold is not None:
+            return f"fold {self.fold} of {self.folds} was drawn"
+        return None if "is_valid" in table.columns else "the split was drawn"
+
+    def check_tables(self, *stages: str) -> None:
+        """Ask what is wrong with the tables of stages, and with the files that they name; say each doubt once.
+
+        Args:
+            stages: of `setup`.
+
+        Raises:
+            TableError: the numbers would be wrong, or a name leads out of the data's folders.
+            DatasetNotFoundError: images are missing.
+        """
+        needed, problems = [], list[Problem]()
+        if stages != ("test",):
+            train, valid = self.split
+            rows = np.union1d(train, valid) if "fit" in stages else valid
+            needed.append((self.located, rows))
+            found = self.find_problems(self.table, train, valid[:0] if self.train_on_valid else valid)
+            used = np.zeros(len(self.table), dtype=bool)
+            used[rows] = True
+            problems += [problem for problem in found if problem.row is None or used[problem.row]]
+            if "fit" not in stages:
+                problems = [problem for problem in problems if problem.kind not in OF_TRAINING]
+        if "test" in stages:
+            test = self.located_test
+            needed.append((test, self.test_rows(test.table)))
+            problems += self.find_test_problems(test.table)
+            problems += trained_on(test, self.test_rows(test.table), *self._known_training_files())
+        require_files(needed)
+        problems += [problem for located, _ in needed for problem in respelt(located)]
+        raise_or_warn([problem for problem in problems if problem.is_error or problem not in self._told])
+        self._told.update(problems)
+
+    @cached_property
+    def _told(self) -> set[Problem]:
+        return set()
+
+    def _known_training_files(self) -> tuple[Path, NDArray[np.int64]]:
+        """Return the table that trains and the ids of its files for training: none where a test need not know them."""
+        if "located" not in self.__dict__ and (self.images != self.test_images or not is_file(self.csv)):
+            return self.csv, np.empty(0, dtype=np.int64)
+        try:
+            return self.csv, self.located.files.ids[self.split[0]]
+        except LightningTasksError:  # a checkpoint is tested without it
+            return self.csv, np.empty(0, dtype=np.int64)
+
+    @property
+    def left_out_note(self) -> str:
+        """How many rows are in neither split, as `split` marks them test, for a person; empty: none."""
+        n = int(marked_test(self.table).sum())
+        return f"{n:,} rows marked test left out" if n else ""
+
+    def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
+        """Return the rows of training and validation of a table like this module's, by its settings."""
+        return split_table(
+            table,
+            str(self.csv),
+            splitter=self.splitter,
+            fold=self.fold,
+            folds=self.folds,
+            valid_fraction=self.valid_fraction,
+            seed=self.split_seed,
+        )
+
+    @property
+    def has_test_table(self) -> bool:
+        """Whether there is a table for testing."""
+        return self.test_csv is not None and is_file(self.test_csv)
+
+    def describe_test(self) -> list[str]:
+        """Return a line about the test table; none where there is none. It has been read."""
+        if not self.has_test_table:
+            return []
+        table = self.located_test.table
+        return [f"{self.test_csv}: {count_images(table.iloc[self.test_rows(table)])} for testing"]
+
+    @staticmethod
+    def test_rows(table: pd.DataFrame) -> Rows:
+        """Return the rows that `split` marks for testing, and all where it marks none."""
+        marked = marked_test(table)
+        return np.flatnonzero(marked | ~marked.any())
