@@ -27,6 +27,7 @@ class Held:
 
     def __init__(self, predictor):
         self.predictor, self.names, self.network = predictor, predictor.names, predictor.network
+        self.white_level = predictor.white_level
         self.go, self.lock = threading.Event(), threading.Lock()
         self.now = self.most = self.calls = 0
 
@@ -44,7 +45,7 @@ def run_with(app, use):
     async def main():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await use(client)
+            return await asyncio.wait_for(use(client), timeout=60)
 
     return asyncio.run(main())
 
