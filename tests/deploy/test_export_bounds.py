@@ -113,7 +113,7 @@ def test_a_score_that_is_none_is_no_number(labels_run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "mAP: none, as nothing is annotated" in printed
     assert "nan" not in printed
-    files = Files([], None)
+    files = Files([], None, None)
     points = Annotated(files, np.full((2, 1, 2), np.nan, np.float32), files, labels=False)
     with warnings.catch_warnings(action="error"):
         assert np.isnan(score(points, [0, 1], np.zeros((2, 1, 2), np.float32)))

@@ -29,8 +29,9 @@ def weights_are_finite(version=0):
 def test_the_batch_its_rates_and_the_last_good_checkpoint_are_named(capsys):
     assert console(arguments("labels", callbacks=[poison(5)])) == 2
     said = capsys.readouterr().err
-    assert re.match(
-        r"error: The loss is nan in step 5 \(epoch 1, batch 2; learning rates: early \S+e-\d\d, .*head \S+e-\d\d.*\)\. "
+    assert re.search(
+        r"(?m)^error: The loss is nan in step 5 \(epoch 1, batch 2; "
+        r"learning rates: early \S+e-\d\d, .*head \S+e-\d\d.*\)\. "
         r"The batch's pictures: labels/\d\.jpg, labels/\d\.jpg, labels/\d\.jpg\. "
         r"The last good checkpoint is runs/run/version_0/checkpoints/last\.ckpt\. Look at",
         said,
