@@ -47,7 +47,7 @@ def way_out(message: str) -> str:
 
 
 def use_for_configs() -> None:
-    """Let the command line write its configs so, and read what is null in YAML by accident alone (`#`, `~`, `?`) as text."""
+    """Let the command line write its configs so, and read what is null in YAML by accident alone as text: `#`, `~`."""
     set_dumper("yaml", dump)
     read = get_loader("yaml")
     if read is not _load:
