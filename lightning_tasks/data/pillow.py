@@ -117,7 +117,7 @@ def values_of(image: Pillow.Image, name: str) -> Values:
             if layout.is_signed and image.mode == "L":
                 return Values(upright(np.array(image).view(np.int8), turn), is_inverted=layout.is_inverted)
             # A copy, as torch wants what can be written to.
-            return Values(upright(np.array(image.convert("RGB")), turn), lost=layout.bits > _BYTE_BITS)
+            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > _BYTE_BITS)
         array = np.asarray(image)
         scaled = image.format in ("PPM", "JPEG2000")  # by Pillow, to 16 bits, from however many there were
         if scaled or image.mode in SIXTEEN_BITS:
@@ -128,6 +128,12 @@ def values_of(image: Pillow.Image, name: str) -> Values:
         raise
     except Exception as error:  # the readers of the formats raise what they like
         raise undecodable(name, str(error)) from error
+
+
+def _colours(image: Pillow.Image) -> Pillow.Image:
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # or Pillow warns that it drops what we drop
+    return image.convert("RGB")
 
 
 def undecodable(name: str, why: str = "") -> ImageError:
