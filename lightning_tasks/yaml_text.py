@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import get_loader, set_dumper, set_loader
 
 _LIKE_A_NUMBER = frozenset("0123456789+-.")  # what numbers, dates and times begin with, by any reader's rules
-_NULLS = ("null", "Null", "NULL", "~", "")
+_NULLS = ("null", "Null", "NULL", "")  # a shell makes a folder of ~, and who quotes it means the character
 
 
 class _Dumper(yaml.SafeDumper):
@@ -47,7 +47,7 @@ def way_out(message: str) -> str:
 
 
 def use_for_configs() -> None:
-    """Let the command line write its configs so, and read what is null in YAML by accident alone (`#`) as text."""
+    """Let the command line write its configs so, and read what is null in YAML by accident alone as text: `#`, `~`."""
     set_dumper("yaml", dump)
     read = get_loader("yaml")
     if read is not _load:
@@ -60,4 +60,5 @@ _readers: list[Any] = []
 
 def _load(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
     value = _readers[0](text)
-    return text if value is None and "\n" not in text and text.strip() not in _NULLS else value
+    is_nothing = value is None or (isinstance(value, dict) and None in value)  # `?` is {null: null}
+    return text if is_nothing and "\n" not in text and text.strip() not in _NULLS else value

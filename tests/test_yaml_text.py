@@ -76,7 +76,7 @@ def test_one_line_is_one_line_of_ascii(text):
         assert read(line) == {"key": [text, text], text: None}
 
 
-@pytest.mark.parametrize("name", ["#", "---", "&a", "1e3", "!x"])
+@pytest.mark.parametrize("name", ["#", "~", "?", "---", "&a", "1e3", "!x"])
 def test_an_option_that_may_be_null_takes_text(parser, name):
     assert parser.parse_args([f"--run_name={name}"]).run_name == name
     assert parser.parse_args(["--config", json.dumps({"run_name": name})]).run_name == name

@@ -10,13 +10,14 @@ from torch.utils.data import DataLoader
 from lightning_tasks.data.cache import CacheSettings
 from lightning_tasks.data.checked_tables import CheckedTables
 from lightning_tasks.data.datasets import KeypointDataset, MultiLabelDataset
+from lightning_tasks.data.depth import FULL
 from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.images import Size
 from lightning_tasks.data.loading import Loading, load_through_cache, split_loader
 from lightning_tasks.data.pictures import Pictures
 from lightning_tasks.data.skipping import OnBadImage, Skipped
 from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.white_level import find_white_level
+from lightning_tasks.data.white_level import doubt, find_white_level
 
 
 class ImageDataModule(CheckedTables):
@@ -60,13 +61,13 @@ class ImageDataModule(CheckedTables):
         if stage == "test":
             rows = self.test_rows(self.located_test.table)
             self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
-            self._settle_white_level(self.test_set)
+            self._settle_white_level(test=self.test_set)
             return
         train, valid = self.split
         if stage == "fit":
             self.train_set = self._dataset(self.located, train, self.transform_of_training, "training")
         self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
-        self._settle_white_level(*([self.train_set] if stage == "fit" else []), self.valid_set)
+        self._settle_white_level(**({"training": self.train_set} if stage == "fit" else {}), validation=self.valid_set)
 
     def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> Any:  # noqa: ANN401 - of the task
         pictures = Pictures(located.files.paths(rows), self.decode_side)
@@ -75,14 +76,16 @@ class ImageDataModule(CheckedTables):
             dataset.skipped = Skipped(split, pictures.paths, self.max_bad_share)
         return dataset
 
-    def _settle_white_level(self, *datasets: MultiLabelDataset | KeypointDataset) -> None:
+    def _settle_white_level(self, **splits: MultiLabelDataset | KeypointDataset) -> None:
         """Find which value is white, unless it was given, and read the images of these by it."""
+        paths = {split: dataset.paths for split, dataset in splits.items()}
         if self.white_level is None:
-            paths = [dataset.paths for dataset in datasets]
             self.white_level = find_white_level(paths, str(self.csv))
             if "white_level" in self.hparams:  # of a module that takes it
                 self.hparams["white_level"] = self.white_level
-        for dataset in datasets:
+        elif self.white_level == FULL and "test" in paths:  # training has not seen them
+            doubt(paths["test"], "test", str(self.csv))
+        for dataset in splits.values():
             dataset.pictures.white_level = self.white_level
 
     def setup(self, stage: str) -> None:

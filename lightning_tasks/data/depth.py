@@ -23,6 +23,7 @@ class Values(NamedTuple):
 
     array: NDArray[Any]  # (H, W, 3) uint8; of more than 8 bits (H, W) or (H, W, 3)
     white: int | None = None  # of these values, where the file itself says so
+    is_inverted: bool = False  # white is 0, and what stands for white is black
     lost: bool = False  # what lies below its upper 8 bits, or its own white, can no longer be known
 
 
@@ -56,6 +57,8 @@ def in_8_bits(values: Values, white_level: int | None, name: str) -> Image:
         raise bits_lost(name)
     if array.dtype != np.uint8 or white is not None:
         array = _scaled(array, white, white_level, name)
+    if values.is_inverted:
+        array = (_BYTE - 1) - array
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     return np.ascontiguousarray(array, dtype=np.uint8)
@@ -86,6 +89,14 @@ def bits_lost(name: str) -> ImageError:
     return UnknownValuesError(
         f"{name}: of its 16 bits the upper 8 alone can be had here, and white is not 65535 (white_level). Take the "
         "file itself, as PNG or TIFF, grey or RGB; or an array."
+    )
+
+
+def planes_unread(name: str) -> ImageError:
+    """Return an error that says what to do."""
+    return ImageError(
+        f"{name}: its colours have more than 8 bits and lie in a plane each, which is not read. Write it with the "
+        "colours of each pixel together (PlanarConfiguration 1; of tifffile: an array (H, W, 3))."
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from lightning_tasks.data.depth import Values, brightest, in_8_bits
+from lightning_tasks.data.depth import Values, brightest, in_8_bits, planes_unread
 from lightning_tasks.data.opencv import cv2
 from lightning_tasks.data.pam import START as PAM_START
 from lightning_tasks.data.pam import read_pam
@@ -34,7 +34,7 @@ from lightning_tasks.data.pillow import (
     upright_size,
     values_of,
 )
-from lightning_tasks.data.stored_bits import keeps_upper_bits, tiff_bits, white_of
+from lightning_tasks.data.stored_bits import keeps_upper_bits, tiff_layout, white_of
 from lightning_tasks.data.whole import is_whole
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
 
@@ -45,7 +45,9 @@ _MOST_PIXELS = 2**30  # OpenCV's own limit
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # of JPEGs
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
-_BYTE_BITS = 8
+_COLOURS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_GREY = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION  # of some grey TIFFs of 32 and 64 bits it makes no colours
+_BYTE_BITS, _FULL_BITS = 8, 16
 _PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
@@ -239,11 +241,16 @@ def _by_opencv(content: bytes, name: str) -> Values:
         if values is None:
             raise undecodable(name)
         return values
+    layout = tiff_layout(content)
+    if layout.has_deep_planes:
+        raise planes_unread(name)
     array = None if content.startswith(_PNG_START) else _as_stored(content)
     if array is None:
         raise undecodable(name)
-    lost = array.dtype == np.uint8 and tiff_bits(content) > _BYTE_BITS
-    return Values(array, white_of(None, content), lost)
+    is_byte = array.dtype == np.uint8  # then OpenCV turns what is inverted itself
+    return Values(
+        array, white_of(None, content), layout.is_inverted and not is_byte, lost=is_byte and layout.bits > _BYTE_BITS
+    )
 
 
 def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | None:
@@ -256,12 +263,15 @@ def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | Non
 
 
 def _as_stored(content: bytes) -> NDArray[Any] | None:
-    """Return the values (H, W, 3) of whichever type the file has, a TIFF's upright; None: OpenCV cannot decode it."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
-        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
-        if image is not None:
-            return np.ascontiguousarray(image[:, :, ::-1])  # asked for RGB, it swaps the bytes of TIFFs with 16 bits
+    """Return the values (H, W, 3) of whichever type the file has, a TIFF's upright; None: OpenCV cannot decode it.
+
+    Some grey ones of 32 and 64 bits are (H, W).
+    """
+    for flags in (_COLOURS, _GREY) if tiff_layout(content).bits > _FULL_BITS else (_COLOURS,):
+        with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
+            image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
+            if image is not None:  # asked for RGB, it swaps the bytes of TIFFs with 16 bits
+                return np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)
     return None
 
 

@@ -10,8 +10,8 @@ from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
 
 from lightning_tasks.data.depth import Image as Image  # its users need not know where it is from
-from lightning_tasks.data.depth import Values
-from lightning_tasks.data.stored_bits import SIXTEEN_BITS, bits_of_loaded
+from lightning_tasks.data.depth import Values, planes_unread
+from lightning_tasks.data.stored_bits import SIXTEEN_BITS, layout_of_loaded
 from lightning_tasks.errors import ImageError
 
 T = TypeVar("T", bound=np.generic)
@@ -110,20 +110,30 @@ def values_of(image: Pillow.Image, name: str) -> Values:
         image.load()
         if 0 in image.size:
             raise ImageError(f"{name}: has no pixels ({image.width}×{image.height}). Replace it, or take it out.")
-        bits, turn = bits_of_loaded(image), orientation(image)
+        layout, turn = layout_of_loaded(image), orientation(image)
+        if layout.has_deep_planes:
+            raise planes_unread(name)
         if image.mode not in (*SIXTEEN_BITS, "I", "F"):
+            if layout.is_signed and image.mode == "L":
+                return Values(upright(np.array(image).view(np.int8), turn), is_inverted=layout.is_inverted)
             # A copy, as torch wants what can be written to.
-            return Values(upright(np.array(image.convert("RGB")), turn), lost=bits > _BYTE_BITS)
+            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > _BYTE_BITS)
         array = np.asarray(image)
         scaled = image.format in ("PPM", "JPEG2000")  # by Pillow, to 16 bits, from however many there were
         if scaled or image.mode in SIXTEEN_BITS:
             array = array.astype(np.uint16)
-        white = 2**bits - 1 if _BYTE_BITS < bits < _FULL_BITS else None
-        return Values(upright(array, turn), white, lost=scaled)
+        white = 2**layout.bits - 1 if _BYTE_BITS < layout.bits < _FULL_BITS else None
+        return Values(upright(array, turn), white, layout.is_inverted, lost=scaled)
     except (Pillow.DecompressionBombError, ImageError):
         raise
     except Exception as error:  # the readers of the formats raise what they like
         raise undecodable(name, str(error)) from error
+
+
+def _colours(image: Pillow.Image) -> Pillow.Image:
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # or Pillow warns that it drops what we drop
+    return image.convert("RGB")
 
 
 def undecodable(name: str, why: str = "") -> ImageError:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.depth import FEW, likely_white
+from lightning_tasks.data.depth import FEW, FULL, likely_white
 from lightning_tasks.data.files import Files, LocatedTable
 from lightning_tasks.data.images import read_image
 from lightning_tasks.data.keypoint_table import point_names, point_positions
@@ -23,7 +23,7 @@ from lightning_tasks.data.point_checks import OUTSIDE, UNIT
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem, respelt, trained_on
 from lightning_tasks.data.tables import Complain, delimiter_of, encoding_of, first_row, read_cells
-from lightning_tasks.data.white_level import brightest_of_some, few_bits
+from lightning_tasks.data.white_level import DARK, brightest_of_some, dark_split, few_bits
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.output import write_whole
 from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
@@ -74,6 +74,7 @@ def check(
     train, valid = (kept[part] for part in datamodule.split_of(table.iloc[kept].reset_index(drop=True)))
     if datamodule.train_on_valid:  # then no label stands in validation alone, and there is nothing to leak
         train, valid = np.union1d(train, valid), valid[:0]
+    problems += _dark_splits({"training": files.paths(train), "validation": files.paths(valid)}, datamodule)
     of_table = _of_table(datamodule, table, train, valid, min_positives)
     repeated = {problem.row for problem in of_table if problem.kind == "duplicate"}
     problems += [problem for problem in of_table if problem.kind != OUTSIDE]  # here each point is told
@@ -155,6 +156,7 @@ def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: ND
         if row not in bad:
             where = f"{test.source}: row {row + first_row(test.source)}"
             problems.append(Problem("picture", f"{where}: {test.files.what_is_missing(int(row))}"))
+    problems += _dark_splits({"test": test.files.paths(tested)}, datamodule)
     problems += [*respelt(test), *trained_on(test, tested, datamodule.csv, training)]
     return [replace(problem, row=None) for problem in problems]
 
@@ -169,6 +171,21 @@ def _settle_white_level(datamodule: MultiLabelDataModule | KeypointDataModule, f
     if 0 < largest < FEW:
         return [Problem("white", few_bits(largest, read), is_error=True)]
     return []
+
+
+def _dark_splits(
+    splits: Mapping[str, Sequence[Path]], datamodule: MultiLabelDataModule | KeypointDataModule
+) -> list[Problem]:
+    """Return which splits use few of 16 bits, though others do use them, or have none."""
+    if datamodule.hparams.get("white_level") is not None or datamodule.white_level not in (None, FULL):
+        return []  # it was said, or told of all images
+    limit = DARK if datamodule.white_level else FEW  # below which `test` refuses them
+    found = {split: brightest_of_some([paths]) for split, paths in splits.items()}
+    return [
+        Problem("white", f"{datamodule.csv}: {dark_split(split, largest, read)}")
+        for split, (largest, read) in found.items()
+        if 0 < largest < limit
+    ]
 
 
 def _read(files: Files, white_level: int | None) -> list[Seen]:

@@ -1,7 +1,7 @@
 """Images on both sides of the split that look alike: their hashes propose them, and their pixels decide."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
@@ -14,7 +14,10 @@ from lightning_tasks.data.splits import Rows
 
 _SIDE = 32  # of the thumbnails, which are kept of all images: 3 kB each
 _MOST = 0.125  # of what the images themselves vary by, their thumbnails may differ by
-_AT_ONCE = 4096
+_MOST_VIVID = 0.2  # likewise, once both are as bright and vary as much
+_VIVID = 16  # levels; images that vary by as many are seldom alike by accident
+_STACKED = 4096
+_AT_ONCE = 64  # whole thumbnails that are compared with one
 
 
 class Looks(NamedTuple):
@@ -45,6 +48,7 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
 
     Those with nothing in them but a plain ground or a few lines share a hash, and so their pixels are compared: they
     must agree but for a share of what the images vary by. So two plain ones of one colour agree, of two they do not.
+    Photographs also agree where one is brighter or has more contrast.
 
     Args:
         looks: of the N rows of the table.
@@ -64,15 +68,17 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
         if not len(proposed):
             continue
         own = _stacked([looks[row]])
-        most = _MOST * np.minimum(_contrasts(own), contrasts[proposed])
         # No images differ by less than their blocks' means do: a quick answer for most of those that share a hash.
-        alike = np.abs(coarse[proposed] - _coarse(own)).mean(1) <= most + 1e-3
-        proposed, most = proposed[alike], most[alike]
-        levels = _differences(others, proposed, own)
-        if (levels <= most).any():
-            nearest = int(np.where(levels <= most, levels, np.inf).argmin())
-            other = proposed[nearest]
-            pairs.append(Pair(int(row), int(valid[other]), int(bits[other]), float(levels[nearest])))
+        levels, most = _differences(coarse, proposed, _coarse(own), contrasts[proposed], _contrasts(own))
+        alike = levels <= most + 1e-3
+        proposed = proposed[alike][np.argsort(levels[alike], kind="stable")]
+        for part in (proposed[i : i + _AT_ONCE] for i in range(0, len(proposed), _AT_ONCE)):
+            levels, most = _differences(others, part, own, contrasts[part], _contrasts(own))
+            if (levels <= most).any():
+                nearest = int(np.where(levels <= most, levels, np.inf).argmin())
+                other = part[nearest]
+                pairs.append(Pair(int(row), int(valid[other]), int(bits[other]), float(levels[nearest])))
+                break
     return pairs
 
 
@@ -87,21 +93,45 @@ def _means(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the mean colours (N, 48) of 4×4 blocks."""
+    """Return the mean colours (N, 16, 3) of 4×4 blocks."""
     blocks = thumbnails.reshape(-1, 4, _SIDE // 4, 4, _SIDE // 4, 3)
-    return np.asarray(blocks.mean((2, 4), dtype=np.float32).reshape(len(thumbnails), -1))
+    return np.asarray(blocks.mean((2, 4), dtype=np.float32).reshape(len(thumbnails), -1, 3))
 
 
 def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return by how many levels (N,) they differ from their mean colours on average."""
-    parts = [thumbnails[i : i + _AT_ONCE] for i in range(0, len(thumbnails), _AT_ONCE)]
+    parts = [thumbnails[i : i + _STACKED] for i in range(0, len(thumbnails), _STACKED)]
     return np.concatenate([np.abs(part - _means(part)[:, None]).mean((1, 2)) for part in parts])
 
 
 def _differences(
-    thumbnails: NDArray[np.uint8], chosen: NDArray[np.intp], one: NDArray[np.uint8]
+    thumbnails: NDArray[Any],
+    chosen: NDArray[np.intp],
+    one: NDArray[Any],
+    contrasts: NDArray[np.float32],
+    own: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return by how many levels (n,) the n chosen thumbnails differ from another on average, and by how many they may.
+
+    Args:
+        thumbnails: (N, pixels, 3).
+        chosen: n of them.
+        one: (1, pixels, 3).
+        contrasts: of the chosen, (n,).
+        own: of the one, (1,).
+    """
+    least = np.minimum(contrasts, own)
+    vivid = least >= _VIVID
+    others, to_equal = thumbnails[chosen].astype(np.float32), vivid[:, None, None]
+    theirs = np.where(to_equal, _equalised(others, contrasts, least), others)
+    ours = np.where(to_equal, _equalised(one.astype(np.float32), own, least), one)
+    most = np.where(vivid, _MOST_VIVID, _MOST) * least
+    return np.abs(theirs - ours).mean((1, 2), dtype=np.float32), most
+
+
+def _equalised(
+    images: NDArray[np.float32], contrasts: NDArray[np.float32], wanted: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return by how many levels (n,) the n chosen thumbnails differ from another one on average."""
-    parts = [chosen[i : i + _AT_ONCE] for i in range(0, len(chosen), _AT_ONCE)]
-    apart = [np.abs(thumbnails[part].astype(np.int16) - one).mean((1, 2), dtype=np.float32) for part in parts]
-    return np.concatenate([*apart, np.empty(0, dtype=np.float32)])
+    """Return images about a mean of 0, with the contrast that is wanted."""
+    gain = wanted / np.maximum(contrasts, 1)  # less is not vivid
+    return np.asarray((images - images.mean((1, 2), keepdims=True)) * gain[:, None, None], dtype=np.float32)

@@ -158,6 +158,12 @@ def test_every_door_sees_the_same_of_every_mode(stored, kind, tmp_path):
     assert tried >= 1
 
 
+def test_palettes_with_transparent_colours_are_read_without_a_word(stored, tmp_path, recwarn):
+    content = encoded(stored.quantize(16), "PNG", transparency=bytes(range(0, 160, 10)))
+    assert (same(doors(content, tmp_path)) == np.asarray(stored.quantize(16).convert("RGB"))).all()
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int16])
 def test_files_whose_values_may_mean_anything_are_refused_at_every_door(stored, dtype, tmp_path):
     grey = np.asarray(stored.convert("L"))

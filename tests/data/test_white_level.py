@@ -60,7 +60,7 @@ def test_a_table_that_uses_few_of_16_bits_is_refused_everywhere(module, bits, br
     assert check(told, min_positives=1) == []
 
 
-@pytest.mark.parametrize("dark", [(0,), (0, 1, 2, 3, 4, 5), (6, 7)])
+@pytest.mark.parametrize("dark", [(0,), (0, 1, 2, 3), (6,)])
 @pytest.mark.parametrize("module", [MultiLabelDataModule, KeypointDataModule])
 def test_one_dark_image_among_bright_ones_is_read_as_they_are(module, dark, tmp_path):
     data = module(str(write(tmp_path, 65_535, dark)), cache="none")
@@ -74,6 +74,39 @@ def test_one_dark_image_among_bright_ones_is_read_as_they_are(module, dark, tmp_
     said = module(str(write(tmp_path, 3000)), cache="none", white_level=65_535)  # all are dark, and it is said
     said.setup("fit")
     assert said.train_set.pictures[0].image.max() == 3000 >> 8
+
+
+@pytest.mark.parametrize(("dark", "split"), [((6, 7), "validation"), ((0, 1, 2, 3, 4, 5), "training")])
+def test_a_split_that_is_dark_as_a_whole_is_told(dark, split, tmp_path):
+    data = MultiLabelDataModule(str(write(tmp_path, 65_535, dark)), cache="none")
+    with pytest.warns(LightningTasksWarning, match=f"read of the {split} split, none has a value above 3,000"):
+        data.setup("fit")
+    assert [p.message.count(f"the {split} split") for p in check(data.__class__(str(tmp_path)), 1)] == [1]
+    said = MultiLabelDataModule(str(tmp_path), cache="none", white_level=65_535)
+    said.setup("fit")
+    assert check(said, min_positives=1) == []
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_test_table_of_few_bits_is_told_by_check_and_test(bits, tmp_path):
+    write(tmp_path, 3000)
+    (tmp_path / "test.csv").write_text("fname,labels\n6.png,dog\n7.png,cat\n")
+    rows = [f"{i}a.png,{('dog', 'cat')[i % 2]},{i >= 4}" for i in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["fname,labels,is_valid", *rows]) + "\n")
+    for i in range(6):
+        bright = np.random.default_rng(i).integers(0, 2**bits, (24, 32), dtype=f"uint{bits}")
+        Image.fromarray(bright).save(tmp_path / f"{i}a.png")
+    data = MultiLabelDataModule(str(tmp_path), test_csv="test.csv", cache="none")
+    told = "of the test split, none has a value above 3,000"
+    assert [told in problem.message for problem in check(data, min_positives=1)] == [True]
+    fitted = MultiLabelDataModule(str(tmp_path), test_csv="test.csv", cache="none")
+    fitted.setup("fit")
+    if bits == 8:
+        with pytest.raises(ConfigError, match="none has a value above 3,000"):
+            fitted.setup("test")
+    else:
+        with pytest.warns(LightningTasksWarning, match=told):
+            fitted.setup("test")
 
 
 def test_images_of_8_bits_have_nothing_to_say(tmp_path):

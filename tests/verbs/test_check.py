@@ -81,6 +81,24 @@ def test_near_duplicates_across_the_split_are_found_and_others_are_not(tmp_path)
     assert "looks like 10.jpg of the validation split" in problems[0].message
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.point(lambda value: value * 0.8),
+        lambda image: image.point(lambda value: 40 + value * 0.8),
+        lambda image: image.crop((1, 1, image.width - 1, image.height - 1)),
+        lambda image: image.resize((image.width // 6, image.height // 6)),
+    ],
+    ids=["darker", "less contrast", "cropped", "small"],
+)
+def test_photographs_are_found_again_after_a_change(change, tmp_path):
+    labels(tmp_path, GOOD)
+    for i in range(12):
+        smooth(i, (320, 240)).save(tmp_path / f"{i}.jpg", quality=95)
+    change(smooth(3, (320, 240))).save(tmp_path / "10.jpg", quality=60)
+    assert found(check(MultiLabelDataModule(str(tmp_path)), min_positives=2)) == [("near-duplicate", 3)]
+
+
 def drawn(lines, size=(256, 192)):
     """A white page with lines on it."""
     page = Image.new("RGB", size, "white")
