@@ -72,7 +72,7 @@ def same_image(
     _, first, which = np.unique(table[FILE].to_numpy()[rows], return_index=True, return_inverse=True)
     before = first[which]
     again = np.flatnonzero(before != np.arange(len(rows)))
-    differing = _differing_columns(table[table.columns.intersection(columns)], rows[before[again]], rows[again])
+    differing = _differing_columns(table[table.columns.intersection(list(columns))], rows[before[again]], rows[again])
     names, top, problems = table["fname"].to_numpy(), first_row(source), []
     for i, differing_columns in zip(again, differing, strict=True):
         row, other = int(rows[i]), int(rows[before[i]])
