@@ -13,7 +13,7 @@ _NOTHING = frozenset(
 )
 _UNSEEN = "\u00ad\u200b\u200e\u200f\u2060\ufeff"  # a soft hyphen, a blank of no width, marks of direction and order
 _WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
-_TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes", "t", "y")), frozenset(("false", "0", "0.0", "no", "f", "n"))
+TRUE, FALSE = frozenset(("true", "1", "1.0", "yes", "t", "y")), frozenset(("false", "0", "0.0", "no", "f", "n"))
 _KEPT = 2**14  # words that are looked at once: a table of a million rows has few labels
 _WITH_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
@@ -37,7 +37,7 @@ def stands_for_nothing(text: str) -> bool:
 def as_bool(cell: str) -> bool | None:
     """Return the truth that a cell names; None: it names none."""
     word = cell.strip().lower()
-    return word in _TRUE if word in _TRUE | _FALSE else None
+    return word in TRUE if word in TRUE | FALSE else None
 
 
 def as_number(cell: str, decimal_comma: bool) -> float | None:
