@@ -148,8 +148,8 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
             inside = located.files.near.elsewhere(name)
             there = f"; there is {quoted(inside)}" if inside else ""
             raise TableError(
-                f"{cell_at(located.source, int(row), 'fname')}: {name!r} leads out of the data's folder{there}. Correct "
-                "it; or, if you trust the table, --data.allow_outside true."
+                f"{cell_at(located.source, int(row), 'fname')}: {name!r} leads out of the data's folder{there}. "
+                "Correct it; or, if you trust the table, --data.allow_outside true."
             )
     missing = [(located, int(row)) for located, rows in needed for row in np.sort(rows[located.files.missing[rows]])]
     if missing:

@@ -19,16 +19,12 @@ from lightning_tasks.data.label_doubts import SEPARATORS, asked_for, names_with_
 from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.data.split_column import marked_test
 from lightning_tasks.data.table_checks import raise_or_warn
-from lightning_tasks.data.tables import plain_name, read_cells
+from lightning_tasks.data.tables import OTHER_NAMES, near_column, read_cells
 from lightning_tasks.data.unused_columns import coordinate_column, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.output import write_whole
 
-_NEAR_MISSES = {
-    "fname": ("filename", "file", "image", "image_id", "path", "name"),
-    "labels": ("label", "tags", "class"),
-}
 _FEW = 10  # positives of a label
 _LABELS_LISTED = 100
 _SIZES_SEEN = 100
@@ -98,8 +94,8 @@ def init(
 
 
 def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
-    for wanted, others in _NEAR_MISSES.items():
-        near = next((name for name in header if plain_name(name) in map(plain_name, (wanted, *others))), None)
+    for wanted in OTHER_NAMES:
+        near = near_column(wanted, header)
         has_points = any(name.endswith(("_x", "_y")) for name in header)
         if wanted not in header and near is not None and not (wanted == "labels" and has_points):
             raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")

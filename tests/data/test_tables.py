@@ -102,10 +102,29 @@ def test_what_programs_write_is_read_alike(tmp_path, encoding, delimiter, end, l
 
 
 def test_utf_16_of_either_order_is_read(tmp_path):
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+    for mark, encoding in (
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"", "utf-16-le"),
+        (b"", "utf-16-be"),
+    ):
         path = tmp_path / "t.csv"
         path.write_bytes(mark + "fname,labels\na.jpg,cat\n".encode(encoding))
         assert read_multilabel_table(path)["labels"].tolist() == [("cat",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fname,labels\na.jpg,cat\nb.jpg,do\0g\n", "row 3: there are zero bytes in it"),
+        ("filename,labels\na.jpg,cat\n", "no column 'fname'; .* Rename 'filename' to it"),
+        ("fname,tags\na.jpg,cat\n", "no column 'labels'; .* Rename 'tags' to it"),
+        ("sep=;\nfname;labels\na.jpg;cat\n", "row 1: no column 'fname'; .* Take this line out"),
+    ],
+)
+def test_a_table_that_is_nearly_one_is_told_what_to_change(tmp_path, text, message):
+    with pytest.raises(TableError, match=message):
+        read_multilabel_table(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("truth", ["True", "1", "1.0", "yes", "T", "y"])
