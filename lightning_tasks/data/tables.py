@@ -98,12 +98,11 @@ def encoding_of(path: Path) -> str:
 
 
 # Of the first bytes, whether each is zero, where these are letters as in `fname`.
-_BY_ZEROS: dict[tuple[bool, ...], str] = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}
-# In this order: UTF-16's mark is the beginning of one of UTF-32's.
 _BY_ZEROS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le",
     (True, False, True, False): "utf-16-be",
-}  # of letters as in `fname`
+}
+# In this order: UTF-16's mark is the beginning of one of UTF-32's.
 _MARKS = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
 
 
