@@ -147,12 +147,16 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
     rows = read_cells(path)
-    header = [normalized(name) for name in rows[0]] if rows else []
+    if not rows:
+        raise TableError(
+            f"{path}: row 1: the table is empty. Write {quoted(required)} in it, and a row for each picture."
+        )
+    header = [normalized(name) for name in rows[0]]
     for column in required:
         if column not in header:
             meant = near_column(column, header)
             way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
-            if header and header[0].lower().startswith("sep="):
+            if header[0].lower().startswith("sep="):
                 way_out = "Take this line out, which Excel alone understands."
             raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. {way_out}")
     for column in header:

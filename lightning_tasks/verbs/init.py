@@ -112,10 +112,12 @@ def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
 
 def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
     table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
+    asked = separator
     if separator == AUTO:
         separator = _guessed_separator(path)
         table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
-    raise_or_warn(separator_problems(path, separator))
+        asked = AUTO if separator == BLANK else separator  # nobody chose the blank
+    raise_or_warn(separator_problems(path, asked))
     counts = Counter(label for labels in table["labels"] for label in labels)
     vocab = build_vocab(table["labels"])
     if not vocab:
