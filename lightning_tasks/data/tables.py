@@ -156,7 +156,7 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         if column not in header:
             meant = near_column(column, header)
             way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
-            if header[0].lower().startswith("sep="):
+            if "".join(header[:1]).lower().startswith("sep="):
                 way_out = "Take this line out, which Excel alone understands."
             raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. {way_out}")
     for column in header:

@@ -120,6 +120,7 @@ def test_utf_16_of_either_order_is_read(tmp_path):
         ("filename,labels\na.jpg,cat\n", "no column 'fname'; .* Rename 'filename' to it"),
         ("fname,tags\na.jpg,cat\n", "no column 'labels'; .* Rename 'tags' to it"),
         ("\n,,\n", "the table is empty"),
+        ("\nfname,labels\na.jpg,cat\n", "row 1: no column 'fname'"),
         ("sep=;\nfname;labels\na.jpg;cat\n", "row 1: no column 'fname'; .* Take this line out"),
     ],
 )
