@@ -138,8 +138,12 @@ class NearNames:
 
     def _may_be_listed(self, above: str) -> bool:
         if above not in self._listable:
-            confines, real = self._confines, os.path.realpath(self._folder / above)
-            self._listable[above] = confines is None or confines.hold_real(real)
+            try:
+                real = os.path.realpath(self._folder / above)
+            except (OSError, ValueError):  # no folder can be called so
+                self._listable[above] = False
+            else:
+                self._listable[above] = self._confines is None or self._confines.hold_real(real)
         return self._listable[above]
 
 

@@ -62,6 +62,8 @@ def test_the_one_file_that_a_name_fits_is_taken(name, file, tmp_path):
         ("home/me/sub/a.jpg", ["a.jpg", "sub/A.jpg"], "there is 'sub/A.jpg'"),  # of another machine
         ("C:\\data\\a.jpg", ["a.jpg"], "there is 'a.jpg'"),
         ("sub/a.jpg", ["images/sub/a.jpg"], "there is 'images/sub/a.jpg'"),
+        ("\0/b.jpg", ["a.jpg"], "there is no picture"),
+        ("/\0\0/x/a.jpg", ["a.jpg"], "there is 'a.jpg'"),
         ("a", ["a.txt", "a"], "there is no picture"),
         ("a.jpg", ["b.jpg", "aa.jpg", "a.jpg.jpg"], "there is no picture"),
     ],
