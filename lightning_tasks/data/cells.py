@@ -4,16 +4,28 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_NOTHING = frozenset(("nan", "none", "null", "nil", "n/a", "#n/a", "na", "<na>", "nat", "-", "--", "–", "—", "."))
-_TRUE, _FALSE = frozenset(("true", "1", "1.0", "yes", "t", "y")), frozenset(("false", "0", "0.0", "no", "f", "n"))
+_NOTHING = frozenset(
+    (
+        *("nan", "-nan", "none", "null", "(null)", "nil", "n/a", "na", "<na>", "nat", "undefined"),
+        *("-", "--", "–", "—", ".", "?"),
+        *("#n/a", "#na", "#null!", "#value!", "#ref!", "#name?", "#num!", "#div/0!"),  # a spreadsheet's
+    )
+)
+_UNSEEN = "\u00ad\u200b\u200e\u200f\u2060\ufeff"  # a soft hyphen, a blank of no width, marks of direction and order
+_WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
+TRUE, FALSE = frozenset(("true", "1", "1.0", "yes", "t", "y")), frozenset(("false", "0", "0.0", "no", "f", "n"))
 _KEPT = 2**14  # words that are looked at once: a table of a million rows has few labels
 _WITH_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 
 @lru_cache(_KEPT)
 def normalized(text: str) -> str:
-    """Return text such that what looks alike is alike: é is one character (NFC), and no blanks are around it."""
-    return unicodedata.normalize("NFC", text).strip()
+    """Return text such that what looks alike is alike.
+
+    é is one character (NFC); there are no characters that nobody sees; no blanks are around it, and one plain blank is
+    between its words.
+    """
+    return " ".join(unicodedata.normalize("NFC", text).translate(_WITHOUT_UNSEEN).split())
 
 
 @lru_cache(_KEPT)
@@ -25,7 +37,7 @@ def stands_for_nothing(text: str) -> bool:
 def as_bool(cell: str) -> bool | None:
     """Return the truth that a cell names; None: it names none."""
     word = cell.strip().lower()
-    return word in _TRUE if word in _TRUE | _FALSE else None
+    return word in TRUE if word in TRUE | FALSE else None
 
 
 def as_number(cell: str, decimal_comma: bool) -> float | None:

@@ -83,7 +83,7 @@ class CheckedTables(LightningDataModule):
         table = table if FILE in table.columns else self.locate(table).table
         return [
             *self._unused_columns(self.csv, table),
-            *same_image(table, train, valid, self.csv, self.one_row_each),
+            *same_image(table, train, valid, self.csv, self._of_the_image(table), self.one_row_each),
             *shared_groups(table, train, valid, of_splitter=self.splitter is not None),
         ]
 
@@ -95,11 +95,15 @@ class CheckedTables(LightningDataModule):
         if "split" in table.columns and not marked_test(table).any():
             message = f"{self.test_csv}: no row is marked test in 'split': all {len(table):,} are tested."
             problems.append(Problem("split", message))
-        return problems + same_image(table, none, rows, self.test_csv, self.one_row_each)
+        return problems + same_image(table, none, rows, self.test_csv, self._of_the_image(table), self.one_row_each)
 
     @abstractmethod
     def points_of(self, table: pd.DataFrame) -> Sequence[str]:
         """Return the names of the points that a table has columns of."""
+
+    def _of_the_image(self, table: pd.DataFrame) -> list[str]:
+        """Return the columns that say something of an image, and not of the row, such as its number, or of a box."""
+        return ["group", *self.label_columns, *(f"{name}_{axis}" for name in self.points_of(table) for axis in "xy")]
 
     def _unused_columns(self, path: Path, table: pd.DataFrame) -> list[Problem]:
         if is_image_set(path) or not is_file(path):  # no header of the user's

@@ -51,7 +51,7 @@ class Files:
         fitting = self.near.fitting(self.names[row])
         if fitting:
             return f"; it may be any of {quoted(fitting)}"
-        other = self.near.with_other_endings(self.names[row])
+        other = self.near.with_other_endings(self.names[row]) or self.near.elsewhere(self.names[row])
         return f"; there is {quoted(other)}" if other else ""
 
 
@@ -144,9 +144,12 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
     """
     for located, rows in needed:
         for row in rows[located.files.leads_out[rows]]:
+            name = located.files.names[row]
+            inside = located.files.near.elsewhere(name)
+            there = f"; there is {quoted(inside)}" if inside else ""
             raise TableError(
-                f"{cell_at(located.source, int(row), 'fname')}: {located.files.names[row]!r} leads out of the data's "
-                "folder. Correct it; or, if you trust the table, --data.allow_outside true."
+                f"{cell_at(located.source, int(row), 'fname')}: {name!r} leads out of the data's folder{there}. "
+                "Correct it; or, if you trust the table, --data.allow_outside true."
             )
     missing = [(located, int(row)) for located, rows in needed for row in np.sort(rows[located.files.missing[rows]])]
     if missing:

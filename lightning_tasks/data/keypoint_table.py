@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.cells import as_number, stands_for_nothing
+from lightning_tasks.data.cells import FALSE, TRUE, as_number, stands_for_nothing
 from lightning_tasks.data.split_column import check_split
 from lightning_tasks.data.tables import Complain, cell_at, delimiter_of, quoted, raise_at_once, read_csv
 from lightning_tasks.data.unused_columns import VISIBILITY_SUFFIXES, coordinate_column
@@ -14,8 +14,7 @@ from lightning_tasks.errors import TableError
 
 _FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no square
 # Of a cell of visibility: whether the point is annotated; -1 where the cell does not say.
-_HIDDEN, _SEEN = ("0", "0.0", "false", "no"), ("1", "2", "1.0", "2.0", "true", "yes")
-_VISIBILITY = {**dict.fromkeys(_HIDDEN, 0), **dict.fromkeys(_SEEN, 1), "": -1}
+_VISIBILITY = {**dict.fromkeys(FALSE, 0), **dict.fromkeys((*TRUE, "2", "2.0"), 1), "": -1}
 
 
 def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:

@@ -18,6 +18,10 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _STARTS_A_LIST = re.compile(r"[\[{]|\(\s*(?:['\"]|np\.str_\(|\)$)")
+_CALL = re.compile(
+    r"(?:np\.|numpy\.)?(?:set|frozenset|array|list|tuple|Index)\((?P<inside>(?:[\[({].*[\])}])?)(?:,\s*(?:shape|dtype)=.*)?\)",
+    re.DOTALL,
+)
 _ENDS = {"[": "]", "(": ")", "{": "}"}
 _COLON = object()  # between a key and its value
 
@@ -27,8 +31,8 @@ class _Entries(list[tuple[object, object]]):
 
 
 def looks_like_a_list(cell: str) -> bool:
-    """Return whether a cell starts like a list: `[`, `{`, or `(` before a quoted word."""
-    return _STARTS_A_LIST.match(cell.strip()) is not None
+    """Return whether a cell starts like a list: `[`, `{`, or `(` before a quoted word; or is a call such as `set()`."""
+    return _STARTS_A_LIST.match(cell.strip()) is not None or _CALL.fullmatch(cell.strip()) is not None
 
 
 def split_cell(cell: str, separator: str) -> tuple[str, ...]:
@@ -36,14 +40,16 @@ def split_cell(cell: str, separator: str) -> tuple[str, ...]:
 
     Args:
         cell: a list, whatever the separator: `['a', 'b']`, `["a"]`, `("a", "b")`, numpy's `['a' 'b']`, `[a, b]`, lists
-            in lists, `{"choices": ["a"]}`, `{"a": true, "b": false}`. Else labels with separators between them.
+            in lists, `{"choices": ["a"]}`, `{"a": true, "b": false}`, `set()`, `array(['a'], dtype=object)`. Else
+            labels with separators between them.
         separator: AUTO and BLANK: any white space; WHOLE: there is none.
 
     Raises:
         ValueError: the cell starts like a list and is none; says why.
     """
     if looks_like_a_list(cell):
-        parts: Sequence[str] = list(_words(_parse(cell)))
+        call = _CALL.fullmatch(cell.strip())
+        parts: Sequence[str] = list(_words(_parse(cell if call is None else call["inside"] or "[]")))
     elif separator == WHOLE:
         parts = [cell]
     else:

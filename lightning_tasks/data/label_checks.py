@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -13,6 +14,7 @@ import pandas as pd
 from lightning_tasks.data.multilabel_table import build_vocab, unknown_label
 from lightning_tasks.data.splits import Rows
 from lightning_tasks.data.table_checks import Problem
+from lightning_tasks.data.tables import quoted
 
 FEW = 10  # training images of a label
 _OPTION_LENGTH = 300  # a longer list of labels is not written out
@@ -74,6 +76,32 @@ def few_positives(
         Problem("few", f"label {label!r} has {counts[label]} training pictures", way_out="Its scores say little.")
         for label in sorted(set(counts) | set(given_vocab or ()))
         if counts[label] < min_positives
+    ]
+
+
+def alike_labels(table: pd.DataFrame, rows: Rows, source: Path, given_vocab: Sequence[str] | None) -> list[Problem]:
+    """Return the labels of rows that differ in case or in width alone, or in `_` for a blank, each pair a doubt.
+
+    Args:
+        table: of labels.
+        rows: that count.
+        source: the table's file.
+        given_vocab: labels that somebody named: these are meant to be what they are.
+    """
+    labels = set(chain.from_iterable(set(table["labels"].iloc[rows]))).difference(given_vocab or ())
+    alike: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        alike.setdefault(unicodedata.normalize("NFKC", label).casefold().replace("_", " "), []).append(label)
+    way_out = "If they are one, write them alike; if not, name all labels with --data.vocab."
+    return [
+        Problem(
+            "alike",
+            f"{source}: column 'labels': {quoted(those)} are nearly alike, and different labels",
+            None,
+            way_out=way_out,
+        )
+        for those in alike.values()
+        if len(those) > 1
     ]
 
 

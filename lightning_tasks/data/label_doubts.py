@@ -11,6 +11,7 @@ from lightning_tasks.data.table_checks import Problem
 from lightning_tasks.data.tables import read_cells, shortened
 
 SEPARATORS = " ;,|"
+_RARE = "/+&、，；"  # which are part of names as often
 _OFTEN = 5  # rows in which two words stand together by more than chance, though the table holds other mixtures
 _TWICE = 2  # rows of the same, where the whole table speaks for names
 _REPEATED = 3  # rows of a cell, on average, where cells are names
@@ -119,6 +120,14 @@ def _other_separator(cells: Mapping[str, int], separator: str) -> str:
         pieces = Counter(piece.strip() for part in parts for piece in set(part.split(other)) if piece.strip())
         # In a name ; and | are rare; a comma is not, and must be seen to join what is seen elsewhere too.
         if joined and (other in ";|" or any(pieces[piece.strip()] > 1 for one in joined for piece in one.split(other))):
+            return (
+                f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
+                f"'{other}'; where each cell is one label, {WHOLE}."
+            )
+    for other in _RARE if separator == AUTO else "":
+        # Alone, or between what are labels elsewhere.
+        joined = [part for part in parts if part == other or (other in part and parts.issuperset(part.split(other)))]
+        if joined and any(other in cell.strip(other) for cell in cells):
             return (
                 f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
                 f"'{other}'; where each cell is one label, {WHOLE}."

@@ -17,7 +17,7 @@ from lightning_tasks.data.depth import check_white_level
 from lightning_tasks.data.describe import describe_labels, describe_white
 from lightning_tasks.data.files import LocatedTable
 from lightning_tasks.data.label_cells import AUTO, BLANK, WHOLE
-from lightning_tasks.data.label_checks import FEW, few_positives, nothing_counts, unknown_labels
+from lightning_tasks.data.label_checks import FEW, alike_labels, few_positives, nothing_counts, unknown_labels
 from lightning_tasks.data.label_doubts import separator_problems
 from lightning_tasks.data.loading import (
     MACHINES_OWN,
@@ -223,6 +223,7 @@ class MultiLabelDataModule(ImageDataModule):
         return [
             *super().find_problems(table, train, valid),
             *([] if is_image_set(self.csv) else separator_problems(self.csv, self.label_separator)),
+            *alike_labels(table, np.concatenate([train, valid]), self.csv, self._given_vocab),
             *unknown_labels(table, train, valid, self.csv, self._given_vocab, self.how_drawn(table)),
             *few_positives(table, train, self._given_vocab, min_positives),
             *self._nothing_counts(table, {"training": train, "validation": valid}, train, self.csv),

@@ -3,10 +3,12 @@
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from lightning_tasks.data.confines import Confines
-from lightning_tasks.filesystem import is_file
+from lightning_tasks.filesystem import is_file, is_folder
 
 # How the names of images end that can be read, in lower case.
 PICTURES = frozenset(
@@ -30,6 +32,8 @@ PICTURES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".avifs", ".icb", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
     )
 )
+
+_SUBFOLDERS = 20  # that are looked into
 
 Entries = dict[str, list[str]]  # what a folder holds, by how it is compared
 
@@ -74,6 +78,23 @@ class NearNames:
             return []
         stem, folders = os.path.splitext(parts[-1])[0], self._folders(name, parts[:-1])  # noqa: PTH122
         return self._files((above, entry) for above in folders for entry in self._beginning(above, stem))
+
+    def elsewhere(self, name: str) -> list[str]:
+        """Return the files that a name fits in another folder: with fewer folders before it, or one further down.
+
+        Tables bring along the folders of the machine where they were made, or leave out that of the images.
+        """
+        parts = _parts(name)
+        for start in range(1, len(parts)):
+            found = self.fitting("/".join(parts[start:]))
+            if found:
+                return found
+        return [file for folder in self._subfolders for file in self.fitting("/".join((folder, *parts)))]
+
+    @cached_property
+    def _subfolders(self) -> list[str]:
+        folders = (one for one in self._list("") if _ending(one) not in PICTURES and is_folder(self._folder / one))
+        return list(islice(folders, _SUBFOLDERS))
 
     def _folders(self, name: str, parts: Sequence[str]) -> list[str]:
         key = (os.sep if name.startswith(("/", "\\")) else "", *parts)

@@ -25,6 +25,7 @@ _MOST, _NEARLY_ALL = 0.5, 0.9  # shares of the points
 _FEWEST_ALIKE = 2  # points
 _MOST_PERCENT = 100
 _ROUNDED_FROM = 3  # the factor to another size is only about so much
+_SPREAD = 0.25  # of shares; what lies at the border of all images varies less
 _ENOUGH = 10  # points, for a doubt about where all of them lie
 
 
@@ -45,13 +46,18 @@ class TablePoints(NamedTuple):
     @property
     def outside(self) -> NDArray[np.bool_]:
         """(N, P), which lie outside their image; those whose image is of unknown size do not."""
-        too_far = self.positions_px > self.sizes_px[:, None] - 0.5  # of NaN nothing is
-        return np.asarray(((self.positions_px < -0.5) | too_far).any(-1) & self.known)
+        return np.asarray(~_inside(self.positions_px, self.sizes_px[:, None]) & self.known)
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """(N, P), which are annotated in an image of known size."""
         return np.asarray(self.annotated & np.isfinite(self.sizes_px[:, :1]))
+
+    @property
+    def known_positions_and_sizes_px(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(K, 2) each, of the K points that are `known`."""
+        known = self.known
+        return self.positions_px[known], np.broadcast_to(self.sizes_px[:, None], self.positions_px.shape)[known]
 
     def of(self, rows: Rows) -> "TablePoints":
         """Return the points of some rows."""
@@ -94,10 +100,15 @@ def _other_unit(points: TablePoints, rows: Rows) -> str | None:
     known = part.known
     if not known.any():
         return None
-    xy, size = part.positions_px[known], np.broadcast_to(part.sizes_px[:, None], part.positions_px.shape)[known]
-    n, ratio = len(xy), xy / size
-    if size.min() >= _SMALLEST_IMAGE_PX and xy.any() and np.mean((np.abs(xy) <= _UNIT).all(-1)) >= _NEARLY_ALL:
+    xy, size = part.known_positions_and_sizes_px
+    n, ratio, placed = len(xy), xy / size, xy[xy.any(-1)]  # at (0, 0) many tables have what is not annotated
+    if size.min() >= _SMALLEST_IMAGE_PX and len(placed) and (np.abs(placed) <= _UNIT).all(-1).mean() >= _NEARLY_ALL:
         if np.mean(xy < 0) > 1 - _NEARLY_ALL:
+            if np.abs(xy).max() <= 0.5:
+                return (
+                    f"{n:,} annotated points lie on the scale from -0.5 to 0.5, not in pixels. Write (x + 0.5) * width "
+                    "and (y + 0.5) * height."
+                )
             return (
                 f"{n:,} annotated points lie on the scale from -1 to 1, not in pixels. Write (x + 1) * width / 2 and "
                 "(y + 1) * height / 2."
@@ -110,6 +121,9 @@ def _other_unit(points: TablePoints, rows: Rows) -> str | None:
     if out.mean() <= _MOST:
         return None
     far = f"{out.sum():,} of {n:,} annotated points lie outside their images"
+    turned = _turned(xy, size)
+    if turned:
+        return f"{far}: {turned}"
     if np.mean((ratio[out] > 0).all(-1)) >= _NEARLY_ALL:
         # Were the images the right ones, points would lie around their middle, and nearly all within them.
         factor = max(2 * ratio.mean(), np.quantile(ratio.max(-1), 0.95))
@@ -123,6 +137,21 @@ def _other_unit(points: TablePoints, rows: Rows) -> str | None:
     return None
 
 
+def _turned(xy: NDArray[np.float32], size: NDArray[np.float32]) -> str:
+    """Return what puts positions (N, 2) into their images (N, 2) that are not in them as they are; empty: nothing."""
+    changes = {
+        "with x and y swapped they would lie inside. Rename the columns.": xy[:, ::-1],
+        "with y counted from the top they would lie inside. Take the minus away.": xy * (1, -1),
+    }
+    share = _inside(xy, size).mean()
+    return next((way for way, turned in changes.items() if _inside(turned, size).mean() > max(share, _NEARLY_ALL)), "")
+
+
+def _inside(xy_px: NDArray[np.float32], size_px: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which positions (N, 2) lie in images of these sizes (N, 2)."""
+    return np.asarray(((xy_px >= -0.5) & (xy_px <= size_px - 0.5)).all(-1))
+
+
 def _nothing_to_learn(points: TablePoints, split: str, rows: Rows) -> list[Problem]:
     """Return that of a split, or of some points in it, nothing can be trained on (training) or scored (the others)."""
     part = points.of(rows)
@@ -131,7 +160,7 @@ def _nothing_to_learn(points: TablePoints, split: str, rows: Rows) -> list[Probl
         why = "all points lie outside their images" if part.annotated.any() else "no point is annotated"
         what = "nothing can be learnt from it" if split == "training" else "it can score nothing"
         message = f"{points.source}: in the {len(rows):,} rows for {split} {why}: {what}"
-        return [Problem("points", message, None, split != "testing", "Fill in where the points are.")]
+        return [Problem("points", message, None, split != "testing", "Write where the points are, in pixels.")]
     never = [name for point, name in enumerate(points.names) if not usable[:, point].any()]
     if not never:
         return []
@@ -152,6 +181,9 @@ def _outside(points: TablePoints, rows: Rows) -> list[Problem]:
     way_out = "Correct them, or leave their cells empty."
     if (part.positions_px[outside] > 0).all() and outside.sum() >= _ENOUGH:
         way_out += " All lie to the right or below: are they pixels of larger images?"
+    turned = _turned(*part.known_positions_and_sizes_px)
+    if turned:
+        way_out = f"{turned[0].upper()}{turned[1:]}"
     return [Problem(OUTSIDE, told, way_out=way_out)]
 
 
@@ -172,16 +204,24 @@ def _placeholders(points: TablePoints, rows: Rows) -> list[Problem]:
 
 
 def _odd_rows(points: TablePoints, rows: Rows) -> list[Problem]:
-    """Return a doubt about rows on a scale from 0 to 1 among others, and where all points lie in one quarter."""
+    """Return a doubt about rows or columns on a scale from 0 to 1 among others, or all points in one quarter."""
     part = points.of(rows)
     known = part.known
     if not known.any():
         return []
     near = (np.abs(part.positions_px) <= _UNIT).all(-1) & (part.positions_px != 0).any(-1)
-    odd = known & (near | ~part.annotated).all(1)[:, None]
+    parts_of_pixels = np.nan_to_num(part.positions_px % 1).any((1, 2))  # (1, 1) is a pixel, and no share
+    odd = known & ((near | ~part.annotated).all(1) & parts_of_pixels)[:, None]
     if odd.any():
         where = _counted(points, rows, odd, f"within {_UNIT:g} pixels of the upper left corner")
         return [Problem("scale", where, way_out="Are these rows on a scale from 0 to 1?")]
+    columns = [
+        f"{name}_{axis}" for i, name in enumerate(points.names) for j, axis in enumerate("xy") if _is_share(part, i, j)
+    ]
+    if columns:
+        listed = quoted(columns[:_LISTED]) + ", ..." * (len(columns) > _LISTED)
+        message = f"{points.source}: all numbers in these columns lie between 0 and 1, others do not: {listed}"
+        return [Problem("scale", message, way_out="Are these shares of the image, and not pixels?")]
     ratio = (part.positions_px / part.sizes_px[:, None])[known]
     if len(ratio) < _ENOUGH or ratio.max() >= 0.5:
         return []
@@ -189,6 +229,14 @@ def _odd_rows(points: TablePoints, rows: Rows) -> list[Problem]:
     unit = "percent" if percent else "pixels of images that were smaller"
     message = f"{points.source}: all {len(ratio):,} annotated points lie in the upper left quarter of their images"
     return [Problem("scale", message, way_out=f"Are they {unit}?")]
+
+
+def _is_share(part: TablePoints, point: int, axis: int) -> bool:
+    """Return whether one column has what looks like shares of the image among others that have pixels."""
+    column, size = (array[part.known[:, point], ...][:, axis] for array in (part.positions_px[:, point], part.sizes_px))
+    if len(column) < _ENOUGH or size.min() < _SMALLEST_IMAGE_PX or column.min() < 0 or column.max() > 1:
+        return False
+    return bool(np.mean(column % 1 != 0) > _MOST and np.ptp(column) > _SPREAD)
 
 
 def _counted(points: TablePoints, rows: Rows, which: NDArray[np.bool_], where: str) -> str:

@@ -16,7 +16,6 @@ from lightning_tasks.errors import LightningTasksWarning, TableError
 
 OF_TRAINING = ("few",)  # kinds of doubt that matter only where something trains
 _LISTED = 3
-_NOT_OF_THE_IMAGE = ["fname", "is_valid", "split", FILE]
 
 
 @dataclass(frozen=True)
@@ -52,17 +51,20 @@ def _in_one_line(problems: Sequence[Problem]) -> str:
     return " ".join([*(f"{problem.message.removesuffix('.')}." for problem in listed), *more, *ways])
 
 
-def same_image(table: pd.DataFrame, train: Rows, valid: Rows, source: Path, way_out: str) -> list[Problem]:
+def same_image(
+    table: pd.DataFrame, train: Rows, valid: Rows, source: Path, columns: Sequence[str], way_out: str
+) -> list[Problem]:
     """Return the rows whose image stands in another row before: in training, or else above.
 
-    Rows that differ deny each other, and rows on both sides of the split are no test: errors. One that is repeated
-    cell by cell, on the same side, counts twice: a doubt.
+    Rows that differ in what they say of the image deny each other, and rows on both sides of the split are no test:
+    errors. One that says the same, on the same side, counts twice: a doubt.
 
     Args:
         table: with the column FILE.
         train: its rows for training.
         valid: and for validation.
         source: the table's file.
+        columns: that say something of the image; the table need not have all.
         way_out: what to do about rows that differ.
     """
     rows = np.concatenate([train, valid])
@@ -70,13 +72,13 @@ def same_image(table: pd.DataFrame, train: Rows, valid: Rows, source: Path, way_
     _, first, which = np.unique(table[FILE].to_numpy()[rows], return_index=True, return_inverse=True)
     before = first[which]
     again = np.flatnonzero(before != np.arange(len(rows)))
-    differing = _differing_columns(table, rows[before[again]], rows[again])
+    differing = _differing_columns(table[table.columns.intersection(list(columns))], rows[before[again]], rows[again])
     names, top, problems = table["fname"].to_numpy(), first_row(source), []
-    for i, columns in zip(again, differing, strict=True):
+    for i, differing_columns in zip(again, differing, strict=True):
         row, other = int(rows[i]), int(rows[before[i]])
         what = f"{source}: row {row + top}: {names[row]} stands in row {other + top} already"
-        if columns:
-            message = f"{what}, with other cells in {quoted(columns)}: one row denies what the other says."
+        if differing_columns:
+            message = f"{what}, with other cells in {quoted(differing_columns)}: one row denies what the other says."
             problems.append(Problem("duplicate", message, row, True, way_out, keep_row=True))
         elif is_valid[i] != is_valid[before[i]]:
             message = f"{what}: one row is for training, one for validation, and the score would be too good."
@@ -89,11 +91,12 @@ def same_image(table: pd.DataFrame, train: Rows, valid: Rows, source: Path, way_
 def _differing_columns(table: pd.DataFrame, rows: NDArray[np.int64], others: NDArray[np.int64]) -> list[list[str]]:
     """Return, of N pairs of rows, the columns in which their cells differ."""
     differing: list[list[str]] = [[] for _ in rows]
-    for column in table.columns.difference(_NOT_OF_THE_IMAGE, sort=False):
+    for column in table.columns:
         cells = table[column].to_numpy()
         a, b = cells[rows], cells[others]
         for pair in np.flatnonzero((a != b) & ~(pd.isna(a) & pd.isna(b))):
-            differing[pair].append(str(column))
+            if not (isinstance(a[pair], tuple) and set(a[pair]) == set(b[pair])):  # labels have no order
+                differing[pair].append(str(column))
     return differing
 
 

@@ -22,6 +22,11 @@ from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_conte
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
 Complain = Callable[[int, TableError], None]
 
+OTHER_NAMES = {  # of columns, in other people's tables
+    "fname": ("filename", "file", "image", "image_id", "path", "name"),
+    "labels": ("label", "tags", "class"),
+}
+
 _DELIMITERS = ",;\t"
 _FIRST_ROW = 2  # the header is row 1
 
@@ -59,6 +64,9 @@ def read_cells(path: Path) -> list[list[str]]:
     with _opened(path) as (file, delimiter):
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         rows = [[seen.setdefault(cell, cell) for cell in row] for row in reader]
+    if any("\0" in cell for cell in seen):
+        row = next(row for row, cells in enumerate(rows, start=1) if any("\0" in cell for cell in cells))
+        raise TableError(f"{path}: row {row}: there are zero bytes in it, as in no csv file. Write it again as one.")
     while rows and not any(cell.strip() for cell in rows[-1]):
         rows.pop()
     return rows
@@ -75,7 +83,7 @@ def delimiter_of(path: Path) -> str:
 
 
 def encoding_of(path: Path) -> str:
-    """Return a text file's encoding by the mark that it begins with; without one, UTF-8.
+    """Return a text file's encoding by the mark that it begins with; without one, UTF-16 by its zeros, or else UTF-8.
 
     Raises:
         OSError: it cannot be read.
@@ -85,9 +93,15 @@ def encoding_of(path: Path) -> str:
     for encoding, marks in _MARKS.items():
         if start.startswith(marks):
             return encoding
-    return "utf-8-sig"
+    zeros = [byte == 0 for byte in start]
+    return _BY_ZEROS.get(tuple(zeros), "utf-8-sig")
 
 
+# Of the first bytes, whether each is zero, where these are letters as in `fname`.
+_BY_ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+}
 # In this order: UTF-16's mark is the beginning of one of UTF-32's.
 _MARKS = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
 
@@ -133,14 +147,20 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
     rows = read_cells(path)
-    header = [normalized(name) for name in rows[0]] if rows else []
+    if not rows:
+        raise TableError(
+            f"{path}: row 1: the table is empty. Write {quoted(required)} in it, and a row for each picture."
+        )
+    header = [normalized(name) for name in rows[0]]
     for column in required:
         if column not in header:
-            meant = next((name for name in header if plain_name(name) == plain_name(column)), None)
+            meant = near_column(column, header)
             way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
+            if "".join(header[:1]).lower().startswith("sep="):
+                way_out = "Take this line out, which Excel alone understands."
             raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. {way_out}")
     for column in header:
-        if header.count(column) > 1:
+        if column and header.count(column) > 1:  # spreadsheets write empty columns
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
     if len(rows) == 1:
         raise TableError(f"{path}: no rows below the header. Add one row for each picture.")
@@ -200,6 +220,12 @@ def is_image_set(path: Path) -> bool:
 def shortened(cell: str, most: int = 60) -> str:
     """Return a cell for a message."""
     return cell if len(cell) <= most else f"{cell[:most]}…"
+
+
+def near_column(wanted: str, header: Iterable[str]) -> str | None:
+    """Return the column that is called nearly so, or as others call it; None: there is none."""
+    names = {plain_name(name) for name in (wanted, *OTHER_NAMES.get(wanted, ()))}
+    return next((name for name in header if plain_name(name) in names), None)
 
 
 def plain_name(name: str) -> str:

@@ -38,7 +38,7 @@ def unused_columns(
     """
     columns = [column for column in columns if column != FILE]
     known = [*ROW_COLUMNS, *labels, *(f"{name}{end}" for name in points for end in ("_x", "_y", *VISIBILITY_SUFFIXES))]
-    unused = [column for column in columns if column not in known]
+    unused = [column for column in columns if column and column not in known]  # pandas writes its index without a name
     missing = [name for name in (*ROW_COLUMNS, *labels) if name not in columns]
     nearest = {column: _nearest(column, missing, points, of_points=not labels) for column in unused}
     if only_near_misses:

@@ -19,16 +19,12 @@ from lightning_tasks.data.label_doubts import SEPARATORS, asked_for, names_with_
 from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.data.split_column import marked_test
 from lightning_tasks.data.table_checks import raise_or_warn
-from lightning_tasks.data.tables import plain_name, read_cells
+from lightning_tasks.data.tables import OTHER_NAMES, near_column, read_cells
 from lightning_tasks.data.unused_columns import coordinate_column, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.output import write_whole
 
-_NEAR_MISSES = {
-    "fname": ("filename", "file", "image", "image_id", "path", "name"),
-    "labels": ("label", "tags", "class"),
-}
 _FEW = 10  # positives of a label
 _LABELS_LISTED = 100
 _SIZES_SEEN = 100
@@ -98,8 +94,8 @@ def init(
 
 
 def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
-    for wanted, others in _NEAR_MISSES.items():
-        near = next((name for name in header if plain_name(name) in map(plain_name, (wanted, *others))), None)
+    for wanted in OTHER_NAMES:
+        near = near_column(wanted, header)
         has_points = any(name.endswith(("_x", "_y")) for name in header)
         if wanted not in header and near is not None and not (wanted == "labels" and has_points):
             raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")
@@ -116,10 +112,12 @@ def _is_of_labels(path: Path, header: Sequence[str]) -> bool:
 
 def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
     table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
+    asked = separator
     if separator == AUTO:
         separator = _guessed_separator(path)
         table = read_multilabel_table(path, separator, vocab=checked_vocab(known) or ())
-    raise_or_warn(separator_problems(path, separator))
+        asked = AUTO if separator == BLANK else separator  # nobody chose the blank
+    raise_or_warn(separator_problems(path, asked))
     counts = Counter(label for labels in table["labels"] for label in labels)
     vocab = build_vocab(table["labels"])
     if not vocab:

@@ -141,6 +141,12 @@ def test_columns_that_are_used_are_not_named(tmp_path):
     write_multilabel(tmp_path, ["fname,labels,difficult,group,is_valid,split", *lines], 4)
     data = MultiLabelDataModule(str(tmp_path), size=16)
     assert [p for p in data.find_problems(data.table, *data.split) if p.kind == "column"] == []
+    # Nobody means anything by a column without a name: pandas writes its index so, spreadsheets empty columns.
+    write_multilabel(
+        tmp_path, [",fname,labels,,", *(f"{i},{i}.jpg,{'cat' if i % 2 else 'dog'},," for i in range(4))], 4
+    )
+    data = MultiLabelDataModule(str(tmp_path), size=16)
+    assert [p for p in data.find_problems(data.table, *data.split) if p.kind == "column"] == []
     # What a splitter reads nobody knows; a name that is nearly another is told all the same.
     write_multilabel(tmp_path, ["fname,labels,site,Group", *GOOD], 4)
     data = MultiLabelDataModule(str(tmp_path), size=16, splitter=lambda table: ([0, 1], [2, 3]))

@@ -43,6 +43,11 @@ from lightning_tasks.data.label_cells import AUTO, WHOLE, split_cell
         ("{}", ()),
         ("['', ' ']", ()),
         ("  ['a']  ", ("a",)),
+        ("set()", ()),
+        ("frozenset({'a', 'b c'})", ("a", "b c")),
+        ("array(['a', 'b'], dtype=object)", ("a", "b")),
+        ("np.array(['a'])", ("a",)),
+        ("array([], dtype='<U1')", ()),
     ],
 )
 def test_lists_are_lists_whatever_the_separator(cell, labels, separator):
@@ -58,6 +63,7 @@ def test_lists_are_lists_whatever_the_separator(cell, labels, separator):
         ("not hot dog", WHOLE, ("not hot dog",)),
         ("", WHOLE, ()),
         ("(unknown)", AUTO, ("(unknown)",)),
+        ("set(blue) array", AUTO, ("set(blue)", "array")),
         ("Smith (left)", WHOLE, ("Smith (left)",)),
         ("cafe\u0301", AUTO, ("caf\u00e9",)),
     ],
@@ -87,7 +93,7 @@ def test_what_starts_like_a_list_and_is_none_is_refused(cell):
         split_cell(cell, AUTO)
 
 
-LABEL = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1).filter(str.strip)
+LABEL = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1).filter(normalized)
 LABELS = st.lists(LABEL, max_size=5, unique=True)
 
 
@@ -111,3 +117,10 @@ def test_lists_of_any_text_are_read_as_json_python_and_numpy_write_them(labels):
 def test_any_cell_is_labels_or_a_word_why_not(cell):
     with contextlib.suppress(ValueError):
         assert all(label == normalized(label) != "" for label in split_cell(cell, AUTO))
+
+
+@pytest.mark.parametrize(
+    "text", ["caf\u00e9 noir", "cafe\u0301  noir", "\ufeffcaf\u00e9\u00a0noir\u200b", "ca\u00adf\u00e9\nnoir "]
+)
+def test_what_looks_alike_is_one_label(text):
+    assert split_cell(text, WHOLE) == split_cell(json.dumps([text]), AUTO) == ("caf\u00e9 noir",)

@@ -100,6 +100,9 @@ def test_the_doubt_says_what_to_do_and_is_silent_once_it_is_done(tmp_path):
         (["potted plant; tv", "tv", "potted plant"], " ", ";"),
         (["cat|dog", "dog"], ";", "|"),
         (["cat,dog", "dog"], "|", ","),
+        (["cat/dog", "dog", "cat"], "auto", "/"),
+        (["cat & dog", "dog", "cat"], "auto", "&"),
+        (["cat、dog", "dog", "cat"], "auto", "、"),
     ],
 )
 def test_another_separator_is_seen(tmp_path, cells, separator, meant):
@@ -115,6 +118,8 @@ def test_another_separator_is_seen(tmp_path, cells, separator, meant):
         (["Chair, folding;Table", "Chair, office"], ";"),
         (["a,b", "c"], " "),
         (["AC/DC U2", "U2", "AC/DC"], "auto"),
+        (["animal/cat", "animal/dog", "animal"], "auto"),
+        (["A+", "A", "B+", "B"], "auto"),
         (["potted plant", "tv"], ";"),
         (["cat (left)", "it's"], ";"),
         (["['hot dog', 'cat']"] * 6, "auto"),
@@ -134,3 +139,16 @@ def test_the_file_is_asked_not_what_was_made_of_it(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("fname;labels;is_valid\n1.jpg;hot dog;0.0\n2.jpg;hot dog;1.0\n;;\n", encoding="utf-16")
     assert len(separator_problems(path, "auto")) == 1
+
+
+def test_labels_that_are_nearly_alike_are_told_unless_somebody_named_them(tmp_path):
+    cells = ["Cat", "cat", "hot_dog", "dog"] * 3
+
+    def alike(**more):
+        data = data_of(tmp_path, cells, **more)
+        return [problem for problem in data.find_problems(data.table, *data.split) if problem.kind == "alike"]
+
+    (doubt,) = alike()
+    assert "'Cat', 'cat' are nearly alike" in doubt.message
+    assert not doubt.is_error
+    assert alike(vocab=["Cat", "cat", "dog", "hot_dog"]) == []

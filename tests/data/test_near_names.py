@@ -59,18 +59,29 @@ def test_the_one_file_that_a_name_fits_is_taken(name, file, tmp_path):
         ("a", ["a.jpg", "a.png"], "it may be any of 'a.jpg', 'a.png'"),
         ("x/a.jpg", ["X/a.jpg", "x/A.jpg"], "it may be any of 'X/a.jpg', 'x/A.jpg'"),
         ("a.jpg", ["a.png", "a.txt"], "there is 'a.png'"),  # perhaps its mask
+        ("home/me/sub/a.jpg", ["a.jpg", "sub/A.jpg"], "there is 'sub/A.jpg'"),  # of another machine
+        ("C:\\data\\a.jpg", ["a.jpg"], "there is 'a.jpg'"),
+        ("sub/a.jpg", ["images/sub/a.jpg"], "there is 'images/sub/a.jpg'"),
+        ("\0/b.jpg", ["a.jpg"], "there is no picture"),
+        ("/\0\0/x/a.jpg", ["a.jpg"], "there is 'a.jpg'"),
         ("a", ["a.txt", "a"], "there is no picture"),
         ("a.jpg", ["b.jpg", "aa.jpg", "a.jpg.jpg"], "there is no picture"),
     ],
 )
 def test_where_none_or_several_fit_none_is_taken_and_they_are_named(name, there, said, tmp_path):
     for file in there:
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / file).mkdir() if file == name else (tmp_path / file).touch()
     files = find_files([name], tmp_path, Confines(tmp_path))
     assert files.missing.tolist() == [True]
     assert files.what_is_missing(0).endswith(said) or said == "there is no picture"
     assert files.what_is_missing(0).startswith(f"there is no picture {tmp_path / name}")
+
+
+def test_a_path_of_another_machine_is_not_opened_and_the_file_of_that_name_is_told(tmp_path):
+    write_multilabel(tmp_path, ["fname,labels", *(f"/home/me/data/{i}.jpg,cat" for i in range(8))])
+    with pytest.raises(TableError, match=r"'/home/me/data/0\.jpg' leads out of the data's folder; there is '0\.jpg'\."):
+        module(tmp_path).setup("fit")
 
 
 def test_of_several_the_one_that_differs_in_less_is_taken(tmp_path):

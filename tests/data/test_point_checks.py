@@ -50,6 +50,8 @@ def test_points_in_pixels_are_well(tmp_path):
         (lambda p: p * 4, r"look like pixels of images about 4 times as large"),
         (lambda p: p * (2, 2.2), r"look like pixels of images about 2\.[012] times as large"),
         (lambda p: p - (32, 24), "counted from the middle"),
+        (lambda p: p / (64, 48) - 0.5, r"from -0.5 to 0.5, .* \(x \+ 0.5\) \* width"),
+        (lambda p: p * (1, -1), r"with y counted from the top they would lie inside. Take the minus"),
     ],
 )
 def test_another_unit_is_refused_by_every_verb(tmp_path, change, message):
@@ -110,6 +112,38 @@ def test_what_is_doubtful_is_told_in_a_line_and_trained_on(tmp_path, points, mes
     with pytest.warns(LightningTasksWarning, match=message):
         data.setup("fit")
     assert not any(problem.is_error for problem in problems_of(data))
+
+
+def test_x_and_y_swapped_are_told_and_refused_where_most_points_lie_outside(tmp_path):
+    wide = np.random.default_rng(0).uniform(0, 1, (12, 2, 2)) * (63, 15)
+    data = write(tmp_path / "most", wide[..., ::-1], size=(16, 64))
+    (error,) = problems_of(data)
+    assert (error.kind, error.is_error) == ("unit", True)
+    assert "with x and y swapped they would lie inside" in error.message
+    data = write(tmp_path / "some", SPREAD[..., ::-1] * (47 / 63, 1) + (8, 0))
+    (doubt,) = [problem for problem in problems_of(data) if problem.kind == "outside"]
+    assert doubt.way_out == "With x and y swapped they would lie inside. Rename the columns."
+
+
+def test_one_column_of_shares_among_pixels_is_doubtful(tmp_path):
+    (doubt,) = problems_of(write(tmp_path / "x", SPREAD / ((64, 1), (1, 1))))
+    assert "between 0 and 1, others do not: 'l_x'" in doubt.message
+    border = SPREAD.copy()
+    border[:, 0] = np.random.default_rng(0).uniform(0, 0.2, (12, 2))  # the corner of a page
+    assert problems_of(write(tmp_path / "border", border)) == []
+
+
+@pytest.mark.parametrize("corner", [(1, 1), (0, 1), (0, 0)])
+def test_a_pixel_in_the_corner_is_a_pixel(tmp_path, corner):
+    data = write(tmp_path, np.round(set_to(slice(3, 4), slice(None), corner))[:, :1], names=["l"])
+    assert problems_of(data) == []
+
+
+def test_what_is_not_annotated_is_not_taken_for_another_unit(tmp_path):
+    data = write(tmp_path, set_to(slice(0, 12), 0, 0.0) * (np.arange(12) % 6 == 0)[:, None, None])
+    assert [problem.kind for problem in problems_of(data)] == ["placeholder"]
+    data = write(tmp_path, set_to(slice(3, 5), slice(None), -1.0)[:, :1], names=["l"])
+    assert [problem.kind for problem in problems_of(data)] == ["outside", "placeholder"]
 
 
 def test_percent_are_doubtful_in_large_images(tmp_path):

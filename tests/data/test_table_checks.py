@@ -63,6 +63,26 @@ def test_rows_of_one_image_that_make_numbers_wrong_stop_it(make, row, parts, sta
     assert [part for part in parts if part not in message] == [], message
 
 
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("fname,labels,is_valid,box", ["0.jpg,cat dog,0,1 2", "0.jpg,dog cat,0,3 4", "1.jpg,cat dog,1,5 6"]),
+        ("fname,labels,is_valid", ["0.jpg,cat dog,0", '0.jpg,"[""dog"", ""cat""]",0', "1.jpg,cat dog,1"]),
+        ("fname,l_x,l_y,l_v,is_valid,box", ["0.jpg,5,6,1,0,7", "0.jpg,5,6.0,2,0,8", "1.jpg,9,9,2,1,9"]),
+    ],
+)
+def test_rows_that_differ_in_what_is_not_said_of_the_image_count_twice_and_no_more(header, rows, tmp_path):
+    if "labels" in header:
+        write_multilabel(tmp_path, [header, *rows])
+        data = MultiLabelDataModule(str(tmp_path), num_workers=0, cache="none", size=16)
+    else:
+        write_points(tmp_path, [header, *rows])
+        data = KeypointDataModule(str(tmp_path), num_workers=0, cache="none", size=16)
+    counts_twice = [problem for problem in data.find_problems(data.table, *data.split) if problem.kind == "duplicate"]
+    assert [(problem.row, problem.is_error) for problem in counts_twice] == [(1, False)]
+    assert "counts twice" in counts_twice[0].message
+
+
 def test_validation_does_not_score_an_image_twice_but_training_rows_are_not_its_affair(tmp_path):
     with pytest.raises(TableError, match=r"row 10: 7\.jpg stands in row 9"):
         labels(tmp_path / "a", "7.jpg,dog,True").setup("validate")

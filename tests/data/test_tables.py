@@ -1,4 +1,5 @@
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -48,12 +49,14 @@ def test_an_empty_separator_is_refused(tmp_path):
         read_multilabel_table(write(tmp_path, "fname,labels\na.jpg,cat\n"), label_separator="")
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "N/A", "NA", "-", "<NA>", "#N/A"])
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "N/A", "NA", "-", "<NA>", "#N/A", "?", "undefined"])
 @pytest.mark.parametrize("column", ["labels", "difficult"])
 def test_words_that_stand_for_nothing_are_labels_only_where_somebody_says_so(tmp_path, word, column):
     rows = {"labels": f"a.jpg,cat,\nb.jpg,{word},cat\n", "difficult": f"a.jpg,cat,\nb.jpg,cat,{word}\n"}
     path = write(tmp_path, "fname,labels,difficult\n" + rows[column])
-    with pytest.raises(TableError, match=rf"row 3, column '{column}': '{word}' stands for nothing. Empty the cell"):
+    with pytest.raises(
+        TableError, match=rf"row 3, column '{column}': '{re.escape(word)}' stands for nothing. Empty the cell"
+    ):
         read_multilabel_table(path)
     assert read_multilabel_table(path, vocab=["cat", word])[column].tolist()[1] == (word,)
     path.write_text(f"fname,labels\na.jpg,No Finding\nb.jpg,cat;{word}\n")
@@ -99,10 +102,31 @@ def test_what_programs_write_is_read_alike(tmp_path, encoding, delimiter, end, l
 
 
 def test_utf_16_of_either_order_is_read(tmp_path):
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+    for mark, encoding in (
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"", "utf-16-le"),
+        (b"", "utf-16-be"),
+    ):
         path = tmp_path / "t.csv"
         path.write_bytes(mark + "fname,labels\na.jpg,cat\n".encode(encoding))
         assert read_multilabel_table(path)["labels"].tolist() == [("cat",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fname,labels\na.jpg,cat\nb.jpg,do\0g\n", "row 3: there are zero bytes in it"),
+        ("filename,labels\na.jpg,cat\n", "no column 'fname'; .* Rename 'filename' to it"),
+        ("fname,tags\na.jpg,cat\n", "no column 'labels'; .* Rename 'tags' to it"),
+        ("\n,,\n", "the table is empty"),
+        ("\nfname,labels\na.jpg,cat\n", "row 1: no column 'fname'"),
+        ("sep=;\nfname;labels\na.jpg;cat\n", "row 1: no column 'fname'; .* Take this line out"),
+    ],
+)
+def test_a_table_that_is_nearly_one_is_told_what_to_change(tmp_path, text, message):
+    with pytest.raises(TableError, match=message):
+        read_multilabel_table(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("truth", ["True", "1", "1.0", "yes", "T", "y"])

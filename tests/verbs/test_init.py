@@ -212,3 +212,10 @@ def test_hostile_names_stay_in_their_place(tmp_path_factory, label, name, folder
     assert set(found) == {"model", "data", "trainer", "checkpoint"}
     assert found["data"]["init_args"]["root"] == str(root)
     assert set(found["data"]["init_args"]) == {"root", "csv", "images", "label_separator", "size"}
+
+
+def test_a_rare_separator_is_a_doubt_where_nobody_chose_the_blank(here, capsys):
+    write_multilabel(here, [], 3)
+    write_cells(["cat/dog", "cat", "dog"])
+    assert console(["init", "t.csv"]) == 0
+    assert "'/' seems to stand between labels, as in 'cat/dog'" in capsys.readouterr().err
