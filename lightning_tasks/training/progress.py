@@ -239,4 +239,4 @@ def place(trainer: Trainer) -> tuple[int, int]:
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else "none" if value == _NO_END else f"{value:g}"
+    return "unknown" if value is None else "none" if value == _NO_END else str(value)  # 1.0: all batches; 1: one

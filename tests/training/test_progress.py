@@ -148,7 +148,7 @@ FINE_TUNE = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs
     [
         (TWO, FIVE, 7 + 4, "2 instead of 5 batches an epoch (batch size 2 → 5)"),
         (FIVE, TWO, 3 + 8, "5 instead of 2 batches an epoch (batch size 5 → 2)"),
-        (TWO, [*TWO, *LIMIT], 7 + 5, "3 instead of 5 batches an epoch (limit_train_batches 1 → 3)"),
+        (TWO, [*TWO, *LIMIT], 7 + 5, "3 instead of 5 batches an epoch (limit_train_batches 1.0 → 3)"),
         (TWO, [*TWO, "--trainer.accumulate_grad_batches", "2"], 7 + 5, "accumulate_grad_batches 1 → 2"),
     ],
 )
