@@ -83,7 +83,17 @@ class LastCheckpoint(Callback):
             )
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put back what training metrics had gathered, and stay at the end of a run that was stopped early."""
+        """Put back what training metrics had gathered, and stay at the end of a run that was stopped early.
+
+        Raises:
+            ConfigError: more epochs are behind it than the run is to have.
+        """
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
+        if trainer.max_epochs not in (None, -1) and epochs > trainer.max_epochs:
+            raise ConfigError(
+                f"The checkpoint has {epochs} epochs behind it, and trainer.max_epochs is {trainer.max_epochs}, which "
+                "counts from the run's start. Give it more epochs, or start anew without --ckpt_path."
+            )
         self._logged_steps = logged_steps(checkpoint)
         self._length_before = RunLength(*checkpoint[_LENGTH]) if _LENGTH in checkpoint else None
         gathered = checkpoint.get(_TRAIN_METRICS, [])
