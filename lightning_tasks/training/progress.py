@@ -183,8 +183,10 @@ class Scheduled(Callback):
 
     Attributes:
         timetable: of the run, from its start.
+        takes_lr: whether its rates follow the module's `lr`, also in a run that is resumed with another one.
     """
 
+    takes_lr = False
     timetable: Timetable | None = None
     _before: Timetable | None = None  # of the run until its checkpoint
 
