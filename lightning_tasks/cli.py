@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
@@ -36,7 +35,7 @@ from lightning_tasks.tasks.backbone import weights_follow
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
-from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces
+from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.end_of_fit import EndOfFit
 from lightning_tasks.training.finite_loss import FiniteLoss
 from lightning_tasks.training.finite_predictions import FinitePredictions
@@ -224,7 +223,7 @@ class TaskCLI(LightningCLI):
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
             made = super().instantiate_trainer(**kwargs)
-        except MisconfigurationException:
+        except Exception:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing was written yet
             raise
@@ -239,6 +238,8 @@ class TaskCLI(LightningCLI):
         """Let the run's config hold the paths as they were written: they mean something on another machine too."""
         if config.get("enable_checkpointing") is False:
             callbacks = []  # those that save
+        given = config["callbacks"] or []
+        require_apart_and_inside([*(given if isinstance(given, list) else [given]), *callbacks])
         used, self.config = self.config, self._written
         try:
             return super()._instantiate_trainer(config, callbacks)

@@ -64,9 +64,15 @@ def requeued_run_folder(runs_dir: Path, name: str) -> Path | None:
 
 
 def _run_folders(task: Path) -> list[Path]:
-    """Return the folders of a task's runs, the newest last."""
+    """Return the folders of a task's runs, the newest last; not those that a user's own logger has made there."""
     folders = _numbered(task, "version")
-    return [folders[number] for number in sorted(folders)]
+    return [folders[number] for number in sorted(folders) if not _is_of_a_logger(folders[number])]
+
+
+def _is_of_a_logger(folder: Path) -> bool:
+    """Return whether a logger, such as a CSVLogger into `runs`, has made a folder for itself: it has no config."""
+    files = {path.name for path in folder.iterdir()}
+    return "hparams.yaml" in files and not {"config.yaml", last_checkpoint(folder).parent.name} & files
 
 
 def _numbered(task: Path, kind: str) -> dict[int, Path]:

@@ -103,10 +103,38 @@ def test_a_users_own_checkpoints_lie_there_too():
     assert not Path("voc").exists()
 
 
-@pytest.mark.parametrize("values", [{"save_last": True}, {"filename": "last"}])
-def test_nobody_else_writes_last_ckpt(values, capsys):
-    assert fit(*own_checkpoints(monitor="val/loss", **values)) == 2
-    assert "checkpoints/last.ckpt" in capsys.readouterr().err
+REFUSED = [
+    ({"save_last": True}, "checkpoints/last.ckpt"),
+    ({"filename": "last"}, "checkpoints/last.ckpt"),
+    ({"filename": "sub/../last"}, "checkpoints/last.ckpt"),
+    ({"filename": "best"}, "write over each other's best.ckpt"),
+    ({"filename": "../../../../metrics"}, "leads out of its folder"),
+    ({"filename": "/metrics", "dirpath": "kept"}, "leads out of its folder"),
+    ({"filename": "own", "monitor": "val/mAP", "mode": "max"}, "Two ModelCheckpoints are alike"),
+]
+
+
+@pytest.mark.parametrize(("values", "told"), REFUSED)
+def test_checkpoints_that_would_lie_on_others_are_refused_and_leave_nothing(values, told, capsys):
+    before = written(".")
+    assert fit(*own_checkpoints(**{"monitor": "val/loss", **values})) == 2
+    assert told in capsys.readouterr().err
+    assert written(".") - before == {"own.yaml"}
+    assert not list(Path("runs/multi_label").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../../../../config.yaml", "/best"])
+def test_so_is_the_runs_own(name, capsys):
+    assert fit("--checkpoint.filename", name) == 2
+    assert "leads out of its folder" in capsys.readouterr().err
+
+
+def test_a_loggers_folders_beside_the_runs_are_no_runs_to_go_on_with(capsys):
+    logger = settings(logger={"class_path": "CSVLogger", "init_args": {"save_dir": "runs", "name": "multi_label"}})
+    assert fit(*PLAIN, *logger) == 0
+    assert Path("runs/multi_label/version_1/metrics.csv").is_file()
+    assert fit(*PLAIN, *logger, "--ckpt_path", "last", epochs=2) == 0
+    assert "going on with    runs/multi_label/version_0/checkpoints/last.ckpt" in capsys.readouterr().out
 
 
 def test_a_folder_for_checkpoints_that_is_given_is_kept_and_so_is_what_lies_there(capsys):

@@ -29,6 +29,7 @@ REFUSED = [
     ("accelerator foo", "accelerator"),
     ("max_steps -2", "max_steps"),
     ("devices 0", "devices"),
+    ("devices 99999", "trainer.devices is 99999: so many processes"),
 ]
 
 

@@ -202,7 +202,8 @@ class KeypointRegressor(FromCheckpoint):
 
     def _log_pixel_errors(self, stage: str) -> None:
         _, metric = self._metrics(stage)
-        self.log_dict({f"{stage}/{name}": value for name, value in metric.compute().items()})
+        scores = {f"{stage}/{name}": value for name, value in metric.compute().items()}
+        self.log_dict(scores, sync_dist=True)  # they are those of all processes already; Lightning warns otherwise
         metric.reset()
 
     def _metrics(self, stage: str) -> tuple[WeightedMean, PixelErrorQuantiles]:

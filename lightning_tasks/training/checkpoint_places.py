@@ -1,6 +1,8 @@
 """Where a run's checkpoints lie and what they are called; which of them is the best."""
 
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,44 @@ class BestCheckpoint(ModelCheckpoint):
         return bool(super().check_monitor_top_k(trainer, current))
 
 
+def require_apart_and_inside(callbacks: Iterable[Callback]) -> None:
+    """Look whether what ModelCheckpoints save has names that are one's own, in the folder that is theirs.
+
+    Args:
+        callbacks: of a run, before it has written anything; those that are no ModelCheckpoints are passed over.
+
+    Raises:
+        ConfigError: a name leads out of its folder, is that of `last.ckpt`, or of another's file; or Lightning could
+            not tell two of them from each other.
+    """
+    ours = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
+    for callback in ours:
+        name = Path(os.path.normpath(callback.filename or ""))
+        if name.is_absolute() or os.pardir in name.parts:
+            raise ConfigError(
+                f"{callback.filename!r} as a checkpoint's filename leads out of its folder. Choose the folder by "
+                "dirpath (checkpoint.dirpath), and leave the name alone in filename."
+            )
+        if callback.dirpath is None and (callback.save_last or name == Path(last_checkpoint(Path()).stem)):
+            raise ConfigError(
+                "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave save_last out of "
+                "ModelCheckpoint (checkpoint.save_last), and give its filename another name."
+            )
+    places = [Path(callback.dirpath or "") / os.path.normpath(callback.filename or "") for callback in ours]
+    for callback, place in zip(ours, places, strict=True):
+        if not callback._enable_version_counter and callback.filename and places.count(place) > 1:  # it may be there
+            raise ConfigError(
+                f"Two ModelCheckpoints would write over each other's {place.name}.ckpt. Give one another filename."
+            )
+    keys = [callback.state_key for callback in ours]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigError(
+                f"Two ModelCheckpoints are alike: {key}. One is the run's own, which --checkpoint.* sets; leave "
+                "yours out, or give it another monitor, mode or every_n_epochs."
+            )
+
+
 class CheckpointPlaces(Callback):
     """Put what the run's ModelCheckpoints save into its folder, unless they were given another.
 
@@ -47,18 +87,13 @@ class CheckpointPlaces(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Choose folders and names: the callbacks that the module brings are there by now, too."""
+        require_apart_and_inside(trainer.checkpoint_callbacks)
         for callback in _model_checkpoints(trainer):
             if callback.auto_insert_metric_name and callback.filename:
                 callback.filename = re.sub(r"\{([^:}]+)", _named, callback.filename)
                 callback.auto_insert_metric_name = False
-            if callback.dirpath is not None:
-                continue
-            if callback.save_last or callback.filename == last_checkpoint(self.folder).stem:
-                raise ConfigError(
-                    "checkpoints/last.ckpt is what a run is resumed from, and always kept. Leave save_last out of "
-                    "ModelCheckpoint (checkpoint.save_last), and give its filename another name."
-                )
-            callback.dirpath = str(last_checkpoint(self.folder).parent)
+            if callback.dirpath is None:
+                callback.dirpath = str(last_checkpoint(self.folder).parent)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Name the run, for checkpoints that lie outside its folder."""

@@ -60,6 +60,7 @@ class FineTune(Scheduled):
         self.freeze_pct_start = check_share("FineTune.freeze_pct_start", freeze_pct_start)
         self.div = div
         self.freeze_norm = freeze_norm
+        self.takes_lr = base_lr is None
         self._described = False
 
     @property

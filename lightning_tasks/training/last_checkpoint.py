@@ -42,6 +42,7 @@ class LastCheckpoint(Callback):
         self._saved_step = -1
         self._logged_steps: int | None = None  # of a run that goes on, until its first batch
         self._length_before: RunLength | None = None  # of a run that goes on
+        self._lr_before: object = None  # likewise; None: not known
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
@@ -83,9 +84,20 @@ class LastCheckpoint(Callback):
             )
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put back what training metrics had gathered, and stay at the end of a run that was stopped early."""
+        """Put back what training metrics had gathered, and stay at the end of a run that was stopped early.
+
+        Raises:
+            ConfigError: more epochs are behind it than the run is to have.
+        """
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
+        if trainer.max_epochs not in (None, -1) and epochs > trainer.max_epochs:
+            raise ConfigError(
+                f"The checkpoint has {epochs} epochs behind it, and trainer.max_epochs is {trainer.max_epochs}, which "
+                "counts from the run's start. Give it more epochs, or start anew without --ckpt_path."
+            )
         self._logged_steps = logged_steps(checkpoint)
         self._length_before = RunLength(*checkpoint[_LENGTH]) if _LENGTH in checkpoint else None
+        self._lr_before = checkpoint.get("hyper_parameters", {}).get("lr")
         gathered = checkpoint.get(_TRAIN_METRICS, [])
         if len(gathered) == trainer.world_size:
             for name, metric in _train_metrics(pl_module):
@@ -107,6 +119,16 @@ class LastCheckpoint(Callback):
         changes = "" if before is None else length.changes_from(before)
         if changes and not any(isinstance(callback, Scheduled) for callback in trainer.callbacks):  # type: ignore[attr-defined]  # Lightning sets it at run time
             trainer.print(f"resumed with     {changes}")
+        self._tell_rate(trainer)
+
+    def _tell_rate(self, trainer: Trainer) -> None:
+        """Say that another learning rate than the checkpoint's is not used: the optimiser is restored with its own."""
+        before, given = self._lr_before, getattr(trainer.lightning_module, "lr", None)
+        if not isinstance(before, float) or not isinstance(given, float) or before == given:
+            return
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
+        if not any(isinstance(callback, Scheduled) and callback.takes_lr for callback in callbacks):
+            trainer.print(f"learning rate    {before:g} as before, not {given:g}: that would need a new run")
 
     def save(self, trainer: Trainer) -> None:
         """Save what all the steps so far have led to, between two of them, unless it is saved already."""

@@ -183,8 +183,10 @@ class Scheduled(Callback):
 
     Attributes:
         timetable: of the run, from its start.
+        takes_lr: whether its rates follow the module's `lr`, also in a run that is resumed with another one.
     """
 
+    takes_lr = False
     timetable: Timetable | None = None
     _before: Timetable | None = None  # of the run until its checkpoint
 
@@ -239,4 +241,4 @@ def place(trainer: Trainer) -> tuple[int, int]:
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else "none" if value == _NO_END else f"{value:g}"
+    return "unknown" if value is None else "none" if value == _NO_END else str(value)  # 1.0: all batches; 1: one

@@ -88,6 +88,14 @@ def test_the_planned_end_needs_no_words_but_its_resumption_does(capsys):
     assert torch.load("runs/multi_label/version_0/checkpoints/last.ckpt", weights_only=True)["epoch"] == 3
 
 
+def test_fewer_epochs_than_are_done_say_so_and_change_nothing(capsys):
+    assert fit(*PLAIN, epochs=2) == 0
+    before = Path("runs/multi_label/version_0/metrics.csv").read_bytes()
+    assert fit(*PLAIN, "--ckpt_path", "last", epochs=1) == 2
+    assert "has 2 epochs behind it, and trainer.max_epochs is 1" in capsys.readouterr().err
+    assert Path("runs/multi_label/version_0/metrics.csv").read_bytes() == before
+
+
 def test_a_callback_that_stops_is_told(capsys):
     stop = {"class_path": "tests.callbacks.StopAfter", "init_args": {"steps": 2}}
     assert fit(*settings(callbacks=[stop]), *LR, epochs=9) == 0

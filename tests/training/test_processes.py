@@ -16,7 +16,7 @@ from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.evaluation.thresholds import threshold_curve
 from lightning_tasks.predictions import label_predictions
-from tests.fakes import write_multilabel
+from tests.fakes import write_multilabel, write_points
 from tests.forks import forks_can_train
 from tests.own_classes import PlainNet
 
@@ -109,6 +109,22 @@ def test_two_processes_train_the_same_weights_and_score_every_picture_once(how, 
     for rank in (0, 1):
         assert [float(word) for word in Path(f"record/curve{rank}").read_text().split()] == pytest.approx(curve)
     assert len(list(Path("runs/run/version_0").glob("events.out.tfevents.*"))) == 1  # the first process draws
+
+
+@pytest.mark.filterwarnings("error:It is recommended to use")  # a fork takes it along
+def test_two_processes_score_points_as_one_does_and_lightning_has_nothing_to_recommend(capfd):
+    write_points(
+        Path("points"), ["fname,is_valid,x_x,x_y", *(f"{i}.jpg,{i >= TRAINED},{5 + i},6" for i in range(N))], N
+    )
+    model = ["--model", "KeypointRegressor", *CLASSIFIER[2:], "--model.pretrained", "false", "--model.lr", "0.001"]
+    data = ["--data", "KeypointDataModule", "--data.root", "points", "--data.size", "32", "--data.batch_size", "4"]
+    strategy = FORKS if forks_can_train() else TWO
+    assert console(["fit", *model, *data, *QUIET, *strategy, "--run_name", "run", "--trainer.max_epochs", "1"]) == 0
+    assert "recommended to use" not in capfd.readouterr().err
+    (last,) = (row for row in rows() if row["val/median_px"])
+    assert console(["validate", "--ckpt_path", "runs/run/version_0/checkpoints/last.ckpt", *QUIET]) == 0
+    alone = float(re.search(r"val/median_px +([0-9.e-]+)", capfd.readouterr().out)[1])
+    assert float(last["val/median_px"]) == pytest.approx(alone, rel=1e-5)
 
 
 def free_port():

@@ -148,7 +148,7 @@ FINE_TUNE = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs
     [
         (TWO, FIVE, 7 + 4, "2 instead of 5 batches an epoch (batch size 2 → 5)"),
         (FIVE, TWO, 3 + 8, "5 instead of 2 batches an epoch (batch size 5 → 2)"),
-        (TWO, [*TWO, *LIMIT], 7 + 5, "3 instead of 5 batches an epoch (limit_train_batches 1 → 3)"),
+        (TWO, [*TWO, *LIMIT], 7 + 5, "3 instead of 5 batches an epoch (limit_train_batches 1.0 → 3)"),
         (TWO, [*TWO, "--trainer.accumulate_grad_batches", "2"], 7 + 5, "accumulate_grad_batches 1 → 2"),
     ],
 )
@@ -226,3 +226,14 @@ def test_a_trainer_of_ones_own_goes_on_by_its_share_too(tmp_path, capsys):
     torch.save(stored, tmp_path / "old.ckpt")  # of a version that did not store it
     assert fit(2, ckpt_path=tmp_path / "old.ckpt") == whole[20:]
     assert fit(5, ckpt_path=tmp_path / "old.ckpt") == changed
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("callback", "taken"), [(ONE_CYCLE, False), (FINE_TUNE, True)])
+def test_another_rate_is_taken_or_told_not_to_be(callback, taken, capsys):
+    fit(callback, *FIVE, stop=3)
+    capsys.readouterr()
+    highest = max(float(row["lr/head"]) for row in fit(callback, *FIVE, "--model.lr", "0.5", "--ckpt_path", "last"))
+    assert (highest > 0.01) == taken
+    told = "learning rate    0.01 as before, not 0.5: that would need a new run"
+    assert (told in capsys.readouterr().out) != taken
