@@ -67,6 +67,7 @@ def test_labels(folder):
         assert (folder / "out_pascal" / name).stat().st_size > 5_000
 
 
+@pytest.mark.slow
 def test_points_then_more_seeds_of_the_same_reproduction(folder):
     reproduce(folder, "biwi")
     first = json.loads((folder / "out_biwi" / "results.json").read_text())

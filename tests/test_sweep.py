@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.fakes import draw_pascal
@@ -29,6 +30,7 @@ def sweep(folder):
     return run_script("optuna_sweep.py", *given, folder=folder)
 
 
+@pytest.mark.slow
 def test_a_study_searches_and_goes_on(tmp_path):
     draw_pascal(tmp_path / yaml.safe_load(Path(CONFIG).read_text())["data"]["init_args"]["root"], n=80)
     sweep(tmp_path)

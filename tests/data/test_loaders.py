@@ -83,6 +83,7 @@ def test_a_signal_at_a_workers_birth_does_not_end_it(number):
         ),
     ],
 )
+@pytest.mark.slow
 def test_workers_that_are_stuck_do_not_hold_up_the_end(when):
     made = run(STUCK.format(when=when))
     assert made.returncode == -signal.SIGINT
