@@ -10,7 +10,7 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard import tensorboard_writer
 from lightning_tasks.training.groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Scheduled, Timetable
-from lightning_tasks.training.schedule import GroupRates, fine_tune_at
+from lightning_tasks.training.schedule import GroupRates, fine_tune
 from lightning_tasks.training.stages import Stage, stages_table
 
 # As in fastai, group normalisation is none of them. On a CPU torch 2.9 to 2.12 also crash in its backward pass where
@@ -118,7 +118,7 @@ class FineTune(Scheduled):
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
         span = timetable.span(step)
         frozen, position = span == timetable.spans[0], span.position(step)
-        return fine_tune_at(
+        return fine_tune(
             frozen, position, base_lr, self.lr_mult, self.pct_start, self.freeze_pct_start, self.div, len(DEPTHS)
         )
 

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from lightning_tasks.reports.tensorboard import tensorboard_writer
 from lightning_tasks.training.groups import check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Scheduled, Timetable
-from lightning_tasks.training.schedule import Rate, one_cycle_at
+from lightning_tasks.training.schedule import Rate, one_cycle
 from lightning_tasks.training.stages import Stage, stages_table
 
 
@@ -61,7 +61,7 @@ class OneCycle(Scheduled):
 
     def _rate(self, timetable: Timetable, step: int) -> Rate:
         position = timetable.span(step).position(step)
-        return one_cycle_at(position, self.pct_start, self.div, self.div_final, self.momentums)
+        return one_cycle(position, self.pct_start, self.div, self.div_final, self.momentums)
 
     def _describe(self, trainer: Trainer, timetable: Timetable) -> None:
         self._described = True

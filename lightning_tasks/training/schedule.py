@@ -15,29 +15,17 @@ class Rate(NamedTuple):
 
 
 def one_cycle(
-    step: int,
-    total_steps: int,
-    pct_start: float = 0.25,
-    div: float = 25.0,
-    div_final: float = 1e5,
-    momentums: tuple[float, float, float] = (0.95, 0.85, 0.95),
-) -> Rate:
-    """Return the rate for batch `step` of `total_steps`, counted from 0.
-
-    The learning rate goes from 1/div up to 1 in the first `pct_start` of the batches, then down to 1/div_final, both
-    along half a cosine; the momentum goes through `momentums` the other way.
-    """
-    return one_cycle_at(step / total_steps, pct_start, div, div_final, momentums)
-
-
-def one_cycle_at(
     position: float,
     pct_start: float = 0.25,
     div: float = 25.0,
     div_final: float = 1e5,
     momentums: tuple[float, float, float] = (0.95, 0.85, 0.95),
 ) -> Rate:
-    """Return the rate where a share of `position` of the cycle is behind; beyond its end, that of its end."""
+    """Return the rate where a share of `position` of the cycle is behind: step / steps; beyond 1, that of the end.
+
+    The learning rate goes from 1/div up to 1 in the first `pct_start` of the cycle, then down to 1/div_final, both
+    along half a cosine; the momentum goes through `momentums` the other way.
+    """
     position = min(position, 1.0)
     if position < pct_start:
         part = position / pct_start
@@ -54,30 +42,6 @@ class GroupRates(NamedTuple):
 
 
 def fine_tune(
-    step: int,
-    frozen_steps: int,
-    total_steps: int,
-    base_lr: float = 2e-3,
-    lr_mult: float = 100.0,
-    pct_start: float = 0.3,
-    freeze_pct_start: float = 0.99,
-    div: float = 5.0,
-    groups: int = 3,
-) -> GroupRates:
-    """Return the rates for batch `step` of `total_steps`, the first `frozen_steps` of them with the body frozen.
-
-    Frozen: one cycle that peaks at its end (at `freeze_pct_start` of it), the head at `base_lr`, the body (its
-    normalisation layers) at a tenth of it. Then another, at half the base: the groups spaced in equal ratios from the
-    base over `lr_mult` to the base.
-
-    Source: fastai's `fine_tune`.
-    """
-    frozen = step < frozen_steps
-    position = step / frozen_steps if frozen else (step - frozen_steps) / (total_steps - frozen_steps)
-    return fine_tune_at(frozen, position, base_lr, lr_mult, pct_start, freeze_pct_start, div, groups)
-
-
-def fine_tune_at(
     frozen: bool,
     position: float,
     base_lr: float = 2e-3,
@@ -87,12 +51,19 @@ def fine_tune_at(
     div: float = 5.0,
     groups: int = 3,
 ) -> GroupRates:
-    """Return the rates where a share of `position` of the stage, frozen or not, is behind."""
+    """Return the rates where a share of `position` of the stage is behind, in which the body is frozen or not.
+
+    Frozen: one cycle that peaks at its end (at `freeze_pct_start` of it), the head at `base_lr`, the body (its
+    normalisation layers) at a tenth of it. Then another, at half the base: the groups spaced in equal ratios from the
+    base over `lr_mult` to the base.
+
+    Source: fastai's `fine_tune`.
+    """
     if frozen:
-        rate = one_cycle_at(position, pct_start=freeze_pct_start)
+        rate = one_cycle(position, pct_start=freeze_pct_start)
         highest = [base_lr / 10] * (groups - 1) + [base_lr]
     else:
-        rate = one_cycle_at(position, pct_start=pct_start, div=div)
+        rate = one_cycle(position, pct_start=pct_start, div=div)
         highest = [base_lr / 2 / lr_mult ** ((groups - 1 - group) / (groups - 1)) for group in range(groups)]
     return GroupRates(tuple(lr * rate.lr_factor for lr in highest), rate.momentum)
 

@@ -27,7 +27,7 @@ def test_one_cycle_is_fastais():
     for step, (lrs, momentum) in enumerate(
         zip(GOLDEN["one_cycle"]["lrs"], GOLDEN["one_cycle"]["momentums"], strict=True)
     ):
-        rate = one_cycle(step, STEPS)
+        rate = one_cycle(step / STEPS)
         assert [rate.lr_factor * SETTINGS["base_lr"]] * 3 == pytest.approx(lrs, rel=0, abs=1e-9)
         assert rate.momentum == pytest.approx(momentum, rel=0, abs=1e-7)  # fastai lays the cycle out in float32
 
@@ -37,7 +37,8 @@ def test_fine_tune_is_fastais():
     total = len(golden["lrs"])
     frozen = total * SETTINGS["freeze_epochs"] // (SETTINGS["freeze_epochs"] + SETTINGS["epochs"])
     for step, (lrs, momentum) in enumerate(zip(golden["lrs"], golden["momentums"], strict=True)):
-        rates = fine_tune(step, frozen, total, base_lr=SETTINGS["base_lr"])
+        position = step / frozen if step < frozen else (step - frozen) / (total - frozen)
+        rates = fine_tune(step < frozen, position, base_lr=SETTINGS["base_lr"])
         assert list(rates.lrs) == pytest.approx(lrs, rel=0, abs=1e-9)
         assert rates.momentum == pytest.approx(momentum, rel=0, abs=1e-7)  # fastai lays the cycle out in float32
 
@@ -208,7 +209,7 @@ def test_groups_without_names_are_told_and_one_cycle_takes_any_optimiser():
         train(FineTune(epochs=1), 2, model=Momentum())
     seen = Seen()
     train(OneCycle(), 2, seen, model=Momentum())
-    last = one_cycle(9, 10)
+    last = one_cycle(9 / 10)
     assert seen.last == pytest.approx((0.1 * last.lr_factor, last.momentum))
 
 

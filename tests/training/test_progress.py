@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from lightning_tasks import OneCycle
 from lightning_tasks.__main__ import console
 from lightning_tasks.training.progress import RunLength, Timetable
-from lightning_tasks.training.schedule import fine_tune, fine_tune_at, one_cycle, one_cycle_at
+from lightning_tasks.training.schedule import one_cycle
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS
 from tests.training.small_runs import CONF, write_data
@@ -66,7 +66,7 @@ def test_however_often_epochs_change_their_length_the_schedule_goes_on_to_its_en
         positions = [position for frozen, position in seen if frozen is stage]
         assert positions == sorted(positions)
         assert all(0 <= position < 1 for position in positions)
-        rates = [one_cycle_at(position).lr_factor for position in positions if position >= 0.25]
+        rates = [one_cycle(position).lr_factor for position in positions if position >= 0.25]
         assert rates == sorted(rates, reverse=True)
     last = timetable.spans[-1] if boundary < epochs else timetable.spans[0]
     assert last.position(last.end_step) == 1
@@ -81,8 +81,8 @@ def test_where_nothing_changes_positions_are_the_same_to_the_bit(epochs, boundar
     frozen_steps = length.steps * boundary
     timetable = Timetable.from_state(Timetable.of_new_run(length, (boundary,), total).state())
     span = timetable.span(step)
-    expected = fine_tune(step, frozen_steps, total)
-    assert fine_tune_at(step < frozen_steps, span.position(step)) == expected
+    first, end = (0, frozen_steps) if step < frozen_steps else (frozen_steps, total)
+    assert span.position(step) == (step - first) / (end - first)
     assert Timetable.of_new_run(length, (), total).span(step).position(step) == step / total
 
 
@@ -112,7 +112,7 @@ def test_the_place_is_a_share_of_the_training():
     old = Timetable.of_resumed_run(None, batch_7, (2,), 60, 3, 6)  # of a checkpoint that does not say what was before
     assert old.span(60).position(60) == pytest.approx(1.5 / 3)
     assert old.spans[1].end_step == 60 + 18
-    assert one_cycle(120, 105) == one_cycle(105, 105)  # and never rises again
+    assert one_cycle(120 / 105) == one_cycle(1)  # and never rises again
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_table_with_fewer_rows_is_the_same_training(capsys):
     rates = [float(row["lr/head"]) for row in fit(ONE_CYCLE, *TWO, "--ckpt_path", "last")]
     told = "resumed with     3 instead of 5 batches an epoch (training images 10 → 6): the schedule goes on at 33.3%"
     assert told in capsys.readouterr().out
-    assert rates[5:] == [pytest.approx(0.01 * one_cycle(3 + step, 9).lr_factor) for step in range(6)]
+    assert rates[5:] == [pytest.approx(0.01 * one_cycle((3 + step) / 9).lr_factor) for step in range(6)]
 
 
 @pytest.mark.usefixtures("folder")
@@ -220,7 +220,7 @@ def test_a_trainer_of_ones_own_goes_on_by_its_share_too(tmp_path, capsys):
     changed = fit(5, ckpt_path=tmp_path / "epoch=1.ckpt")
     told = "resumed with     4 instead of 10 batches an epoch (batch size 2 → 5): the schedule goes on at 40.0%"
     assert told in capsys.readouterr().out
-    assert changed == [pytest.approx(1e-2 * one_cycle(8 + step, 20).lr_factor) for step in range(12)]
+    assert changed == [pytest.approx(1e-2 * one_cycle((8 + step) / 20).lr_factor) for step in range(12)]
     stored = torch.load(tmp_path / "epoch=1.ckpt", weights_only=True)
     del stored["callbacks"]["OneCycle"]
     torch.save(stored, tmp_path / "old.ckpt")  # of a version that did not store it

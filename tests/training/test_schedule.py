@@ -14,22 +14,22 @@ FASTAI_SECOND_RATE = 0.00112
 
 
 def test_the_second_rate_is_fastais_and_not_torchs():
-    assert one_cycle(1, 10).lr_factor * 3e-3 == pytest.approx(FASTAI_SECOND_RATE, abs=5e-6)
+    assert one_cycle(1 / 10).lr_factor * 3e-3 == pytest.approx(FASTAI_SECOND_RATE, abs=5e-6)
 
 
 def test_the_ends_are_the_divisors():
-    first = one_cycle(0, 100)
+    first = one_cycle(0)
     assert (first.lr_factor, first.momentum) == (pytest.approx(1 / 25), 0.95)
-    peak = one_cycle(25, 100)
+    peak = one_cycle(25 / 100)
     assert (peak.lr_factor, peak.momentum) == (pytest.approx(1), pytest.approx(0.85))
-    assert one_cycle(10**9 - 1, 10**9).lr_factor == pytest.approx(1e-5, rel=1e-3)
-    assert one_cycle(99, 100, pct_start=0.3, div=5).momentum == pytest.approx(0.95, abs=1e-3)
-    assert one_cycle(0, 100, pct_start=0.3, div=5).lr_factor == pytest.approx(1 / 5)
+    assert one_cycle(1 - 1e-9).lr_factor == pytest.approx(1e-5, rel=1e-3)
+    assert one_cycle(99 / 100, pct_start=0.3, div=5).momentum == pytest.approx(0.95, abs=1e-3)
+    assert one_cycle(0, pct_start=0.3, div=5).lr_factor == pytest.approx(1 / 5)
 
 
 @given(st.integers(2, 500), st.floats(0.05, 0.99))
 def test_the_rate_rises_then_falls_and_momentum_the_other_way(total, pct_start):
-    rates = [one_cycle(step, total, pct_start) for step in range(total)]
+    rates = [one_cycle(step / total, pct_start) for step in range(total)]
     factors = [rate.lr_factor for rate in rates]
     top = factors.index(max(factors))
     assert factors[: top + 1] == sorted(factors[: top + 1])
@@ -71,7 +71,7 @@ def test_every_batch_gets_its_rate_in_the_groups_ratio():
     fit(model, max_epochs=3)
     assert len(model.used) == 12
     for step, (early, head) in enumerate(model.used):
-        rate = one_cycle(step, 12)
+        rate = one_cycle(step / 12)
         assert early == (pytest.approx(1e-3 * rate.lr_factor), (rate.momentum, 0.99))
         assert head == (pytest.approx(1e-2 * rate.lr_factor), (rate.momentum, 0.99))
 
@@ -82,11 +82,11 @@ def test_a_run_without_an_end_is_refused():
 
 
 def test_a_run_that_ends_frozen_can_end_slowly():
-    heads = [fine_tune(step, 100, 100, base_lr=1.0, freeze_pct_start=0.3).lrs for step in range(100)]
+    heads = [fine_tune(True, step / 100, base_lr=1.0, freeze_pct_start=0.3).lrs for step in range(100)]
     assert max(range(100), key=lambda step: heads[step][2]) == 30
     assert heads[30] == pytest.approx((0.1, 0.1, 1.0))
     assert heads[99][2] < 2e-3
-    fastais = [fine_tune(step, 100, 100, base_lr=1.0).lrs[2] for step in range(100)]
+    fastais = [fine_tune(True, step / 100, base_lr=1.0).lrs[2] for step in range(100)]
     assert fastais[:99] == sorted(fastais[:99])
 
 
