@@ -98,7 +98,8 @@ class KeypointRegressor(FromCheckpoint):
         if compile:
             self.backbone.compile()  # in place: the weights' names stay
         self.train_loss = WeightedMean()
-        self.train_points = SumMetric()  # that the training images of an epoch showed
+        # Of points that an epoch's images showed; a look for NaN would make a GPU wait at each step.
+        self.train_points = SumMetric(nan_strategy="disable")
         self.losses = nn.ModuleDict({stage: WeightedMean() for stage in ("val", "test")})
         self.metrics = nn.ModuleDict({stage: PixelErrorQuantiles() for stage in ("val", "test")})
         between = None if normalize_by is None else _positions(normalize_by, point_names)
