@@ -13,7 +13,7 @@ from pytorch_lightning import LightningDataModule
 from lightning_tasks.data.describe import count_images
 from lightning_tasks.data.files import Confines, LocatedTable, locate, require_files
 from lightning_tasks.data.split_column import marked_test
-from lightning_tasks.data.splits import FILE, Rows, Splitter, split_table
+from lightning_tasks.data.splits import Rows, Splitter, split_table
 from lightning_tasks.data.table_checks import (
     OF_TRAINING,
     Problem,
@@ -76,11 +76,10 @@ class CheckedTables(LightningDataModule):
         """Return what is wrong with a table as a whole, without reading pixels; a task adds its own.
 
         Args:
-            table: as `read_table` returns it.
+            table: as `locate` returns it.
             train: its rows for training.
             valid: and for validation.
         """
-        table = table if FILE in table.columns else self.locate(table).table
         return [
             *self._unused_columns(self.csv, table),
             *same_image(table, train, valid, self.csv, self._of_the_image(table), self.one_row_each),

@@ -40,10 +40,10 @@ def unknown_labels(
         strange = {cell for cell in set(cells) if not known.issuperset(cell)}  # of a million cells few differ
         if not strange:
             continue
+        way_out = _way_out(table, given_vocab, drawn)
         for row in (int(row) for row in np.concatenate([train, valid]) if cells[row] in strange):
             for label in dict.fromkeys(cells[row]):
                 if label not in known:
-                    way_out = _way_out(table, given_vocab, drawn)
                     message = unknown_label(source, row, column, label, vocab, given=given_vocab is not None)
                     problems.append(Problem("label", message, row, True, way_out))
     return problems

@@ -27,9 +27,9 @@ def separator_problems(path: Path, separator: str) -> list[Problem]:
         path: the csv file, with the column `labels`.
         separator: as in `split_cell`. Of BLANK it is taken that somebody chose it; of AUTO it is not.
     """
-    cells = plain_cells(path)
     if separator == WHOLE:
         return []
+    cells = plain_cells(path)
     doubts = [doubt for doubt in (_other_separator(cells, separator), _wrapped(cells, separator)) if doubt]
     names = names_with_blanks(cells) if separator == AUTO and not doubts else ""
     doubts += [f"{names} {asked_for('--data.label_separator')}"] if names else []

@@ -1,6 +1,7 @@
 """The table of images with labels."""
 
 import difflib
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -140,7 +141,12 @@ def encode_labels(
 
 def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequence[str], *, given: bool) -> str:
     """Return what is said of a label that is not in `vocab`; `given`: it was not read off the training split."""
-    close = difflib.get_close_matches(label, vocab, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = _hint(label, tuple(vocab))
     labels = f"the {len(vocab)} labels of {'the vocabulary' if given else 'the training split'}"
     return f"{cell_at(source, row, column)}: the label {label!r} is not among {labels}.{hint}"
+
+
+@functools.lru_cache  # a label may be unknown in each of many rows
+def _hint(label: str, vocab: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(label, vocab, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
