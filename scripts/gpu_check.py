@@ -45,17 +45,17 @@ class Step:
 
 STEPS = (
     Step("machine", 60),
-    Step("speed", 190),  # first: on a machine that has just started each first use of a library takes long
-    Step("batches", 70),
+    Step("speed", 240),  # first: on a machine that has just started each first use of a library takes long
+    Step("batches", 120),
     Step("train", 90),
-    Step("verbs", 90, alone=False),
+    Step("verbs", 130, alone=False),
     Step("repeat", 90, alone=False),
     Step("resume", 90, alone=False),
     Step("finder", 90, alone=False),
     Step("pair", 90, alone=False),
-    Step("predict", 40),
+    Step("predict", 100),
     Step("serving", 40),
-    Step("memory", 50),
+    Step("memory", 90),
 )
 
 
