@@ -4,17 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightning_tasks.data import (
+    from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, OneCycle, StepSeed
+    from lightning_tasks.deploy import LabelPrediction, PointPrediction, Predictor, load
+    from lightning_tasks.tasks import (
         BiwiDataModule,
         BiwiSampleDataModule,
         KeypointDataModule,
+        KeypointRegressor,
+        MultiLabelClassifier,
         MultiLabelDataModule,
         PascalDataModule,
         PascalSampleDataModule,
     )
-    from lightning_tasks.deploy import LabelPrediction, PointPrediction, Predictor, load
-    from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-    from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, OneCycle, StepSeed
 
 __version__ = "0.1.0"
 
@@ -43,7 +44,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     # Lazily, so that `lightning-tasks --help` does not wait for torch.
     if name in __all__:
-        for folder in ("data", "deploy", "tasks", "training"):
+        for folder in ("tasks", "callbacks", "deploy"):
             module = import_module(f"{__name__}.{folder}")
             if name in module.__all__:
                 return getattr(module, name)

@@ -25,6 +25,9 @@ class KeypointBatch(NamedTuple):
     rows: Tensor  # (B,) int64, which samples of the data set they are
 
 
+Batch = MultiLabelBatch | KeypointBatch
+
+
 class Planned(NamedTuple):
     """What is to be done on the device to the pictures of a batch, which lie there already."""
 
@@ -38,4 +41,4 @@ class PlannedBatch(NamedTuple):
     """A batch on its way to the device, without its pictures."""
 
     planned: Planned
-    batch: MultiLabelBatch | KeypointBatch  # with no images yet
+    batch: Batch  # with no images yet

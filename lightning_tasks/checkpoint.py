@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
+from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
-from lightning_tasks.output import put_whole
 
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}

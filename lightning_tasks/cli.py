@@ -15,33 +15,32 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_tasks import runs, yaml_text
+from lightning_tasks import run_folders, yaml_text
+from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.callbacks.end_of_fit import EndOfFit
+from lightning_tasks.callbacks.epoch_table import EpochTable
+from lightning_tasks.callbacks.finite_loss import FiniteLoss
+from lightning_tasks.callbacks.finite_predictions import FinitePredictions
+from lightning_tasks.callbacks.last_checkpoint import logged_steps
+from lightning_tasks.callbacks.skipped import SkippedPictures
+from lightning_tasks.callbacks.start_line import StartLine
+from lightning_tasks.callbacks.stop_signals import StopSignals
+from lightning_tasks.callbacks.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.filesystem import expanded
 from lightning_tasks.foreign_errors import others_errors_told
 from lightning_tasks.lightning_messages import quieten
-from lightning_tasks.reports.epoch_table import EpochTable
-from lightning_tasks.reports.skipped import SkippedPictures
-from lightning_tasks.reports.start_line import StartLine
-from lightning_tasks.reports.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
+from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.stored_settings import with_checkpoint_settings
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.backbone import weights_follow
+from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.trainer_settings import check_trainer
-from lightning_tasks.training import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
-from lightning_tasks.training.end_of_fit import EndOfFit
-from lightning_tasks.training.finite_loss import FiniteLoss
-from lightning_tasks.training.finite_predictions import FinitePredictions
-from lightning_tasks.training.folder import last_checkpoint
-from lightning_tasks.training.last_checkpoint import logged_steps
-from lightning_tasks.training.stop_signals import StopSignals
+from lightning_tasks.training.run_paths import last_checkpoint
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
 _WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
@@ -218,7 +217,7 @@ class TaskCLI(LightningCLI):
         folder, first_step = self._run_folder()
         callbacks.insert(0, CheckpointPlaces(folder, goes_on=first_step is not None))
         kwargs["default_root_dir"] = str(folder)
-        kwargs["logger"] = runs.run_loggers(folder, first_step, trainer.logger)
+        kwargs["logger"] = run_folders.run_loggers(folder, first_step, trainer.logger)
         plugins = trainer.plugins or []
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
@@ -267,17 +266,17 @@ class TaskCLI(LightningCLI):
     def _run_folder(self) -> tuple[Path, int | None]:
         """Return a new folder; or that of the run to go on with, and its first step."""
         config = self.config[self.subcommand]
-        runs_dir, name = Path(config.runs_dir), config.run_name or runs.run_name(self.datamodule)
+        runs_dir, name = Path(config.runs_dir), config.run_name or run_folders.run_name(self.datamodule)
         if self.subcommand == "lr_find":
-            return runs.new_run_folder(runs_dir, name, "lr_find"), None
-        folder = runs.requeued_run_folder(runs_dir, name)
+            return run_folders.new_run_folder(runs_dir, name, "lr_find"), None
+        folder = run_folders.requeued_run_folder(runs_dir, name)
         if folder is None and config.ckpt_path != "last":
-            return runs.new_run_folder(runs_dir, name), None
-        folder = folder or runs.last_run_folder(runs_dir, name)
+            return run_folders.new_run_folder(runs_dir, name), None
+        folder = folder or run_folders.last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it goes on
-        rank_zero_only(print)(f"going on with    {runs.shown(path)}")
+        rank_zero_only(print)(f"going on with    {run_folders.shown(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
@@ -290,4 +289,6 @@ class TaskCLI(LightningCLI):
             return
         if (reason := self._end_of_fit.reason(self.trainer)) is not None:
             print(reason)
-        print("\n".join(runs.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks)))
+        print(
+            "\n".join(run_folders.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks))
+        )

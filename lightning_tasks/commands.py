@@ -21,9 +21,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "init": Command("lightning_tasks.verbs.init", "init", "csv"),
-    "predict": Command("lightning_tasks.deploy.predict", "predict", "checkpoint", "paths"),
-    "export": Command("lightning_tasks.deploy.export", "export", "checkpoint"),
-    "serve": Command("lightning_tasks.deploy.serve", "serve", "checkpoint"),
+    "predict": Command("lightning_tasks.verbs.predict", "predict", "checkpoint", "paths"),
+    "export": Command("lightning_tasks.verbs.export", "export", "checkpoint"),
+    "serve": Command("lightning_tasks.verbs.serve", "serve", "checkpoint"),
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.filesystem import as_text
-from lightning_tasks.output import write_whole
 
 STDOUT = Path("-")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what Excel takes for the begin of one

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]  # not re-exported
 
-from lightning_tasks.output import put_whole
+from lightning_tasks.atomic_write import put_whole
 
 
 class MetricsCSV(CSVLogger):

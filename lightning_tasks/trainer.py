@@ -7,14 +7,19 @@ from typing import Literal
 
 import pytorch_lightning as pl
 
+from lightning_tasks.atomic_write import require_apart, require_figure_place, require_place, write_figure
+from lightning_tasks.callbacks import LRFinder
+from lightning_tasks.callbacks.skipped import tell_skipped
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.csv_text import STDOUT
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.describe import describe_white
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.evaluation.thresholds import Aim
-from lightning_tasks.output import require_apart, require_figure_place, require_place, write_figure
-from lightning_tasks.predictions import (
+from lightning_tasks.run_folders import shown
+from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.choose_thresholds import choose
+from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.thresholds import Aim
+from lightning_tasks.tasks.split_predictions import (
     LabelPredictions,
     PointPredictions,
     Split,
@@ -23,19 +28,13 @@ from lightning_tasks.predictions import (
     point_predictions,
     write_predictions,
 )
-from lightning_tasks.reports.skipped import tell_skipped
-from lightning_tasks.runs import shown
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.training import LRFinder
 from lightning_tasks.training.trainer_of_a_run import TrainerOfARun
 from lightning_tasks.verbs.check import check, describe_problems
-from lightning_tasks.verbs.explain import GradCam
 from lightning_tasks.verbs.fix import require_csv, write_fixed
 from lightning_tasks.verbs.report import report, run_of
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_heat, show_labels, show_points
 from lightning_tasks.verbs.summary import summary
-from lightning_tasks.verbs.thresholds import choose
 
 
 class Trainer(TrainerOfARun):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lightning_tasks.data.cores import usable_cores
+from lightning_tasks.cores import usable_cores
 from lightning_tasks.errors import ConfigError
 
 _LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "gradient_clip_val": 0, "log_every_n_steps": 0}

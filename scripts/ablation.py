@@ -20,7 +20,7 @@ from reproducing.facts import machine, spread
 from reproducing.recipe import last_checkpoint, train
 from reproducing.steps import ROOT, Steps
 
-from lightning_tasks.output import write_whole
+from lightning_tasks.atomic_write import write_whole
 
 _FIRST_SEED = 42
 

@@ -39,8 +39,8 @@ from benchmarking.process import Memory, PartError, end_in_order, run_part
 from benchmarking.summary import Round, case_record, hardware, text, versions, with_ratios
 
 import lightning_tasks
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.errors import ConfigError, LightningTasksError
-from lightning_tasks.output import write_whole
 from lightning_tasks.tasks import MultiLabelClassifier
 
 _SCRIPTS = Path(__file__).resolve().parent

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.images import read_picture
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.output import write_whole
+from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.cores import usable_cores
+from lightning_tasks.data.images.decode import read_picture
+from lightning_tasks.data.images.opencv import cv2
 
 ROOT = Path(__file__).parents[1]
 LIMIT_MIB = 60

@@ -20,7 +20,7 @@ from reproducing.page import page
 from reproducing.recipe import Recipe, reproduce
 from reproducing.steps import Steps
 
-from lightning_tasks.output import write_whole
+from lightning_tasks.atomic_write import write_whole
 
 _HALVES = {"pascal": pascal.half, "biwi": biwi.half}
 _ROOTS = {"pascal": "data/pascal_2007", "biwi": "data/biwi_head_pose"}

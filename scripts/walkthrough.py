@@ -29,13 +29,13 @@ from lightning_tasks import (
     PascalDataModule,
     PascalSampleDataModule,
 )
-from lightning_tasks.data.biwi import project_calibrated, project_fastbook, read_calibration, read_pose
-from lightning_tasks.evaluation.labels import accuracy_multi
-from lightning_tasks.evaluation.thresholds import best_of_curve, threshold_curve
-from lightning_tasks.predictions import label_predictions, point_predictions
-from lightning_tasks.reports.epoch_table import EpochTable
-from lightning_tasks.reports.threshold_curve import threshold_figure
-from lightning_tasks.tasks.heads import sigmoid_range
+from lightning_tasks.callbacks.epoch_table import EpochTable
+from lightning_tasks.models.heads import sigmoid_range
+from lightning_tasks.tasks.keypoints.biwi_files import project_calibrated, project_fastbook, read_calibration, read_pose
+from lightning_tasks.tasks.multilabel.scores import accuracy_multi
+from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
+from lightning_tasks.tasks.multilabel.thresholds import best_of_curve, threshold_curve
+from lightning_tasks.tasks.split_predictions import label_predictions, point_predictions
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_labels, show_points
 from lightning_tasks.verbs.summary import summary

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytorch_lightning import Callback
 
-from lightning_tasks.reports.tensorboard import ThresholdCurve
+from lightning_tasks.callbacks.tensorboard import ThresholdCurve
 
 
 class Killer(Callback):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.sample import draw_biwi, draw_pascal
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.tasks.keypoints.sample import draw_biwi
+from lightning_tasks.tasks.multilabel.sample import draw_pascal
 
 __all__ = [
     "FLAGS",

@@ -32,7 +32,7 @@ def scores(monkeypatch, *values):
     def on_validation_epoch_end(self):
         self.log("val/mAP", torch.tensor(left.pop(0)))
 
-    monkeypatch.setattr("lightning_tasks.tasks.multilabel.MultiLabelClassifier.on_validation_epoch_end",
+    monkeypatch.setattr("lightning_tasks.tasks.multilabel.classifier.MultiLabelClassifier.on_validation_epoch_end",
                         on_validation_epoch_end)  # fmt: skip
 
 

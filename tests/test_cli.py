@@ -16,7 +16,7 @@ from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import TaskCLI
-from lightning_tasks.tasks.backbone import Backbone
+from lightning_tasks.models.backbone import Backbone
 from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
 CONF = Path(__file__).parents[1] / "conf"

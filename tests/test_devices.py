@@ -9,7 +9,7 @@ import torch
 from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
 from lightning_tasks.devices import default_precision, is_out_of_memory, keep_freed_memory
-from lightning_tasks.tasks.optimizer import can_fuse
+from lightning_tasks.models.optimizer import can_fuse
 from tests.fakes import FLAGS, LABELS, write_multilabel
 
 
@@ -132,7 +132,7 @@ def test_a_prediction_without_memory_says_what_to_lower(tmp_path, monkeypatch, c
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
         )
 
-    monkeypatch.setattr("lightning_tasks.deploy.predict.load", refuse)
+    monkeypatch.setattr("lightning_tasks.verbs.predict.load", refuse)
     monkeypatch.chdir(tmp_path)
     Path("a.jpg").touch()
     assert console(["predict", "best.ckpt", "a.jpg"]) == 2

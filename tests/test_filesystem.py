@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lightning_tasks.data.publish import is_there, published_folder
-from lightning_tasks.data.tables import read_cells, require_folder
-from lightning_tasks.data.voc import find_voc
+from lightning_tasks.atomic_write import require_figure_place, require_place
+from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.tables.csv_table import read_cells, require_folder
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
 from lightning_tasks.filesystem import as_text, exists, expanded, is_file, is_folder, why_missing
-from lightning_tasks.output import require_figure_place, require_place
-from lightning_tasks.runs import last_run_folder, new_run_folder
+from lightning_tasks.run_folders import last_run_folder, new_run_folder
+from lightning_tasks.tasks.multilabel.voc import find_voc
 from lightning_tasks.verbs.init import init
 
 LONG = Path("x" * 300)

@@ -22,12 +22,12 @@ from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabel
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.checkpoint import settings as checkpoint_settings
-from lightning_tasks.data.biwi import project_calibrated, read_biwi, read_calibration, read_pose
-from lightning_tasks.data.images import read_picture
-from lightning_tasks.data.keypoint_table import read_keypoint_table
-from lightning_tasks.data.multilabel_table import read_multilabel_table
+from lightning_tasks.data.images.decode import read_picture
 from lightning_tasks.deploy.sources import find_pictures
 from lightning_tasks.errors import BackboneError, CheckpointError, ImageError, LightningTasksError
+from lightning_tasks.tasks.keypoints.biwi_files import project_calibrated, read_biwi, read_calibration, read_pose
+from lightning_tasks.tasks.keypoints.table import read_keypoint_table
+from lightning_tasks.tasks.multilabel.table import read_multilabel_table
 from tests.fakes import write_image
 
 TIMES = int(os.environ.get("LIGHTNING_TASKS_FUZZ", "1"))

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from lightning_tasks import metrics_csv, output
+from lightning_tasks import atomic_write, metrics_csv
+from lightning_tasks.atomic_write import put_whole, remove_leftovers
 from lightning_tasks.checkpoint import read_checkpoint, write_checkpoint
-from lightning_tasks.output import put_whole, remove_leftovers
 
 forked = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork")
 
@@ -86,7 +86,7 @@ def test_what_a_kill_leaves_is_removed_and_what_is_being_written_is_not(tmp_path
     killed.join()
     assert [found.name for found in tmp_path.glob("*/k")] == ["k"]
     (tmp_path / ".new-of-a-user").mkdir()
-    output._tidied.discard(tmp_path)
+    atomic_write._tidied.discard(tmp_path)
     put_whole(tmp_path / "b", lambda new: new.write_text("whole"))  # the next write of a new process
     assert not list(tmp_path.glob("*/k"))
     alive.join()
@@ -125,7 +125,7 @@ def test_a_name_may_be_as_long_as_the_system_takes_it(tmp_path):
 
 
 def test_a_writer_whose_folder_was_taken_for_a_leftover_takes_another(tmp_path, monkeypatch):
-    lock, calls = output.fcntl.flock, []
+    lock, calls = atomic_write.fcntl.flock, []
 
     def late(descriptor, how):
         calls.append(how)
@@ -133,8 +133,8 @@ def test_a_writer_whose_folder_was_taken_for_a_leftover_takes_another(tmp_path, 
             remove_leftovers(tmp_path)
         lock(descriptor, how)
 
-    output._tidied.add(tmp_path)
-    monkeypatch.setattr(output.fcntl, "flock", late)
+    atomic_write._tidied.add(tmp_path)
+    monkeypatch.setattr(atomic_write.fcntl, "flock", late)
     put_whole(tmp_path / "x", lambda new: new.write_text("whole"))
     assert (tmp_path / "x").read_text() == "whole"
     assert len(calls) == 3

@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor
-from lightning_tasks.data.transforms import compose_points
+from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.errors import LightningTasksWarning
-from lightning_tasks.evaluation.keypoints import point_scores
-from lightning_tasks.predictions import point_predictions, write_point_predictions
+from lightning_tasks.tasks.keypoints.scores import point_scores
+from lightning_tasks.tasks.split_predictions import point_predictions, write_point_predictions
 from lightning_tasks.verbs.show_results import show_points
 from tests.fakes import write_points
 

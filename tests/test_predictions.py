@@ -3,9 +3,9 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.evaluation.keypoints import point_scores
-from lightning_tasks.evaluation.labels import label_scores
-from lightning_tasks.predictions import label_predictions, point_predictions
+from lightning_tasks.tasks.keypoints.scores import point_scores
+from lightning_tasks.tasks.multilabel.scores import label_scores
+from lightning_tasks.tasks.split_predictions import label_predictions, point_predictions
 from tests.fakes import write_multilabel, write_points
 
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog bird'},{i >= 6}" for i in range(12))]

@@ -57,7 +57,7 @@ def test_a_users_own_loggers_get_what_is_logged_and_come_first(monkeypatch):
     made = []
     monkeypatch.setattr(OwnLogger, "__init__", lambda self: (made.append(self), setattr(self, "logged", 0))[0])
     seen = []
-    monkeypatch.setattr("lightning_tasks.reports.start_line.StartLine.on_train_start",
+    monkeypatch.setattr("lightning_tasks.callbacks.start_line.StartLine.on_train_start",
                         lambda self, trainer, module: seen.append((module.logger, trainer.log_dir)))  # fmt: skip
     assert fit("--trainer.logger", OWN) == 0
     assert made[0].logged
@@ -73,7 +73,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("template", "inserts", "name"), NAMES)
 def test_a_metrics_name_in_a_checkpoints_makes_no_folder(template, inserts, name, monkeypatch, capsys):
-    monkeypatch.setattr("lightning_tasks.tasks.multilabel.MultiLabelClassifier.validation_step", scores_one)
+    monkeypatch.setattr("lightning_tasks.tasks.multilabel.classifier.MultiLabelClassifier.validation_step", scores_one)
     assert fit("--checkpoint.filename", template, "--checkpoint.auto_insert_metric_name", inserts) == 0
     checkpoints = Path("runs/multi_label/version_0/checkpoints")
     (best,) = (path for path in checkpoints.iterdir() if path.name != "last.ckpt")

@@ -4,7 +4,7 @@ import pytest
 
 from lightning_tasks import KeypointDataModule, PascalSampleDataModule
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.runs import new_run_folder, run_name, shown
+from lightning_tasks.run_folders import new_run_folder, run_name, shown
 
 
 def test_each_run_gets_the_next_number(tmp_path):
@@ -16,7 +16,7 @@ def test_each_run_gets_the_next_number(tmp_path):
 
 
 def test_only_the_first_process_makes_a_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_tasks.runs.rank_zero_only.rank", 1, raising=False)
+    monkeypatch.setattr("lightning_tasks.run_folders.rank_zero_only.rank", 1, raising=False)
     assert not new_run_folder(tmp_path, "a").exists()
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lightning_tasks import BiwiDataModule
-from lightning_tasks.data.biwi import read_calibration, read_pose
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.tasks.keypoints.biwi_files import read_calibration, read_pose
 from tests.fakes import draw_biwi, draw_pascal
 from tests.scripts import run_script
 

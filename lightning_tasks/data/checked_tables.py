@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
 from lightning_tasks.data.describe import count_images
-from lightning_tasks.data.files import Confines, LocatedTable, locate, require_files
-from lightning_tasks.data.split_column import marked_test
-from lightning_tasks.data.splits import Rows, Splitter, split_table
-from lightning_tasks.data.table_checks import (
+from lightning_tasks.data.tables.csv_table import Complain, is_image_set, raise_at_once, require_folder
+from lightning_tasks.data.tables.file_checks import Confines, LocatedTable, locate, require_files
+from lightning_tasks.data.tables.split_column import marked_test
+from lightning_tasks.data.tables.splits import Rows, Splitter, split_table
+from lightning_tasks.data.tables.table_checks import (
     OF_TRAINING,
     Problem,
     raise_or_warn,
@@ -23,8 +24,7 @@ from lightning_tasks.data.table_checks import (
     shared_groups,
     trained_on,
 )
-from lightning_tasks.data.tables import Complain, is_image_set, raise_at_once, require_folder
-from lightning_tasks.data.unused_columns import unused_columns
+from lightning_tasks.data.tables.unused_columns import unused_columns
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import expanded, is_file
 

@@ -7,17 +7,17 @@ from typing import Any
 import albumentations as A
 from torch.utils.data import DataLoader
 
-from lightning_tasks.data.cache import CacheSettings
 from lightning_tasks.data.checked_tables import CheckedTables
-from lightning_tasks.data.datasets import KeypointDataset, MultiLabelDataset
-from lightning_tasks.data.depth import FULL
-from lightning_tasks.data.files import LocatedTable
-from lightning_tasks.data.images import Size
-from lightning_tasks.data.loading import Loading, load_through_cache, split_loader
-from lightning_tasks.data.pictures import Pictures
-from lightning_tasks.data.skipping import OnBadImage, Skipped
-from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.white_level import doubt, find_white_level
+from lightning_tasks.data.images.cache import CacheSettings
+from lightning_tasks.data.images.decode import Size
+from lightning_tasks.data.images.depth import FULL
+from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.white_level import doubt, find_white_level
+from lightning_tasks.data.loading.cached import Loading, load_through_cache, split_loader
+from lightning_tasks.data.loading.dataset import ImageDataset
+from lightning_tasks.data.loading.skipping import OnBadImage, Skipped
+from lightning_tasks.data.tables.file_checks import LocatedTable
+from lightning_tasks.data.tables.splits import Rows
 
 
 class ImageDataModule(CheckedTables):
@@ -48,7 +48,7 @@ class ImageDataModule(CheckedTables):
     @abstractmethod
     def _make_set(
         self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
-    ) -> MultiLabelDataset | KeypointDataset:
+    ) -> ImageDataset[Any]:
         """Return the data set of some of a table's rows, whose N images are `pictures`."""
 
     def read_sets(self, *stages: str) -> None:
@@ -76,7 +76,7 @@ class ImageDataModule(CheckedTables):
             dataset.skipped = Skipped(split, pictures.paths, self.max_bad_share)
         return dataset
 
-    def _settle_white_level(self, **splits: MultiLabelDataset | KeypointDataset) -> None:
+    def _settle_white_level(self, **splits: ImageDataset[Any]) -> None:
         """Find which value is white, unless it was given, and read the images of these by it."""
         paths = {split: dataset.paths for split, dataset in splits.items()}
         if self.white_level is None:
@@ -113,8 +113,6 @@ class ImageDataModule(CheckedTables):
         """Return what `Trainer.predict` predicts: the validation split in its order, as `get_preds` does."""
         return self.val_dataloader()
 
-    def _loader(
-        self, dataset: MultiLabelDataset | KeypointDataset, *, training: bool, num_workers: int | None = None
-    ) -> DataLoader[Any]:
+    def _loader(self, dataset: ImageDataset[Any], *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         given = self.num_workers if num_workers is None else num_workers
         return split_loader(dataset, self.collate, training, self.batch_size, given, self.seed, self.trainer)

@@ -7,20 +7,20 @@ import numpy as np
 import torch
 
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data.depth import check_white_level
-from lightning_tasks.data.images import MAX_PIXELS, allow
-from lightning_tasks.data.keypoint_module import DECODE_FACTOR as POINTS_DECODE_FACTOR
-from lightning_tasks.data.loading import side_to_decode
-from lightning_tasks.data.multilabel_module import DECODE_FACTOR as LABELS_DECODE_FACTOR
-from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
+from lightning_tasks.data.images.decode import MAX_PIXELS, allow
+from lightning_tasks.data.images.depth import check_white_level
+from lightning_tasks.data.loading.cached import side_to_decode
+from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
+from lightning_tasks.deploy.inference_module import LabelNetwork, PointNetwork
 from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor, Views
-from lightning_tasks.deploy.preprocess import Preprocess, Window
 from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
+from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.backbone import weights_follow
-from lightning_tasks.tasks.mirror import mirrored_order
+from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR as POINTS_DECODE_FACTOR
+from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
+from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR as LABELS_DECODE_FACTOR
 
 
 def load(

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_tasks.data.images import MAX_PIXELS, Image, Size
-from lightning_tasks.deploy.network import LabelNetwork, PointNetwork
-from lightning_tasks.deploy.pictures import Source, rgb
-from lightning_tasks.deploy.preprocess import Preprocess
+from lightning_tasks.data.images.decode import MAX_PIXELS, Image, Size
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.deploy.image_input import Source, rgb
+from lightning_tasks.deploy.inference_module import LabelNetwork, PointNetwork
 from lightning_tasks.devices import is_out_of_memory
 from lightning_tasks.errors import ConfigError, what_is_wrong
-from lightning_tasks.evaluation.keypoints import original_points_px
-from lightning_tasks.tasks.mirror import unmirrored
+from lightning_tasks.tasks.keypoints.flip_points import unmirrored
+from lightning_tasks.tasks.keypoints.scores import original_points_px
 
 _STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones shrink by
 

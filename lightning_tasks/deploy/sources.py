@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_tasks.data.files import Confines, find_files, respelt_line
-from lightning_tasks.data.images import file_size_px
-from lightning_tasks.data.near_names import PICTURES
-from lightning_tasks.data.tables import cell_at, read_cells
+from lightning_tasks.atomic_write import is_drawn
+from lightning_tasks.data.images.decode import file_size_px
+from lightning_tasks.data.tables.csv_table import cell_at, read_cells
+from lightning_tasks.data.tables.file_checks import Confines, find_files, respelt_line
+from lightning_tasks.data.tables.near_names import PICTURES
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
-from lightning_tasks.output import is_drawn
 
 STDIN = "-"
 

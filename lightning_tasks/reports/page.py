@@ -8,10 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_tasks.evaluation.keypoints import PointScores, point_scores, scores_by_group, scores_by_point
-from lightning_tasks.evaluation.labels import label_losses, label_scores
-from lightning_tasks.output import write_whole
-from lightning_tasks.reports.page_data import STEPS, threshold_counts
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.reports.page_figures import error_histogram
 from lightning_tasks.reports.page_gallery import (
     LabelCard,
@@ -24,6 +21,9 @@ from lightning_tasks.reports.page_gallery import (
     worst_rows,
 )
 from lightning_tasks.reports.page_run import Run
+from lightning_tasks.tasks.keypoints.scores import PointScores, point_scores, scores_by_group, scores_by_point
+from lightning_tasks.tasks.multilabel.scores import label_losses, label_scores
+from lightning_tasks.tasks.multilabel.threshold_counts import STEPS, threshold_counts
 
 _HERE = Path(__file__).parent
 
@@ -75,7 +75,7 @@ def label_page(
     limits = [] if thresholds is None else thresholds.tolist()
     common = limits[0] if len(set(limits)) == 1 else None
     return _render(
-        "page_labels.html.j2",
+        "multilabel/page.html.j2",
         run=run,
         split=split,
         n_pictures=len(paths),
@@ -151,7 +151,7 @@ def point_page(
     shown_errors = errors_px[visible]
     worst = worst_rows(picture_errors_px, lambda row: group_keys[row : row + 1], len(set(groups)))
     return _render(
-        "page_points.html.j2",
+        "keypoints/page.html.j2",
         run=run,
         split=split,
         n_pictures=len(paths),
@@ -180,7 +180,11 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a templ
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here alone: training draws no page
 
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader([_HERE, _HERE.parent / "tasks"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = _number
     environment.filters["significant"] = "{:.3g}".format  # a threshold may be small

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 from torch import Tensor
 
-from lightning_tasks.fonts import letter_figure
+from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.lr_curve import lr_figure
 
 _INK, _LR_CURVE = "#767676", "#57606a"  # each becomes the page's own colour of text

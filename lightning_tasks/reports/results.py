@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.evaluation.labels import IGNORED
 from lightning_tasks.reports.grid import GREEN, RED, Picture, draw_points, grid
+from lightning_tasks.tasks.multilabel.scores import IGNORED
 
 _MOST_LABELS = 4
 _TITLE_WIDTH = 46  # letters of the title's size over a picture

@@ -1,6 +1,20 @@
-"""From a batch to loss and predictions. Knows nothing of files."""
+"""One folder for each task: all that is its own."""
 
-from lightning_tasks.tasks.keypoint import KeypointRegressor
-from lightning_tasks.tasks.multilabel import MultiLabelClassifier
+from lightning_tasks.data.images import opencv as opencv  # first: it sets the stage for every import of albumentations
+from lightning_tasks.tasks.keypoints.biwi import BiwiDataModule, BiwiSampleDataModule
+from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.pascal import PascalDataModule, PascalSampleDataModule
 
-__all__ = ["KeypointRegressor", "MultiLabelClassifier"]
+__all__ = [
+    "BiwiDataModule",
+    "BiwiSampleDataModule",
+    "KeypointDataModule",
+    "KeypointRegressor",
+    "MultiLabelClassifier",
+    "MultiLabelDataModule",
+    "PascalDataModule",
+    "PascalSampleDataModule",
+]

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.folder import RUN_FOLDER, last_checkpoint
+from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lightning_tasks.output import put_whole
+from lightning_tasks.atomic_write import put_whole
 
 _NOTE = "slurm_job.json"  # the file in a run's folder that says which job began it
 

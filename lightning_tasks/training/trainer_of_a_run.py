@@ -5,7 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lightning_tasks.reports.terminal import print_line
-from lightning_tasks.training.folder import has_own_folder
+from lightning_tasks.training.run_paths import has_own_folder
 
 
 class TrainerOfARun(pl.Trainer):

@@ -13,19 +13,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.cores import usable_cores
-from lightning_tasks.data.depth import FEW, FULL, likely_white
-from lightning_tasks.data.files import Files, LocatedTable
-from lightning_tasks.data.images import read_image
-from lightning_tasks.data.keypoint_table import point_names, point_positions
-from lightning_tasks.data.point_checks import OUTSIDE, UNIT
-from lightning_tasks.data.splits import Rows
-from lightning_tasks.data.table_checks import Problem, respelt, trained_on
-from lightning_tasks.data.tables import Complain, delimiter_of, encoding_of, first_row, read_cells
-from lightning_tasks.data.white_level import DARK, brightest_of_some, dark_split, few_bits
+from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.cores import usable_cores
+from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.data.images.depth import FEW, FULL, likely_white
+from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
+from lightning_tasks.data.tables.csv_table import Complain, delimiter_of, encoding_of, first_row, read_cells
+from lightning_tasks.data.tables.file_checks import Files, LocatedTable
+from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.table_checks import Problem, respelt, trained_on
 from lightning_tasks.errors import ImageError, TableError
-from lightning_tasks.output import write_whole
+from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT
+from lightning_tasks.tasks.keypoints.table import point_names, point_positions
 from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
 
 NEAR_DUPLICATE = "near-duplicate"

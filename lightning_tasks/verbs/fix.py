@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.table_checks import Problem
-from lightning_tasks.data.tables import is_image_set
+from lightning_tasks.data.tables.csv_table import is_image_set
+from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file
+from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.verbs.check import NEAR_DUPLICATE, write_without
 
 

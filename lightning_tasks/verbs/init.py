@@ -11,19 +11,25 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks import yaml_text
-from lightning_tasks.data.files import Confines, Files, find_files, respelt_line
-from lightning_tasks.data.images import Size, file_size_px
-from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
-from lightning_tasks.data.label_cells import AUTO, BLANK
-from lightning_tasks.data.label_doubts import SEPARATORS, asked_for, names_with_blanks, plain_cells, separator_problems
-from lightning_tasks.data.multilabel_table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
-from lightning_tasks.data.split_column import marked_test
-from lightning_tasks.data.table_checks import raise_or_warn
-from lightning_tasks.data.tables import OTHER_NAMES, near_column, read_cells
-from lightning_tasks.data.unused_columns import coordinate_column, unused_columns
+from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.data.images.decode import Size, file_size_px
+from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column, read_cells
+from lightning_tasks.data.tables.file_checks import Confines, Files, find_files, respelt_line
+from lightning_tasks.data.tables.split_column import marked_test
+from lightning_tasks.data.tables.table_checks import raise_or_warn
+from lightning_tasks.data.tables.unused_columns import coordinate_column, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
-from lightning_tasks.output import write_whole
+from lightning_tasks.tasks.keypoints.table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
+from lightning_tasks.tasks.multilabel.label_doubts import (
+    SEPARATORS,
+    asked_for,
+    names_with_blanks,
+    plain_cells,
+    separator_problems,
+)
+from lightning_tasks.tasks.multilabel.table import LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 
 _FEW = 10  # positives of a label
 _LABELS_LISTED = 100

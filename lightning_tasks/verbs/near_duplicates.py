@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from lightning_tasks.data.images import Image
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.splits import Rows
+from lightning_tasks.data.images.decode import Image
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.tables.splits import Rows
 
 _SIDE = 32  # of the thumbnails, which are kept of all images: 3 kB each
 _MOST = 0.125  # of what the images themselves vary by, their thumbnails may differ by

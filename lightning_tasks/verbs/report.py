@@ -7,13 +7,13 @@ from typing import Literal
 from pytorch_lightning import LightningModule
 
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data.images import Image, read_picture
+from lightning_tasks.data.images.decode import Image, read_picture
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.predictions import LabelPredictions, PointPredictions
 from lightning_tasks.reports.page import label_page, point_page, write_page
 from lightning_tasks.reports.page_run import folder_of_run, read_run
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.training.folder import RUN_FOLDER, last_checkpoint
+from lightning_tasks.tasks.split_predictions import LabelPredictions, PointPredictions
+from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
 
 _SPLIT_NAMES = {"valid": "validation", "test": "test"}
 

@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningDataModule
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.show_batch import label_batch, point_batch
+from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
 
 
 def show_batch(datamodule: LightningDataModule, n: int, originals: bool) -> Figure:

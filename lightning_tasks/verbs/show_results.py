@@ -7,16 +7,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.data.datasets import MultiLabelDataset, collate_multilabel
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.evaluation.keypoints import point_losses
-from lightning_tasks.evaluation.labels import label_losses
-from lightning_tasks.predictions import LabelPredictions, PointPredictions
 from lightning_tasks.reports.grid import Picture, pictures
 from lightning_tasks.reports.results import heat_results, label_results, point_results
 from lightning_tasks.tasks import MultiLabelClassifier
-from lightning_tasks.verbs.explain import GradCam
+from lightning_tasks.tasks.keypoints.scores import point_losses
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
+from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.scores import label_losses
+from lightning_tasks.tasks.split_predictions import LabelPredictions, PointPredictions
 
 
 class Results(NamedTuple):

@@ -10,18 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.datasets import (
-    EpochIndex,
-    KeypointDataset,
-    MultiLabelDataset,
-    collate_keypoints,
-    collate_multilabel,
-    points_in,
-    sample_seed,
-)
-from lightning_tasks.data.transforms import augment_image, augment_points
+from lightning_tasks.data.loading.dataset import EpochIndex, sample_seed
+from lightning_tasks.data.transforms.compose import augment_image, augment_points
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksError
+from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints, points_in
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 
 _BATCH = 4
 _NAMED = 30

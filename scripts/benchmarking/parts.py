@@ -22,10 +22,9 @@ from torch.utils.data import DataLoader
 
 from benchmarking.clock import Measured, now_s
 from lightning_tasks import cli
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.datasets import EpochSampler
-from lightning_tasks.evaluation.keypoints import masked_mse
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.data.loading.dataset import EpochSampler
+from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.tasks.keypoints.scores import masked_mse
 
 _DISTINCT = 4  # batches in turn: more than one, so that no cache holds the only one, and few enough for the memory
 _WARM_UP = 3  # steps; the first creates the optimiser's state, and each shape has its kernels chosen once

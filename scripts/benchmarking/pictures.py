@@ -8,8 +8,9 @@ import pandas as pd
 
 from benchmarking.case import Task
 from lightning_tasks import BiwiDataModule
-from lightning_tasks.data.sample import draw_biwi, draw_pascal
 from lightning_tasks.errors import TableError
+from lightning_tasks.tasks.keypoints.sample import draw_biwi
+from lightning_tasks.tasks.multilabel.sample import draw_pascal
 
 _DRAWN = 400  # pictures, where nobody says how many
 _SEQUENCES = 8  # of a drawn BIWI, one of which is for validation

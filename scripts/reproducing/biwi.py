@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks import BiwiDataModule, KeypointDataModule, KeypointRegressor
-from lightning_tasks.evaluation.keypoints import pixel_errors
-from lightning_tasks.predictions import point_predictions
+from lightning_tasks.tasks.keypoints.scores import pixel_errors
+from lightning_tasks.tasks.split_predictions import point_predictions
 from reproducing.recipe import Half, Recipe
 
 _SIZE = (240, 320)

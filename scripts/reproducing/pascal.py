@@ -7,10 +7,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lightning_tasks import MultiLabelClassifier, PascalDataModule
-from lightning_tasks.evaluation.labels import accuracy_multi, label_scores
-from lightning_tasks.evaluation.thresholds import CURVE, best_of_curve, threshold_curve
-from lightning_tasks.predictions import label_predictions
-from lightning_tasks.reports.threshold_curve import threshold_figure
+from lightning_tasks.tasks.multilabel.scores import accuracy_multi, label_scores
+from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
+from lightning_tasks.tasks.multilabel.thresholds import CURVE, best_of_curve, threshold_curve
+from lightning_tasks.tasks.split_predictions import label_predictions
 from reproducing.recipe import Half, Recipe
 
 _THRESHOLDS = (0.1, 0.2, 0.9, 0.99)

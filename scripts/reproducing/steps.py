@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_tasks.output import write_whole
+from lightning_tasks.atomic_write import write_whole
 
 ROOT = Path(__file__).parents[2]
 

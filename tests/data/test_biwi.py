@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.data import BiwiDataModule
-from lightning_tasks.data.biwi import (
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
+from lightning_tasks.tasks import BiwiDataModule
+from lightning_tasks.tasks.keypoints.biwi_files import (
     PERSON_OF_SEQUENCE,
     project_calibrated,
     project_fastbook,
@@ -13,9 +15,7 @@ from lightning_tasks.data.biwi import (
     read_calibration,
     read_pose,
 )
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.sample import draw_biwi
-from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
+from lightning_tasks.tasks.keypoints.sample import draw_biwi
 from tests.conftest import CONF, train
 from tests.fakes import write_image, write_pose
 

@@ -18,9 +18,9 @@ import torch
 from PIL import Image as Pillow
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data import cache as caching
-from lightning_tasks.data.cache import CacheSettings, open_cache
-from lightning_tasks.data.images import read_image, read_picture, reduced_size
+from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images import cache as caching
+from lightning_tasks.data.images.decode import read_image, read_picture, reduced_size
 from lightning_tasks.errors import ConfigError, ImageError
 from tests.fakes import LABELS, POINTS, write_multilabel, write_points
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.keypoint_table import read_keypoint_table
-from lightning_tasks.data.multilabel_table import read_multilabel_table
 from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
+from lightning_tasks.tasks.keypoints.table import read_keypoint_table
+from lightning_tasks.tasks.multilabel.table import read_multilabel_table
 from tests.fakes import write_multilabel, write_points
 
 

@@ -3,17 +3,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_tasks.data.datasets import (
-    EpochIndex,
-    EpochSampler,
-    KeypointDataset,
-    MultiLabelDataset,
-    collate_keypoints,
-    collate_multilabel,
-)
-from lightning_tasks.data.loaders import default_workers, make_loader
-from lightning_tasks.data.pictures import Pictures
-from lightning_tasks.data.transforms import crop_train, warp_train, warp_valid
+from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.loading.dataloader import default_workers, make_loader
+from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler
+from lightning_tasks.data.transforms.compose import crop_train, warp_train, warp_valid
+from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from tests.fakes import write_image
 
 
@@ -151,6 +146,6 @@ def test_validation_points_are_the_scaled_annotation(paths):
     ],
 )
 def test_workers_are_as_many_as_the_device_needs(cores, on_gpu, processes, workers, monkeypatch):
-    monkeypatch.setattr("lightning_tasks.data.loaders.usable_cores", lambda: cores)
+    monkeypatch.setattr("lightning_tasks.data.loading.dataloader.usable_cores", lambda: cores)
 
     assert default_workers(on_gpu, processes) == workers

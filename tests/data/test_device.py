@@ -7,20 +7,15 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.data.cache import CacheSettings, open_cache
-from lightning_tasks.data.datasets import (
-    EpochIndex,
-    KeypointDataset,
-    MultiLabelDataset,
-    collate_keypoints,
-    collate_multilabel,
-    collate_planned,
-)
-from lightning_tasks.data.device import DevicePictures
-from lightning_tasks.data.paths import Paths
-from lightning_tasks.data.pictures import Pictures
-from lightning_tasks.data.transforms import crop_train, crop_valid, warp_train, warp_valid
+from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
+from lightning_tasks.data.tables.paths import Paths
+from lightning_tasks.data.transforms.compose import crop_train, crop_valid, warp_train, warp_valid
+from lightning_tasks.data.transforms.on_device import DevicePictures
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from tests.data.test_cache import smooth
 from tests.fakes import LABELS, POINTS, write_multilabel, write_points
 

@@ -12,10 +12,9 @@ from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 
 from lightning_tasks import LabelPrediction, MultiLabelDataModule
-from lightning_tasks.data import images
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.deploy.pictures import rgb
-from lightning_tasks.deploy.predict import _see
+from lightning_tasks.data.images import decode as images
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.predictor import Labels
 from lightning_tasks.deploy.server.app import make_app
 from lightning_tasks.deploy.server.decode import FORMATS as BROWSERS
@@ -23,6 +22,7 @@ from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import LightningTasksError
 from lightning_tasks.verbs.check import read_one
 from lightning_tasks.verbs.near_duplicates import looks_of
+from lightning_tasks.verbs.predict import _see
 
 SIZE = (64, 80)
 COARSE = np.random.default_rng(3).integers(0, 256, (3, 5, 3), dtype=np.uint8)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from lightning_tasks import BiwiDataModule, PascalDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data import archives
-from lightning_tasks.data.archives import Archive
-from lightning_tasks.data.download import fetch
+from lightning_tasks.data.download.archives import Archive
+from lightning_tasks.data.download import archives
+from lightning_tasks.data.download.fetch import fetch
 from lightning_tasks.errors import DatasetNotFoundError, DownloadError
 from tests.conftest import CONF
 from tests.data.archive_server import PETS, QUICK, Fault, entry, noise, serving, tar_of
@@ -465,7 +465,7 @@ def test_with_the_data_there_nothing_is_asked_of_the_network(tmp_path, monkeypat
 def test_prepare_takes_mirrors_and_says_what_is_wrong_in_one_message(tmp_path, capsys, monkeypatch, config, archive):
     no_addresses = Archive((GONE,), "pets", size_bytes=len(TAR))
     monkeypatch.setattr(f"lightning_tasks.data.{config}_module.{archive}", no_addresses)
-    monkeypatch.setattr("lightning_tasks.data.transfer.Patience", lambda: QUICK)
+    monkeypatch.setattr("lightning_tasks.data.download.http.Patience", lambda: QUICK)
     args = ["--config", str(CONF / f"{config}.yaml"), "--data.root", str(tmp_path / "new")]
     assert console(["prepare", *args, "--data.mirrors", f"[{tmp_path}/none.tgz, {GONE}]"]) == 2
     said = capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.files import Confines
+from lightning_tasks.data.tables.file_checks import Confines
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from tests.fakes import FLAGS, POINTS, write_image, write_multilabel, write_points
 

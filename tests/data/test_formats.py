@@ -12,11 +12,11 @@ import pytest
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
-from lightning_tasks.data import images
-from lightning_tasks.data.cache import CacheSettings, open_cache
-from lightning_tasks.data.images import decode_picture, file_size_px, read_image
-from lightning_tasks.data.pictures import Pictures
-from lightning_tasks.deploy.pictures import rgb
+from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images import decode as images
+from lightning_tasks.data.images.decode import decode_picture, file_size_px, read_image
+from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.decode import FORMATS, decoded
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import ImageError, LightningTasksWarning

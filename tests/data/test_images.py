@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.errors import ImageError
 
 

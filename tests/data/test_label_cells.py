@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.cells import normalized
-from lightning_tasks.data.label_cells import AUTO, WHOLE, split_cell
+from lightning_tasks.data.tables.cells import normalized
+from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
 
 
 @pytest.mark.parametrize("separator", [AUTO, " ", ";", ",", WHOLE])

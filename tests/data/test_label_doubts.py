@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_tasks.data import MultiLabelDataModule, PascalSampleDataModule
-from lightning_tasks.data.label_doubts import names_with_blanks, separator_problems
-from lightning_tasks.data.sample import draw_pascal
-from lightning_tasks.data.voc import CLASSES
+from lightning_tasks.tasks import MultiLabelDataModule, PascalSampleDataModule
+from lightning_tasks.tasks.multilabel.label_doubts import names_with_blanks, separator_problems
+from lightning_tasks.tasks.multilabel.sample import draw_pascal
+from lightning_tasks.tasks.multilabel.voc import CLASSES
 
 NAMES = [
     ["hot dog", "not hot dog"],

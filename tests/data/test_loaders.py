@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loading.dataloader import make_loader
 from lightning_tasks.errors import ConfigError
 
 FORKED = "import multiprocessing; multiprocessing.set_start_method('fork')"  # whose hooks tell when
@@ -16,7 +16,7 @@ os.register_at_fork(after_in_child=lambda: [act() for act in AT_BIRTH])
 
 SCRIPT = """
 import os, signal
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loading.dataloader import make_loader
 
 class Numbers:
     def __getitem__(self, index):
@@ -31,7 +31,7 @@ print("loaded")
 
 STUCK = """
 import os, signal, threading, time
-from lightning_tasks.data.loaders import make_loader
+from lightning_tasks.data.loading.dataloader import make_loader
 
 class Stuck:
     def __getitem__(self, index):

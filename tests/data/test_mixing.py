@@ -4,7 +4,7 @@ import torch
 
 from lightning_tasks import MultiLabelDataModule
 from lightning_tasks.batch import MultiLabelBatch
-from lightning_tasks.data.mixing import mix
+from lightning_tasks.data.transforms.mixing import mix
 from lightning_tasks.errors import ConfigError
 
 

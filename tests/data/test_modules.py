@@ -12,7 +12,7 @@ from lightning_tasks import (
     PascalDataModule,
     PascalSampleDataModule,
 )
-from lightning_tasks.data.datasets import EpochIndex
+from lightning_tasks.data.loading.dataset import EpochIndex
 from lightning_tasks.errors import BackboneError, ConfigError, DatasetNotFoundError, TableError
 from tests.fakes import write_multilabel, write_points
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lightning_tasks import KeypointDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.point_checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.errors import LightningTasksWarning, TableError
+from lightning_tasks.tasks.keypoints.checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.verbs.check import check
 from tests.fakes import write_image, write_points
 

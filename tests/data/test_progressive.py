@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.progressive import check_start, reduced, size_of_epoch
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.transforms.progressive import check_start, reduced, size_of_epoch
 from lightning_tasks.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.images import read_image, read_picture
+from lightning_tasks.data.images.decode import read_image, read_picture
 from lightning_tasks.errors import ConfigError, ImageError
 from tests.conftest import CONF
 from tests.fakes import FLAGS, write_image, write_multilabel, write_points

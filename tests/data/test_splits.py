@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.splits import split_table
+from lightning_tasks.data.tables.splits import split_table
 from lightning_tasks.errors import ConfigError, TableError
 
 

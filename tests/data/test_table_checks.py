@@ -8,7 +8,7 @@ import pytest
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.splits import FILE
+from lightning_tasks.data.tables.splits import FILE
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.verbs.check import check
 from tests.conftest import CONF

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from lightning_tasks.data.files import Confines, locate, require_files
-from lightning_tasks.data.keypoint_table import point_names, point_positions, read_keypoint_table
-from lightning_tasks.data.multilabel_table import (
+from lightning_tasks.data.tables.file_checks import Confines, locate, require_files
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
+from lightning_tasks.tasks.keypoints.table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.tasks.multilabel.table import (
     build_vocab,
     checked_vocab,
     encode_labels,
     read_multilabel_table,
     require_one_label,
 )
-from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, TableError
 
 
 def write(tmp_path, text):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_tasks.data.images import brightest_of, decode_picture
-from lightning_tasks.deploy.pictures import rgb
+from lightning_tasks.data.images.decode import brightest_of, decode_picture
+from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.errors import ImageError
 from lightning_tasks.verbs.check import read_one
 

@@ -6,8 +6,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from lightning_tasks.data.lighting import LogitLighting
-from lightning_tasks.data.transforms import (
+from lightning_tasks.data.transforms.compose import (
     augment_image,
     augment_points,
     compose_points,
@@ -18,7 +17,8 @@ from lightning_tasks.data.transforms import (
     warp_train,
     warp_valid,
 )
-from lightning_tasks.data.warp import JointWarp
+from lightning_tasks.data.transforms.lighting import LogitLighting
+from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 
 sides = st.integers(48, 320)

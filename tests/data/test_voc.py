@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tasks import PascalDataModule
-from lightning_tasks.data.voc import CLASSES, read_annotation, read_voc
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from lightning_tasks.tasks.multilabel.voc import CLASSES, read_annotation, read_voc
 from lightning_tasks.verbs.check import check
 from tests.fakes import write_voc, write_voc_annotation
 from tests.test_fuzz import CHANGES, CONTENT, cases, only_our_own

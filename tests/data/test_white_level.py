@@ -10,10 +10,10 @@ from PIL import Image
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data import depth
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.images import depth
+from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.deploy.exports.describe import metadata
-from lightning_tasks.deploy.pictures import rgb
+from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
 from lightning_tasks.verbs.check import check
 from tests.conftest import CONF, train

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from lightning_tasks import load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.deploy import export as export_module
 from lightning_tasks.deploy.exports.parity import Parity
+from lightning_tasks.verbs import export as export_module
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 from lightning_tasks import MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.deploy import export as export_module
 from lightning_tasks.deploy.exports.annotated import Annotated, Files, score
 from lightning_tasks.deploy.exports.onnx_file import open_onnx, quantise
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.verbs import export as export_module
 
 
 def scaled(checkpoint, path, factor):

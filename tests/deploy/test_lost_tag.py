@@ -8,7 +8,7 @@ from lightning_tasks import KeypointRegressor, MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.errors import BackboneError, CheckpointError
-from lightning_tasks.tasks.backbone import Backbone, weights_follow
+from lightning_tasks.models.backbone import Backbone, weights_follow
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 

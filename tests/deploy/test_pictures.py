@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lightning_tasks.data.images import read_image
-from lightning_tasks.deploy.pictures import rgb
+from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.errors import ImageError
 
 

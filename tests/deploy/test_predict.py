@@ -11,7 +11,7 @@ from PIL import Image
 
 from lightning_tasks import load
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.deploy.sources import find_pictures
 from tests.fakes import write_image
 

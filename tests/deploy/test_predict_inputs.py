@@ -11,7 +11,7 @@ from PIL import Image
 
 from lightning_tasks import load
 from lightning_tasks.__main__ import console
-from lightning_tasks.data import images
+from lightning_tasks.data.images import decode as images
 from lightning_tasks.errors import ConfigError, ImageError
 from tests.fakes import write_image
 

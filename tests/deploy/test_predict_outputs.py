@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import lightning_tasks.deploy.predict as verb
+import lightning_tasks.verbs.predict as verb
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.images import read_image
+from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.deploy.prediction_table import Row, told_of_columns, write_rows
 from lightning_tasks.deploy.predictor import LabelPrediction, Labels, PointPrediction, Points
-from lightning_tasks.deploy.rows import Row, told_of_columns, write_rows
 from lightning_tasks.errors import ConfigError
 from tests.fakes import write_image
 

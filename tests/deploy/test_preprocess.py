@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_tasks.data.images import read_picture
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.data.transforms import augment_image, augment_points, crop_valid, warp_valid
-from lightning_tasks.deploy.preprocess import Preprocess, Window
+from lightning_tasks.data.images.decode import read_picture
+from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.transforms.compose import augment_image, augment_points, crop_valid, warp_valid
+from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
 
 
 def drawn(size, seed=0):

@@ -15,9 +15,9 @@ from PIL import Image
 from lightning_tasks import load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data.opencv import cv2
-from lightning_tasks.deploy import serve as serving
+from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.verbs import serve as serving
 from tests.fakes import write_image
 
 TestClient = pytest.importorskip("fastapi.testclient", exc_type=ImportError).TestClient

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_tasks.evaluation.keypoints import (
+from lightning_tasks.tasks.keypoints.scores import (
     NormalisedMeanError,
     PixelErrorQuantiles,
     masked_mse,

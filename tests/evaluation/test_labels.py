@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score, log_loss, precision_score, recall_score
 
-from lightning_tasks.evaluation.labels import (
+from lightning_tasks.tasks.multilabel.scores import (
     accuracy_multi,
     average_precision,
     average_precision_11,

@@ -3,8 +3,8 @@ import torch
 from sklearn.metrics import accuracy_score
 
 from lightning_tasks import batch
-from lightning_tasks.evaluation import labels
-from lightning_tasks.evaluation.multilabel import (
+from lightning_tasks.tasks.multilabel import scores as labels
+from lightning_tasks.tasks.multilabel.metrics import (
     AllNegativeAccuracy,
     MacroAveragePrecision,
     MostCommonAccuracy,
@@ -12,7 +12,7 @@ from lightning_tasks.evaluation.multilabel import (
     ThresholdAccuracies,
     ThresholdedAccuracy,
 )
-from lightning_tasks.evaluation.thresholds import threshold_curve
+from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
 
 
 def test_what_does_not_count_is_written_alike_in_data_and_scores():

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from lightning_tasks.evaluation.thresholds import (
+from lightning_tasks.tasks.multilabel.thresholds import (
     CURVE,
     best_threshold,
     calibrated,

@@ -6,7 +6,7 @@ import torch
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.reports.show_batch import label_batch, point_batch
 from tests.fakes import write_multilabel, write_points
 

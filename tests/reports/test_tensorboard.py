@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.reports.tensorboard import BatchPicture, plain_settings
+from lightning_tasks.callbacks.tensorboard import BatchPicture, plain_settings
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS, write_multilabel, write_points
 
@@ -136,7 +136,7 @@ def test_looking_at_a_batch_draws_no_number(monkeypatch):
     model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=data.image_size)
     writer, trainer = Writer(), Fit()
     trainer.datamodule = data
-    monkeypatch.setattr("lightning_tasks.reports.tensorboard.tensorboard_writer", lambda trainer: writer)
+    monkeypatch.setattr("lightning_tasks.callbacks.tensorboard.tensorboard_writer", lambda trainer: writer)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     BatchPicture().on_train_start(trainer, model)
     assert writer.tags == ["show_batch"]

@@ -6,11 +6,11 @@ from torchvision.transforms.functional import normalize
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.tasks.attention import LastMap
-from lightning_tasks.tasks.backbone import Backbone
-from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
-from lightning_tasks.tasks.heatmap import FeatureMaps
-from lightning_tasks.tasks.optimizer import adamw
+from lightning_tasks.models.backbone import Backbone
+from lightning_tasks.models.heads import fastai_head, sigmoid_range
+from lightning_tasks.models.optimizer import adamw
+from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps
+from lightning_tasks.tasks.multilabel.attention import LastMap
 
 
 def images(size, n=2):

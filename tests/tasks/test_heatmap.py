@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 
 from lightning_tasks import KeypointRegressor
 from lightning_tasks.batch import KeypointBatch
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.errors import BackboneError, CheckpointError, ConfigError
-from lightning_tasks.evaluation.keypoints import masked_mse
-from lightning_tasks.tasks.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
+from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
+from lightning_tasks.tasks.keypoints.scores import masked_mse
 
 
 def to_px(points_norm, width, height):

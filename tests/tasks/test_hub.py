@@ -10,7 +10,7 @@ from lightning_tasks import MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.tasks.backbone import Backbone
+from lightning_tasks.models.backbone import Backbone
 from tests.conftest import train
 from tests.fakes import LABELS, write_multilabel
 from tests.tasks.hub_server import COMMIT, MEAN, STD, serving

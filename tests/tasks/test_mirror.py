@@ -8,7 +8,7 @@ from torch import nn
 from lightning_tasks import KeypointDataModule, KeypointRegressor
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.mirror import mirrored_order, unmirrored
+from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
 from tests.fakes import POINTS, write_points
 
 

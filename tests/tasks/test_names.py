@@ -5,8 +5,8 @@ import pytest
 from lightning_tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.csv_text import separator_for
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.tasks.compatibility import refuse_other_checkpoint
-from lightning_tasks.verbs.explain import GradCam
+from lightning_tasks.models.checkpoint_check import refuse_other_checkpoint
+from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 

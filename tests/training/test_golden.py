@@ -11,9 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tasks import FineTune, LRFinder, OneCycle
-from lightning_tasks.data.transforms import scale_points, unscale_points
+from lightning_tasks.data.transforms.compose import scale_points, unscale_points
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.heads import fastai_head, sigmoid_range
+from lightning_tasks.models.heads import fastai_head, sigmoid_range
 from lightning_tasks.training.lr_suggest import minimum, slide, steep, valley
 from lightning_tasks.training.lr_sweep import SmoothedLoss
 from lightning_tasks.training.schedule import fine_tune, one_cycle

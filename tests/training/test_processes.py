@@ -14,8 +14,8 @@ import yaml
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.evaluation.thresholds import threshold_curve
-from lightning_tasks.predictions import label_predictions
+from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
+from lightning_tasks.tasks.split_predictions import label_predictions
 from tests.fakes import write_multilabel, write_points
 from tests.forks import forks_can_train
 from tests.own_classes import PlainNet
@@ -209,7 +209,7 @@ def test_strategies_that_cannot_freeze_are_told(strategy, message):
 
 
 def test_fewer_pictures_than_processes_are_told():
-    from lightning_tasks.data.loaders import make_loader
+    from lightning_tasks.data.loading.dataloader import make_loader
     from lightning_tasks.errors import ConfigError
 
     with pytest.raises(ConfigError, match="1 pictures in the validation or test split for 2 processes"):

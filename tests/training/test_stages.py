@@ -1,4 +1,4 @@
-from lightning_tasks.training.stages import Stage, curve, stages_table
+from lightning_tasks.training.stage_table import Stage, curve, stages_table
 
 
 def test_a_table_says_when_what_and_how_fast():

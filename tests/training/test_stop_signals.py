@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.runs import new_run_folder, requeued_run_folder
+from lightning_tasks.run_folders import new_run_folder, requeued_run_folder
 from tests.training.small_runs import (
     HERE_OR_NOT,
     STEPS,

@@ -10,7 +10,7 @@ import torch
 
 from lightning_tasks import MultiLabelClassifier
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.opencv import cv2
+from lightning_tasks.data.images.opencv import cv2
 from tests.conftest import CONF, train
 from tests.fakes import FLAGS, write_multilabel
 

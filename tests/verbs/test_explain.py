@@ -7,7 +7,7 @@ from torch import nn
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.verbs.explain import GradCam
+from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 
 
 class Colours(nn.Module):

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from lightning_tasks.verbs.thresholds import choose
+from lightning_tasks.tasks.multilabel.choose_thresholds import choose
 
 VOCAB = ["cat", "dog"]
 TRUTH = torch.tensor([[0, 1], [1, 0]] * 10)

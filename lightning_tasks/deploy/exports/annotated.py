@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import lightning_tasks.data as data_modules
+import lightning_tasks.tasks as data_modules
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.images import Image, read_image
-from lightning_tasks.data.skipping import Skipped
+from lightning_tasks.data.images.decode import Image, read_image
+from lightning_tasks.data.loading.skipping import Skipped
 from lightning_tasks.errors import DatasetNotFoundError, ImageError
-from lightning_tasks.evaluation.labels import average_precision
+from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.scores import average_precision
 
 
 class Files(NamedTuple):

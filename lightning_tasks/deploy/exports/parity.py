@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightning_tasks.data.images import Image, resize
+from lightning_tasks.data.images.decode import Image, resize
 from lightning_tasks.deploy.exports.onnx_file import Precision
 from lightning_tasks.deploy.exports.run import Run
 from lightning_tasks.deploy.predictor import Points, Predictor

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.deploy.exports.run import Run
 from lightning_tasks.deploy.load import predictor_of
-from lightning_tasks.output import write_whole
 
 
 def write_weights(checkpoint: Path, path: Path, metadata: dict[str, str]) -> None:

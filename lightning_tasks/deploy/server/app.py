@@ -13,7 +13,10 @@ from starlette.requests import ClientDisconnect
 
 import lightning_tasks
 from lightning_tasks.deploy.predictor import Labels, Points, Predictor
-from lightning_tasks.deploy.server.answers import (
+from lightning_tasks.deploy.server.decode import decoded
+from lightning_tasks.deploy.server.limits import Limits, Memory, Turns
+from lightning_tasks.deploy.server.pages import docs_page, try_page
+from lightning_tasks.deploy.server.schemas import (
     HealthAnswer,
     LabelOfModel,
     LabelsAnswer,
@@ -23,11 +26,8 @@ from lightning_tasks.deploy.server.answers import (
     answer,
     shortest,
 )
-from lightning_tasks.deploy.server.body import FIELDS, FORM, RAW, picture_bytes
-from lightning_tasks.deploy.server.decode import decoded
-from lightning_tasks.deploy.server.guard import Guard
-from lightning_tasks.deploy.server.limits import Limits, Memory, Turns
-from lightning_tasks.deploy.server.pages import docs_page, try_page
+from lightning_tasks.deploy.server.security import Guard
+from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, picture_bytes
 from lightning_tasks.errors import LightningTasksError
 
 _DESCRIPTION = """\

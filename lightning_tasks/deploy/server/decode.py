@@ -5,8 +5,8 @@ import io
 from fastapi import HTTPException
 from PIL import Image as Pillow
 
-from lightning_tasks.data.images import decode_picture
-from lightning_tasks.data.pillow import Image, open_header
+from lightning_tasks.data.images.decode import decode_picture
+from lightning_tasks.data.images.pillow import Image, open_header
 from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
 from lightning_tasks.errors import ImageError, UnknownValuesError
 

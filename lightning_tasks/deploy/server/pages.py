@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lightning_tasks.deploy.server.answers import ModelAnswer
-from lightning_tasks.deploy.server.guard import NOTHING_ALLOWED
+from lightning_tasks.deploy.server.schemas import ModelAnswer
+from lightning_tasks.deploy.server.security import NOTHING_ALLOWED
 
 _HERE = Path(__file__).parent
 

@@ -1,0 +1,191 @@
+"""Writing a file: the whole of it or none."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import ExifTags
+from PIL import Image as Pillow
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import exists, is_file, is_folder
+from lightning_tasks.reports.fonts import letter_figure
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = ".new-lightning_tasks-"
+_tidied: set[Path] = set()  # folders that were looked through for what a kill has left: once is enough, for a process
+DRAWN = "drawn by lightning-tasks"  # stands near an end of each image that is written for people to look at
+DRAWN_PNG = {"Software": DRAWN}
+_NEAR_AN_END = 1024  # bytes
+_WITH_EXIF = frozenset(("jpg", "jpeg", "tif", "tiff", "webp", "avif"))
+
+
+def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Look whether a file can be written to `path`, before the work for it is done. Nothing is left there.
+
+    Args:
+        path: that the user named; the folders above it may have to be made yet.
+        inputs: files that the work needs, which must not be written over.
+
+    Raises:
+        ConfigError: it cannot, or it is one of `inputs`.
+    """
+    if exists(path) and not is_file(path):
+        what = "it is a folder" if is_folder(path) else "it is no plain file"
+        raise ConfigError(f"{path} cannot be written ({what}). Choose another place or name.")
+    if any(_same(path, read) for read in inputs):
+        raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
+    try:
+        above = next(folder for folder in path.absolute().parents if exists(folder))
+        for part in (path, *(above / name for name in path.absolute().relative_to(above).parts)):
+            with contextlib.suppress(FileNotFoundError):
+                part.lstat()  # a name too long, a file where a folder should be
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
+
+
+def require_apart(one: Path, other: Path) -> None:
+    """Raise ConfigError if two files that are to be written are one."""
+    if one.absolute() == other.absolute():
+        raise ConfigError(f"{one} is to be two different files. Choose another name for one of them.")
+
+
+def require_figure_place(path: Path) -> None:
+    """Do as `require_place`, for what `write_figure` is to write.
+
+    Raises:
+        ConfigError: it cannot be written, or matplotlib knows no such format.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in known:
+        endings = ", ".join(sorted(known))
+        raise ConfigError(f"{path} cannot be written (an image ends in {endings}). Choose another place or name.")
+    require_place(path)
+
+
+def is_drawn(image: Path) -> bool:
+    """Return whether a file is an image that this program has written for people to look at."""
+    try:
+        with image.open("rb") as file:
+            ends = file.read(_NEAR_AN_END)
+            file.seek(max(0, image.stat().st_size - _NEAR_AN_END))  # WebP has its texts behind the pixels
+            return DRAWN.encode() in ends or DRAWN.encode() in file.read()
+    except OSError:
+        return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False  # one of them is not there
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Do as `put_whole`, for a file that the user named.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
+    try:
+        put_whole(path, write)
+    except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
+        reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
+        raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error
+
+
+def put_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make the file in a folder beside its place, and put it there when it is complete.
+
+    The folder is this call's alone: of several threads or processes that write one file each puts a whole one there,
+    and the last one's stays.
+
+    Args:
+        path: the place. Its folder is made if need be.
+        write: makes the file that it is given, of the same name; whatever else it leaves beside it is removed.
+
+    Raises:
+        OSError: it cannot be written there; nothing is left of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if (parent := path.parent.absolute()) not in _tidied:
+        _tidied.add(parent)
+        remove_leftovers(parent)
+    with _folder_of_our_own(path.parent) as folder:
+        new = folder / path.name
+        write(new)
+        with contextlib.suppress(OSError):  # of a file system without modes
+            new.chmod(folder.stat().st_mode & 0o666)  # as the user's umask has it: some libraries write for him alone
+        new.replace(path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers of files in `folder` have left that were killed: nobody holds its lock any more."""
+    if fcntl is None:
+        return
+    for left in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _opened(left) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
+    letter_figure(figure)
+    form = path.suffix[1:].lower() or "png"
+    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, **_mark(form)))
+
+
+def _mark(form: str) -> dict[str, Any]:
+    """Return what `savefig` is to be given so that `is_drawn` knows the file."""
+    if form == "png":
+        return {"metadata": DRAWN_PNG}
+    if form == "gif":
+        return {"pil_kwargs": {"comment": DRAWN}}
+    if form not in _WITH_EXIF:
+        return {}
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Software] = DRAWN
+    return {"pil_kwargs": {"exif": exif}}
+
+
+@contextlib.contextmanager
+def _folder_of_our_own(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, locked as long as it is there."""
+    while True:
+        folder = parent / f"{_PREFIX}{secrets.token_hex(6)}"
+        folder.mkdir()
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            if fcntl is not None:
+                try:
+                    descriptor = stack.enter_context(_opened(folder))
+                except FileNotFoundError:
+                    continue  # another process took it for a leftover before it could be opened
+                with contextlib.suppress(OSError):  # of a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if not folder.is_dir():
+                    continue  # or before it was locked
+            yield folder
+            return
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

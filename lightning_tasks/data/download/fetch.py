@@ -1,0 +1,136 @@
+"""One archive from its addresses to a folder: fetched, checked, unpacked and published by one rename."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.data.download.archives import Archive, NotTheArchiveError, checked_sha256
+from lightning_tasks.data.download.atomic_folder import hidden, is_there, published_folder, remove_leftovers
+from lightning_tasks.data.download.disk_space import require_space
+from lightning_tasks.data.download.partial_file import Partial
+from lightning_tasks.data.download.unpack import unpack
+from lightning_tasks.errors import DownloadError
+from lightning_tasks.filesystem import expanded
+
+if TYPE_CHECKING:
+    from lightning_tasks.data.download.http import Patience
+
+
+def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "Patience | None" = None) -> None:
+    """Make the archive's folder `root`, unless it is there: then nothing is asked of the network.
+
+    One address is tried after the other. What has come lies beside `root`, in a hidden file, until the folder has been
+    published, and the next run goes on from there. The sha256 of what came is written beside `root`, as
+    `<root>.sha256`; an archive fetched later must have the same.
+
+    Args:
+        archive: what to fetch.
+        root: the folder to make.
+        mirrors: addresses, or paths of files, to try before the archive's own.
+        patience: how long to wait and how often to try; None: the defaults.
+
+    Raises:
+        DownloadError: it cannot be fetched, or is not what it should be, or there is no room for it; says how to do it
+            by hand. There is no `root` then.
+        DatasetNotFoundError: nothing can be written there.
+    """
+    root = root.resolve()
+    if not root.name:
+        return  # a whole disk
+    partial = Partial(hidden(root, "part"))
+    if is_there(root):
+        with contextlib.suppress(OSError):  # the data may lie where nothing can be written
+            partial.discard()
+            remove_leftovers(root)
+        return
+    with published_folder(root) as work:
+        if is_there(root):
+            return  # another process made it
+        try:
+            sha256 = _first_that_gives_it(archive, [*mirrors, *archive.urls], root, work, partial, patience)
+            write_whole(_record(root), lambda new: new.write_text(f"{sha256}  {archive.name}\n", encoding="utf-8"))
+            if hasattr(os, "sync"):  # not on Windows
+                os.sync()  # or a power cut could leave the folder without its files
+        except OSError as error:
+            raise DownloadError(
+                f"{root} cannot be made ({error.strerror or error}). What has come is kept: put that right, or choose "
+                "another --data.root."
+            ) from error
+    partial.discard()
+
+
+def _first_that_gives_it(
+    archive: Archive,
+    addresses: Sequence[str],
+    root: Path,
+    work: Path,
+    partial: Partial,
+    patience: "Patience | None",
+) -> str:
+    """Unpack what the first good address gives, and return its sha256."""
+    from lightning_tasks.data.download.http import (
+        CannotFetchError,
+        Patience,
+        download,
+        shown,
+    )  # two HTTP clients: not before
+
+    reasons = []
+    for address in addresses:
+        try:
+            file = _local_file(address)
+            if file is not None:
+                if not file.is_file():
+                    raise CannotFetchError("there is no such file")
+                return _accept(archive, file, root, work)
+            resumed = partial.size_bytes > 0
+            while True:
+                download(archive, address, partial, patience or Patience())
+                try:
+                    return _accept(archive, partial.path, root, work)
+                except NotTheArchiveError:
+                    partial.discard()
+                    if not resumed:
+                        raise
+                    resumed = False  # old and new may not have belonged together: once more from the start
+        except (CannotFetchError, NotTheArchiveError) as error:
+            reasons.append(f"  {shown(address)}: {error}")
+    kept = f"{partial.size_bytes:,} bytes have come; the next try goes on from there. " if partial.size_bytes else ""
+    raise DownloadError(
+        f"{archive.name} cannot be fetched:\n" + "\n".join(reasons) + f"\n{kept}Try again later, name another address "
+        "or a file of it (--data.mirrors '[ADDRESS]'), or unpack it by hand and name the folder (--data.root FOLDER)."
+    )
+
+
+def _local_file(address: str) -> Path | None:
+    if address.startswith("file://"):
+        return Path(url2pathname(urlsplit(address).path))
+    return Path(expanded(address)) if "://" not in address else None
+
+
+def _accept(archive: Archive, file: Path, root: Path, work: Path) -> str:
+    """Check the file, unpack it into `work`, and return its sha256."""
+    sha256 = checked_sha256(archive, file)
+    record = _record(root)
+    if record.is_file() and record.read_text(encoding="utf-8").split()[:1] != [sha256]:
+        raise NotTheArchiveError(
+            f"its sha256 is not the one of the last time, in {record}; if it was published anew, remove that file"
+        )
+    require_space(root.parent, file.stat().st_size, 0)
+    try:
+        unpack(file, archive.folder, work)
+    except NotTheArchiveError:
+        shutil.rmtree(work)
+        work.mkdir()  # for the next address
+        raise
+    return sha256
+
+
+def _record(root: Path) -> Path:
+    return root.with_name(f"{root.name}.sha256")

@@ -1,0 +1,245 @@
+"""A data set's decoded pictures in one memory-mapped file, which all workers and processes of a machine share.
+
+The file holds the pixels of one picture after the other, then an index, then where the index begins. It appears under
+its name when it is complete. Its name follows from its source files' names, sizes and times, from how they are
+reduced and from which value is white, so a changed file makes another cache; the one before is removed.
+"""
+
+import hashlib
+import os
+import shutil
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+from tqdm import tqdm
+
+from lightning_tasks.atomic_write import put_whole, remove_leftovers
+from lightning_tasks.cores import usable_cores
+from lightning_tasks.data.images.decode import Picture, Size, file_size_px, read_picture, reduced_size
+from lightning_tasks.errors import ConfigError, ImageError
+
+CacheKind = Literal["auto", "none", "ram", "disk"]
+
+_FORMAT = "lightning_tasks decoded pictures 3"
+_MEMORY = Path("/dev/shm")  # Linux's file system in memory
+_AT_ONCE = 256  # pictures decoded before they are written
+_INDEX = np.dtype([("offset", "<i8"), ("size", "<i4", (2,)), ("original_size", "<i4", (2,))])
+_TRAILER = np.dtype([("index_at", "<i8"), ("pictures", "<i8")])
+_GB = 1e9
+
+
+class CacheSettings(NamedTuple):
+    """What the user asked for."""
+
+    kind: CacheKind
+    folder: str | None  # of `disk`; None: the user's cache folder
+    limit_gb: float
+
+
+class DecodedCache:
+    """Decoded pictures, mapped from a file.
+
+    Args:
+        path: of a complete cache.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._map()
+
+    def _map(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # the second: of Windows
+        weakref.finalize(self, os.close, self._descriptor)
+        with open(self._descriptor, "rb", closefd=False) as file:
+            content: NDArray[np.uint8] = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
+        trailer = np.array(content[-_TRAILER.itemsize :]).view(_TRAILER)[0]
+        begin = int(trailer["index_at"])
+        end = begin + int(trailer["pictures"]) * _INDEX.itemsize
+        self.index = np.array(content[begin:end]).view(_INDEX)
+        self.pixels = content[:begin]  # (bytes of all pictures,)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, slot: int) -> Picture:
+        (height, width), original = self.sizes(slot)
+        begin = int(self.index["offset"][slot])
+        # A copy: transforms may write. It also brings the picture near to the core, which warps it twice as fast.
+        image = np.array(self.pixels[begin : begin + height * width * 3]).reshape(height, width, 3)
+        return Picture(image, original)
+
+    def sizes(self, slot: int) -> tuple[Size, Size]:
+        """Return a picture's size here, and that of its file."""
+        (height, width), (original_height, original_width) = self.index["size"][slot], self.index["original_size"][slot]
+        return (int(height), int(width)), (int(original_height), int(original_width))
+
+    def remove_name(self) -> None:
+        """Remove the file's name, on Linux: it goes when the last process goes that has it open, however that ends.
+
+        Workers that are not forked find it among the open files of this process.
+        """
+        self.path.unlink(missing_ok=True)
+        self.path = self._open_file()
+
+    def _open_file(self) -> Path:
+        return Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
+
+    def __getstate__(self) -> dict[str, Any]:  # for workers that are not forked: the file, not its gigabytes
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path = state["path"]
+        self._map()
+        if self.path.parent.name == "fd":  # the copy outlives the open file that it was made from
+            self.path = self._open_file()
+
+
+class Opened(NamedTuple):
+    """A cache, or why there is none."""
+
+    cache: DecodedCache | None
+    note: str  # for a person
+
+
+def open_cache(
+    name: str,
+    paths: Sequence[Path],
+    side: int,
+    settings: CacheSettings,
+    *,
+    progress: bool,
+    skip_bad: bool = False,
+    white_level: int | None = None,
+) -> Opened:
+    """Return the cache of `paths`; build it first if it is not there, unless it is not wanted or does not fit.
+
+    Of several processes that ask at the same time one builds, and the others wait.
+
+    Args:
+        name: of the data set, for the file's name; its caches before this one are removed.
+        paths: the pictures, each once.
+        side: their shorter side is reduced to this; 0: they stay whole.
+        settings: `auto` is `disk` where it fits, else none.
+        progress: show a bar while it is built.
+        skip_bad: a picture that cannot be read takes an empty place in the cache.
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+
+    Raises:
+        ConfigError: it was asked for and does not fit, or cannot be written.
+        ImageError: a picture cannot be read.
+    """
+    if settings.kind == "none" or not len(paths):
+        return Opened(None, "no cache")
+    folder = _folder(settings)
+    identity = _digest(str(paths[0].parent), str(side), name)
+    try:
+        target = folder / f"{name}-{identity}-{_digest(_FORMAT, str(white_level), *map(_state, paths))}.pixels"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}-{identity}.lock"):
+            if not target.is_file():
+                remove_leftovers(folder)  # of builds that were killed: they take room
+                refusal = _refusal(paths, side, folder, settings)
+                if refusal is not None and settings.kind == "auto":
+                    return Opened(None, f"no cache ({refusal})")
+                if refusal is not None:
+                    raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
+                for stale in folder.glob(f"{name}-{identity}-*.pixels"):
+                    stale.unlink()  # whoever has it mapped keeps it
+                read = partial(read_picture, side=side, white_level=white_level)
+                put_whole(target, lambda new: _build(new, paths, read, progress, skip_bad))
+            cache = DecodedCache(target)
+            bad = np.flatnonzero(cache.index["size"][:, 0] == 0)
+    except OSError as error:
+        if settings.kind == "auto":
+            return Opened(None, f"no cache ({folder}: {error.strerror})")
+        raise ConfigError(f"The cache in {folder} cannot be used ({error.strerror}). Set data.cache_dir.") from error
+    if len(bad) and not skip_bad:  # of a run that skipped it
+        read_picture(paths[int(bad[0])], side, white_level=white_level)
+    return Opened(cache, f"cache in {'memory' if settings.kind == 'ram' else folder}, {_gb(len(cache.pixels))}")
+
+
+def _build(
+    target: Path, paths: Sequence[Path], read: Callable[[Path], Picture], progress: bool, skip_bad: bool
+) -> None:
+    """Decode all pictures on all cores, and write them in order."""
+    index = np.zeros(len(paths), dtype=_INDEX)
+    offset = 0
+    bar = tqdm(
+        total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=None if progress else True
+    )
+    with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
+        for slot, picture in enumerate(_decoded(pool, paths, read, skip_bad)):
+            index[slot] = (offset, picture.image.shape[:2], picture.original_size)
+            file.write(np.ascontiguousarray(picture.image).data)
+            offset += picture.image.size
+            bar.update()
+        file.write(index.tobytes())
+        file.write(np.array([(offset, len(paths))], dtype=_TRAILER).tobytes())
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave the name without the pixels
+
+
+def _decoded(
+    pool: ThreadPoolExecutor, paths: Sequence[Path], read: Callable[[Path], Picture], skip_bad: bool
+) -> Iterator[Picture]:
+    def try_to_read(path: Path) -> Picture:
+        try:
+            return read(path)
+        except ImageError:
+            if not skip_bad:
+                raise
+            return Picture(np.empty((0, 0, 3), dtype=np.uint8), (0, 0))
+
+    waiting = iter(paths)
+    while some := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory
+        yield from pool.map(try_to_read, some)
+
+
+def _refusal(paths: Sequence[Path], side: int, folder: Path, settings: CacheSettings) -> str | None:
+    needed = 0
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for size in pool.map(file_size_px, paths):
+            height, width = reduced_size(size, side) if size is not None else (0, 0)
+            needed += height * width * 3
+    free = shutil.disk_usage(folder).free
+    if needed > settings.limit_gb * _GB:
+        return f"{_gb(needed)} exceed data.cache_limit_gb {settings.limit_gb:g}"
+    if needed > free:
+        return f"{_gb(needed)} are needed, and {folder} has {_gb(free)} left"
+    return None
+
+
+def _ways_out(kind: str) -> str:
+    where = "give the container more of it (docker --shm-size), " if kind == "ram" else "set data.cache_dir, "
+    return f"Raise the limit, {where}lower data.decode_side, or leave the choice to data.cache auto."
+
+
+def _folder(settings: CacheSettings) -> Path:
+    if settings.kind != "ram":
+        return user_cache_path("lightning_tasks") if settings.folder is None else Path(settings.folder)
+    if not _MEMORY.is_dir():
+        raise ConfigError(f"data.cache ram needs {_MEMORY}, which this system does not have. Use data.cache disk.")
+    return _MEMORY / f"lightning_tasks-{os.getuid()}"
+
+
+def _state(path: Path) -> str:
+    found = path.stat()
+    # A file that is replaced by one of the same size and time has another time of change.
+    return f"{path} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _gb(n: int) -> str:
+    return f"{n / _GB:.2f} GB"

@@ -1,0 +1,60 @@
+"""The pictures of a data set: files, decoded one by one or looked up in a cache."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_tasks.data.images.cache import DecodedCache
+from lightning_tasks.data.images.decode import Picture, Size, read_picture
+from lightning_tasks.errors import ImageError
+
+
+class Pictures:
+    """N decoded pictures.
+
+    Args:
+        paths: N files.
+        side: their shorter side is reduced to this; 0: they stay whole.
+
+    Attributes:
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+    """
+
+    def __init__(self, paths: Sequence[Path], side: int = 0) -> None:
+        self.paths = paths
+        self.side = side
+        self.white_level: int | None = None
+        self.cache: DecodedCache | None = None
+        self._slots: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def look_up_in(self, cache: DecodedCache, slots: NDArray[np.intp]) -> None:
+        """Take the pictures from `cache`, the n-th from the n-th slot, instead of decoding them."""
+        self.cache, self._slots = cache, np.asarray(slots, dtype=np.int64)
+
+    def look_up(self, row: int) -> tuple[int, Size, Size]:
+        """Return a picture's slot in the cache, its size there, and that of its file.
+
+        Raises:
+            ImageError: the picture could not be read when the cache was built.
+        """
+        assert self.cache is not None
+        slot = int(self._slots[row])
+        size, original = self.cache.sizes(slot)
+        if not size[0]:
+            raise ImageError(f"{self.paths[row]}: could not be read when the cache of pictures was built.")
+        return slot, size, original
+
+    def __getitem__(self, row: int) -> Picture:
+        """Return a picture.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        if self.cache is not None:
+            return self.cache[self.look_up(row)[0]]
+        return read_picture(self.paths[row], self.side, white_level=self.white_level)

@@ -1,0 +1,96 @@
+"""How many bits a file's values have, and which of them is white, by its own word: what Pillow and OpenCV pass over.
+
+Pillow keeps the upper 8 of 16 bits of colours.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from PIL import Image as Pillow
+from PIL import ImageFile, TiffImagePlugin
+
+from lightning_tasks.data.images.depth import FULL
+
+SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))  # of Pillow's modes
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG = b"+"  # a TIFF of more than 4 GB
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags
+_SIGNED, _WHITE_IS_ZERO, _SEPARATE = 2, 0, 2  # values of theirs
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; its components' sizes are 40 bytes behind
+
+
+class TiffLayout(NamedTuple):
+    """What a TIFF says of its values."""
+
+    bits: int = 0  # of each; 0 where it does not say
+    is_signed: bool = False
+    is_inverted: bool = False  # white is 0; with more than 8 bits, neither Pillow nor OpenCV minds
+    has_deep_planes: bool = False  # a plane for each colour, of more than 8 bits: Pillow and OpenCV mix them up
+
+
+def keeps_upper_bits(header: ImageFile.ImageFile, content: bytes) -> bool:
+    """Return whether Pillow would reduce a file's values to 8 bits, or scale them; none of its pixels are read yet."""
+    if header.format == "PPM":
+        return _ppm_maximum(header) > 255
+    if header.format == "JPEG2000":
+        return jpeg2000_bits(content) > 8
+    if header.mode in (*SIXTEEN_BITS, "I", "F"):
+        return False
+    return any(";16" in str(tile.args) or tile.codec_name == "SGI16" for tile in header.tile)
+
+
+def white_of(header: ImageFile.ImageFile | None, content: bytes) -> int | None:
+    """Return which of the values that OpenCV reads is white, where the file says so.
+
+    All of 16 bits says nothing: so do programs that put 12 bits into 16.
+    """
+    if header is None:  # of TIFFs, OpenCV scales 10, 12 and 14 bits to 16
+        return FULL if content.startswith(_TIFF_STARTS) and 8 < tiff_layout(content).bits < 16 else None
+    if header.format == "PPM":
+        white = _ppm_maximum(header)
+    else:
+        white = 2 ** jpeg2000_bits(content) - 1 if header.format == "JPEG2000" else FULL
+    return None if white == FULL else white
+
+
+def tiff_layout(content: bytes) -> TiffLayout:
+    """Return what a TIFF says of its values; of another file that it says nothing."""
+    if not content.startswith(_TIFF_STARTS):
+        return TiffLayout()
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if _BIG in content[2:4] else 8])
+        file = io.BytesIO(content)
+        file.seek(directory.next)
+        directory.load(file)
+        return _layout(directory)
+    except Exception:  # of damaged ones Pillow raises what it likes
+        return TiffLayout()
+
+
+def jpeg2000_bits(content: bytes) -> int:
+    """Return how many bits a JPEG 2000's values have; 0 where it does not say."""
+    at = content.find(_CODESTREAM)
+    return 0 if at < 0 or len(content) < at + 43 else (content[at + 42] & 0x7F) + 1
+
+
+def layout_of_loaded(image: Pillow.Image) -> TiffLayout:
+    """Return what the TIFF said that a PIL image was read from, as far as it still knows."""
+    return _layout(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else TiffLayout()
+
+
+def _layout(tags: Mapping[int, Any]) -> TiffLayout:
+    bits = int(max(tags.get(_BITS_PER_SAMPLE, (0,))))
+    return TiffLayout(
+        bits,
+        is_signed=max(tags.get(_SAMPLE_FORMAT, (1,))) == _SIGNED,
+        is_inverted=tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO,
+        has_deep_planes=bits > 8 and tags.get(_SAMPLES, 1) > 1 and tags.get(_PLANES) == _SEPARATE,
+    )
+
+
+def _ppm_maximum(header: ImageFile.ImageFile) -> int:
+    args = header.tile[0].args if header.tile else None
+    if isinstance(args, tuple) and isinstance(args[-1], int):
+        return args[-1]
+    return FULL if args == "I;16B" else 255

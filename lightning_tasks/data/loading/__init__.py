@@ -1,0 +1,1 @@
+"""From rows to batches: data sets and data loaders."""

@@ -1,0 +1,1 @@
+"""From a csv file to rows that were checked, and their splits."""

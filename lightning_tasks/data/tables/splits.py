@@ -1,0 +1,132 @@
+"""From a table to training and validation rows.
+
+Groups (people, say), and the rows of one image, are never on both sides of a drawn split.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lightning_tasks.data.tables.split_column import marked_test
+from lightning_tasks.errors import ConfigError, TableError
+
+Rows = NDArray[np.int64]
+FILE = "_file"  # a column: the first row, from 0, with the same file
+Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
+
+
+def split_table(
+    table: pd.DataFrame,
+    source: str,
+    *,
+    splitter: Splitter | None = None,
+    fold: int | None = None,
+    folds: int = 5,
+    valid_fraction: float = 0.2,
+    seed: int = 42,
+) -> tuple[Rows, Rows]:
+    """Return the training and the validation rows of `table`, each sorted.
+
+    The first of these that applies decides: `splitter`; `fold` (k-fold, by group where there is one; rows that the
+    column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share. Rows that
+    the column `split` marks for testing are on neither side, but where the splitter says so.
+
+    Args:
+        table: a checked table, with or without the columns `group`, `is_valid` and `split`.
+        source: what messages call the table.
+        splitter: takes the table, returns training and validation row positions.
+        fold: the fold to validate on, 0 to folds − 1.
+        folds: how many folds.
+        valid_fraction: the share that is drawn for validation.
+        seed: of the draw; nothing else of a run changes it.
+
+    Raises:
+        ConfigError: fold or valid_fraction is out of its range, or the splitter returned rows that cannot be.
+        TableError: one side would be empty, or there are fewer groups than folds.
+    """
+    rows = np.flatnonzero(~marked_test(table))
+    if splitter is not None:
+        train, valid = _checked(splitter(table), len(table))
+        way_out = "It is the splitter that chose so."
+    elif fold is not None:
+        train, valid = _k_fold(table, rows, source, fold, folds, seed)
+        way_out = "Set data.folds lower."
+    elif "is_valid" in table.columns:
+        marked = table["is_valid"].to_numpy(dtype=bool)[rows]
+        train, valid = rows[~marked], rows[marked]
+        column = "split" if "split" in table.columns else "is_valid"
+        way_out = f"Mark some rows in the column {column!r}, not all; without that column a share of the rows is drawn."
+    elif not len(rows):
+        train, valid = rows, rows
+        way_out = "All are marked test in the column 'split'."
+    else:
+        train, valid = _drawn(table, rows, valid_fraction, seed)
+        way_out = (
+            f"There is only one {'group' if 'group' in table.columns else 'picture'}, which is not split: add more."
+        )
+    for name, part in (("training", train), ("validation", valid)):
+        if not len(part):
+            raise TableError(f"{source}: no row is left for {name}. {way_out}")
+    return train, valid
+
+
+def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
+    train, valid = (np.unique(np.asarray(rows, dtype=np.int64)) for rows in split)
+    both = np.concatenate([train, valid])
+    outside = both[(both < 0) | (both >= n)]
+    if len(outside):
+        raise ConfigError(f"The splitter returned row {outside[0]}, but rows go from 0 to {n - 1}.")
+    if len(np.unique(both)) != len(both):
+        raise ConfigError("The splitter put a row into both training and validation. Keep it in one.")
+    return train, valid
+
+
+def _units(table: pd.DataFrame, rows: Rows) -> list[Rows]:
+    """Return what may not be split: the rows of each group, or those of each image."""
+    column = next((name for name in ("group", FILE) if name in table.columns), None)
+    if column is None or not len(rows):
+        return [rows[i : i + 1] for i in range(len(rows))]
+    _, unit, sizes = np.unique(table[column].to_numpy()[rows], return_inverse=True, return_counts=True)
+    by_unit, ends = rows[np.argsort(unit, kind="stable")], np.cumsum(sizes).tolist()
+    return [by_unit[start:end] for start, end in zip([0, *ends], ends, strict=False)]  # np.split is slow for a million
+
+
+def _k_fold(table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:
+    if folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(f"fold {fold} of {folds} folds: folds must be 2 or more, and fold from 0 to folds - 1.")
+    if "is_valid" in table.columns:
+        rows = rows[~table["is_valid"].to_numpy(dtype=bool)[rows]]
+    units = _units(table, rows)
+    if len(units) < folds:
+        raise TableError(f"{source}: {len(units)} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
+    order = np.random.default_rng(seed).permutation(len(units))
+    # Largest first into the emptiest fold keeps the folds' sizes close; the permutation breaks ties.
+    members: list[list[Rows]] = [[] for _ in range(folds)]
+    sizes = np.zeros(folds, dtype=np.int64)
+    for i in sorted(order, key=lambda i: -len(units[i])):
+        emptiest = int(sizes.argmin())
+        members[emptiest].append(units[i])
+        sizes[emptiest] += len(units[i])
+    sides = [np.sort(np.concatenate(unit_list)) for unit_list in members]
+    train = np.sort(np.concatenate([side for i, side in enumerate(sides) if i != fold]))
+    return train, sides[fold]
+
+
+def _drawn(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
+    if not 0 < valid_fraction < 1:
+        raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
+    units = _units(table, rows)
+    wanted = valid_fraction * len(rows)
+    valid: list[Rows] = []
+    held = 0
+    for i in np.random.default_rng(seed).permutation(len(units)):
+        # A unit goes in as long as that brings the share closer to what was asked, and leaves one for training.
+        if len(valid) < len(units) - 1 and abs(held + len(units[i]) - wanted) <= abs(held - wanted):
+            valid.append(units[i])
+            held += len(units[i])
+    if not valid and len(units) > 1:
+        valid = [min(units, key=len)]
+    held_out = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
+    return np.setdiff1d(rows, held_out), held_out

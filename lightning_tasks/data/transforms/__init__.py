@@ -1,0 +1,1 @@
+"""What is done to the images of a sample or a batch."""

@@ -1,1 +1,0 @@
-"""Tensors in, numbers out. Imports nothing else of ours."""

@@ -1,0 +1,1 @@
+"""What the networks of every task are made of."""

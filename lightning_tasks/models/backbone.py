@@ -1,0 +1,220 @@
+"""A timm backbone with its own normalisation."""
+
+import contextlib
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from lightning_tasks.errors import BackboneError
+from lightning_tasks.filesystem import expanded
+from lightning_tasks.models.architecture import Architecture, find_architecture, why_not_had
+from lightning_tasks.models.depthwise import float32_depthwise
+from lightning_tasks.models.weights import body_config, load_weights
+
+# Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
+# deterministic CUDA backward.
+_CONCAT_POOL = "fastcatavgmax"
+_DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what timm raises for sizes and pools
+_COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
+_FITTING_LISTED = 4
+_weights_follow = ContextVar("weights_follow", default=False)
+
+
+@contextlib.contextmanager
+def weights_follow() -> Iterator[None]:
+    """Build backbones that a checkpoint's weights, mean and standard deviation are loaded into next.
+
+    A tag that this timm does not know any more is no error then: only where the weights came from is lost. Nothing is
+    fetched: neither weights, nor what is `stored` of a hub's backbone. Where only the checkpoint can say how pictures
+    are normalised, they become NaN until it has.
+    """
+    token = _weights_follow.set(True)
+    try:
+        yield
+    finally:
+        _weights_follow.reset(token)
+
+
+class Backbone(nn.Module):
+    """Pictures to pooled features by any timm model.
+
+    Convolutional models are pooled by average and maximum, concatenated; others (ViT, ConvNeXt) in their own way.
+
+    Args:
+        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or one of the Hugging Face hub or a
+            folder; see `find_architecture`.
+        image_size: height and width of the pictures.
+        pretrained: fetch the tag's weights from timm's hub (or its cache).
+        weights: a file to read instead: of timm's, or one of our checkpoints or exports, with its mean and standard
+            deviation; see `load_weights`.
+        stored: what a checkpoint keeps of a hub's backbone, to be built without the hub.
+        leave_out: removes layers that are not needed from the body; a weights file need not have them.
+
+    Attributes:
+        num_features: the width of what `forward` returns.
+        to_store: what a checkpoint should keep of it beside its name, if anything.
+
+    Raises:
+        BackboneError: the name, the size or the weights do not work, or the hub cannot be reached.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        stored: Mapping[str, Any] | None = None,
+        leave_out: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        super().__init__()
+        follow = _weights_follow.get()
+        architecture = find_architecture(name, stored, follow)
+        self.to_store = architecture.to_store
+        pretrained = pretrained and weights is None and not follow
+        self.body, self.num_features = _build(architecture, name, image_size, pretrained)
+        config = (
+            {"mean": [math.nan] * 3, "std": [math.nan] * 3} if architecture.says_nothing else body_config(self.body)
+        )
+        mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
+        if weights is not None:
+            path = Path(expanded(weights))
+            mean, std = load_weights(self.body, name, path, _needed(self.body, leave_out)) or (mean, std)
+        if leave_out is not None:
+            leave_out(self.body)
+        self.body.to(memory_format=torch.channels_last)
+        float32_depthwise(self.body)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
+        features: Tensor = self.body(self._normalised(images))
+        return features
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        scale = 1 / self.std.float()
+        normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
+        return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """Raise BackboneError unless pictures of another size go through too."""
+        try:
+            see_nothing(self, size)
+        except _DOES_NOT_BUILD as error:
+            raise BackboneError(
+                f"The backbone takes pictures of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
+                "Leave data.start_size out, or choose a convolutional backbone."
+            ) from error
+
+    def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the early and the late parameters, split by depth as timm groups them.
+
+        For resnets: stem, layer1, layer2; layer3, layer4.
+        """
+        parameters = dict(self.body.named_parameters())
+        try:
+            by_depth = group_parameters(self.body, self.body.group_matcher(coarse=True))  # type: ignore[operator]  # Any
+            stages = [names for _, names in sorted(by_depth.items())]
+        except (AttributeError, AssertionError):  # a few families have none: they are cut in the order of registration
+            stages = [[parameter] for parameter in parameters]
+        half = (len(stages) + 1) // 2
+        early, late = ([parameters[n] for names in part for n in names] for part in (stages[:half], stages[half:]))
+        return early, late
+
+
+def _needed(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:
+    if leave_out is not None:
+        body = copy.deepcopy(body)
+        leave_out(body)
+    return set(body.state_dict())
+
+
+def _build(
+    architecture: Architecture, name: str, image_size: tuple[int, int], pretrained: bool
+) -> tuple[nn.Module, int]:
+    # Convolutional models know no img_size, others are of a fixed size without it.
+    sizes: tuple[dict[str, Any], ...] = ({}, {"img_size": image_size})
+    pools: tuple[dict[str, Any], ...] = ({"global_pool": _CONCAT_POOL}, {})
+    for size, pool in itertools.product(sizes, pools):
+        try:
+            body = architecture.build(**size, **pool)
+            width = _features(body, image_size)
+        except _DOES_NOT_BUILD:
+            continue
+        return (_pretrained(architecture, name, {**size, **pool}) if pretrained else body), width
+    raise BackboneError(
+        f"The backbone {name!r} does not take pictures of {image_size[0]}×{image_size[1]}. Sizes that work: "
+        f"{_fitting_sizes(architecture, image_size)}. Set data.size to one, or choose another backbone."
+    )
+
+
+def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
+    features = see_nothing(body, image_size)
+    if features.ndim != 2:
+        raise ValueError(f"features of shape {tuple(features.shape)} are not pooled")
+    return features.shape[1]
+
+
+@torch.no_grad()
+def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
+    """Return what a network makes of one black picture, (1, ...); it stays in the mode that it is in.
+
+    Raises:
+        MemoryError: there is not enough, which says nothing of the size.
+    """
+    training = body.training
+    device = next(body.parameters()).device
+    try:
+        features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
+    finally:
+        body.train(training)
+    return features
+
+
+def _fitting_sizes(architecture: Architecture, image_size: tuple[int, int]) -> str:
+    fitting = []
+    for size in sorted(_COMMON_SIZES, key=lambda size: abs(size - max(image_size))):
+        options: tuple[dict[str, Any], ...] = ({}, {"img_size": (size, size)})
+        if any(_builds(architecture, option, size) for option in options):
+            fitting.append(size)
+        if len(fitting) == _FITTING_LISTED:
+            break
+    return ", ".join(str(size) for size in sorted(fitting)) or "none of the usual ones"
+
+
+def _builds(architecture: Architecture, options: dict[str, Any], size: int) -> bool:
+    try:
+        _features(architecture.build(**options), (size, size))
+    except _DOES_NOT_BUILD:
+        return False
+    return True
+
+
+def _pretrained(architecture: Architecture, name: str, options: dict[str, Any]) -> nn.Module:
+    ways_out = (
+        "Fetch the weights on a machine that reaches the hub and name the file (--model.weights FILE.safetensors), or "
+        "start from nothing (--model.pretrained false)."
+    )
+    if not architecture.has_weights:
+        raise BackboneError(f"timm has no pretrained weights for {name!r}. {ways_out}")
+    try:
+        return architecture.build(pretrained=True, **options)
+    except Exception as error:  # the network's errors differ with the HTTP library below the hub's client
+        reason = why_not_had(error, name)
+        raise BackboneError(f"The weights of {name!r} cannot be fetched: {reason} {ways_out}") from error

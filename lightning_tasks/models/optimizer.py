@@ -1,0 +1,58 @@
+"""fastai's AdamW, in groups by depth."""
+
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import nn
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.models.backbone import Backbone
+
+LearningRate = float | Literal["auto"]
+
+
+def adamw(
+    backbone: Backbone, head: nn.Module, lr: LearningRate, lr_mult: float, weight_decay: float, fused: bool = True
+) -> torch.optim.AdamW:
+    """Return fastai's AdamW over three groups by depth: early body, late body, head.
+
+    The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
+    normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
+    schedules.
+
+    Args:
+        backbone: the body.
+        head: what stands behind it.
+        lr: the head's highest rate.
+        lr_mult: the head's rate over the early body's.
+        weight_decay: for matrices.
+        fused: update all parameters in one kernel; see `can_fuse`.
+    """
+    if lr == "auto":
+        raise ConfigError("model.lr is auto, and nothing finds it: add the callback LRFinder, or give a number.")
+    if lr <= 0 or lr_mult <= 0 or weight_decay < 0:
+        raise ConfigError(f"lr {lr} and lr_mult {lr_mult} must be above 0, weight_decay {weight_decay} not below it.")
+    early, late = backbone.parameter_halves()
+    groups: list[dict[str, Any]] = []
+    for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
+        rate = lr / lr_mult**power
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        others = [parameter for parameter in parameters if parameter.ndim <= 1]
+        for params, decay, part in ((matrices, weight_decay, ""), (others, 0.0, "_no_decay")):
+            if params:
+                groups.append(
+                    {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
+                )
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-5, fused=fused)
+
+
+def can_fuse(module: LightningModule) -> bool:
+    """Return whether a fused optimiser works for the run that the module is in, if it is in one.
+
+    Lightning refuses to clip gradients in mixed precision where a fused optimiser could unscale them itself, even in
+    bf16-mixed, where nothing is scaled.
+    """
+    if module._trainer is None:
+        return True
+    return not (module.trainer.precision in ("16-mixed", "bf16-mixed") and module.trainer.gradient_clip_val)

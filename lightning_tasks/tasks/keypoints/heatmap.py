@@ -1,0 +1,143 @@
+"""Points by heatmaps: a backbone's maps of features, a head with one map for each point, and the map's centre."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_tasks.errors import BackboneError
+from lightning_tasks.models.backbone import Backbone
+
+STRIDE = 8  # pixels of the picture in a cell of a heatmap, on each side
+
+
+class FeatureMaps(Backbone):
+    """Pictures to maps of features at strides of 8 pixels and more by any timm model that has them.
+
+    The layers behind the last map, which are most of them, are left out.
+
+    Args:
+        name: see `Backbone`.
+        image_size: see `Backbone`.
+        pretrained: see `Backbone`.
+        weights: see `Backbone`.
+        max_stride: of the coarsest map: 8, 16 or 32 pixels.
+        stored: see `Backbone`.
+
+    Attributes:
+        channels: of each map, the finest first.
+
+    Raises:
+        BackboneError: see `Backbone`; or the model has no map at a stride of 8.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        weights: str | None = None,
+        max_stride: int = 16,
+        stored: Mapping[str, Any] | None = None,
+    ) -> None:
+
+        def leave_out(body: nn.Module) -> None:
+            body.prune_intermediate_layers(_indices(body, name, max_stride))  # type: ignore[operator]  # taken for a tensor
+
+        super().__init__(name, image_size, pretrained, weights, stored, leave_out)
+        self.indices = _indices(self.body, name, max_stride)
+        maps: Any = self.body.feature_info
+        self.channels = [int(maps[index]["num_chs"]) for index in self.indices]
+
+    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]  # maps in place of one vector
+        """Return maps (B, C, h, w), the finest first, for (B, 3, H, W) RGB from 0 to 255."""
+        found: list[Tensor] = self.body.forward_intermediates(  # type: ignore[operator]  # taken for a tensor
+            self._normalised(images), indices=self.indices, stop_early=True, intermediates_only=True
+        )
+        return found
+
+
+def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
+    """Return which of the body's maps have the strides, the finest first."""
+    maps: Any = getattr(body, "feature_info", [])
+    # Of several at one stride, the last has seen the most.
+    last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= max_stride}
+    if STRIDE not in last or not hasattr(body, "prune_intermediate_layers"):
+        strides = sorted({one["reduction"] for one in maps})
+        raise BackboneError(
+            f"A heatmap needs features at a stride of {STRIDE} pixels; {name!r} has "
+            f"{', '.join(map(str, strides)) or 'none'}. Choose a convolutional backbone, such as resnet18.tv_in1k, "
+            "or --model.head regression."
+        )
+    return [last[stride] for stride in sorted(last)]
+
+
+class HeatmapHead(nn.Module):
+    """Maps of features to a heatmap of logits for each point, at the finest map's size.
+
+    Each map goes through a 1×1 convolution, and the coarser are enlarged and added to the finer.
+
+    Source: the lateral connections of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
+
+    Args:
+        channels: of each map, the finest first.
+        points: how many points.
+        width: of the head's own layers.
+    """
+
+    def __init__(self, channels: Sequence[int], points: int, width: int = 64) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(_layer(given, width, 1) for given in channels)
+        self.mix = _layer(width, width, 3)
+        self.maps = nn.Conv2d(width, points, 1)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return logits (B, P, h, w) for maps (B, C, h, w), the finest first."""
+        *finer, mixed = [lateral(each) for lateral, each in zip(self.laterals, features, strict=True)]
+        for each in reversed(finer):
+            mixed = each + F.interpolate(mixed, each.shape[-2:], mode="bilinear")
+        logits: Tensor = self.maps(self.mix(mixed))
+        return logits
+
+
+def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Return the mean position (B, P, 2) under each map's softmax, on the −1..1 scale of the picture, in float32.
+
+    Source: Sun et al., "Integral Human Pose Regression", 2018.
+
+    Args:
+        logits: (B, P, h, w), cells of `STRIDE` pixels.
+        image_size: height and width of the picture.
+    """
+    shares = logits.float().flatten(2).softmax(2).view(logits.shape)
+    positions = []
+    for along, length_px in ((shares.sum(2), image_size[1]), (shares.sum(3), image_size[0])):
+        # A cell's centre lies between its pixels' centres, and the first pixel's centre is position 0.
+        centres_px = torch.arange(along.shape[2], device=along.device) * STRIDE + (STRIDE - 1) / 2
+        positions.append((along * (2 / length_px * centres_px - 1)).sum(2))
+    return torch.stack(positions, -1)
+
+
+def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
+
+    Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
+
+    Args:
+        points_norm: (B, P, 2) on the −1..1 scale.
+        target_norm: (B, P, 2).
+        visible: (B, P) bool.
+        image_size: height and width of the picture.
+    """
+    cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
+    each = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
+    return (each * visible).sum() / visible.sum().clamp(min=1)
+
+
+def _layer(given: int, made: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(made), nn.ReLU(inplace=True)
+    )

@@ -1,0 +1,1 @@
+"""Which labels does an image carry? Any number of them."""

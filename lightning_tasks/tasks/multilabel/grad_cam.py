@@ -1,0 +1,95 @@
+"""Where in a picture does a label come from? Grad-CAM, by captum."""
+
+import difflib
+
+import torch
+from pytorch_lightning import LightningModule
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
+from torch import Tensor, nn
+
+from lightning_tasks.errors import ConfigError, MissingLibraryError
+from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.tasks import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.attention import LastMap
+from lightning_tasks.tasks.split_predictions import evaluating
+
+
+class GradCam:
+    """The parts of pictures that speak for a label, by the last map of features that the backbone pools.
+
+    Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
+
+    Args:
+        model: a classifier with a convolutional backbone; it is left as it was.
+        label: one of its labels.
+
+    Attributes:
+        label: the label.
+        column: which of the C labels it is.
+
+    Raises:
+        ConfigError: the model has no such label, or no map of features.
+        MissingLibraryError: captum is not installed.
+    """
+
+    def __init__(self, model: LightningModule, label: str) -> None:
+        if not isinstance(model, MultiLabelClassifier):
+            raise ConfigError(
+                f"--grad_cam explains a label of a MultiLabelClassifier; this is a {type(model).__name__}."
+            )
+        known = composed(model.vocab)
+        (label,) = composed([label])
+        if label not in known:
+            close = difflib.get_close_matches(label, model.vocab, n=3) or model.vocab
+            raise ConfigError(f"The model knows no label {label!r} (--grad_cam). Did you mean {', '.join(close)}?")
+        try:
+            from captum.attr import LayerAttribution, LayerGradCam
+        except ImportError as error:
+            raise MissingLibraryError("Grad-CAM needs captum: pip install 'lightning-tasks[explain]'") from error
+        self.label = label
+        self.column = known.index(label)
+        self._model = model
+        self._captum = LayerGradCam(model, _pooled_layer(model))
+        self._enlarged = LayerAttribution.interpolate
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the heat (B, H, W), 0 or more, of (B, 3, H, W) RGB from 0 to 255; both on any device."""
+        with evaluating(self._model), torch.enable_grad():
+            # With an input that needs a gradient the maps have one, whatever is frozen.
+            seen = images.to(self._model.device, torch.float32).requires_grad_()
+            maps = self._captum.attribute(seen, target=self.column, relu_attributions=True)
+        heat: Tensor = self._enlarged(maps, images.shape[-2:], "bilinear")
+        return heat[:, 0].detach().to(images.device)
+
+
+@torch.no_grad()
+def _pooled_layer(model: MultiLabelClassifier) -> nn.Module:
+    """Return the last layer whose output goes into timm's pooling, or to a head that takes the map itself."""
+    outputs: list[tuple[nn.Module, Tensor]] = []
+    pooled: list[tuple[Tensor, Tensor]] = []
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output: pooled.append((inputs[0], output)))
+        if isinstance(module, SelectAdaptivePool2d)
+        else module.register_forward_hook(lambda layer, _, output: outputs.append((layer, output)))
+        for module in model.backbone.body.modules()
+    ]
+    if isinstance(model.backbone, LastMap):
+        hooks.append(model.backbone.register_forward_hook(lambda *call: pooled.append((call[-1], call[-1]))))
+    try:
+        with evaluating(model):
+            model(torch.zeros(1, 3, *model.hparams["image_size"], device=model.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    layers = [layer for layer, output in outputs if pooled and output is pooled[-1][0]]
+    if not layers or not _is_map(*pooled[-1]):
+        raise ConfigError(
+            f"Grad-CAM needs the map of features that a convolutional backbone pools; {model.hparams['backbone']!r} "
+            "has none. Train with a convolutional one (--model.backbone), such as resnet50.tv_in1k."
+        )
+    return layers[-1]
+
+
+def _is_map(maps: Tensor, features: Tensor) -> bool:
+    """Is it (B, C, h, w), pooled to C features or to 2·C, of average and maximum? Swin's is (B, h, w, C)."""
+    return maps.ndim == 4 and features.shape[1] in (maps.shape[1], 2 * maps.shape[1])

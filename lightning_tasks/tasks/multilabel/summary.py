@@ -1,0 +1,34 @@
+"""What a data set with labels holds, for a person."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lightning_tasks.data.describe import describe_counts
+from lightning_tasks.data.tables.splits import Rows
+
+
+def describe_labels(
+    root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], vocab: Sequence[str], difficult: str
+) -> list[str]:
+    """Return lines about pictures with labels."""
+    used = np.union1d(*split)
+    known = set(vocab)
+    rows = table.iloc[used]
+    difficult_ones = rows["difficult"] if "difficult" in table.columns else [()] * len(rows)
+    positives = sum(
+        len(known.intersection(labels).difference(those))
+        for labels, those in zip(rows["labels"], difficult_ones, strict=True)
+    )
+    lines = [
+        describe_counts(root, table, split),
+        f"{len(vocab)} labels, {positives / len(used):.2f} a picture: {', '.join(vocab)}",
+    ]
+    empty = sum(not (labels or those) for labels, those in zip(rows["labels"], difficult_ones, strict=True))
+    if empty:
+        lines.append(f"{empty:,} pictures with no label: an empty cell says that a picture has none of them")
+    if "difficult" in table.columns:
+        lines.append(f"{table['difficult'].map(len).sum():,} difficult ones count as {difficult}")
+    return lines

@@ -1,0 +1,181 @@
+"""Predict anybody's pictures from a checkpoint alone, and write a row for each."""
+
+import contextlib
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lightning_tasks.cores import usable_cores
+from lightning_tasks.csv_text import STDOUT
+from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
+from lightning_tasks.deploy.draw import annotate_pictures, check_folder
+from lightning_tasks.deploy.left_out import LeftOut
+from lightning_tasks.deploy.load import load
+from lightning_tasks.deploy.prediction_table import Row, check_output, told_of_columns, write_rows
+from lightning_tasks.deploy.predictor import Prediction, Predictor
+from lightning_tasks.deploy.sources import STDIN, Found, search
+from lightning_tasks.errors import ConfigError, ImageError
+
+_LISTED = 5
+
+
+def predict(
+    checkpoint: str,
+    paths: Sequence[str],
+    output: str = "predictions.csv",
+    annotate: str | None = None,
+    images: str | None = None,
+    allow_outside: bool = False,
+    batch_size: int = 64,
+    device: str = "auto",
+    threshold: float | None = None,
+    flip: bool = False,
+    scales: tuple[float, ...] = (1.0,),
+    excel: bool = False,
+    progress: bool = True,
+    allow_pixels: int = MAX_PIXELS,
+    white_level: int | None = None,
+) -> int:
+    """Predict pictures and write a row for each; exit with 1 if any could not be read.
+
+    After Ctrl-C, SIGTERM and errors on the way the table holds what was predicted until then.
+
+    Args:
+        checkpoint: all that is needed of the training: no config, no data.
+        paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
+            input, one a line.
+        output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output.
+        annotate: a folder for copies of the pictures with labels or points drawn on them.
+        images: the folder that a csv's file names start from; None: the csv's own.
+        allow_outside: let a csv's file names lead out of that folder.
+        batch_size: pictures that the network takes at once.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
+        threshold: for all labels, in place of those in the checkpoint.
+        flip: also predict the mirrored pictures, and average.
+        scales: predict at these multiples of the model's size, and average.
+        excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
+        progress: show a bar, on a terminal.
+        allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's: 4095 of 12 bits.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
+    if annotate == "":  # a shell's variable that is not set; to Path it is the current folder
+        raise ConfigError("--annotate names no folder. For the current one write a dot.")
+    table, folder = Path(output), None if annotate is None else Path(annotate)
+    found, left_out = search(paths, images, allow_outside)
+    if folder is not None:
+        check_folder(folder, [one.path for one in found], [one.name for one in found])
+    check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
+    predictor = load(
+        checkpoint,
+        device,
+        threshold=threshold,
+        flip=flip,
+        scales=scales,
+        allow_pixels=allow_pixels,
+        white_level=white_level,
+    )
+    rows: list[Row] = []
+    undrawn: list[str] = []
+    stopped: BaseException | None = None
+    try:
+        with (
+            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True) as bar,
+            contextlib.closing(_predicted(predictor, found, batch_size)) as predicted,
+        ):
+            for some in predicted:
+                rows += some
+                if folder is not None:
+                    undrawn += annotate_pictures(some, folder, allow_pixels, predictor.white_level)
+                bar.update(len(some))
+    except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
+        stopped = error
+    if rows or stopped is None:
+        write_rows(table, rows, predictor.names, excel=excel)
+    _tell(rows, table, folder, told_of_columns(table, predictor.names), undrawn, left_out)
+    if stopped is not None:
+        kept = f"{table} holds these" if rows else "nothing is written"
+        print(f"stopped          {len(rows):,} of {len(found):,} pictures were predicted; {kept}", file=_out(table))
+        raise stopped
+    return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
+
+
+def _tell(
+    rows: Sequence[Row],
+    table: Path,
+    folder: Path | None,
+    columns: Sequence[str],
+    undrawn: Sequence[str],
+    left_out: LeftOut,
+) -> None:
+    """Say what was written, and what was not done."""
+    bad = [row.error for row in rows if row.error is not None]
+    if rows:
+        _say(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} pictures)"])
+        _say(table, "columns", columns)
+        _say(table, "annotated", [] if folder is None else [str(folder)])
+    _say(table, "not predicted", bad, "see the column 'error'")
+    _say(table, "not drawn", undrawn, "for the same reasons")
+    _say(table, "not looked at", left_out.lines())
+
+
+def _say(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
+    """Print lines under a heading; with `where` the rest is to be found, the first few."""
+    listed = lines if where is None else lines[:_LISTED]
+    for line in listed:
+        print(f"{what:<17}{line}", file=_out(table))
+    if len(lines) > len(listed):
+        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_out(table))
+
+
+def _out(table: Path) -> TextIO:
+    """Return where messages go: standard output, unless the table has it."""
+    return sys.stderr if table == STDOUT else sys.stdout
+
+
+class _Seen(NamedTuple):
+    """A picture on its way to the network, or why it is not."""
+
+    views: list[Tensor]
+    size: Size
+    error: str | None
+
+
+def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
+    """Yield rows batch by batch; the next batch is read while the network has this one."""
+    # One thread each, or every one of them would take all cores for its resizing.
+    pool = ThreadPoolExecutor(usable_cores(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        reading: list[Future[_Seen]] = []
+        for begin in range(0, len(found) + batch_size, batch_size):
+            ahead = [pool.submit(_see, predictor, one.path) for one in found[begin : begin + batch_size]]
+            if reading:
+                yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
+            reading = ahead
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, what was not begun is not
+
+
+def _see(predictor: Predictor, path: Path) -> _Seen:
+    try:
+        picture = read_image(path, predictor.allow_pixels, predictor.white_level)
+        return _Seen(predictor.see(picture), (picture.shape[0], picture.shape[1]), None)
+    except ImageError as error:
+        return _Seen([], (0, 0), str(error))
+
+
+def _rows(predictor: Predictor, found: Sequence[Found], seen: Sequence[_Seen]) -> list[Row]:
+    good = [one for one in seen if one.error is None]
+    predictions = predictor.say([one.views for one in good], [one.size for one in good]) if good else []
+    said: Iterator[Prediction] = iter(predictions)
+    return [
+        Row(one.path, one.name, what.size, next(said) if what.error is None else None, what.error)
+        for one, what in zip(found, seen, strict=True)
+    ]

@@ -1,0 +1,190 @@
+"""Answer over HTTP with what a checkpoint says of pictures, and show a page to try them on."""
+
+import logging
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+
+from lightning_tasks.cores import usable_cores
+from lightning_tasks.deploy.load import load
+from lightning_tasks.deploy.predictor import Labels, Predictor
+from lightning_tasks.errors import ConfigError, MissingLibraryError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_MOST_MEGAPIXELS = 1000  # OpenCV refuses more
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\]")
+_ORIGIN = re.compile(r"\*|https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d+)?")
+_MORE_CONNECTIONS = 512  # than pictures that wait: those that are being sent, and pages that are open
+_KEEP_ALIVE_S, _FINISH_S = 5, 10
+
+
+def serve(
+    checkpoint: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    device: str = "auto",
+    threshold: float | None = None,
+    max_mb: float = 20.0,
+    max_megapixels: float = 50.0,
+    concurrency: int = 2,
+    queue: int = 256,
+    allowed_hosts: list[str] | str | None = None,
+    allowed_origins: list[str] | str | None = None,
+    white_level: int | None = None,
+) -> None:
+    """Answer over HTTP with what the model says of pictures, with a page to try them on, until Ctrl-C.
+
+    Args:
+        checkpoint: all that is needed of the training: no config, no data.
+        host: the address to listen on. The default answers this machine alone; 0.0.0.0 the whole network.
+        port: 0 takes a free one.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
+        threshold: for all labels, in place of those in the checkpoint.
+        max_mb: of a request's body, in millions of bytes.
+        max_megapixels: of a picture; each costs about 20 MB of memory while it is predicted.
+        concurrency: pictures that are predicted at once.
+        queue: pictures that may wait; those that come after them are sent away.
+        allowed_hosts: names under which a proxy passes requests on, `a.example,*.b.example`; None: with the default
+            host those of this machine alone, else any.
+        allowed_origins: other sites whose pages may ask (CORS), `https://a.example,http://localhost:3000`; `*`: all.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
+    """
+    _check(port, max_mb, max_megapixels, concurrency, queue)
+    hosts, origins = _hosts(host, _listed(allowed_hosts)), _listed(allowed_origins)
+    _check_origins(origins)
+    try:
+        import uvicorn
+
+        from lightning_tasks.deploy.server.app import make_app
+        from lightning_tasks.deploy.server.http_timeouts import Protocol
+        from lightning_tasks.deploy.server.limits import Limits
+    except ImportError as error:
+        if (error.name or "").startswith("lightning_tasks"):
+            raise
+        raise MissingLibraryError(f"serve needs {error.name}: pip install 'lightning-tasks[serve]'") from error
+    with _listening(host, port) as listener:  # before the model is read, which takes a while
+        predictor = load(checkpoint, device, threshold=threshold, white_level=white_level)
+        _prepare(predictor, concurrency)
+        limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
+        app = make_app(predictor, limits, Path(checkpoint).name, hosts, origins)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=queue + _MORE_CONNECTIONS,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_FINISH_S,
+            )
+        )
+
+        def end(number: int, frame: FrameType | None) -> None:
+            server.should_exit = True
+
+        # uvicorn finishes what it has begun, and then raises the signal again: to be ended by it is no failure.
+        before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            _say(predictor, checkpoint, host, listener.getsockname()[1])
+            server.run([listener])
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+def _check(port: int, max_mb: float, max_megapixels: float, concurrency: int, queue: int) -> None:
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"--port is {port}; it must be from 0 to 65535.")
+    if not max_mb > 0:
+        raise ConfigError(f"--max_mb is {max_mb}; it must be above 0.")
+    if not 0 < max_megapixels <= _MOST_MEGAPIXELS:
+        raise ConfigError(f"--max_megapixels is {max_megapixels}; it must be above 0, and {_MOST_MEGAPIXELS} at most.")
+    if concurrency < 1:
+        raise ConfigError(f"--concurrency is {concurrency}; it must be at least 1.")
+    if queue < 0:
+        raise ConfigError(f"--queue is {queue}; it must be at least 0.")
+
+
+def _listed(names: list[str] | str | None) -> list[str]:
+    """Return names that are given as a list, or as one text with commas between them."""
+    parts = names.split(",") if isinstance(names, str) else names or []
+    return [part.strip().lower() for part in parts if part.strip()]
+
+
+def _hosts(host: str, allowed: list[str]) -> list[str] | None:
+    """Return the names under which the server may be asked; None: any.
+
+    Raises:
+        ConfigError: what is allowed is no name.
+    """
+    for name in allowed:
+        if not _HOST.fullmatch(name):
+            raise ConfigError(
+                f"--allowed_hosts has {name!r}, which is no host's name. Write it as a.example, *.a.example or *, "
+                "without http:// and port."
+            )
+    if not allowed and host not in _LOOPBACK:
+        return None
+    return list(dict.fromkeys([*_OWN_NAMES, f"[{host}]" if ":" in host else host.lower(), *allowed]))
+
+
+def _check_origins(origins: list[str]) -> None:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"--allowed_origins has {origin!r}, which is no site. Write it as https://a.example or "
+                "http://localhost:3000, without a path; or * for all."
+            )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+    except OSError as error:
+        raise ConfigError(
+            f"Port {port} of {host} cannot be had ({error.strerror}). Take another: --port {port + 1 or 8001}, or stop "
+            "the program that has it."
+        ) from error
+
+
+def _prepare(predictor: Predictor, concurrency: int) -> None:
+    torch.set_num_threads(max(1, usable_cores() // concurrency))  # or predictions at once fight for the cores
+    # What they say of each bad picture and form, its sender is told by us; a log would only grow.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    predictor(np.zeros((64, 64, 3), dtype=np.uint8))  # what fails, fails now; and the first to ask does not wait for it
+
+
+def _say(predictor: Predictor, checkpoint: str, host: str, port: int) -> None:
+    names = predictor.names
+    what = f"{len(names.vocab):,} label(s)" if isinstance(names, Labels) else f"{len(names.names):,} point(s)"
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{shown}:{port}"
+    print(f"serving          {checkpoint}  ({what}, {predictor.device})")
+    print(f"page             {url}/")
+    print(f"for programs     curl --data-binary @a.jpg {url}/predict  (described on {url}/docs)", flush=True)
+    if host not in _LOOPBACK:
+        print(
+            f"warning: on {host} anybody who reaches this machine can use the server; there is no password.",
+            file=sys.stderr,
+            flush=True,
+        )
