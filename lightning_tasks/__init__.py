@@ -1,4 +1,4 @@
-"""Multi-label classification and keypoint regression for pictures, on PyTorch Lightning."""
+"""Multi-label classification and keypoint regression for images, on PyTorch Lightning."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

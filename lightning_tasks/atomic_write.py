@@ -142,7 +142,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write a picture in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
+    """Write an image in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
     letter_figure(figure)
     form = path.suffix[1:].lower() or "png"
     write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, **_mark(form)))

@@ -22,10 +22,10 @@ from lightning_tasks.callbacks.epoch_table import EpochTable
 from lightning_tasks.callbacks.finite_loss import FiniteLoss
 from lightning_tasks.callbacks.finite_predictions import FinitePredictions
 from lightning_tasks.callbacks.last_checkpoint import logged_steps
-from lightning_tasks.callbacks.skipped import SkippedPictures
+from lightning_tasks.callbacks.skipped import SkippedImages
 from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
-from lightning_tasks.callbacks.tensorboard import BatchPicture, HyperParameters, ResultsPicture, ThresholdCurve
+from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure, ThresholdCurve
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -204,7 +204,7 @@ class TaskCLI(LightningCLI):
         terminal = terminal_callbacks(trainer.enable_progress_bar, trainer.enable_model_summary, given)
         if self.subcommand in _FROM_CHECKPOINT:
             self.save_config_callback = None
-            self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedPictures(), *terminal]
+            self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedImages(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
         plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
@@ -249,7 +249,7 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = [
             StepSeed(int(self.config[self.subcommand].seed_everything)),
             EpochTable(),
-            SkippedPictures(),
+            SkippedImages(),
             StartLine(),
         ]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
@@ -258,7 +258,7 @@ class TaskCLI(LightningCLI):
             return callbacks
         callbacks += [FiniteLoss(), self._end_of_fit]
         if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
-            callbacks += [BatchPicture(), ResultsPicture(), HyperParameters()]
+            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters()]
         if isinstance(self.model, MultiLabelClassifier):
             callbacks.append(ThresholdCurve())
         return callbacks

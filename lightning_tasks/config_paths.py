@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning_tasks.filesystem import expanded
 
 _OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "runs_dir"}
-_OF_PATTERNS = {"paths", "pictures"}
+_OF_PATTERNS = {"paths", "images"}
 _OF_CLASSES = {"default_root_dir", "dirpath", "log_dir", "root_dir", "save_dir"}  # Lightning's loggers and callbacks
 _CONFIG = ("--config", "-c")
 

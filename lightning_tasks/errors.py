@@ -31,11 +31,11 @@ class TableError(LightningTasksError):
 
 
 class ImageError(LightningTasksError):
-    """A picture cannot be read."""
+    """An image cannot be read."""
 
 
 class UnknownValuesError(ImageError):
-    """A picture can be read, but nothing says which of its values is white."""
+    """An image can be read, but nothing says which of its values is white."""
 
 
 class DownloadError(LightningTasksError):

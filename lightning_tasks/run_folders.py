@@ -113,7 +113,7 @@ def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
     if is_file(last_checkpoint(folder)):
         lines.append(f"last checkpoint  {shown(last_checkpoint(folder))}")
     if is_file(folder / "results.png"):
-        lines.append(f"results picture  {shown(folder / 'results.png')}")
+        lines.append(f"results image  {shown(folder / 'results.png')}")
     if any(folder.glob("events.out.tfevents.*")):
         lines.append(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
     return lines

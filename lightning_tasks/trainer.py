@@ -62,15 +62,15 @@ class Trainer(TrainerOfARun):
         max_distance: int = 4,
         fix_near_duplicates: bool = False,
     ) -> None:
-        """Read every picture once and print all that is wrong with the data; exit with 1 if anything is.
+        """Read every image once and print all that is wrong with the data; exit with 1 if anything is.
 
         Args:
             model: none is needed.
-            datamodule: whose table and pictures are read.
+            datamodule: whose table and images are read.
             fix: a csv to write, beside the table or elsewhere: the table without the bad rows.
-            min_positives: fewer training pictures with a label are few.
+            min_positives: fewer training images with a label are few.
             max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
-            fix_near_duplicates: leave training pictures that look like one of validation out of `fix` too.
+            fix_near_duplicates: leave training images that look like one of validation out of `fix` too.
         """
         if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
             raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
@@ -92,14 +92,14 @@ class Trainer(TrainerOfARun):
         n: int = 9,
         originals: bool = False,
     ) -> None:
-        """Draw training pictures as the model will see them, after augmentation, with labels or points.
+        """Draw training images as the model will see them, after augmentation, with labels or points.
 
         Args:
             model: none is needed.
             datamodule: whose training split is shown.
-            output: the picture that is written.
-            n: how many pictures.
-            originals: each with the untouched picture on its left.
+            output: the image that is written.
+            n: how many images.
+            originals: each with the untouched image on its left.
         """
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
@@ -107,7 +107,7 @@ class Trainer(TrainerOfARun):
         figure = show_batch(datamodule, n, originals)
         tell_skipped(getattr(datamodule, "train_set", None))
         write_figure(Path(output), figure)
-        print(f"batch picture    {output}")
+        print(f"batch image    {output}")
 
     def lr_find(
         self,
@@ -145,11 +145,11 @@ class Trainer(TrainerOfARun):
         output: str = "predictions.csv",
         excel: bool = False,
     ) -> LabelPredictions | PointPredictions:
-        """Write what a checkpoint says of a split's pictures, beside what is annotated, to a csv.
+        """Write what a checkpoint says of a split's images, beside what is annotated, to a csv.
 
         Args:
             model: takes the checkpoint's weights.
-            datamodule: whose pictures are predicted.
+            datamodule: whose images are predicted.
             ckpt_path: the checkpoint.
             split: valid, test, or train (augmented, in a shuffled order, without the last, partial batch).
             output: the csv that is written; -: standard output.
@@ -182,7 +182,7 @@ class Trainer(TrainerOfARun):
 
         Args:
             model: takes the checkpoint's weights.
-            datamodule: whose pictures are predicted.
+            datamodule: whose images are predicted.
             ckpt_path: the checkpoint.
             aim: of each label: accuracy, f1, or precision_at_recall: the highest precision that finds `recall`.
             recall: the share of the positives to be found, for precision_at_recall.
@@ -190,10 +190,10 @@ class Trainer(TrainerOfARun):
             calibrate: first choose a temperature, which makes probabilities honest and changes no ranking.
             split: train (augmented), valid or test.
             output: a checkpoint to write instead of changing this one.
-            curve: a picture of the accuracy at each threshold to write.
+            curve: an image of the accuracy at each threshold to write.
         """
         if not isinstance(model, MultiLabelClassifier) or model.one_label:
-            raise ConfigError("Thresholds are for pictures with any number of labels; this checkpoint's have not.")
+            raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
         target = Path(output or ckpt_path)
         require_place(target, _tables(datamodule))
         if curve is not None:
@@ -221,23 +221,23 @@ class Trainer(TrainerOfARun):
         worst: bool = False,
         grad_cam: str | None = None,
     ) -> None:
-        """Draw targets beside what a checkpoint says, on the pictures as they are on disk.
+        """Draw targets beside what a checkpoint says, on the images as they are on disk.
 
         Args:
             model: takes the checkpoint's weights.
-            datamodule: whose pictures are shown.
+            datamodule: whose images are shown.
             ckpt_path: the checkpoint.
             split: valid or test.
-            output: the picture that is written.
-            n: how many pictures.
-            worst: those with the highest loss, which are listed too; else pictures from all over the split.
-            grad_cam: a label: where in the pictures it comes from, where it is most probable, or with `worst` where its
-                own loss is highest; on the pictures as the model sees them.
+            output: the image that is written.
+            n: how many images.
+            worst: those with the highest loss, which are listed too; else images from all over the split.
+            grad_cam: a label: where in the images it comes from, where it is most probable, or with `worst` where its
+                own loss is highest; on the images as the model sees them.
         """
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
         require_figure_place(Path(output))
-        cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all pictures are predicted
+        cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all images are predicted
         found = self._predictions(model, datamodule, ckpt_path, split)
         if isinstance(found, PointPredictions):
             results = show_points(found, n, worst)
@@ -250,7 +250,7 @@ class Trainer(TrainerOfARun):
             for path, loss in zip(results.paths, results.losses, strict=True):
                 print(f"loss {loss:<10.4f}  {path}")
         write_figure(Path(output), results.figure)
-        print(f"results picture  {output}")
+        print(f"results image  {output}")
 
     def report(
         self,
@@ -264,9 +264,9 @@ class Trainer(TrainerOfARun):
 
         Args:
             model: takes the checkpoint's weights.
-            datamodule: whose pictures are predicted.
+            datamodule: whose images are predicted.
             ckpt_path: the checkpoint.
-            split: valid or test (pictures of train would be augmented ones).
+            split: valid or test (images of train would be augmented ones).
             output: the page that is written; None: report.html in the run's folder.
         """
         path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"

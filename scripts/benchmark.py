@@ -2,17 +2,17 @@
 
     python scripts/benchmark.py --output benchmark.json
     python scripts/benchmark.py --quick --fastai golden/bin/python
-    python scripts/benchmark.py --pascal DATA --points DATA --pictures 512 --task labels --backbone resnet34 --size 224
+    python scripts/benchmark.py --pascal DATA --points DATA --images 512 --task labels --backbone resnet34 --size 224
 
 Each case, from random weights unless --weights names a file, round after round, each part in a process of its own:
 
-our epoch   `lightning-tasks fit` with all its loggers, pictures and checkpoints: the time from the start of epoch 1 to
+our epoch   `lightning-tasks fit` with all its loggers, images and checkpoints: the time from the start of epoch 1 to
             that of epoch 2. Epoch 0 is warm-up.
 ceiling     our module's network and loss in a plain PyTorch loop on batches that lie ready on the device: training
             steps (forward, backward, fused AdamW), then evaluation, as many batches as our epoch has. Beside it the
             same of timm's unchanged network with one linear layer as its head.
 loader      one pass over our training and validation loaders, after one to warm up.
-fastai      its epoch on the same pictures, with --fastai and a Python that has it; float32 on a CPU, 16-mixed on a GPU.
+fastai      its epoch on the same images, with --fastai and a Python that has it; float32 on a CPU, 16-mixed on a GPU.
 frozen      our epoch with FineTune's body frozen, its normalisation layers too; not in a --quick run.
 
 Memory is that of our epoch's process and its workers: pages that several share count once.
@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from benchmarking.case import Case, fit_arguments, frozen, one_cycle
 from benchmarking.clock import MEASURING
-from benchmarking.pictures import table_of
+from benchmarking.images import table_of
 from benchmarking.process import Memory, PartError, end_in_order, run_part
 from benchmarking.summary import Round, case_record, hardware, text, versions, with_ratios
 
@@ -44,7 +44,7 @@ from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.tasks import MultiLabelClassifier
 
 _SCRIPTS = Path(__file__).resolve().parent
-_QUICK_PICTURES = 64
+_QUICK_IMAGES = 64
 _GRID_STEPS = 30
 _GRID_SIZES = ["128", "224", "240x320", "448"]
 
@@ -75,7 +75,7 @@ def parse(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fastai", type=Path, metavar="PYTHON", help="an interpreter that has fastai")
     parser.add_argument("--pascal", type=Path, help="PASCAL's folder; default: a drawn sample")
     parser.add_argument("--points", type=Path, help="a folder with points.csv; default: a drawn sample")
-    parser.add_argument("--pictures", type=_positive, help="at most this many for training, and for validation")
+    parser.add_argument("--images", type=_positive, help="at most this many for training, and for validation")
     parser.add_argument("--task", choices=["labels", "points"], help="default: both")
     parser.add_argument("--backbone", help="a timm model; default: resnet18")
     parser.add_argument("--size", type=_size, help="224 or 240x320; default: labels 128, points 240x320")
@@ -127,8 +127,8 @@ def cases_of(arguments: argparse.Namespace, folder: Path) -> list[Case]:
     cases = []
     for task in ("labels", "points") if arguments.task is None else (arguments.task,):
         root = arguments.pascal if task == "labels" else arguments.points
-        pictures = arguments.pictures or (_QUICK_PICTURES if arguments.quick else None)
-        table = table_of(task, None if root is None else root.resolve(), pictures, folder)
+        images = arguments.images or (_QUICK_IMAGES if arguments.quick else None)
+        table = table_of(task, None if root is None else root.resolve(), images, folder)
         cases.append(
             Case(
                 task=task,
@@ -246,7 +246,7 @@ def grid(case: Case, backbones: list[str], sizes: list[tuple[int, int]], folder:
 
 def settings(arguments: argparse.Namespace, rounds: int) -> dict[str, Any]:
     """Return what was asked for, without the paths of this machine."""
-    named = {name: getattr(arguments, name) for name in ("quick", "pictures", "task", "backbone", "size", "batch_size")}
+    named = {name: getattr(arguments, name) for name in ("quick", "images", "task", "backbone", "size", "batch_size")}
     given = {name: getattr(arguments, name) is not None for name in ("pascal", "points", "weights", "fastai")}
     return {**named, **given, "rounds": rounds, "precision": arguments.precision, "compile": arguments.compile}
 

@@ -81,7 +81,7 @@ def listed(state: dict[str, torch.Tensor]) -> dict[str, object]:
 
 
 def tiny_data() -> tuple[torch.Tensor, torch.Tensor, nn.Sequential]:
-    """Pictures, targets and the model, the same at each call."""
+    """ImageStore, targets and the model, the same at each call."""
     torch.manual_seed(0)
     images = (torch.randn(BATCHES * BATCH, 3, 8, 8) * 8).round() / 8  # few digits, exact in binary
     targets = torch.randint(0, 3, (BATCHES * BATCH,))
@@ -151,10 +151,10 @@ def curves() -> list[dict[str, object]]:
 
 
 def point_scaling() -> dict[str, object]:
-    """Points of a picture 640 wide and 480 high, scaled as the chapter's PointBlock does."""
+    """Points of an image 640 wide and 480 high, scaled as the chapter's PointBlock does."""
     points = [[0.0, 0.0], [640.0, 480.0], [320.0, 240.0], [428.581, 263.91], [639.0, 1.0]]
     scaler = PointScaler()
-    scaler.sz = (640, 480)  # what it takes from the pictures of a data set
+    scaler.sz = (640, 480)  # what it takes from the images of a data set
     scaled = scaler.encodes(TensorPoint.create(points))
     return {"size": [480, 640], "points_px": points, "points_norm": scaled.tolist()}
 

@@ -1,4 +1,4 @@
-"""Train with fastai itself, by the chapter's recipes, on the pictures that our own runs use: what ours stand beside.
+"""Train with fastai itself, by the chapter's recipes, on the images that our own runs use: what ours stand beside.
 
 Run it in a throw-away environment that has fastai and timm (2.8.12 was used):
     python -m venv golden && golden/bin/pip install fastai timm

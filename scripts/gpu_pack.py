@@ -21,7 +21,7 @@ import pandas as pd
 
 from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.cores import usable_cores
-from lightning_tasks.data.images.decode import read_picture
+from lightning_tasks.data.images.decode import read_reduced
 from lightning_tasks.data.images.opencv import cv2
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +125,7 @@ def encoder(side: int, quality: int) -> Callable[[Path], tuple[bytes, tuple[floa
     how = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
 
     def encode(path: Path) -> tuple[bytes, tuple[float, float]]:
-        image, (height, width) = read_picture(path, side)
+        image, (height, width) = read_reduced(path, side)
         data = cv2.imencode(".jpg", image[:, :, ::-1], how)[1].tobytes()
         return data, (image.shape[1] / width, image.shape[0] / height)
 

@@ -2,7 +2,7 @@
 
     python scripts/kill_and_resume.py --kills 50 --folder /tmp/kills
 
-Trains on drawn pictures, on the CPU. SIGKILL goes to the whole process group: every other time in the midst of a
+Trains on drawn images, on the CPU. SIGKILL goes to the whole process group: every other time in the midst of a
 checkpoint's write, else anywhere, now and then while Python still imports. Each kill is printed with the step and
 stage that it hit, and the step that the run goes on from. Exits with 1 if weights, optimiser or metrics.csv differ in
 a bit at the end.

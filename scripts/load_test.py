@@ -1,10 +1,10 @@
 """Serve a checkpoint, send it thousands of requests at once, and compare every answer with the checkpoint's own.
 
-    python scripts/load_test.py best.ckpt folder/of/pictures --requests 2000 --at_once 200
+    python scripts/load_test.py best.ckpt folder/of/images --requests 2000 --at_once 200
 
 A fifth of the requests is malformed: empty, cut short, too large, of another type, a bomb, half a form; some clients
 vanish, some trickle. Prints how long the answers took and how the server's memory went. Exits with 1 if any good
-picture has no answer or a wrong one, or any bad one not its error. Linux, for the memory.
+image has no answer or a wrong one, or any bad one not its error. Linux, for the memory.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import numpy as np
 from lightning_tasks import LabelPrediction, PointPrediction, load
 
 FORM_TYPE = "multipart/form-data; boundary=b"
-FORM = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a.jpg"\r\n\r\n%s\r\n--b--\r\n'
+FORM = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n%s\r\n--b--\r\n'
 MAX_MB = 5
 CLOSE = 1e-4  # of a probability, or 1e-2 px of a point: sums in another order
 
@@ -46,16 +46,16 @@ def main() -> int:
     """Serve, send, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--at_once", type=int, default=200)
-    parser.add_argument("--different", type=int, default=50, help="pictures that are sent again and again")
+    parser.add_argument("--different", type=int, default=50, help="images that are sent again and again")
     arguments = parser.parse_args()
-    paths = sorted(path for path in arguments.pictures.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
     paths = paths[:: max(1, len(paths) // arguments.different)][: arguments.different]
     predictor = load(arguments.checkpoint, "cpu")
-    pictures = [(path.read_bytes(), predictor(path)) for path in paths]
-    sent = requests(pictures, arguments.requests)
+    images = [(path.read_bytes(), predictor(path)) for path in paths]
+    sent = requests(images, arguments.requests)
     command = [sys.executable, "-m", "lightning_tasks", "serve", arguments.checkpoint, "--port", "0", "--device", "cpu"]
     with subprocess.Popen([*command, "--max_mb", str(MAX_MB)], stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -72,13 +72,13 @@ def main() -> int:
     return 1 if faults or code else 0
 
 
-def requests(pictures: list[tuple[bytes, LabelPrediction | PointPrediction]], n: int) -> list[Sent]:
+def requests(images: list[tuple[bytes, LabelPrediction | PointPrediction]], n: int) -> list[Sent]:
     """Return `n` requests, of which every fifth is bad."""
-    first = pictures[0][0]
+    first = images[0][0]
     bad = [
         Sent(b"", "image/jpeg", 422, None),
         Sent(first[: len(first) // 2], "image/jpeg", 422, None),
-        Sent(b"no picture", "image/png", 422, None),
+        Sent(b"no image", "image/png", 422, None),
         Sent(bytes(MAX_MB * 1_000_000 + 1), "image/jpeg", 413, None),
         Sent(bomb(), "image/png", 413, None),
         Sent(b"{}", "application/json", 415, None),
@@ -86,7 +86,7 @@ def requests(pictures: list[tuple[bytes, LabelPrediction | PointPrediction]], n:
     ]
     sent = []
     for i in range(n):
-        body, prediction = pictures[i % len(pictures)]
+        body, prediction = images[i % len(images)]
         good = Sent(body, "image/jpeg", 200, prediction) if i % 2 else Sent(FORM % body, FORM_TYPE, 200, prediction)
         sent.append(bad[i // 5 % len(bad)] if i % 5 == 0 else good)
     return sent

@@ -2,9 +2,9 @@
 
     python scripts/long_run.py --task labels --folder /tmp/long
 
-Trains a tiny model on drawn pictures, on the CPU, with checkpoints, TensorBoard and metrics.csv as by default. At the
+Trains a tiny model on drawn images, on the CPU, with checkpoints, TensorBoard and metrics.csv as by default. At the
 start of each epoch a callback notes, of the training process and its workers together, their memory and the open file
-handles, in FOLDER/TASK.csv. A page that several of them share counts once; pages of files (libraries, the pictures'
+handles, in FOLDER/TASK.csv. A page that several of them share counts once; pages of files (libraries, the images'
 cache) do not count, since a process's share of them changes with who else on the machine has them. Linux alone tells.
 
 Exits with 1 if over the second half of the epochs the memory grows faster than --most_kb_an_epoch (the slope of a line

@@ -1,10 +1,10 @@
 # %%
 """fastai's chapter on multi-label classification and image regression, step by step, in PyTorch Lightning.
 
-    python scripts/walkthrough.py                                # drawn pictures, from nothing, some minutes
+    python scripts/walkthrough.py                                # drawn images, from nothing, some minutes
     python scripts/walkthrough.py --root data --pretrained true  # data/pascal_2007 and data/biwi_head_pose
 
-The cells open as a notebook in every editor that knows percent cells. Pictures go to the folder `walkthrough`.
+The cells open as a notebook in every editor that knows percent cells. Images go to the folder `walkthrough`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from lightning_tasks.verbs.show_results import show_labels, show_points
 from lightning_tasks.verbs.summary import summary
 
 parser = argparse.ArgumentParser(description="fastai's chapter 6, step by step")
-parser.add_argument("--root", type=Path, help="holds pascal_2007 and biwi_head_pose; else pictures are drawn")
+parser.add_argument("--root", type=Path, help="holds pascal_2007 and biwi_head_pose; else images are drawn")
 parser.add_argument("--folder", type=Path, default=Path("walkthrough"), help="for what is written")
 parser.add_argument("--backbone", default="resnet10t")
 parser.add_argument("--pretrained", type=lambda word: word == "true", default=False, help="true: fetch its weights")
@@ -59,7 +59,7 @@ pl.seed_everything(42, verbose=False)
 def keep(name: str, figure: Figure) -> None:
     """Write a figure, and say where."""
     figure.savefig(settings.folder / name, dpi=80)
-    print(f"[picture: {settings.folder / name}]")
+    print(f"[image: {settings.folder / name}]")
 
 
 def trainer(*callbacks: pl.Callback, epochs: int) -> pl.Trainer:
@@ -76,8 +76,8 @@ def trainer(*callbacks: pl.Callback, epochs: int) -> pl.Trainer:
 
 
 # %% [markdown]
-# ## Several labels a picture
-# A csv names the pictures and their labels.
+# ## Several labels an image
+# A csv names the images and their labels.
 
 # %%
 if settings.root is None:
@@ -92,7 +92,7 @@ print(data.table.head())
 
 # %%
 train_rows, valid_rows = data.split
-print(f"{len(train_rows)} training and {len(valid_rows)} validation pictures")
+print(f"{len(train_rows)} training and {len(valid_rows)} validation images")
 print(f"{len(data.vocab)} labels: {', '.join(data.vocab)}")
 
 # %% [markdown]
@@ -106,7 +106,7 @@ keep("labels_batch.png", show_batch(data, 9, originals=False))
 batch = data.one_batch()
 print(f"images {tuple(batch.images.shape)} {batch.images.dtype}, targets {tuple(batch.targets.shape)}")
 first = batch.targets[0].nonzero().flatten().tolist()
-print(f"the first picture's targets: {[data.vocab[label] for label in first]}")
+print(f"the first image's targets: {[data.vocab[label] for label in first]}")
 
 # %% [markdown]
 # ## Binary cross-entropy
@@ -162,8 +162,8 @@ keep("thresholds.png", threshold_figure(accuracies, nothing))
 keep("labels_results.png", show_labels(found, classifier, 9, worst=False).figure)
 
 # %% [markdown]
-# ## A point in a picture
-# BIWI: for each frame a picture and a pose file, whose last line is the head's centre in millimetres; for each sequence
+# ## A point in an image
+# BIWI: for each frame an image and a pose file, whose last line is the head's centre in millimetres; for each sequence
 # a camera.
 
 # %%
@@ -181,7 +181,7 @@ print(f"as the book projects it: {project_fastbook(centre_mm, camera.intrinsics)
 
 # %% [markdown]
 # The second hidden fault: the centre is in the depth camera's frame, and the book leaves out the way from there to the
-# camera that took the picture, which stands in the same file. This is how far its labels lie from the true ones.
+# camera that took the image, which stands in the same file. This is how far its labels lie from the true ones.
 
 # %%
 all_mm = np.stack([read_pose(path)[1] for path in sorted(pose.parent.glob("frame_*_pose.txt"))])
@@ -189,7 +189,7 @@ apart_px = np.linalg.norm(project_fastbook(all_mm, camera.intrinsics) - project_
 print(f"the two label frames are {np.median(apart_px):.1f} px apart (median of sequence {row.sequence})")
 
 # %% [markdown]
-# The splitter keeps a person for validation. Points go through the same geometry as their pictures, and are scaled to
+# The splitter keeps a person for validation. Points go through the same geometry as their images, and are scaled to
 # −1..1.
 
 # %%
@@ -197,10 +197,10 @@ print(heads.describe())
 keep("points_batch.png", show_batch(heads, 9, originals=False))
 points_batch = heads.one_batch()
 print(f"images {tuple(points_batch.images.shape)}, points {tuple(points_batch.points_norm.shape)}")
-print(f"the first picture's point, on -1..1: {points_batch.points_norm[0].tolist()}")
+print(f"the first image's point, on -1..1: {points_batch.points_norm[0].tolist()}")
 
 # %% [markdown]
-# `sigmoid_range`: predictions cannot leave the picture.
+# `sigmoid_range`: predictions cannot leave the image.
 
 # %%
 print(f"sigmoid_range of -8, 0, 8: {sigmoid_range(torch.tensor([-8.0, 0, 8]), -1, 1).tolist()}")
@@ -225,5 +225,5 @@ mse = float(points_trainer.callback_metrics["val/loss"])
 print(f"validation MSE {mse:.6f}: a root of {math.sqrt(mse):.4f} on the -1..1 scale")
 points = point_predictions(regressor, heads)
 errors_px = (points.points_px - points.targets_px).norm(dim=-1)[points.visible]
-print(f"median error {errors_px.quantile(0.5):.1f} px in the original pictures")
+print(f"median error {errors_px.quantile(0.5):.1f} px in the original images")
 keep("points_results.png", show_points(points, 9, worst=False).figure)

@@ -12,7 +12,7 @@ from hypothesis import settings
 from lightning_tasks.__main__ import console
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
-# No test writes into, or reads from, the user's own cache of decoded pictures; processes that tests start inherit this.
+# No test writes into, or reads from, the user's own cache of decoded images; processes that tests start inherit this.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="lightning_tasks_tests_")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 

@@ -23,7 +23,7 @@ __all__ = [
     "write_voc_annotation",
 ]
 
-# Eight pictures with labels, and with two points; the last two are for validation.
+# Eight images with labels, and with two points; the last two are for validation.
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 6}" for i in range(8))]
 POINTS = ["fname,is_valid,l_x,l_y,r_x,r_y", *(f"{i}.jpg,{i >= 6},5,6,{9 + i},7" for i in range(8))]
 
@@ -37,14 +37,14 @@ FLAGS = [
 
 
 def write_image(path: Path, size: tuple[int, int] = (24, 32), seed: int = 0) -> None:
-    """Write a picture of random pixels of `size` (height, width)."""
+    """Write an image of random pixels of `size` (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
 def write_multilabel(root: Path, lines: Sequence[str], n_images: int = 8) -> Path:
-    """Write `labels.csv` of `lines` and the pictures 0.jpg to (n_images - 1).jpg; return the csv."""
+    """Write `labels.csv` of `lines` and the images 0.jpg to (n_images - 1).jpg; return the csv."""
     for i in range(n_images):
         write_image(root / f"{i}.jpg", seed=i)
     (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -52,7 +52,7 @@ def write_multilabel(root: Path, lines: Sequence[str], n_images: int = 8) -> Pat
 
 
 def write_points(root: Path, lines: Sequence[str], n_images: int = 8) -> Path:
-    """Write `points.csv` of `lines` and the pictures 0.jpg to (n_images - 1).jpg; return the csv."""
+    """Write `points.csv` of `lines` and the images 0.jpg to (n_images - 1).jpg; return the csv."""
     write_multilabel(root, [], n_images)
     (root / "labels.csv").unlink()
     (root / "points.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -97,23 +97,23 @@ def write_voc_annotation(path: Path, objects: Sequence[VocObject]) -> None:
 
 
 def write_voc(tree: Path, image_sets: Mapping[str, Mapping[str, Sequence[VocObject]]]) -> None:
-    """Write a tree `VOC2007`: of each image set (train, val, test) its pictures, called by numbers, and trainval.
+    """Write a tree `VOC2007`: of each image set (train, val, test) its images, called by numbers, and trainval.
 
-    Each class also has its lists, such as `cat_train.txt`: 1 where a picture shows one, 0 where it shows difficult ones
+    Each class also has its lists, such as `cat_train.txt`: 1 where an image shows one, 0 where it shows difficult ones
     alone, −1 where none.
     """
     lists = {"trainval": {**image_sets.get("train", {}), **image_sets.get("val", {})}, **image_sets}
     main = tree / "ImageSets" / "Main"
     main.mkdir(parents=True, exist_ok=True)
-    for name, pictures in lists.items():
-        ordered = sorted(pictures)
-        (main / f"{name}.txt").write_text("".join(f"{picture}\n" for picture in ordered), encoding="ascii")
-        for kind in {kind for objects in pictures.values() for kind, _ in objects}:
+    for name, images in lists.items():
+        ordered = sorted(images)
+        (main / f"{name}.txt").write_text("".join(f"{image}\n" for image in ordered), encoding="ascii")
+        for kind in {kind for objects in images.values() for kind, _ in objects}:
             lines = []
-            for picture in ordered:
-                difficult = [hard for other, hard in pictures[picture] if other == kind]
-                lines.append(f"{picture} {-1 if not difficult else 0 if all(difficult) else 1:2d}\n")
+            for image in ordered:
+                difficult = [hard for other, hard in images[image] if other == kind]
+                lines.append(f"{image} {-1 if not difficult else 0 if all(difficult) else 1:2d}\n")
             (main / f"{kind}_{name}.txt").write_text("".join(lines), encoding="ascii")
-        for picture, objects in pictures.items():
-            write_voc_annotation(tree / "Annotations" / f"{picture}.xml", objects)
-            write_image(tree / "JPEGImages" / f"{picture}.jpg", seed=int(picture))
+        for image, objects in images.items():
+            write_voc_annotation(tree / "Annotations" / f"{image}.xml", objects)
+            write_image(tree / "JPEGImages" / f"{image}.jpg", seed=int(image))

@@ -38,7 +38,7 @@ class OwnData(LightningDataModule):
 
 
 class PlainNet(LightningModule):
-    """No dropout and no batch statistics: what it learns from a batch is the mean over its pictures."""
+    """No dropout and no batch statistics: what it learns from a batch is the mean over its images."""
 
     def __init__(self, vocab: list[str], lr: float = 0.01):
         super().__init__()

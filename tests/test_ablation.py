@@ -28,7 +28,7 @@ STEPS = [
     params=["in_this_process", pytest.param("as_processes", marks=[pytest.mark.slow, pytest.mark.processes])]
 )
 def folder(request, tmp_path):
-    """A folder with pictures; the script's verbs run in this process, or as it starts them."""
+    """A folder with images; the script's verbs run in this process, or as it starts them."""
     draw_pascal(tmp_path / "pascal", n=100)
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     with verbs_in_this_process() if request.param == "in_this_process" else contextlib.nullcontext():

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import benchmark  # noqa: E402 - it lies beside the package, not in it
-from benchmarking import clock, parts, pictures, process, summary  # noqa: E402
+from benchmarking import clock, images, parts, process, summary  # noqa: E402
 from benchmarking.case import Case, fit_arguments, frozen, one_cycle  # noqa: E402
 
 KEYS = {
@@ -26,7 +26,7 @@ KEYS = {
     *("ceiling_train_images_s", "ceiling_valid_images_s", "plain_train_images_s", "plain_valid_images_s"),
     *("peak_rss_mb", "peak_anonymous_mb", "gpu_busy_share"),
 }
-TINY = ["--quick", "--pictures", "8", "--batch-size", "4", "--backbone", "test_resnet", "--size", "32x40"]
+TINY = ["--quick", "--images", "8", "--batch-size", "4", "--backbone", "test_resnet", "--size", "32x40"]
 
 
 def a_case(**changes):
@@ -58,7 +58,7 @@ def test_a_csv_is_cut_to_its_first_rows(tmp_path):
     source = tmp_path / "all.csv"
     lines = ["fname,labels,is_valid", "a,x,True", "b,x,False", "c,y,True", 'd,"x, z",False', "e,y,False", "f,,True"]
     source.write_text("\n".join(lines) + "\n")
-    pictures.cut_csv(source, tmp_path / "some.csv", 2)
+    images.cut_csv(source, tmp_path / "some.csv", 2)
     with (tmp_path / "some.csv").open() as file:
         rows = list(csv.DictReader(file))
     # c's label is not among those of b and d
@@ -70,7 +70,7 @@ def test_a_csv_is_cut_to_its_first_rows(tmp_path):
 def test_a_csv_that_cannot_be_cut_is_named(tmp_path, lines):
     (tmp_path / "all.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(TableError, match=r"all\.csv"):
-        pictures.cut_csv(tmp_path / "all.csv", tmp_path / "some.csv", 2)
+        images.cut_csv(tmp_path / "all.csv", tmp_path / "some.csv", 2)
 
 
 def test_an_epoch_is_cut_into_batches_as_the_loaders_do():

@@ -272,24 +272,24 @@ def test_the_command_line_beats_the_checkpoint(capsys):
 def test_prepare_says_what_it_found(capsys):
     root = draw("biwi.yaml")
     assert console(["prepare", "--config", str(CONF / "biwi.yaml"), *root]) == 0
-    assert "16 pictures, 14 training, 2 validation" in capsys.readouterr().out
+    assert "16 images, 14 training, 2 validation" in capsys.readouterr().out
 
 
 def test_prepare_draws_a_sample_that_is_not_there(capsys):
     assert console(["prepare", "--config", str(CONF / "pascal_sample.yaml"), "--data.root", "new/sample"]) == 0
-    assert "400 pictures" in capsys.readouterr().out
+    assert "400 images" in capsys.readouterr().out
 
 
 def spoil_header(root):
     (root / "labels.csv").write_text("name,labels\n0.jpg,cat\n")
 
 
-def spoil_picture(root):
+def spoil_image(root):
     (root / "7.jpg").unlink()
 
 
 def spoil_pixels(root):
-    (root / "7.jpg").write_bytes(b"no picture")
+    (root / "7.jpg").write_bytes(b"no image")
 
 
 def spoil_label(root):
@@ -305,9 +305,9 @@ def nothing(root):
     [
         (nothing, ["--data.root", "nowhere"], ["nowhere", "--data.root"]),
         (spoil_header, [], ["labels.csv", "row 1", "'fname'"]),
-        (spoil_picture, [], ["row 9", "'fname'", "7.jpg"]),
-        (spoil_pixels, [], ["7.jpg", "not a picture"]),
-        (spoil_pixels, ["--data.num_workers", "1"], ["7.jpg", "not a picture"]),
+        (spoil_image, [], ["row 9", "'fname'", "7.jpg"]),
+        (spoil_pixels, [], ["7.jpg", "not an image"]),
+        (spoil_pixels, ["--data.num_workers", "1"], ["7.jpg", "not an image"]),
         (spoil_label, [], ["row 9", "'labels'", "'cow'"]),
         (nothing, ["--model.backbone", "resnet51"], ["'resnet51'", "resnet50"]),
         (nothing, ["--model.weights", "w.pth"], ["w.pth", "does not fit", "missing"]),

@@ -1,4 +1,4 @@
-"""The same seed on the same machine gives the same numbers to the last bit, however the pictures are loaded."""
+"""The same seed on the same machine gives the same numbers to the last bit, however the images are loaded."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ SMALL = [
     *("--data.size", "32", "--data.batch_size", "3", "--model.pretrained", "false", "--trainer.max_epochs", "2"),
     *("--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false", "--run_name", "run"),
 ]
-# torch's list of what has no deterministic CUDA kernel, as far as networks for pictures and metrics may use it.
+# torch's list of what has no deterministic CUDA kernel, as far as networks for images and metrics may use it.
 NOT_DETERMINISTIC = {
     *("adaptive_max_pool2d_backward", "_adaptive_avg_pool2d_backward", "max_pool3d_with_indices_backward"),
     *("fractional_max_pool2d_backward", "avg_pool3d_backward", "max_unpool2d", "reflection_pad2d_backward"),

@@ -65,7 +65,7 @@ def test_from_the_table_to_predictions(home, capsys):
 def test_the_other_verbs(home, capsys):
     data = ["--data", "MultiLabelDataModule", "--data.root", "$DATA/root"]
     assert console(["init", "$DATA/root/labels.csv", "--output=~/i.yaml"]) == 0
-    with pytest.raises(SystemExit):  # few pictures
+    with pytest.raises(SystemExit):  # few images
         console(["check", "--config=~/i.yaml", "--fix=~/fixed.csv"])
     assert console(["show_batch", "--config=~/i.yaml", *WORKERS, "--output=~/b.png", *data[2:]]) == 0
     assert {"i.yaml", "fixed.csv", "b.png"} <= written(home)

@@ -1,4 +1,4 @@
-"""Whatever a file holds, only errors of our own come out: tables, poses, calibrations, pictures, configs, checkpoints.
+"""Whatever a file holds, only errors of our own come out: tables, poses, calibrations, images, configs, checkpoints.
 
 `LIGHTNING_TASKS_FUZZ=50` tries fifty times as many cases.
 """
@@ -22,8 +22,8 @@ from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabel
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.checkpoint import settings as checkpoint_settings
-from lightning_tasks.data.images.decode import read_picture
-from lightning_tasks.deploy.sources import find_pictures
+from lightning_tasks.data.images.decode import read_reduced
+from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import BackboneError, CheckpointError, ImageError, LightningTasksError
 from lightning_tasks.tasks.keypoints.biwi_files import project_calibrated, read_biwi, read_calibration, read_pose
 from lightning_tasks.tasks.keypoints.table import read_keypoint_table
@@ -72,7 +72,7 @@ def only_our_own(function, *args, **kwargs):
 def test_tables(folder, content):
     path = folder / "table.csv"
     path.write_bytes(content)
-    for read in (read_multilabel_table, read_keypoint_table, lambda path: find_pictures([str(path)], None)):
+    for read in (read_multilabel_table, read_keypoint_table, lambda path: find_images([str(path)], None)):
         only_our_own(read, path)
 
 
@@ -140,21 +140,21 @@ CHANGES = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_siz
 
 @cases(300)
 @given(seed=st.sampled_from(SEEDS), changes=CHANGES, keep=st.integers(0, 6000), tail=st.binary(max_size=20))
-def test_pictures(folder, seed, changes, keep, tail):
+def test_images(folder, seed, changes, keep, tail):
     data = bytearray(seed[:keep])
     for at, value in changes:
         if at < len(data):
             data[at] = value
-    path = folder / "picture"
+    path = folder / "image"
     path.write_bytes(bytes(data) + tail)
     for side in (0, 8):
         try:
-            picture = read_picture(path, side)
+            image = read_reduced(path, side)
         except ImageError:
             continue
-        assert picture.image.ndim == 3
-        assert picture.image.dtype == np.uint8
-        assert min(picture.image.shape[:2]) >= min(1, side or 1)
+        assert image.image.ndim == 3
+        assert image.image.dtype == np.uint8
+        assert min(image.image.shape[:2]) >= min(1, side or 1)
 
 
 VALUES = st.recursive(

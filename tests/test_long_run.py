@@ -31,13 +31,13 @@ def test_epochs_with_a_worker_are_sampled(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_twelve_epochs_with_a_worker_leave_nothing_open_and_keep_no_pictures(tmp_path, monkeypatch):
+def test_twelve_epochs_with_a_worker_leave_nothing_open_and_keep_no_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     long_run.train("labels", 12, 1, Path("labels.csv"))
     samples = long_run.read(Path("labels.csv"))
     assert [sample.epoch for sample in samples] == list(range(12))
     assert samples[-1].processes == 3  # a worker for each split, which lives on
-    # What an epoch leaves in memory is still settling: more than this would be pictures, figures or a model.
+    # What an epoch leaves in memory is still settling: more than this would be images, figures or a model.
     assert long_run.judge(samples, most_kb_an_epoch=4000) == []
 
 

@@ -16,7 +16,7 @@ from lightning_tasks.tasks.split_predictions import point_predictions, write_poi
 from lightning_tasks.verbs.show_results import show_points
 from tests.fakes import write_points
 
-# The pictures are of 32×24 pixels, the model says their centre: (15.5, 11.5). One point is off by each of these.
+# The images are of 32×24 pixels, the model says their centre: (15.5, 11.5). One point is off by each of these.
 ERRORS_PX = (2.0, 4.0, 40.0, 50.0)  # the last two lie outside; the median of all is 22, of those inside 3
 
 
@@ -69,7 +69,7 @@ def test_predictions_figures_and_csv_have_all_annotated_points(data, model, tmp_
     shown = show_points(found, 4, worst=True)
     assert [path.name for path in shown.paths] == ["3.jpg", "2.jpg", "1.jpg", "0.jpg"]
     for ax in shown.figure.axes:
-        assert ax.get_xlim() == (-0.5, 31.5)  # the picture is not made small for a point outside
+        assert ax.get_xlim() == (-0.5, 31.5)  # the image is not made small for a point outside
         assert ax.get_ylim() == (23.5, -0.5)
 
 

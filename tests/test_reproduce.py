@@ -17,7 +17,7 @@ SMALL = ["--data.size", "32", "--data.batch_size", "32", "--data.num_workers", "
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     draw_pascal(folder / "pascal", n=100)
     draw_biwi(folder / "biwi", frames=2)
@@ -28,10 +28,10 @@ def pictures(tmp_path_factory):
 @pytest.fixture(
     params=["in_this_process", pytest.param("as_processes", marks=[pytest.mark.slow, pytest.mark.processes])]
 )
-def folder(request, pictures, tmp_path):
-    """A folder with the pictures; the script's verbs run in this process, or as it starts them."""
+def folder(request, images, tmp_path):
+    """A folder with the images; the script's verbs run in this process, or as it starts them."""
     for name in ("pascal", "biwi", "weights.pth"):
-        (tmp_path / name).symlink_to(pictures / name)
+        (tmp_path / name).symlink_to(images / name)
     with verbs_in_this_process() if request.param == "in_this_process" else contextlib.nullcontext():
         yield tmp_path
 

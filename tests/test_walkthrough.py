@@ -17,7 +17,7 @@ SCRIPT = ROOT / "scripts" / "walkthrough.py"
 
 
 @pytest.mark.parametrize("drawn", ["some", pytest.param("all", marks=pytest.mark.slow)])
-def test_every_step_runs_on_drawn_pictures(drawn, tmp_path):
+def test_every_step_runs_on_drawn_images(drawn, tmp_path):
     """On fewer than it draws where there are none."""
     nothing = "0.6600"
     if drawn == "some":
@@ -39,9 +39,9 @@ def test_every_step_runs_on_drawn_pictures(drawn, tmp_path):
     assert len(re.findall("learning rates   valley", done.stdout)) == 2
     assert len(re.findall(r"accuracy_multi at 0\.\d+: 0\.\d{4}", done.stdout)) == 4
     assert float(re.search(r"the two label frames are (\S+) px apart", done.stdout)[1]) == pytest.approx(14, abs=1)
-    pictures = re.findall(r"\[picture: (\S+)\]", done.stdout)
-    assert len(pictures) == 5
-    assert all((tmp_path / picture).stat().st_size > 5_000 for picture in pictures)
+    images = re.findall(r"\[image: (\S+)\]", done.stdout)
+    assert len(images) == 5
+    assert all((tmp_path / image).stat().st_size > 5_000 for image in images)
 
 
 def test_it_opens_as_a_notebook():
@@ -60,9 +60,9 @@ def dots(root):
         _, centre_mm = read_pose(pose)
         seen = cv2.projectPoints(centre_mm[None], turn, camera.translation_mm, camera.intrinsics, None)[0].ravel()
         shift = 4  # sixteenths of a pixel
-        picture = np.zeros((480, 640), np.uint8)
-        cv2.circle(picture, [round(value * 2**shift) for value in seen], 6 * 2**shift, 255, -1, cv2.LINE_AA, shift)
-        cv2.imwrite(str(pose).replace("_pose.txt", "_rgb.jpg"), picture)
+        image = np.zeros((480, 640), np.uint8)
+        cv2.circle(image, [round(value * 2**shift) for value in seen], 6 * 2**shift, 255, -1, cv2.LINE_AA, shift)
+        cv2.imwrite(str(pose).replace("_pose.txt", "_rgb.jpg"), image)
 
 
 def detected(path):

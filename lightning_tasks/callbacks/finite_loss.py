@@ -13,7 +13,7 @@ from lightning_tasks.filesystem import is_file
 from lightning_tasks.training.launcher import is_watched
 from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
-_LISTED = 8  # pictures in the message; a file has them all
+_LISTED = 8  # images in the message; a file has them all
 _FILE = "non_finite_batch.txt"
 _WAITING_IS_FREE = ("cpu",)  # devices whose work is done when Python goes on
 
@@ -30,7 +30,7 @@ class _Step(NamedTuple):
 
 
 class FiniteLoss(Callback):
-    """Stop at a loss that is NaN or infinite: say in which step, at which learning rates and of which pictures.
+    """Stop at a loss that is NaN or infinite: say in which step, at which learning rates and of which images.
 
     No checkpoint is written after it, nor one with such weights (unless ModelCheckpoint saves weights alone, of which
     callbacks are not told), so the last one is good. On a CPU the step is not
@@ -106,25 +106,25 @@ class FiniteLoss(Callback):
 
     def _told(self, trainer: Trainer, bad: _Step) -> str:
         names = _names(trainer, bad.rows)
-        pictures = f" The batch's pictures: {', '.join(names[:_LISTED])}" if names else ""
+        images = f" The batch's images: {', '.join(names[:_LISTED])}" if names else ""
         if len(names) > _LISTED:
             file = self._folder / _FILE
-            pictures += f" and {len(names) - _LISTED} more"
+            images += f" and {len(names) - _LISTED} more"
             with contextlib.suppress(OSError):  # the other processes wait for this one
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text("\n".join(names) + "\n", encoding="utf-8", errors="surrogateescape")
-                pictures += f", all of them in {file}"
+                images += f", all of them in {file}"
         rates = ", ".join(f"{group} {rate:.2e}" for group, rate in bad.rates)
         return (
             f"The loss is {float(bad.loss)} in step {bad.step} (epoch {bad.epoch}, batch {bad.batch_idx}; learning "
-            f"rates: {rates}).{pictures}{'.' if names else ''}"
+            f"rates: {rates}).{images}{'.' if names else ''}"
         )
 
     def _way_back(self) -> str:
         last = last_checkpoint(self._folder)
         good = f"The last good checkpoint is {last}. " if is_file(last) else ""
         return (
-            f"{good}Look at the pictures and their targets, or train anew with a lower --model.lr; or go on from the "
+            f"{good}Look at the images and their targets, or train anew with a lower --model.lr; or go on from the "
             "last checkpoint with clipped gradients: --ckpt_path last --trainer.gradient_clip_val 1."
         )
 
@@ -132,5 +132,5 @@ class FiniteLoss(Callback):
 def _names(trainer: Trainer, rows: Tensor | None) -> list[str]:
     """Return the files of a training batch of our data modules; of another's, none."""
     dataset = getattr(trainer.train_dataloader, "dataset", None)
-    pictures = getattr(getattr(dataset, "dataset", dataset), "pictures", None)  # `Skipping` wraps a dataset
-    return [] if rows is None or pictures is None else [str(pictures.paths[row]) for row in rows.tolist()]
+    images = getattr(getattr(dataset, "dataset", dataset), "images", None)  # `Skipping` wraps a dataset
+    return [] if rows is None or images is None else [str(images.paths[row]) for row in rows.tolist()]

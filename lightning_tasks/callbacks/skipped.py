@@ -1,4 +1,4 @@
-"""Which pictures an epoch went without."""
+"""Which images an epoch went without."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from lightning_tasks.reports.terminal import print_line
 
 
-class SkippedPictures(Callback):
-    """Print, after each epoch and each validation, how many pictures could not be read, and which."""
+class SkippedImages(Callback):
+    """Print, after each epoch and each validation, how many images could not be read, and which."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print those of training."""
@@ -24,7 +24,7 @@ class SkippedPictures(Callback):
 
 
 def tell_skipped(source: object) -> None:
-    """Print which pictures of a loader, or of a dataset, were skipped, if any, and forget them."""
+    """Print which images of a loader, or of a dataset, were skipped, if any, and forget them."""
     skipped: Any = getattr(getattr(source, "dataset", source), "skipped", None)
     if skipped is not None and (line := skipped.report()):
         print_line(line)  # each process of its own share: `trainer.print` would leave out those of all but the first

@@ -16,13 +16,13 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from lightning_tasks.atomic_write import DRAWN_PNG
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.reports.fonts import letter_figure
-from lightning_tasks.reports.grid import pictures
+from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.reports.results import label_results, point_results
 from lightning_tasks.reports.show_batch import label_batch, point_batch
 from lightning_tasks.tasks.multilabel.metrics import ThresholdAccuracies
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 
-_MOST = 9  # pictures
+_MOST = 9  # images
 _LONG = ("vocab", "point_names")  # a table of runs has no room for them
 
 
@@ -33,7 +33,7 @@ def tensorboard_writer(trainer: Trainer) -> SummaryWriter | None:
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
-class BatchPicture(Callback):
+class BatchFigure(Callback):
     """Show a training batch, as the model will see it, when a run starts."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,8 +52,8 @@ class BatchPicture(Callback):
         writer.add_figure("show_batch", letter_figure(figure), 0)
 
 
-class ResultsPicture(Callback):
-    """Show the first validation pictures with targets and predictions after each validation.
+class ResultsFigure(Callback):
+    """Show the first validation images with targets and predictions after each validation.
 
     The last ones are `results.png` in the run's folder.
     """
@@ -70,7 +70,7 @@ class ResultsPicture(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the first pictures and what was predicted of them."""
+        """Keep the first images and what was predicted of them."""
         if batch_idx or not trainer.is_global_zero or not isinstance(outputs, Tensor):
             return
         if isinstance(batch, (MultiLabelBatch, KeypointBatch)):
@@ -113,7 +113,7 @@ class ThresholdCurve(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count."""
-        # With exactly one label a picture the likeliest is taken: there is no threshold.
+        # With exactly one label an image the likeliest is taken: there is no threshold.
         if (
             isinstance(batch, MultiLabelBatch)
             and isinstance(outputs, Tensor)
@@ -169,7 +169,7 @@ def plain_settings(hparams: Mapping[str, Any]) -> dict[str, bool | int | float |
 
 
 def _results(batch: MultiLabelBatch | KeypointBatch, predictions: Tensor, pl_module: LightningModule) -> Figure:
-    shown = pictures(batch.images)
+    shown = to_arrays(batch.images)
     if isinstance(batch, MultiLabelBatch):
         predicted = pl_module.predicted(predictions)  # type: ignore[operator]  # a Module's attributes are untyped
         return label_results(shown, batch.targets, predictions, _vocab(pl_module), predicted)

@@ -11,7 +11,7 @@ from lightning_tasks.data.checked_tables import CheckedTables
 from lightning_tasks.data.images.cache import CacheSettings
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.images.depth import FULL
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.images.white_level import doubt, find_white_level
 from lightning_tasks.data.loading.cached import Loading, load_through_cache, split_loader
 from lightning_tasks.data.loading.dataset import ImageDataset
@@ -47,9 +47,9 @@ class ImageDataModule(CheckedTables):
 
     @abstractmethod
     def _make_set(
-        self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
+        self, images: ImageStore, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
     ) -> ImageDataset[Any]:
-        """Return the data set of some of a table's rows, whose N images are `pictures`."""
+        """Return the data set of some of a table's rows, whose N images are `images`."""
 
     def read_sets(self, *stages: str) -> None:
         """Read and check the tables of stages, as `check_tables` does, and make their data sets."""
@@ -70,10 +70,10 @@ class ImageDataModule(CheckedTables):
         self._settle_white_level(**({"training": self.train_set} if stage == "fit" else {}), validation=self.valid_set)
 
     def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> Any:  # noqa: ANN401 - of the task
-        pictures = Pictures(located.files.paths(rows), self.decode_side)
-        dataset = self._make_set(pictures, located, rows, transform, split)
+        images = ImageStore(located.files.paths(rows), self.decode_side)
+        dataset = self._make_set(images, located, rows, transform, split)
         if self.on_bad_image == "skip":
-            dataset.skipped = Skipped(split, pictures.paths, self.max_bad_share)
+            dataset.skipped = Skipped(split, images.paths, self.max_bad_share)
         return dataset
 
     def _settle_white_level(self, **splits: ImageDataset[Any]) -> None:
@@ -86,7 +86,7 @@ class ImageDataModule(CheckedTables):
         elif self.white_level == FULL and "test" in paths:  # training has not seen them
             doubt(paths["test"], "test", str(self.csv))
         for dataset in splits.values():
-            dataset.pictures.white_level = self.white_level
+            dataset.images.white_level = self.white_level
 
     def setup(self, stage: str) -> None:
         """Read the tables and check every row before the first batch; for `fit`, also decode the images once."""

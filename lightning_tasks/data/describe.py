@@ -24,7 +24,7 @@ def listed(names: Sequence[str]) -> str:
 def count_images(table: pd.DataFrame) -> str:
     """Return how many images a table is of, and how many rows they have where these are more."""
     n = table[FILE].nunique()
-    return f"{n:,} pictures" + f" in {len(table):,} rows" * (n < len(table))
+    return f"{n:,} images" + f" in {len(table):,} rows" * (n < len(table))
 
 
 def describe_counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:

@@ -1,4 +1,4 @@
-"""Copies of pictures with labels or points drawn on them."""
+"""Copies of images with labels or points drawn on them."""
 
 import os
 import tempfile
@@ -25,12 +25,12 @@ _TEXT_SHARE = 1 / 22  # of the shorter side
 _FEW_POINTS = 10  # have their names beside them
 
 
-def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) -> None:
-    """Look whether copies can be written to `folder`, before all pictures are predicted.
+def check_folder(folder: Path, images: Sequence[Path], names: Sequence[Path]) -> None:
+    """Look whether copies can be written to `folder`, before all images are predicted.
 
     Args:
         folder: is made if need be.
-        pictures: N files, which no copy must write over.
+        images: N files, which no copy must write over.
         names: N names of their copies.
 
     Raises:
@@ -43,8 +43,8 @@ def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) 
     except OSError as error:
         what = "written to" if is_folder(folder) else "made"
         raise ConfigError(f"{folder} cannot be {what} ({error.strerror}). Name another folder: --annotate.") from error
-    inputs = {os.path.abspath(path) for path in pictures}  # noqa: PTH100 - resolve() asks the disk
-    for path, name in zip(pictures, names, strict=True):
+    inputs = {os.path.abspath(path) for path in images}  # noqa: PTH100 - resolve() asks the disk
+    for path, name in zip(images, names, strict=True):
         copy = _copy_of(name, folder)
         if os.path.abspath(copy) in inputs:  # noqa: PTH100
             raise ConfigError(
@@ -58,15 +58,15 @@ def check_folder(folder: Path, pictures: Sequence[Path], names: Sequence[Path]) 
             )
 
 
-def annotate_pictures(
+def annotate_images(
     rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None
 ) -> list[str]:
-    """Write a copy of each picture that was predicted, under its name; return why any could not be written.
+    """Write a copy of each image that was predicted, under its name; return why any could not be written.
 
     Args:
-        rows: of pictures that were predicted, or not.
+        rows: of images that were predicted, or not.
         folder: of the copies.
-        max_pixels: of a picture.
+        max_pixels: of an image.
         white_level: which value is white in images of more than 8 bits.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -78,7 +78,7 @@ def annotate_pictures(
 def _try_to_annotate(row: Row, folder: Path, max_pixels: int, white_level: int | None) -> str | None:
     try:
         _annotate(row, folder, max_pixels, white_level)
-    except LightningTasksError as error:  # the disk is full, the name is too long, the picture has gone
+    except LightningTasksError as error:  # the disk is full, the name is too long, the image has gone
         return str(error)
     return None
 
@@ -88,22 +88,22 @@ def _copy_of(name: Path, folder: Path) -> Path:
 
 
 def _annotate(row: Row, folder: Path, max_pixels: int, white_level: int | None) -> None:
-    picture = Pillow.fromarray(read_image(row.path, max_pixels, white_level))
-    pen = Pen(ImageDraw.Draw(picture, "RGBA"), max(10, round(min(picture.size) * _TEXT_SHARE)))
+    image = Pillow.fromarray(read_image(row.path, max_pixels, white_level))
+    pen = Pen(ImageDraw.Draw(image, "RGBA"), max(10, round(min(image.size) * _TEXT_SHARE)))
     if isinstance(row.prediction, LabelPrediction):
-        _draw_labels(pen, row.prediction, picture.height)
+        _draw_labels(pen, row.prediction, image.height)
     elif row.prediction is not None:
         _draw_points(pen, row.prediction)
     mark = PngInfo()
-    mark.add_text("Software", DRAWN)  # so that a later run does not take the copy for a picture
-    write_whole(_copy_of(row.name, folder), lambda new: picture.save(new, format="PNG", compress_level=1, pnginfo=mark))
+    mark.add_text("Software", DRAWN)  # so that a later run does not take the copy for an image
+    write_whole(_copy_of(row.name, folder), lambda new: image.save(new, format="PNG", compress_level=1, pnginfo=mark))
 
 
 class Pen:
-    """Draws on a picture, and writes in whatever alphabet.
+    """Draws on an image, and writes in whatever alphabet.
 
     Args:
-        draw: what draws on the picture.
+        draw: what draws on the image.
         text_px: the letters' size.
     """
 

@@ -1,4 +1,4 @@
-"""A trained model with its preprocessing: pictures in, probabilities or positions in their pixels out."""
+"""A trained model with its preprocessing: images in, probabilities or positions in their pixels out."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ class LabelNetwork(nn.Module):
 
     Args:
         model: the trained classifier, on the CPU.
-        preprocess: what its pictures went through.
+        preprocess: what its images went through.
     """
 
     def __init__(self, model: MultiLabelClassifier, preprocess: Preprocess) -> None:
@@ -42,7 +42,7 @@ class PointNetwork(nn.Module):
 
     Args:
         model: the trained regressor, on the CPU.
-        preprocess: what its pictures went through.
+        preprocess: what its images went through.
     """
 
     def __init__(self, model: KeypointRegressor, preprocess: Preprocess) -> None:

@@ -1,4 +1,4 @@
-"""What lay among the pictures and was not looked at, told to a person."""
+"""What lay among the images and was not looked at, told to a person."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class LeftOut:
         lines = []
         if self.endings:
             listed = ", ".join(f"{n:,} {ending or 'without an ending'}" for ending, n in self.endings.most_common())
-            lines.append(f"{listed}: by their names no pictures that can be read. Name such a file itself to try it.")
+            lines.append(f"{listed}: by their names no images that can be read. Name such a file itself to try it.")
         if any(ending in self.endings for ending in _HEIC):
             lines.append("HEIC: convert such files, with `heif-convert a.heic a.jpg` or `magick a.heic a.jpg`.")
         if any(ending in self.endings for ending in _RAW):

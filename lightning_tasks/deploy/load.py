@@ -34,9 +34,9 @@ def load(
     white_level: int | None = None,
     keep_freed_memory: bool = True,
 ) -> Predictor:
-    """Return a predictor for pictures: paths, files' bytes, arrays or PIL images.
+    """Return a predictor for images: paths, files' bytes, arrays or PIL images.
 
-    Pictures go through the book's validation transform; one of your own (`valid_transform`) is not in a checkpoint.
+    Images go through the book's validation transform; one of your own (`valid_transform`) is not in a checkpoint.
     Processes that are forked from this one afterwards (`multiprocessing.Pool`, `gunicorn --preload`) predict on one
     thread each; on an accelerator each must load for itself.
 
@@ -44,8 +44,8 @@ def load(
         checkpoint: of a MultiLabelClassifier or a KeypointRegressor.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
         threshold: for all labels, in place of those in the checkpoint.
-        flip: also predict the mirrored picture, and average.
-        scales: predict each picture at these multiples of the model's size, and average.
+        flip: also predict the mirrored image, and average.
+        scales: predict each image at these multiples of the model's size, and average.
         allow_pixels: a file with more is not read. Above the default it raises Pillow's own limit of the process too.
         white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
         keep_freed_memory: on the CPU, let this whole process keep what it frees, up to its peak, rather than ask the

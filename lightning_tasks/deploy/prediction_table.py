@@ -20,7 +20,7 @@ _SUFFIXES = (".csv", ".json", ".parquet")
 
 
 class Row(NamedTuple):
-    """A picture and what is said of it, or why nothing is."""
+    """An image and what is said of it, or why nothing is."""
 
     path: Path
     name: Path  # of its annotated copy, below the folder of these
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
-    """Look whether a table can be written, before all pictures are predicted.
+    """Look whether a table can be written, before all images are predicted.
 
     Args:
         path: of the table; `-`: csv on standard output.
@@ -56,7 +56,7 @@ def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points, *, excel: bool = False) -> None:
-    """Write a row for each picture, in order; see `_columns` for csv and parquet, `_entry` for JSON.
+    """Write a row for each image, in order; see `_columns` for csv and parquet, `_entry` for JSON.
 
     Raises:
         ConfigError: it cannot be written.

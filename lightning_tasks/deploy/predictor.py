@@ -1,4 +1,4 @@
-"""A trained model for anybody's pictures."""
+"""A trained model for anybody's images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones s
 
 @dataclass(frozen=True)
 class LabelPrediction:
-    """What the model says of a picture's labels."""
+    """What the model says of an image's labels."""
 
     vocab: tuple[str, ...]  # C labels
     probabilities: NDArray[np.float32]  # (C,)
@@ -38,10 +38,10 @@ class LabelPrediction:
 
 @dataclass(frozen=True)
 class PointPrediction:
-    """Where the model sees a picture's points."""
+    """Where the model sees an image's points."""
 
     point_names: tuple[str, ...]  # P points
-    points_px: NDArray[np.float32]  # (P, 2), x and y in the picture's pixels; the centre of the top-left one is (0, 0)
+    points_px: NDArray[np.float32]  # (P, 2), x and y in the image's pixels; the centre of the top-left one is (0, 0)
 
 
 Prediction = LabelPrediction | PointPrediction
@@ -57,7 +57,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Points:
-    """The points' names, and which change places in a mirrored picture."""
+    """The points' names, and which change places in a mirrored image."""
 
     names: tuple[str, ...]
     mirrored: tuple[int, ...] | None  # P positions; None: not known
@@ -65,7 +65,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Views:
-    """What of each picture is predicted and averaged: test-time augmentation where it is more than one view.
+    """What of each image is predicted and averaged: test-time augmentation where it is more than one view.
 
     Attributes:
         flip: also mirrored.
@@ -80,18 +80,18 @@ ONE_VIEW = Views()
 
 
 class Predictor:
-    """Predict pictures, from any number of threads: a call changes nothing.
+    """Predict images, from any number of threads: a call changes nothing.
 
     Args:
         network: a trained model with its preprocessing, on the device that it is to run on, in evaluation mode.
         names: what its outputs mean.
         device: where the network is.
-        views: of each picture; their predictions are averaged.
+        views: of each image; their predictions are averaged.
         allow_pixels: a file with more is not read.
         white_level: which value is white in images of more than 8 bits; see `rgb`.
 
     Raises:
-        ConfigError: mirrored pictures are asked for and it is not known which points change places, or the backbone
+        ConfigError: mirrored images are asked for and it is not known which points change places, or the backbone
             does not take a scaled size.
     """
 
@@ -114,7 +114,7 @@ class Predictor:
             raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
         if views.flip and isinstance(names, Points) and names.mirrored is None:
             raise ConfigError(
-                "A mirrored picture has left and right points in each other's place, and the checkpoint does not say "
+                "A mirrored image has left and right points in each other's place, and the checkpoint does not say "
                 "which: it was trained without data.swap_pairs. Predict without flip."
             )
         self._preprocess = [_scaled(network.preprocess, scale) for scale in views.scales]
@@ -130,32 +130,32 @@ class Predictor:
     def __call__(
         self, images: Source | list[Source] | tuple[Source, ...], batch_size: int = 64
     ) -> Prediction | list[Prediction]:
-        """Return what the model says of a picture, or of each of several; see `rgb` for what a picture may be.
+        """Return what the model says of an image, or of each of several; see `rgb` for what an image may be.
 
         Raises:
-            ImageError: a picture cannot be read.
+            ImageError: an image cannot be read.
             ConfigError: the model predicts NaN.
         """
         if not isinstance(images, (list, tuple)):
             return self([images])[0]
         found: list[Prediction] = []
         for begin in range(0, len(images), batch_size):
-            pictures = [rgb(image, self.allow_pixels, self.white_level) for image in images[begin : begin + batch_size]]
-            found += self.say([self.see(picture) for picture in pictures], [_size(picture) for picture in pictures])
+            decoded = [rgb(image, self.allow_pixels, self.white_level) for image in images[begin : begin + batch_size]]
+            found += self.say([self.see(image) for image in decoded], [_size(image) for image in decoded])
         return found
 
-    def see(self, picture: Image) -> list[Tensor]:
-        """Return what the network sees of an (H, W, 3) picture at each scale, (3, h, w) float32 on the CPU."""
-        writable = picture if picture.flags.writeable else picture.copy()  # torch warns of what it does not write to
+    def see(self, image: Image) -> list[Tensor]:
+        """Return what the network sees of an (H, W, 3) image at each scale, (3, h, w) float32 on the CPU."""
+        writable = image if image.flags.writeable else image.copy()  # torch warns of what it does not write to
         with torch.inference_mode():
             return [preprocess(torch.from_numpy(writable)[None])[0] for preprocess in self._preprocess]
 
     def say(self, seen: Sequence[Sequence[Tensor]], sizes: Sequence[Size]) -> list[Prediction]:
-        """Return what the model says of pictures.
+        """Return what the model says of images.
 
         Args:
-            seen: of each picture, what `see` returned.
-            sizes: of each picture, height and width.
+            seen: of each image, what `see` returned.
+            sizes: of each image, height and width.
 
         Raises:
             ConfigError: the model predicts NaN.
@@ -196,7 +196,7 @@ class Predictor:
             if is_out_of_memory(error):  # which says nothing of the size
                 raise
             raise ConfigError(
-                f"The backbone does not take pictures of {size[0]}×{size[1]}, which a scale asks for "
+                f"The backbone does not take images of {size[0]}×{size[1]}, which a scale asks for "
                 f"({what_is_wrong(error)}). Predict without scales."
             ) from error
 
@@ -210,5 +210,5 @@ def _scaled(preprocess: Preprocess, scale: float) -> Preprocess:
     return Preprocess(preprocess.window._replace(size=(height, width)), round(preprocess.side * max(1.0, scale)))
 
 
-def _size(picture: Image) -> Size:
-    return picture.shape[0], picture.shape[1]
+def _size(image: Image) -> Size:
+    return image.shape[0], image.shape[1]

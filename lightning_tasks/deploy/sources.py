@@ -1,4 +1,4 @@
-"""What a user names on the command line to the pictures that are meant."""
+"""What a user names on the command line to the images that are meant."""
 
 import codecs
 import errno
@@ -17,7 +17,7 @@ from lightning_tasks.atomic_write import is_drawn
 from lightning_tasks.data.images.decode import file_size_px
 from lightning_tasks.data.tables.csv_table import cell_at, read_cells
 from lightning_tasks.data.tables.file_checks import Confines, find_files, respelt_line
-from lightning_tasks.data.tables.near_names import PICTURES
+from lightning_tasks.data.tables.near_names import IMAGES
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
@@ -26,10 +26,10 @@ STDIN = "-"
 
 
 class Found(NamedTuple):
-    """A picture that was asked for; whether it can be read is seen later."""
+    """An image that was asked for; whether it can be read is seen later."""
 
     path: Path
-    name: Path  # of its annotated copy, below the folder of these; no two pictures have the same
+    name: Path  # of its annotated copy, below the folder of these; no two images have the same
 
 
 class Search(NamedTuple):
@@ -39,13 +39,13 @@ class Search(NamedTuple):
     left_out: LeftOut
 
 
-def find_pictures(sources: Sequence[str], images: str | None, allow_outside: bool = False) -> list[Found]:
+def find_images(sources: Sequence[str], images: str | None, allow_outside: bool = False) -> list[Found]:
     """Return what `search` finds."""
     return search(sources, images, allow_outside).found
 
 
 def search(sources: Sequence[str], images: str | None, allow_outside: bool = False) -> Search:
-    """Return the pictures of files, folders (with all below them), patterns and tables, each once, in order.
+    """Return the images of files, folders (with all below them), patterns and tables, each once, in order.
 
     Args:
         sources: files; folders; patterns such as 'holiday/**/*.jpg'; csv files with a column `fname`; `-` for names
@@ -54,7 +54,7 @@ def search(sources: Sequence[str], images: str | None, allow_outside: bool = Fal
         allow_outside: let a table's names lead out of that folder.
 
     Raises:
-        DatasetNotFoundError: a source is nothing of these, or has no pictures.
+        DatasetNotFoundError: a source is nothing of these, or has no images.
         TableError: a table has no column `fname`, or a name that leads out of its folder.
     """
     found: dict[str, Found] = {}
@@ -63,7 +63,7 @@ def search(sources: Sequence[str], images: str | None, allow_outside: bool = Fal
         of_this = LeftOut()
         some = _of_one(source, images, allow_outside, of_this)
         if not some:
-            raise DatasetNotFoundError(f"There are no pictures in {source}. {' '.join(of_this.lines())}".rstrip())
+            raise DatasetNotFoundError(f"There are no images in {source}. {' '.join(of_this.lines())}".rstrip())
         left_out.add(of_this)
         for one in some:
             found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - resolve() would follow links
@@ -77,10 +77,10 @@ def _of_one(source: str, images: str | None, allow_outside: bool, left_out: Left
     if not source:  # of a shell's variable that is not set; to Path it is the current folder
         raise DatasetNotFoundError("A name of what to predict is empty. For the current folder write a dot.")
     if is_folder(path):
-        return [Found(p, p.relative_to(path)) for p in sorted(_pictures(_walk(path, left_out), left_out))]
+        return [Found(p, p.relative_to(path)) for p in sorted(_images(_walk(path, left_out), left_out))]
     if path.suffix.lower() == ".csv" and is_file(path):
         return _of_table(path, path.parent if images is None else Path(images), allow_outside, left_out)
-    if is_file(path):  # whatever it is called: if it is no picture, its row says so
+    if is_file(path):  # whatever it is called: if it is no image, its row says so
         return [Found(path, Path(path.name))]
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
     left_out.unreadable.update(_locked(path))
@@ -92,7 +92,7 @@ def _of_one(source: str, images: str | None, allow_outside: bool, left_out: Left
         left_out.folders.update({str(p): "a folder; name it too" for p in matches if is_folder(p)})
     above = Path(*takewhile(lambda part: not has_magic(part), path.parts))
     files = [p for p in matches if not is_folder(p)]
-    return [Found(p, p.relative_to(above)) for p in _pictures(files, left_out)]
+    return [Found(p, p.relative_to(above)) for p in _images(files, left_out)]
 
 
 def _names(stdin: bytes) -> list[str]:
@@ -126,15 +126,15 @@ def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:
         yield from (Path(above, name) for name in names)
 
 
-def _pictures(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
-    """Yield the files that look like pictures, and note the others."""
+def _images(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
+    """Yield the files that look like images, and note the others."""
     for path in files:
         ending = path.suffix.lower()
         if path.name.startswith("._"):
             left_out.apple += 1
         elif not is_file(path):
             left_out.files[str(path)] = "a link that leads nowhere" if path.is_symlink() else "no plain file"
-        elif ending not in PICTURES and (ending or file_size_px(path) is None):
+        elif ending not in IMAGES and (ending or file_size_px(path) is None):
             left_out.endings[ending] += 1
         elif is_drawn(path):
             left_out.drawn += 1
@@ -143,7 +143,7 @@ def _pictures(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
 
 
 def _told_apart(found: Sequence[Found]) -> list[Found]:
-    """Give the pictures names that no two share: their whole paths, as they were given, where shorter ones meet."""
+    """Give the images names that no two share: their whole paths, as they were given, where shorter ones meet."""
     inside = [_inside(one.name) for one in found]
     if len(set(inside)) < len(found):
         inside = [_inside(one.path) for one in found]

@@ -33,7 +33,7 @@ def weights_follow() -> Iterator[None]:
     """Build backbones that a checkpoint's weights, mean and standard deviation are loaded into next.
 
     A tag that this timm does not know any more is no error then: only where the weights came from is lost. Nothing is
-    fetched: neither weights, nor what is `stored` of a hub's backbone. Where only the checkpoint can say how pictures
+    fetched: neither weights, nor what is `stored` of a hub's backbone. Where only the checkpoint can say how images
     are normalised, they become NaN until it has.
     """
     token = _weights_follow.set(True)
@@ -44,14 +44,14 @@ def weights_follow() -> Iterator[None]:
 
 
 class Backbone(nn.Module):
-    """Pictures to pooled features by any timm model.
+    """Images to pooled features by any timm model.
 
     Convolutional models are pooled by average and maximum, concatenated; others (ViT, ConvNeXt) in their own way.
 
     Args:
         name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or one of the Hugging Face hub or a
             folder; see `find_architecture`.
-        image_size: height and width of the pictures.
+        image_size: height and width of the images.
         pretrained: fetch the tag's weights from timm's hub (or its cache).
         weights: a file to read instead: of timm's, or one of our checkpoints or exports, with its mean and standard
             deviation; see `load_weights`.
@@ -109,12 +109,12 @@ class Backbone(nn.Module):
         return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
 
     def require_size(self, size: tuple[int, int]) -> None:
-        """Raise BackboneError unless pictures of another size go through too."""
+        """Raise BackboneError unless images of another size go through too."""
         try:
             see_nothing(self, size)
         except _DOES_NOT_BUILD as error:
             raise BackboneError(
-                f"The backbone takes pictures of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
+                f"The backbone takes images of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
                 "Leave data.start_size out, or choose a convolutional backbone."
             ) from error
 
@@ -155,7 +155,7 @@ def _build(
             continue
         return (_pretrained(architecture, name, {**size, **pool}) if pretrained else body), width
     raise BackboneError(
-        f"The backbone {name!r} does not take pictures of {image_size[0]}×{image_size[1]}. Sizes that work: "
+        f"The backbone {name!r} does not take images of {image_size[0]}×{image_size[1]}. Sizes that work: "
         f"{_fitting_sizes(architecture, image_size)}. Set data.size to one, or choose another backbone."
     )
 
@@ -169,7 +169,7 @@ def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
 
 @torch.no_grad()
 def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
-    """Return what a network makes of one black picture, (1, ...); it stays in the mode that it is in.
+    """Return what a network makes of one black image, (1, ...); it stays in the mode that it is in.
 
     Raises:
         MemoryError: there is not enough, which says nothing of the size.

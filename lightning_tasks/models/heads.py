@@ -29,7 +29,7 @@ def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout:
 def linear_head(in_features: int, out_features: int, dropout: float = 0.25) -> nn.Sequential:
     """Return a linear classifier of standardised features: (B, in_features) to (B, out_features) logits.
 
-    It begins with no opinion: each picture has, on average, one of the labels.
+    It begins with no opinion: each image has, on average, one of the labels.
 
     Source: the linear probe, as in Kornblith, Shlens, Le, "Do Better ImageNet Models Transfer Better?", 2019; the bias
     is that of Lin et al., "Focal Loss for Dense Object Detection", 2017, section 4.1.
@@ -41,7 +41,7 @@ def linear_head(in_features: int, out_features: int, dropout: float = 0.25) -> n
 
 
 def prior_logit(labels: int) -> float:
-    """Return the logit of a label's probability where a picture has, on average, one of so many."""
+    """Return the logit of a label's probability where an image has, on average, one of so many."""
     return -math.log(max(labels - 1, 1))
 
 

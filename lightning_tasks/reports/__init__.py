@@ -1,1 +1,1 @@
-"""Numbers and pictures in, tables and figures out."""
+"""Numbers and images in, tables and figures out."""

@@ -99,7 +99,7 @@ def _without(letters: frozenset[str], file: str) -> frozenset[str]:
 def _code_points(file: str) -> frozenset[int]:
     with contextlib.suppress(RuntimeError, OSError, ValueError):  # a damaged font
         font = font_manager.get_font(file)
-        if font.scalable:  # else it is of coloured pictures
+        if font.scalable:  # else it is of coloured images
             return frozenset(font.get_charmap())
     return frozenset()
 

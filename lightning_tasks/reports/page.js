@@ -69,7 +69,7 @@ function gallery() {
     for (const card of cards) {
       card.hidden = Boolean(filter?.value) && !card.dataset.keys.split(" ").includes(filter.value);
     }
-    find("shown").textContent = `${cards.filter((card) => !card.hidden).length} of ${cards.length} pictures`;
+    find("shown").textContent = `${cards.filter((card) => !card.hidden).length} of ${cards.length} images`;
   };
 
   for (const control of [...views, filter]) control?.addEventListener("change", update);

@@ -44,13 +44,13 @@ def label_page(
 
     Args:
         run: what is known of the training.
-        split: which pictures these are, for the text.
+        split: which images these are, for the text.
         probabilities: (N, C) float32.
         targets: (N, C) of 1, 0 and −1.
         vocab: the C labels.
         predicted: (N, C) bool, which labels are said to be there.
-        thresholds: (C,), which that follows from; None: the likeliest label is predicted, of exactly one a picture.
-        paths: N picture files.
+        thresholds: (C,), which that follows from; None: the likeliest label is predicted, of exactly one an image.
+        paths: N image files.
         groups: N names, or none.
         read: what reads a file, upright and at most so large; raises ImageError.
     """
@@ -64,7 +64,7 @@ def label_page(
     def card(row: int) -> LabelCard:
         return LabelCard(
             path=paths[row],
-            picture=thumbnail(paths[row], read),
+            image=thumbnail(paths[row], read),
             keys=" ".join(keys(row)),
             loss=float(losses[row]),
             tags=label_tags(probabilities[row], targets[row], vocab, predicted[row]),
@@ -78,7 +78,7 @@ def label_page(
         "multilabel/page.html.j2",
         run=run,
         split=split,
-        n_pictures=len(paths),
+        n_images=len(paths),
         scores=scores,
         by_precision=sorted(scores.classes, key=lambda one: -_or_zero(one.average_precision)),
         vocab=vocab,
@@ -112,20 +112,20 @@ def point_page(
 
     Args:
         run: what is known of the training.
-        split: which pictures these are, for the text.
+        split: which images these are, for the text.
         points_norm: (N, P, 2), predicted, on the −1..1 scale.
         targets_norm: (N, P, 2).
         visible: (N, P) bool, whether a point is annotated.
         original_size_px: (N, 2), width and height on disk.
-        points_px: (N, P, 2), predicted, in pixels of the pictures on disk.
+        points_px: (N, P, 2), predicted, in pixels of the images on disk.
         targets_px: (N, P, 2); NaN where not visible.
         point_names: the P points.
-        paths: N picture files.
+        paths: N image files.
         groups: N names, or none.
         read: what reads a file, upright and at most so large; raises ImageError.
     """
     errors_px = torch.linalg.vector_norm(points_px - targets_px, dim=-1)  # (N, P)
-    picture_errors_px = errors_px.nanmean(1)
+    image_errors_px = errors_px.nanmean(1)
     group_keys = _group_keys(groups)
 
     def card(row: int) -> PointCard:
@@ -134,14 +134,14 @@ def point_page(
         furthest = int(errors_px[row].nan_to_num(-1).argmax())
         return PointCard(
             path=paths[row],
-            picture=thumbnail(paths[row], read),
+            image=thumbnail(paths[row], read),
             keys=" ".join(group_keys[row : row + 1]),
             width_px=width_px,
             height_px=height_px,
             annotated=annotated,
             predicted=predicted,
             errors=lines,
-            error_px=float(picture_errors_px[row]),
+            error_px=float(image_errors_px[row]),
             furthest=point_names[furthest] if len(point_names) > 1 else "",
             furthest_px=float(errors_px[row, furthest]),
             group=groups[row] if groups else "",
@@ -149,12 +149,12 @@ def point_page(
 
     tensors = (points_norm, targets_norm, visible, original_size_px)
     shown_errors = errors_px[visible]
-    worst = worst_rows(picture_errors_px, lambda row: group_keys[row : row + 1], len(set(groups)))
+    worst = worst_rows(image_errors_px, lambda row: group_keys[row : row + 1], len(set(groups)))
     return _render(
         "keypoints/page.html.j2",
         run=run,
         split=split,
-        n_pictures=len(paths),
+        n_images=len(paths),
         scores=point_scores(*tensors),
         by_point=_worst_first(scores_by_point(point_names, *tensors)),
         by_group=_worst_first(scores_by_group(groups, *tensors) if groups else {}),
@@ -209,6 +209,6 @@ def _group_filter(groups: Sequence[str]) -> dict[str, str]:
 
 
 def _group_keys(groups: Sequence[str]) -> list[str]:
-    """Return the filter's key of each picture; none where there are no groups."""
+    """Return the filter's key of each image; none where there are no groups."""
     key_of = {name: key for key, name in _group_filter(groups).items()}
     return [key_of[group] for group in groups]

@@ -95,7 +95,7 @@ def error_histogram(errors_px: Tensor) -> Chart:
         ax.hist(errors_px.clamp(max=top).tolist(), bins=_BINS, range=(0, top), histtype="stepfilled", color="#3d84d6")
         ax.axvline(median, color=_INK, ls="--", label=f"median {median:.1f} px")
         ax.axvline(p95, color=_INK, ls=":", label=f"95th percentile {p95:.1f} px")
-        ax.set(xlabel="error in pixels of the original picture", ylabel="points")
+        ax.set(xlabel="error in pixels of the original image", ylabel="points")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper left", ncols=2)
         svg = _svg(figure)

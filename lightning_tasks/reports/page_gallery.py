@@ -1,4 +1,4 @@
-"""The report's pictures: which ones, how large, and what stands under them."""
+"""The report's images: which ones, how large, and what stands under them."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_tasks.errors import ImageError
 
-ReadReduced = Callable[[Path, int], NDArray[np.uint8]]  # a file's picture (H, W, 3), and its shorter side at most
+ReadReduced = Callable[[Path, int], NDArray[np.uint8]]  # a file's image (H, W, 3), and its shorter side at most
 
 _SIDE_PX = 320
 _QUALITY = 80
@@ -28,7 +28,7 @@ _FEW_POINTS = 10
 
 @dataclass(frozen=True)
 class LabelTag:
-    """A label of a picture: there and found (right), there and not found (missed), or found and not there (extra)."""
+    """A label of an image: there and found (right), there and not found (missed), or found and not there (extra)."""
 
     kind: str
     name: str
@@ -37,10 +37,10 @@ class LabelTag:
 
 @dataclass(frozen=True)
 class LabelCard:
-    """A picture and its labels."""
+    """An image and its labels."""
 
     path: Path
-    picture: str  # a data URI; empty where the file cannot be shown
+    image: str  # a data URI; empty where the file cannot be shown
     keys: str  # what the filter finds it by, separated by spaces
     loss: float
     tags: list[LabelTag]
@@ -49,10 +49,10 @@ class LabelCard:
 
 @dataclass(frozen=True)
 class PointCard:
-    """A picture and its points, drawn in the pixels of the original."""
+    """An image and its points, drawn in the pixels of the original."""
 
     path: Path
-    picture: str
+    image: str
     keys: str
     width_px: int
     height_px: int
@@ -91,7 +91,7 @@ def worst_rows(losses: Tensor, keys: Callable[[int], Sequence[str]], n_keys: int
 
 
 def thumbnail(path: Path, read: ReadReduced) -> str:
-    """Return the picture as the data URI of a small JPEG; empty where the file cannot be read."""
+    """Return the image as the data URI of a small JPEG; empty where the file cannot be read."""
     try:
         small = Pillow.fromarray(read(path, _SIDE_PX))
     except ImageError:
@@ -103,7 +103,7 @@ def thumbnail(path: Path, read: ReadReduced) -> str:
 
 
 def label_tags(probabilities: Tensor, targets: Tensor, vocab: Sequence[str], predicted: Tensor) -> list[LabelTag]:
-    """Return the labels that one picture has or is said to have, the most probable first.
+    """Return the labels that one image has or is said to have, the most probable first.
 
     Args:
         probabilities: (C,).
@@ -127,7 +127,7 @@ def point_paths(points_px: Tensor, targets_px: Tensor, side_px: float) -> tuple[
     Args:
         points_px: (P, 2).
         targets_px: (P, 2), NaN where not annotated.
-        side_px: the picture's longer side; marks are drawn to its scale.
+        side_px: the image's longer side; marks are drawn to its scale.
     """
     r = side_px / (40 if len(points_px) < _FEW_POINTS else 100)
     circles, diamonds, lines = [], [], []

@@ -1,4 +1,4 @@
-"""Targets beside predictions, drawn on pictures."""
+"""Targets beside predictions, drawn on images."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.reports.grid import GREEN, RED, Picture, draw_points, grid
+from lightning_tasks.reports.grid import GREEN, RED, Image, draw_points, grid
 from lightning_tasks.tasks.multilabel.scores import IGNORED
 
 _MOST_LABELS = 4
-_TITLE_WIDTH = 46  # letters of the title's size over a picture
+_TITLE_WIDTH = 46  # letters of the title's size over an image
 
 
 def label_results(
-    shown: Sequence[Picture],
+    shown: Sequence[Image],
     targets: Tensor,
     probabilities: Tensor,
     vocab: Sequence[str],
     predicted: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each picture with its labels above and the predicted ones below, green where both agree.
+    """Draw each image with its labels above and the predicted ones below, green where both agree.
 
     Args:
-        shown: N pictures.
+        shown: N images.
         targets: (N, C) of 1, 0 and −1 (which does not count).
         probabilities: (N, C).
         vocab: C labels.
@@ -44,19 +44,19 @@ def label_results(
 
 
 def point_results(
-    shown: Sequence[Picture],
+    shown: Sequence[Image],
     targets_px: Tensor,
     points_px: Tensor,
     errors_px: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each picture with its annotated points as green circles and the predicted ones as red diamonds.
+    """Draw each image with its annotated points as green circles and the predicted ones as red diamonds.
 
     Args:
-        shown: N pictures.
+        shown: N images.
         targets_px: (N, P, 2) in their pixels; NaN where not visible, and the prediction is then not drawn either.
         points_px: (N, P, 2) likewise, predicted.
-        errors_px: (N, P), how far off the points are on the pictures on disk, whose mean is written below.
+        errors_px: (N, P), how far off the points are on the images on disk, whose mean is written below.
         losses: N, to be written below; none: without.
     """
     figure, axes = grid(shown, text_inches=0.5 if losses else 0.3)
@@ -71,20 +71,20 @@ def point_results(
 
 
 def heat_results(
-    shown: Sequence[Picture],
+    shown: Sequence[Image],
     heat: Tensor,
     label: str,
     targets: Tensor,
     probabilities: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each picture under the heat of what speaks for a label, each scaled to its own highest.
+    """Draw each image under the heat of what speaks for a label, each scaled to its own highest.
 
     Args:
-        shown: N pictures of height H and width W.
+        shown: N images of height H and width W.
         heat: (N, H, W), 0 or more.
         label: what it is the heat of.
-        targets: (N,), 1 where the picture has the label.
+        targets: (N,), 1 where the image has the label.
         probabilities: (N,).
         losses: N, to be written below; none: without.
     """

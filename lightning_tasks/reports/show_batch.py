@@ -1,4 +1,4 @@
-"""Training pictures as the model will see them, with what is annotated."""
+"""Training images as the model will see them, with what is annotated."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
-from lightning_tasks.reports.grid import GREEN, Picture, draw_points, grid, pictures
+from lightning_tasks.reports.grid import GREEN, Image, draw_points, grid, to_arrays
 
-_BESIDE = 4  # columns, where the untouched pictures stand beside
+_BESIDE = 4  # columns, where the untouched images stand beside
 
 
-def label_batch(batch: MultiLabelBatch, vocab: list[str], originals: Sequence[Picture] = ()) -> Figure:
-    """Draw each picture with its labels above; mixed pictures with their shares.
+def label_batch(batch: MultiLabelBatch, vocab: list[str], originals: Sequence[Image] = ()) -> Figure:
+    """Draw each image with its labels above; mixed images with their shares.
 
     Args:
-        batch: B augmented pictures.
+        batch: B augmented images.
         vocab: the labels of the targets' columns.
-        originals: the same B pictures untouched, to stand on the left of each; none: without.
+        originals: the same B images untouched, to stand on the left of each; none: without.
     """
     figure, axes = _figure(batch.images, originals, text_inches=0.35)
     for ax, target in zip(axes, batch.targets.tolist(), strict=True):
@@ -28,13 +28,13 @@ def label_batch(batch: MultiLabelBatch, vocab: list[str], originals: Sequence[Pi
 
 
 def point_batch(
-    batch: KeypointBatch, originals: Sequence[Picture] = (), original_points_px: Sequence[torch.Tensor] = ()
+    batch: KeypointBatch, originals: Sequence[Image] = (), original_points_px: Sequence[torch.Tensor] = ()
 ) -> Figure:
-    """Draw each picture with its visible points.
+    """Draw each image with its visible points.
 
     Args:
-        batch: B augmented pictures with P points.
-        originals: the same B pictures untouched, to stand on the left of each; none: without.
+        batch: B augmented images with P points.
+        originals: the same B images untouched, to stand on the left of each; none: without.
         original_points_px: their annotated points, (n, 2) each.
     """
     figure, axes = _figure(batch.images, originals, text_inches=0.3)
@@ -48,11 +48,11 @@ def point_batch(
     return figure
 
 
-def _figure(images: torch.Tensor, originals: Sequence[Picture], text_inches: float) -> tuple[Figure, list[Axes]]:
-    seen = pictures(images)
+def _figure(images: torch.Tensor, originals: Sequence[Image], text_inches: float) -> tuple[Figure, list[Axes]]:
+    seen = to_arrays(images)
     if not originals:
         return grid(seen, text_inches)
-    beside = [picture for pair in zip(originals, seen, strict=True) for picture in pair]
+    beside = [image for pair in zip(originals, seen, strict=True) for image in pair]
     figure, axes = grid(beside, text_inches, _BESIDE)
     for ax in axes[::2]:
         ax.set_title("untouched", fontsize=8)

@@ -28,10 +28,10 @@ Batch = TypeVar("Batch", MultiLabelBatch, KeypointBatch)
 
 @dataclass(frozen=True)
 class LabelPredictions:
-    """N pictures in the split's order."""
+    """N images in the split's order."""
 
     probabilities: Tensor  # (N, C) float32
-    targets: Tensor  # (N, C) float32, 1 where the picture has the label
+    targets: Tensor  # (N, C) float32, 1 where the image has the label
     rows: Tensor  # (N,) int64, which samples of the split they are
     paths: tuple[Path, ...]  # N files
     groups: tuple[str, ...]  # N names, or none
@@ -41,16 +41,16 @@ class LabelPredictions:
 
 @dataclass(frozen=True)
 class PointPredictions:
-    """N pictures in the split's order."""
+    """N images in the split's order."""
 
     points_norm: Tensor  # (N, P, 2) float32, on the −1..1 scale
     targets_norm: Tensor  # (N, P, 2) float32
     visible: Tensor  # (N, P) bool
-    original_size_px: Tensor  # (N, 2) float32, width and height of the picture on disk
+    original_size_px: Tensor  # (N, 2) float32, width and height of the image on disk
     rows: Tensor  # (N,) int64, which samples of the split they are
     paths: tuple[Path, ...]  # N files
     groups: tuple[str, ...]  # N names, or none
-    points_px: Tensor  # (N, P, 2) float32, in the pixels of the picture on disk
+    points_px: Tensor  # (N, P, 2) float32, in the pixels of the image on disk
     targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
     white_level: int | None = None  # of the files of more than 8 bits
 
@@ -58,7 +58,7 @@ class PointPredictions:
 def label_predictions(
     model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
 ) -> LabelPredictions:
-    """Return the probabilities of a split's pictures: fastai's `get_preds`.
+    """Return the probabilities of a split's images: fastai's `get_preds`.
 
     The model stays on its device and goes back to the mode that it was in. `train` is augmented, in a shuffled order,
     without the last, partial batch.
@@ -83,7 +83,7 @@ def label_predictions(
 def point_predictions(
     model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
 ) -> PointPredictions:
-    """Return the points of a split's pictures, as `label_predictions` does for labels."""
+    """Return the points of a split's images, as `label_predictions` does for labels."""
     loader: DataLoader[KeypointBatch] = _loader(datamodule, split)
     parts = [
         (model.predict_step(batch).cpu(), *(tensor.cpu() for tensor in batch[1:])) for batch in _batches(model, loader)
@@ -177,7 +177,7 @@ def write_label_predictions(
 def write_point_predictions(
     path: Path, found: PointPredictions, point_names: Sequence[str], *, excel: bool = False
 ) -> None:
-    """Write a csv in pixels of the pictures on disk: predicted places, and the annotated ones where there are any."""
+    """Write a csv in pixels of the images on disk: predicted places, and the annotated ones where there are any."""
     columns = [f"{name}_{axis}" for name in point_names for axis in "xy"]
     table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
     for name, points, targets in zip(found.paths, found.points_px, found.targets_px, strict=True):

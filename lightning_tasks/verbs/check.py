@@ -1,4 +1,4 @@
-"""Is there anything wrong with a data set? Reads every picture once, and complains of everything at once."""
+"""Is there anything wrong with a data set? Reads every image once, and complains of everything at once."""
 
 import csv
 from collections import Counter
@@ -46,14 +46,14 @@ def check(
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
     cell: a row of the table that cannot be used. name: files that are called a little otherwise. white: images of 16
-    bits use few of them. picture: missing, unreadable or cut short. Then what `fit` asks of the table too. column: one
+    bits use few of them. image: missing, unreadable or cut short. Then what `fit` asks of the table too. column: one
     that nobody reads. duplicate: a file that stands in the table before. group: on both sides of the split. label: only
     in validation. few: a label with few positives. unit, points: what the points look like. test: what trains is also
-    tested. At last point: outside its picture. near-duplicate: a training picture that looks like one of validation.
+    tested. At last point: outside its image. near-duplicate: a training image that looks like one of validation.
 
     Args:
-        datamodule: whose table and pictures are read.
-        min_positives: fewer training pictures with a label are few.
+        datamodule: whose table and images are read.
+        min_positives: fewer training images with a label are few.
         max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ.
 
     Raises:
@@ -63,10 +63,10 @@ def check(
     located = _located(datamodule, problems)
     table, files = located.table, located.files
     problems += [*respelt(located), *_settle_white_level(datamodule, files)]
-    pictures = _read(files, datamodule.white_level)
-    for row, picture in enumerate(pictures):
-        if picture.error and files.names[row].strip():  # that a name is empty was told of its cell
-            problems.append(Problem("picture", f"{_at(datamodule, row)}: {picture.error}", row))
+    images = _read(files, datamodule.white_level)
+    for row, image in enumerate(images):
+        if image.error and files.names[row].strip():  # that a name is empty was told of its cell
+            problems.append(Problem("image", f"{_at(datamodule, row)}: {image.error}", row))
     bad = {problem.row for problem in problems}
     kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
     if not len(kept):
@@ -80,9 +80,9 @@ def check(
     problems += [problem for problem in of_table if problem.kind != OUTSIDE]  # here each point is told
     problems += _of_test(datamodule, files.ids[train])
     if isinstance(datamodule, KeypointDataModule) and all(problem.kind != UNIT for problem in of_table):
-        problems += _points_outside(datamodule, table, pictures)
+        problems += _points_outside(datamodule, table, images)
     train, valid = (np.array([row for row in rows if row not in repeated], dtype=np.int64) for rows in (train, valid))
-    return problems + _near_duplicates(datamodule, table, pictures, train, valid, max_distance)
+    return problems + _near_duplicates(datamodule, table, images, train, valid, max_distance)
 
 
 def describe_problems(problems: Sequence[Problem]) -> str:
@@ -155,7 +155,7 @@ def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: ND
     for row in tested[(test.files.missing | test.files.leads_out)[tested]]:
         if row not in bad:
             where = f"{test.source}: row {row + first_row(test.source)}"
-            problems.append(Problem("picture", f"{where}: {test.files.what_is_missing(int(row))}"))
+            problems.append(Problem("image", f"{where}: {test.files.what_is_missing(int(row))}"))
     problems += _dark_splits({"test": test.files.paths(tested)}, datamodule)
     problems += [*respelt(test), *trained_on(test, tested, datamodule.csv, training)]
     return [replace(problem, row=None) for problem in problems]
@@ -215,16 +215,16 @@ def read_one(path: Path, white_level: int | None = None) -> Seen:
     return Seen("", width, height, looks_of(image))
 
 
-def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, pictures: Sequence[Seen]) -> list[Problem]:
+def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, images: Sequence[Seen]) -> list[Problem]:
     problems = []
     positions, names = point_positions(table), point_names(table)
-    sizes = np.array([(picture.width, picture.height) for picture in pictures])
+    sizes = np.array([(image.width, image.height) for image in images])
     outside = ((positions < -0.5) | (positions > sizes[:, None] - 0.5)).any(-1)  # NaN is neither
     for row, point in zip(*np.nonzero(outside), strict=True):
-        if pictures[row].error:
+        if images[row].error:
             continue
         x, y = positions[row, point]
-        place = f"{names[point]} at ({x:g}, {y:g}) is outside the picture of {sizes[row][0]}×{sizes[row][1]} pixels"
+        place = f"{names[point]} at ({x:g}, {y:g}) is outside the image of {sizes[row][0]}×{sizes[row][1]} pixels"
         problems.append(Problem("point", f"{_at(datamodule, int(row))}: {place}", int(row)))
     return problems
 
@@ -232,14 +232,14 @@ def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, picture
 def _near_duplicates(
     datamodule: MultiLabelDataModule | KeypointDataModule,
     table: pd.DataFrame,
-    pictures: Sequence[Seen],
+    images: Sequence[Seen],
     train: Rows,
     valid: Rows,
     max_distance: int,
 ) -> list[Problem]:
     if not len(valid):
         return []
-    found = near_duplicates([picture.looks for picture in pictures], train, valid, max_distance)
+    found = near_duplicates([image.looks for image in images], train, valid, max_distance)
     problems = []
     for pair in found:
         other = table["fname"].iloc[pair.valid]

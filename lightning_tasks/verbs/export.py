@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.data.images.decode import Image
-from lightning_tasks.deploy.exports.annotated import Annotated, Files, annotated_pictures, score, score_name
+from lightning_tasks.deploy.exports.annotated import Annotated, Files, annotated_images, score, score_name
 from lightning_tasks.deploy.exports.describe import metadata
 from lightning_tasks.deploy.exports.onnx_file import (
     Precision,
@@ -29,7 +29,7 @@ from lightning_tasks.deploy.exports.run import Run
 from lightning_tasks.deploy.exports.weights import json_beside, open_weights, write_weights
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.predictor import Points, Predictor
-from lightning_tasks.deploy.sources import find_pictures
+from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError
 from lightning_tasks.filesystem import as_text
 
@@ -45,12 +45,12 @@ def export(
     format: Format = "onnx",
     output: str | None = None,
     precision: Precision = "float32",
-    pictures: str | None = None,
+    images: str | None = None,
     data_root: str | None = None,
     n: int = 64,
     max_difference: float | None = None,
 ) -> None:
-    """Write a checkpoint for other programs: pictures in, probabilities or pixels out, and check that it says the same.
+    """Write a checkpoint for other programs: images in, probabilities or pixels out, and check that it says the same.
 
     Args:
         checkpoint: all that is needed of the training.
@@ -58,11 +58,11 @@ def export(
             that says how to build the network.
         output: the file; None: beside the checkpoint, under its name.
         precision: of an ONNX file: float32, float16, or int8 for convolutions (not the first, nor depthwise ones).
-        pictures: files, a folder, a pattern or a csv to check with; None: those of the checkpoint's validation split.
+        images: files, a folder, a pattern or a csv to check with; None: those of the checkpoint's validation split.
         data_root: the folder that the checkpoint's data lie in now; None: where they lay.
-        n: how many pictures to check with.
+        n: how many images to check with.
         max_difference: allowed from the checkpoint's probabilities, or points on −1..1: the largest one, for int8 the
-            root mean square. None: for float32 1e-4 from the resized picture on and 1e-2 with the resize, else 0.1.
+            root mean square. None: for float32 1e-4 from the resized image on and 1e-2 with the resize, else 0.1.
     """
     if precision != "float32" and format != "onnx":
         raise ConfigError(f"--precision {precision} is for ONNX; --format {format} writes float32.")
@@ -82,12 +82,10 @@ def export(
     if format == "safetensors":
         require_place(json_beside(target), [path])
     predictor = load(checkpoint, "cpu")
-    own = _own_pictures(path, data_root, needed=pictures is None)
-    checked = (
-        own.valid if pictures is None and own is not None else Files(_named(pictures), None, predictor.white_level)
-    )
+    own = _own_images(path, data_root, needed=images is None)
+    checked = own.valid if images is None and own is not None else Files(_named(images), None, predictor.white_level)
     shown = checked.some(n)
-    print(f"checking with    {len(shown)} pictures")
+    print(f"checking with    {len(shown)} images")
     lines: list[str] = []
 
     def make(new: Path) -> None:
@@ -128,8 +126,8 @@ def _write_onnx(
     whole = new.with_name(f"{new.name}.float32")
     try:
         write_onnx(predictor.network, whole, described, output)
-        pictures = shown if own is None else own.training.some(_CALIBRATION)
-        quantise(whole, new, [picture[None] for picture in pictures])
+        images = shown if own is None else own.training.some(_CALIBRATION)
+        quantise(whole, new, [image[None] for image in images])
     finally:
         whole.unlink(missing_ok=True)
 
@@ -137,10 +135,10 @@ def _write_onnx(
 def _checked(predictor: Predictor, run: Run, shown: Sequence[Image], precision: Precision, bound: Bound) -> list[str]:
     found = parity(predictor, run, shown, bound.statistic)
     lines = [
-        f"{bound.statistic} difference {_what(predictor)} from the checkpoint's, over {found.pictures} pictures:",
+        f"{bound.statistic} difference {_what(predictor)} from the checkpoint's, over {found.images} images:",
     ]
     for name, value, most in (
-        ("from the resized picture on", found.from_resized, bound.from_resized),
+        ("from the resized image on", found.from_resized, bound.from_resized),
         ("with the resize", found.whole_path, bound.whole_path),
     ):
         require(name, value, most, precision, bound.statistic)
@@ -149,25 +147,25 @@ def _checked(predictor: Predictor, run: Run, shown: Sequence[Image], precision: 
 
 
 def _measured(predictor: Predictor, run: Run, own: Annotated | None, precision: Precision, bound: Bound) -> list[str]:
-    """Return the score before and after on all validation pictures, which are held to the bound too."""
+    """Return the score before and after on all validation images, which are held to the bound too."""
     if own is None:
-        return ["the annotated pictures are not there: the change of the score was not measured (--data_root FOLDER)"]
+        return ["the annotated images are not there: the change of the score was not measured (--data_root FOLDER)"]
     rows, before, after, differences = [], [], [], []
     bar = tqdm(range(len(own.valid.paths)), desc="measuring", unit="", leave=False, disable=None)
-    for row, picture in own.valid.read(bar):
-        images = picture[None]
+    for row, image in own.valid.read(bar):
+        images = image[None]
         before.append(said(predictor, images)[0])
         after.append(run(images)[0])
         differences.append(scaled(predictor, (after[-1] - before[-1])[None], images))
         rows.append(row)
-    name = f"over {len(rows):,} validation pictures"
+    name = f"over {len(rows):,} validation images"
     value = summed_up(np.concatenate(differences), bound.statistic)
     require(name, value, bound.whole_path, precision, bound.statistic)
     lines = [f"  {name:<29}  {value:.1e}  (bound: {bound.whole_path:g})"]
     scores = [score(own, rows, np.stack(outputs)) for outputs in (before, after)]
     if np.isfinite(scores).all():
         return [*lines, f"{score_name(own)} {name}: {scores[0]:.4f} → {scores[1]:.4f}"]
-    return [*lines, f"{score_name(own)}: none, as nothing is annotated that these pictures could be scored by"]
+    return [*lines, f"{score_name(own)}: none, as nothing is annotated that these images could be scored by"]
 
 
 def _what(predictor: Predictor) -> str:
@@ -175,31 +173,31 @@ def _what(predictor: Predictor) -> str:
 
 
 def _timed(predictor: Predictor, run: Run, shown: Sequence[Image]) -> str:
-    """Return how long a picture takes, ours and theirs in turn."""
+    """Return how long an image takes, ours and theirs in turn."""
 
     def ours(images: NDArray[np.uint8]) -> None:
         with torch.inference_mode():
             predictor.network(torch.from_numpy(images))
 
     seconds = np.zeros(2)
-    for picture in islice(shown, _TIMED):
+    for image in islice(shown, _TIMED):
         for i, call in enumerate((ours, run)):
             began = time.perf_counter()
-            call(picture[None])
+            call(image[None])
             seconds[i] += time.perf_counter() - began
     checkpoint_ms, file_ms = seconds / min(len(shown), _TIMED) * 1000
-    return f"a picture at a time, on this CPU: checkpoint {checkpoint_ms:.1f} ms, this file {file_ms:.1f} ms"
+    return f"an image at a time, on this CPU: checkpoint {checkpoint_ms:.1f} ms, this file {file_ms:.1f} ms"
 
 
-def _own_pictures(checkpoint: Path, root: str | None, *, needed: bool) -> Annotated | None:
+def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> Annotated | None:
     try:
-        return annotated_pictures(checkpoint, root)
+        return annotated_images(checkpoint, root)
     except DatasetNotFoundError as error:
         if not needed and root is None:
             return None
-        raise DatasetNotFoundError(f"{error} Or check with pictures of your own: --pictures FOLDER") from error
+        raise DatasetNotFoundError(f"{error} Or check with images of your own: --images FOLDER") from error
 
 
-def _named(pictures: str | None) -> list[Path]:
-    assert pictures is not None
-    return [found.path for found in find_pictures([pictures], None)]
+def _named(images: str | None) -> list[Path]:
+    assert images is not None
+    return [found.path for found in find_images([images], None)]

@@ -34,7 +34,7 @@ from lightning_tasks.tasks.multilabel.table import LABEL_COLUMNS, build_vocab, c
 _FEW = 10  # positives of a label
 _LABELS_LISTED = 100
 _SIZES_SEEN = 100
-_SHORTER_SIDE = 240  # of BIWI's pictures in the book
+_SHORTER_SIDE = 240  # of BIWI's images in the book
 _STEP = 32
 _SIDES = (("left", "right"), ("_l", "_r"), ("l_", "r_"))
 
@@ -89,10 +89,10 @@ def init(
     sizes = [size for size in map(file_size_px, _some(files.paths(one_row_each))) if size is not None]
     _choose_size(draft, sizes)
     if missing:
-        draft.comments["images"] = [f"{missing:,} of the {n:,} pictures are not there"]
+        draft.comments["images"] = [f"{missing:,} of the {n:,} images are not there"]
     text = _written(draft, table_path, target)
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
-    print(f"config           {target}  ({draft.task}, {n:,} pictures{f', {missing:,} missing' * bool(missing)})")
+    print(f"config           {target}  ({draft.task}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
     if files.respelt:
         print(f"names            {respelt_line(table_path, files)}")
     for verb in ("check", "show_batch", "lr_find", "fit"):
@@ -127,7 +127,7 @@ def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
     counts = Counter(label for labels in table["labels"] for label in labels)
     vocab = build_vocab(table["labels"])
     if not vocab:
-        raise TableError(f"{path}: no picture has a label. Fill the column 'labels'.")
+        raise TableError(f"{path}: no image has a label. Fill the column 'labels'.")
     draft = _Draft(
         "MultiLabelClassifier",
         "MultiLabelDataModule",
@@ -135,14 +135,14 @@ def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
         {"label_separator": separator} | ({} if known is None else {"vocab": known}),
         ("val/mAP", "max"),
     )
-    lines = [f"{len(vocab):,} labels, {counts.total() / len(table):.2f} a picture:"]
+    lines = [f"{len(vocab):,} labels, {counts.total() / len(table):.2f} an image:"]
     lines += [
         f"  {label}: {counts[label]:,}" + ("  (few)" if counts[label] < _FEW else "")
         for label in vocab[:_LABELS_LISTED]
     ]
     lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
     if all(len(labels) == 1 for labels in table["labels"]) and len(vocab) > 1:
-        lines.append("each picture has exactly one: --model.loss cross_entropy trains a softmax")
+        lines.append("each image has exactly one: --model.loss cross_entropy trains a softmax")
     draft.comments["label_separator"] = lines
     draft.comments["csv"] = _columns(path, table, LABEL_COLUMNS, [])
     return draft
@@ -160,9 +160,9 @@ def _points(path: Path) -> _Draft:
         pairs = _pairs(names)
         draft.arguments["swap_pairs"] = pairs or None
         draft.comments["swap_pairs"] = (
-            ["points that change places in a mirrored picture, by their names: check them, the order matters not"]
+            ["points that change places in a mirrored image, by their names: check them, the order matters not"]
             if pairs
-            else ["pictures are not mirrored, as no points are named that would change places: [[left, right], ...]"]
+            else ["images are not mirrored, as no points are named that would change places: [[left, right], ...]"]
         )
     return draft
 
@@ -232,12 +232,12 @@ def _some(paths: Sequence[Path]) -> list[Path]:
 
 
 def _choose_size(draft: _Draft, sizes: Sequence[Size]) -> None:
-    """Labels: the book's square. Points: the pictures' own shape, in steps that networks shrink by."""
+    """Labels: the book's square. Points: the images' own shape, in steps that networks shrink by."""
     seen = Counter(sizes).most_common(1)
-    lines = [f"most pictures have {seen[0][0][1]}×{seen[0][0][0]} pixels"] if seen else []
+    lines = [f"most images have {seen[0][0][1]}×{seen[0][0][0]} pixels"] if seen else []
     if draft.task == "labels":
         draft.arguments["size"] = 128
-        lines.append("128 is the book's; larger pictures cost time by their area")
+        lines.append("128 is the book's; larger images cost time by their area")
     else:
         height, width = np.median(np.array(sizes or [(240, 320)]), axis=0)
         scale = min(_SHORTER_SIDE, min(height, width)) / min(height, width)

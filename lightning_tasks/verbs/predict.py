@@ -1,4 +1,4 @@
-"""Predict anybody's pictures from a checkpoint alone, and write a row for each."""
+"""Predict anybody's images from a checkpoint alone, and write a row for each."""
 
 import contextlib
 import sys
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
-from lightning_tasks.deploy.draw import annotate_pictures, check_folder
+from lightning_tasks.deploy.draw import annotate_images, check_folder
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.prediction_table import Row, check_output, told_of_columns, write_rows
@@ -42,7 +42,7 @@ def predict(
     allow_pixels: int = MAX_PIXELS,
     white_level: int | None = None,
 ) -> int:
-    """Predict pictures and write a row for each; exit with 1 if any could not be read.
+    """Predict images and write a row for each; exit with 1 if any could not be read.
 
     After Ctrl-C, SIGTERM and errors on the way the table holds what was predicted until then.
 
@@ -51,17 +51,17 @@ def predict(
         paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
             input, one a line.
         output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output.
-        annotate: a folder for copies of the pictures with labels or points drawn on them.
+        annotate: a folder for copies of the images with labels or points drawn on them.
         images: the folder that a csv's file names start from; None: the csv's own.
         allow_outside: let a csv's file names lead out of that folder.
-        batch_size: pictures that the network takes at once.
+        batch_size: images that the network takes at once.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
         threshold: for all labels, in place of those in the checkpoint.
-        flip: also predict the mirrored pictures, and average.
+        flip: also predict the mirrored images, and average.
         scales: predict at these multiples of the model's size, and average.
         excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
         progress: show a bar, on a terminal.
-        allow_pixels: a picture with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
+        allow_pixels: an image with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
         white_level: which value is white in images of more than 8 bits, in place of the checkpoint's: 4095 of 12 bits.
     """
     if batch_size < 1:
@@ -93,7 +93,7 @@ def predict(
             for some in predicted:
                 rows += some
                 if folder is not None:
-                    undrawn += annotate_pictures(some, folder, allow_pixels, predictor.white_level)
+                    undrawn += annotate_images(some, folder, allow_pixels, predictor.white_level)
                 bar.update(len(some))
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
         stopped = error
@@ -102,7 +102,7 @@ def predict(
     _tell(rows, table, folder, told_of_columns(table, predictor.names), undrawn, left_out)
     if stopped is not None:
         kept = f"{table} holds these" if rows else "nothing is written"
-        print(f"stopped          {len(rows):,} of {len(found):,} pictures were predicted; {kept}", file=_out(table))
+        print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_out(table))
         raise stopped
     return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
 
@@ -118,7 +118,7 @@ def _tell(
     """Say what was written, and what was not done."""
     bad = [row.error for row in rows if row.error is not None]
     if rows:
-        _say(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} pictures)"])
+        _say(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
         _say(table, "columns", columns)
         _say(table, "annotated", [] if folder is None else [str(folder)])
     _say(table, "not predicted", bad, "see the column 'error'")
@@ -141,7 +141,7 @@ def _out(table: Path) -> TextIO:
 
 
 class _Seen(NamedTuple):
-    """A picture on its way to the network, or why it is not."""
+    """An image on its way to the network, or why it is not."""
 
     views: list[Tensor]
     size: Size
@@ -165,8 +165,8 @@ def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) ->
 
 def _see(predictor: Predictor, path: Path) -> _Seen:
     try:
-        picture = read_image(path, predictor.allow_pixels, predictor.white_level)
-        return _Seen(predictor.see(picture), (picture.shape[0], picture.shape[1]), None)
+        image = read_image(path, predictor.allow_pixels, predictor.white_level)
+        return _Seen(predictor.see(image), (image.shape[0], image.shape[1]), None)
     except ImageError as error:
         return _Seen([], (0, 0), str(error))
 

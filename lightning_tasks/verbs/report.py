@@ -7,7 +7,8 @@ from typing import Literal
 from pytorch_lightning import LightningModule
 
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.data.images.decode import Image, read_picture
+from lightning_tasks.data.images.decode import Image
+from lightning_tasks.data.images.decode import read_reduced as read_file_reduced
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page import label_page, point_page, write_page
 from lightning_tasks.reports.page_run import folder_of_run, read_run
@@ -31,7 +32,7 @@ def report(
         checkpoint: what it is about.
         model: with the checkpoint's weights.
         found: what the model says of the split.
-        split: which pictures these are.
+        split: which images these are.
         output: the page; None: report.html in the run's folder.
     """
     read = partial(read_reduced, white_level=found.white_level)
@@ -92,5 +93,5 @@ def run_of(path: Path) -> Path:
 
 
 def read_reduced(path: Path, side: int, white_level: int | None = None) -> Image:
-    """Return a file's picture for the page: upright, and no larger than it shows it."""
-    return read_picture(path, side, white_level=white_level).image
+    """Return a file's image for the page: upright, and no larger than it shows it."""
+    return read_file_reduced(path, side, white_level=white_level).image

@@ -1,4 +1,4 @@
-"""Answer over HTTP with what a checkpoint says of pictures, and show a page to try them on."""
+"""Answer over HTTP with what a checkpoint says of images, and show a page to try them on."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ _MOST_MEGAPIXELS = 1000  # OpenCV refuses more
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\]")
 _ORIGIN = re.compile(r"\*|https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d+)?")
-_MORE_CONNECTIONS = 512  # than pictures that wait: those that are being sent, and pages that are open
+_MORE_CONNECTIONS = 512  # than images that wait: those that are being sent, and pages that are open
 _KEEP_ALIVE_S, _FINISH_S = 5, 10
 
 
@@ -39,7 +39,7 @@ def serve(
     allowed_origins: list[str] | str | None = None,
     white_level: int | None = None,
 ) -> None:
-    """Answer over HTTP with what the model says of pictures, with a page to try them on, until Ctrl-C.
+    """Answer over HTTP with what the model says of images, with a page to try them on, until Ctrl-C.
 
     Args:
         checkpoint: all that is needed of the training: no config, no data.
@@ -48,9 +48,9 @@ def serve(
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
         threshold: for all labels, in place of those in the checkpoint.
         max_mb: of a request's body, in millions of bytes.
-        max_megapixels: of a picture; each costs about 20 MB of memory while it is predicted.
-        concurrency: pictures that are predicted at once.
-        queue: pictures that may wait; those that come after them are sent away.
+        max_megapixels: of an image; each costs about 20 MB of memory while it is predicted.
+        concurrency: images that are predicted at once.
+        queue: images that may wait; those that come after them are sent away.
         allowed_hosts: names under which a proxy passes requests on, `a.example,*.b.example`; None: with the default
             host those of this machine alone, else any.
         allowed_origins: other sites whose pages may ask (CORS), `https://a.example,http://localhost:3000`; `*`: all.
@@ -169,7 +169,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _prepare(predictor: Predictor, concurrency: int) -> None:
     torch.set_num_threads(max(1, usable_cores() // concurrency))  # or predictions at once fight for the cores
-    # What they say of each bad picture and form, its sender is told by us; a log would only grow.
+    # What they say of each bad image and form, its sender is told by us; a log would only grow.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     predictor(np.zeros((64, 64, 3), dtype=np.uint8))  # what fails, fails now; and the first to ask does not wait for it
 

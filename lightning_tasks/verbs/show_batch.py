@@ -1,4 +1,4 @@
-"""Training pictures as the model will see them."""
+"""Training images as the model will see them."""
 
 import torch
 from matplotlib.figure import Figure
@@ -12,12 +12,12 @@ from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
 
 
 def show_batch(datamodule: LightningDataModule, n: int, originals: bool) -> Figure:
-    """Draw the first n pictures of a training batch with labels or points.
+    """Draw the first n images of a training batch with labels or points.
 
     Args:
         datamodule: whose training split is shown.
-        n: how many pictures.
-        originals: each with the untouched picture on its left.
+        n: how many images.
+        originals: each with the untouched image on its left.
 
     Raises:
         ConfigError: the data has neither labels nor points.

@@ -1,4 +1,4 @@
-"""Targets beside predictions in the original pictures' pixels, or the worst of them; what speaks for a label."""
+"""Targets beside predictions in the original images' pixels, or the worst of them; what speaks for a label."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.reports.grid import Picture, pictures
+from lightning_tasks.reports.grid import Image, to_arrays
 from lightning_tasks.reports.results import heat_results, label_results, point_results
 from lightning_tasks.tasks import MultiLabelClassifier
 from lightning_tasks.tasks.keypoints.scores import point_losses
@@ -28,12 +28,12 @@ class Results(NamedTuple):
 
 
 def show_labels(found: LabelPredictions, model: MultiLabelClassifier, n: int, worst: bool) -> Results:
-    """Draw N pictures' labels beside the predicted ones.
+    """Draw N images' labels beside the predicted ones.
 
     Args:
         found: the predictions.
         model: whose they are.
-        n: how many pictures at most.
+        n: how many images at most.
         worst: those with the highest loss (see `label_losses`), highest first; else evenly spaced ones.
     """
     losses = label_losses(found.probabilities, found.targets, one_label=model.one_label)
@@ -47,7 +47,7 @@ def show_labels(found: LabelPredictions, model: MultiLabelClassifier, n: int, wo
 
 
 def show_points(found: PointPredictions, n: int, worst: bool) -> Results:
-    """Draw N pictures' points beside the predicted ones, as `show_labels` does; the loss is `point_losses`."""
+    """Draw N images' points beside the predicted ones, as `show_labels` does; the loss is `point_losses`."""
     losses = point_losses(found.points_norm, found.targets_norm, found.visible)
     rows = choose(losses, n, worst)
     shown, paths, written = _read(found, losses, rows)
@@ -57,13 +57,13 @@ def show_points(found: PointPredictions, n: int, worst: bool) -> Results:
 
 
 def show_heat(found: LabelPredictions, dataset: MultiLabelDataset, cam: GradCam, n: int, worst: bool) -> Results:
-    """Draw what speaks for a label, on the pictures as the model sees them.
+    """Draw what speaks for a label, on the images as the model sees them.
 
     Args:
         found: the predictions of `dataset`.
         dataset: the split.
         cam: of the label.
-        n: how many pictures at most.
+        n: how many images at most.
         worst: those where this label's loss is highest; else those where it is most probable.
     """
     probabilities, targets = found.probabilities[:, cam.column], found.targets[:, cam.column]
@@ -72,21 +72,21 @@ def show_heat(found: LabelPredictions, dataset: MultiLabelDataset, cam: GradCam,
     images = collate_multilabel([dataset[int(row)] for row in found.rows[rows]]).images
     written = tuple(losses[rows].tolist())
     figure = heat_results(
-        pictures(images), cam(images), cam.label, targets[rows], probabilities[rows], written if worst else ()
+        to_arrays(images), cam(images), cam.label, targets[rows], probabilities[rows], written if worst else ()
     )
     return Results(figure, tuple(found.paths[row] for row in rows), written)
 
 
 def choose(losses: Tensor, n: int, worst: bool) -> Tensor:
-    """Return which of N pictures to show, at most n: those with the highest losses (N,), or evenly spaced ones.
+    """Return which of N images to show, at most n: those with the highest losses (N,), or evenly spaced ones.
 
-    NaN, a picture without anything to be wrong about, is never among the worst.
+    NaN, an image without anything to be wrong about, is never among the worst.
 
     Raises:
         ConfigError: there is nothing else.
     """
     if worst and losses.isnan().all():
-        raise ConfigError("No picture of the split is annotated, so none is worst. Leave out --worst.")
+        raise ConfigError("No image of the split is annotated, so none is worst. Leave out --worst.")
     if worst:
         return losses.nan_to_num(-torch.inf).argsort(descending=True, stable=True)[
             : min(n, int((~losses.isnan()).sum()))
@@ -96,6 +96,6 @@ def choose(losses: Tensor, n: int, worst: bool) -> Tensor:
 
 def _read(
     found: LabelPredictions | PointPredictions, losses: Tensor, rows: Tensor
-) -> tuple[list[Picture], tuple[Path, ...], tuple[float, ...]]:
+) -> tuple[list[Image], tuple[Path, ...], tuple[float, ...]]:
     paths = tuple(found.paths[row] for row in rows)
     return [read_image(path, white_level=found.white_level) for path in paths], paths, tuple(losses[rows].tolist())

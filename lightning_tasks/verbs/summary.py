@@ -49,7 +49,7 @@ def summary(datamodule: MultiLabelDataModule | KeypointDataModule, device: torch
 
 
 def _readable(dataset: MultiLabelDataset | KeypointDataset) -> Iterator[int]:
-    """Yield the rows whose pictures can be read, where others are to be skipped.
+    """Yield the rows whose images can be read, where others are to be skipped.
 
     Raises:
         ImageError: one cannot be read; or there are too many to be skipped.
@@ -57,7 +57,7 @@ def _readable(dataset: MultiLabelDataset | KeypointDataset) -> Iterator[int]:
     for row, path in enumerate(dataset.paths):
         try:
             with _step("decode", str(path)):
-                _ = dataset.pictures[row]
+                _ = dataset.images[row]
         except ImageError as error:
             if dataset.skipped is None:
                 raise
@@ -99,7 +99,7 @@ def _points(datamodule: KeypointDataModule) -> list[str]:
 def _label_sample(datamodule: MultiLabelDataModule, row: int) -> list[str]:
     dataset = datamodule.train_set
     path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
-    image = dataset.pictures[row].image
+    image = dataset.images[row].image
     with _step("transform", path):
         augmented = augment_image(dataset.transform, image, seed)
     target = dataset.targets[row]
@@ -115,7 +115,7 @@ def _label_sample(datamodule: MultiLabelDataModule, row: int) -> list[str]:
 def _point_sample(datamodule: KeypointDataModule, row: int) -> list[str]:
     dataset = datamodule.train_set
     path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
-    image, original = dataset.pictures[row]
+    image, original = dataset.images[row]
     with _step("transform", path):
         before_px = points_in(dataset.points_px[row], original, image.shape[:2])
         augmented, points_px, visible = augment_points(dataset.transform, image, before_px, seed)

@@ -21,7 +21,7 @@ class Case:
         task: labels or points.
         backbone: a timm model.
         size: height and width that the model sees.
-        batch_size: pictures in a batch.
+        batch_size: images in a batch.
         precision: Lightning's word for it; None: what the command line chooses.
         compile: our module's own option `compile`, and torch.compile for the ceiling.
         csv: the table.

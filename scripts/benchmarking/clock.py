@@ -25,7 +25,7 @@ class EpochClock(Callback):
     """Note when epochs start, write what was measured, and raise Measured.
 
     The time from the start of epoch 1 to that of epoch 2 is a steady epoch with everything in it: training, validation,
-    metrics, pictures, checkpoints. Epoch 0 is warm-up, and no epoch is cut short by the end of the training.
+    metrics, images, checkpoints. Epoch 0 is warm-up, and no epoch is cut short by the end of the training.
 
     Args:
         file: the JSON that is written.

@@ -40,14 +40,14 @@ class NotRun(cli.TaskCLI):
 
 
 class Batch(NamedTuple):
-    """Pictures and what to learn of them, on the device."""
+    """Images and what to learn of them, on the device."""
 
     images: Tensor  # (B, 3, H, W) uint8, channels_last
     targets: Tensor  # (B, C) of 0 and 1, or (B, P, 2) from −1 to 1; float32
 
 
 class Plan(NamedTuple):
-    """The lengths of an epoch's batches, in pictures."""
+    """The lengths of an epoch's batches, in images."""
 
     train: list[int]
     valid: list[int]
@@ -149,7 +149,7 @@ def _mse(points: Tensor, targets: Tensor) -> Tensor:
 
 
 class Plain(nn.Module):
-    """timm's own network, unchanged, on plainly normalised pictures."""
+    """timm's own network, unchanged, on plainly normalised images."""
 
     mean: Tensor
     std: Tensor
@@ -207,7 +207,7 @@ def speeds(network: nn.Module, loss: Loss, batches: Sequence[Batch], plan: Plan,
     """Run an epoch's batches through `network` in a plain loop: forward, backward, step; then forward alone.
 
     Args:
-        network: from uint8 pictures to what `loss` takes.
+        network: from uint8 images to what `loss` takes.
         loss: from the network's output and the targets.
         batches: taken in turn, cut to the plan's lengths; their device is used.
         plan: how many batches, and how long.

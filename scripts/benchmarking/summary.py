@@ -131,7 +131,7 @@ def _case_lines(record: Mapping[str, Any]) -> list[str]:
     compiled = ", compiled" if record["compile"] else ""
     lines = [
         f"{record['task']}, {record['backbone']}, {height}×{width}, {record['precision']}{compiled}: {record['n']:,} "
-        f"training and {record['n_valid']:,} validation pictures in batches of {record['batch_size']}",
+        f"training and {record['n_valid']:,} validation images in batches of {record['batch_size']}",
         f"{'':42}{'median':>9}{'lowest':>9}{'highest':>9}  of {len(rounds)} round{'s' * (len(rounds) > 1)}",
     ]
     for name, (words, unit, remark) in _ROWS.items():

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from benchmarking.case import Case, fit_arguments, one_cycle
+from benchmarking.images import table_of
 from benchmarking.parts import NotRun, Plan, epoch, loss_of, make_batches, speeds
-from benchmarking.pictures import table_of
 
 from gpu_checking.step import TINY_BACKBONE, Check, each, run
 

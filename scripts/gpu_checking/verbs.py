@@ -13,7 +13,7 @@ def verbs(check: Check) -> None:
 
     def export(form: str, suffix: str) -> list[str]:
         said = check.command("export", labels, "--format", form, "--output", str(out / f"labels{suffix}"))
-        return [line.strip() for line in said.splitlines() if "bound" in line or "a picture at a time" in line]
+        return [line.strip() for line in said.splitlines() if "bound" in line or "an image at a time" in line]
 
     each(
         check,

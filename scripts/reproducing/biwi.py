@@ -41,7 +41,7 @@ def _batch(data: KeypointDataModule) -> dict[str, Any]:
 
 
 def _score(checkpoint: Path, module: type[KeypointDataModule]) -> dict[str, Any]:
-    """Score a checkpoint on the validation split, in the pixels of the pictures on disk."""
+    """Score a checkpoint on the validation split, in the pixels of the images on disk."""
     model = KeypointRegressor.load_from_checkpoint(checkpoint, weights_only=True)
     data = module.load_from_checkpoint(checkpoint, weights_only=True)
     found = point_predictions(model, data)

@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def split_sha256(data: MultiLabelDataModule | KeypointDataModule) -> str:
-    """Return a hash of which pictures train and which validate."""
+    """Return a hash of which images train and which validate."""
     names = data.table["fname"].tolist()
     halves = ("\n".join(sorted(names[row] for row in rows)) for rows in data.split)
     return hashlib.sha256("\n\n".join(halves).encode()).hexdigest()

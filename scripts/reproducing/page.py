@@ -13,7 +13,7 @@ _TITLES = {"pascal": "Labels: PASCAL VOC 2007", "biwi": "Points: the head's cent
 
 
 def page(task: str, results: dict[str, Any]) -> str:
-    """Return the page of a half, `pascal` or `biwi`; pictures lie beside it."""
+    """Return the page of a half, `pascal` or `biwi`; images lie beside it."""
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     tables = _label_tables(results) if task == "pascal" else _point_tables(results)
     return environment.get_template("page.html.j2").render(title=_TITLES[task], tables=tables, results=results)
@@ -54,7 +54,7 @@ def _point_tables(results: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         _table("Validation MSE by epoch", *_epochs(trainings, "val/loss", printed.BIWI_LOSS)),
         _table(
-            "Error in the pictures' own pixels, after the last epoch", ["", *(f"seed {s}" for s in trainings)], pixels
+            "Error in the images' own pixels, after the last epoch", ["", *(f"seed {s}" for s in trainings)], pixels
         ),
     ]
 

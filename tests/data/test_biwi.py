@@ -92,7 +92,7 @@ def test_24_sequences_show_20_people():
     assert list(PERSON_OF_SEQUENCE.values()).count(PERSON_OF_SEQUENCE["13"]) == 1
 
 
-def test_pictures_of_both_archives_are_found(root):
+def test_images_of_both_archives_are_found(root):
     table = read_biwi(root, "calibrated")
     assert table["fname"].tolist() == [
         "01/frame_00667_rgb.jpg", "09/frame_00667_rgb.jpg", "12/frame_00003_rgb.png", "13/frame_00667_rgb.jpg",
@@ -222,6 +222,6 @@ def test_the_authors_own_archive_trains_and_is_scored_and_checked(tmp_path, monk
     assert "val/loss" in capsys.readouterr().out
     config = ["--config", str(CONF / "biwi.yaml"), "--data.root", "root"]
     assert console(["prepare", *config]) == 0
-    assert "root: 16 pictures, 14 training, 2 validation" in capsys.readouterr().out
+    assert "root: 16 images, 14 training, 2 validation" in capsys.readouterr().out
     assert console(["check", *config, "--max_distance", "0"]) == 0
     assert "nothing is wrong" in capsys.readouterr().out

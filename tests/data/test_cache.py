@@ -18,9 +18,9 @@ import torch
 from PIL import Image as Pillow
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
 from lightning_tasks.data.images import cache as caching
-from lightning_tasks.data.images.decode import read_image, read_picture, reduced_size
+from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images.decode import read_image, read_reduced, reduced_size
 from lightning_tasks.errors import ConfigError, ImageError
 from tests.fakes import LABELS, POINTS, write_multilabel, write_points
 
@@ -28,7 +28,7 @@ DISK = CacheSettings("disk", None, 1.0)
 
 
 def smooth(path, size, **options):
-    """A photograph-like picture: resampling it twice or once must not matter much."""
+    """A photograph-like image: resampling it twice or once must not matter much."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     waves = [127 + 100 * np.sin(rows / (20 + c) + columns / (31 - c)) for c in (0, 3, 7)]
     Pillow.fromarray(np.stack(waves, -1).astype(np.uint8)).save(path, quality=95, **options)
@@ -51,7 +51,7 @@ def test_pixels_are_those_of_the_uncached_path_bit_for_bit(paths, tmp_path):
     cache, note = opened(paths, tmp_path)
     assert "cache in" in note
     for slot, path in enumerate(paths):
-        expected = read_picture(path, 40)
+        expected = read_reduced(path, 40)
         assert np.array_equal(cache[slot].image, expected.image)
         assert cache[slot].original_size == expected.original_size == read_image(path).shape[:2]
         assert min(cache[slot].image.shape[:2]) == 40
@@ -63,10 +63,10 @@ def test_pixels_are_those_of_the_uncached_path_bit_for_bit(paths, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(120, 160), (301, 203), (480, 640), (1201, 999)])
-def test_reduced_decoding_is_the_whole_picture_within_resampling_error(tmp_path, size):
+def test_reduced_decoding_is_the_whole_image_within_resampling_error(tmp_path, size):
     smooth(tmp_path / "p.jpg", size)
     whole = Pillow.fromarray(read_image(tmp_path / "p.jpg"))
-    reduced = read_picture(tmp_path / "p.jpg", 60)
+    reduced = read_reduced(tmp_path / "p.jpg", 60)
     height, width = reduced_size(size, 60)
     assert reduced.image.shape == (height, width, 3)
     oracle = np.asarray(whole.resize((width, height), Pillow.Resampling.BOX)).astype(int)
@@ -74,13 +74,13 @@ def test_reduced_decoding_is_the_whole_picture_within_resampling_error(tmp_path,
     assert reduced.original_size == size
 
 
-def test_a_turned_picture_is_reduced_turned(tmp_path):
+def test_a_turned_image_is_reduced_turned(tmp_path):
     exif = Pillow.Exif()
     exif[0x0112] = 6
     smooth(tmp_path / "p.jpg", (400, 600), exif=exif)
-    picture = read_picture(tmp_path / "p.jpg", 50)
-    assert picture.original_size == (600, 400)
-    assert picture.image.shape == (75, 50, 3)
+    image = read_reduced(tmp_path / "p.jpg", 50)
+    assert image.original_size == (600, 400)
+    assert image.image.shape == (75, 50, 3)
 
 
 def test_it_is_built_once_and_again_when_a_file_changes(paths, tmp_path, monkeypatch):
@@ -103,8 +103,8 @@ def test_it_is_built_once_and_again_when_a_file_changes(paths, tmp_path, monkeyp
     assert len(list((tmp_path / "cache").glob("*.pixels"))) == 2  # another setting is another cache
 
 
-def test_a_broken_picture_leaves_nothing_half_made(paths, tmp_path):
-    paths[1].write_bytes(b"no picture")
+def test_a_broken_image_leaves_nothing_half_made(paths, tmp_path):
+    paths[1].write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"b\.jpg"):
         opened(paths, tmp_path)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"]
@@ -184,7 +184,7 @@ def test_batches_are_the_same_with_any_cache(tmp_path, cache):
     for a, b in zip([*data.train_dataloader(), *data.val_dataloader()],
                     [*reference.train_dataloader(), *reference.val_dataloader()], strict=True):  # fmt: skip
         assert torch.equal(a.images, b.images)
-    assert (data.train_set.pictures.cache is not None) == (cache != "none")
+    assert (data.train_set.images.cache is not None) == (cache != "none")
     if cache == "ram":
         assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
 
@@ -276,14 +276,14 @@ def test_nothing_is_left_in_memory_after_a_kill(tmp_path):
     assert not list(Path("/dev/shm").glob(f"lightning_tasks-*/{tmp_path.name}*.pixels"))
 
 
-def test_points_follow_a_reduced_picture(tmp_path):
+def test_points_follow_a_reduced_image(tmp_path):
     write_points(tmp_path, POINTS)
     small, whole = (
         KeypointDataModule(str(tmp_path), size=8, num_workers=0, batch_size=2, decode_side=side) for side in (12, 0)
     )
     for data in (small, whole):
         data.setup("fit")
-    assert small.valid_set.pictures[0].image.shape == (12, 16, 3)
+    assert small.valid_set.images[0].image.shape == (12, 16, 3)
     for row in range(2):
         a, b = small.valid_set[row], whole.valid_set[row]
         np.testing.assert_allclose(a.points_norm, b.points_norm, atol=1e-5)

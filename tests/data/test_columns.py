@@ -27,7 +27,7 @@ def test_the_column_split_decides_in_whatever_words(tmp_path):
     data = labels(tmp_path, words)()
     assert rows(data) == [[0, 1, 2], [3, 4, 5]]
     assert data.table["is_valid"].tolist() == [False] * 3 + [True] * 3 + [False] * 2
-    assert "8 pictures, 3 training, 3 validation, 2 marked test" in data.describe()
+    assert "8 images, 3 training, 3 validation, 2 marked test" in data.describe()
 
 
 def test_without_a_word_for_validation_it_is_drawn_and_rows_for_testing_stay_out(tmp_path):
@@ -212,7 +212,7 @@ def test_labels_that_are_all_difficult_are_refused_and_one_that_is_has_few(tmp_p
     write_multilabel(tmp_path, ["fname,labels,difficult,split", *(line.format("cat") for line in lines)], 4)
     data = MultiLabelDataModule(str(tmp_path), size=16, cache="none")
     few = [problem.message for problem in data.find_problems(data.table, *data.split) if problem.kind == "few"]
-    assert few == ["label 'cat' has 0 training pictures", "label 'dog' has 1 training pictures"]
+    assert few == ["label 'cat' has 0 training images", "label 'dog' has 1 training images"]
 
 
 def test_fit_says_at_its_start_how_many_rows_are_left_out_for_testing(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler
 from lightning_tasks.data.transforms.compose import crop_train, warp_train, warp_valid
@@ -21,7 +21,7 @@ def paths(tmp_path):
 
 
 def labels(paths, seed=1):
-    return MultiLabelDataset(Pictures(paths), np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
+    return MultiLabelDataset(ImageStore(paths), np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
 
 
 def loader(dataset, workers=0, training=True, batch_size=3):
@@ -102,7 +102,7 @@ def test_a_multilabel_batch_has_its_shapes(paths):
 
 def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
     points = np.tile(np.array([[4, 5], [np.nan, np.nan], [500, 5]], np.float32), (7, 1, 1))
-    dataset = KeypointDataset(Pictures(paths), points, warp_train((24, 32)), 0)
+    dataset = KeypointDataset(ImageStore(paths), points, warp_train((24, 32)), 0)
     batch = next(iter(DataLoader(dataset, 4, collate_fn=collate_keypoints)))
     assert batch.images.shape == (4, 3, 24, 32)
     assert batch.points_norm.shape == (4, 3, 2)
@@ -112,10 +112,10 @@ def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
     assert batch.original_size_px.tolist() == [[40, 30], [40, 31], [40, 32], [40, 33]]
 
 
-def test_points_outside_the_picture_are_kept_where_they_are_to_be_scored(paths):
+def test_points_outside_the_image_are_kept_where_they_are_to_be_scored(paths):
     points = np.tile(np.array([[4, 5], [np.nan, np.nan], [-20.5, 44.5]], np.float32), (7, 1, 1))
     masked, kept = (
-        KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0, keep_outside=keep)[0]
+        KeypointDataset(ImageStore(paths), points, warp_valid((60, 80)), 0, keep_outside=keep)[0]
         for keep in (False, True)
     )
     assert masked.visible.tolist() == [True, False, False]
@@ -127,7 +127,7 @@ def test_points_outside_the_picture_are_kept_where_they_are_to_be_scored(paths):
 
 def test_validation_points_are_the_scaled_annotation(paths):
     points = np.full((7, 1, 2), (19.5, 14.5), np.float32)  # the middle of 40×30, between four pixels
-    sample = KeypointDataset(Pictures(paths), points, warp_valid((60, 80)), 0)[0]
+    sample = KeypointDataset(ImageStore(paths), points, warp_valid((60, 80)), 0)[0]
     middle = (np.array([39.5, 29.5]) * 2 / (80, 60) - 1).astype(np.float32)
     np.testing.assert_allclose(sample.points_norm[0], middle, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The device's transforms beside the CPU's, on real-looking pictures: the same code runs on a GPU."""
+"""The device's transforms beside the CPU's, on real-looking images: the same code runs on a GPU."""
 
 import albumentations as A
 import numpy as np
@@ -8,11 +8,11 @@ from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.data.images.cache import CacheSettings, open_cache
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
 from lightning_tasks.data.tables.paths import Paths
 from lightning_tasks.data.transforms.compose import crop_train, crop_valid, warp_train, warp_valid
-from lightning_tasks.data.transforms.on_device import DevicePictures
+from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
@@ -23,11 +23,11 @@ SIZES = [(64, 90), (90, 64), (64, 64), (64, 200), (40, 40)]
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     names = [f"{i}.png" for i in range(len(SIZES))]
     for name, size in zip(names, SIZES, strict=True):
         smooth(tmp_path / name, size)
-    made = Pictures(Paths(tmp_path, names), 64)
+    made = ImageStore(Paths(tmp_path, names), 64)
     cache = open_cache("p", made.paths, 64, CacheSettings("disk", str(tmp_path / "c"), 1.0), progress=False).cache
     made.look_up_in(cache, np.arange(len(names)))
     return made
@@ -41,7 +41,7 @@ def both_ways(dataset, collate, size):
         on_cpu = collate([dataset[key] for key in keys])
         dataset.on_device = True
         planned = collate_planned(collate, [dataset[key] for key in keys])
-        images = DevicePictures(dataset.pictures.cache, torch.device("cpu"), size).render(planned.planned)
+        images = DeviceImages(dataset.images.cache, torch.device("cpu"), size).render(planned.planned)
         yield on_cpu, planned.batch._replace(images=images)
 
 
@@ -54,8 +54,8 @@ def difference(a, b):
     [crop_train((32, 32)), crop_train((32, 32), flip_p=0.5), crop_valid((32, 32)), crop_valid((32, 40), val_xtra=0)],
     ids=["train", "mirrored", "valid", "whole"],
 )
-def test_crops_agree(pictures, transform):
-    dataset = MultiLabelDataset(pictures, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
+def test_crops_agree(images, transform):
+    dataset = MultiLabelDataset(images, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
     for a, b in both_ways(dataset, collate_multilabel, transform.transforms[0].size):
         assert b.images.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(a.targets, b.targets)
@@ -66,11 +66,11 @@ _TRAIN = warp_train((32, 40))
 
 
 @pytest.mark.parametrize("transform", [_TRAIN, warp_valid((32, 40))], ids=["train", "valid"])
-def test_warps_lighting_and_points_agree(pictures, transform):
+def test_warps_lighting_and_points_agree(images, transform):
     points = np.random.default_rng(0).uniform(0, 60, (len(SIZES), 3, 2)).astype(np.float32)
     points[0, 1] = np.nan
     points[1] = 200  # outside
-    dataset = KeypointDataset(pictures, points, transform, 0, keep_outside=transform is not _TRAIN)
+    dataset = KeypointDataset(images, points, transform, 0, keep_outside=transform is not _TRAIN)
     for a, b in both_ways(dataset, collate_keypoints, (32, 40)):
         torch.testing.assert_close(a.points_norm, b.points_norm, atol=1e-4, rtol=0)
         assert torch.equal(a.visible, b.visible)
@@ -88,7 +88,7 @@ def fit(data, model, **more):
     return trainer
 
 
-def test_a_run_takes_its_pictures_from_the_device(tmp_path):
+def test_a_run_takes_its_images_from_the_device(tmp_path):
     write_multilabel(tmp_path, LABELS)
     seen = []
 
@@ -99,7 +99,7 @@ def test_a_run_takes_its_pictures_from_the_device(tmp_path):
 
     data = MultiLabelDataModule(str(tmp_path), size=16, batch_size=4, num_workers=0, device_cache=True)
     fit(data, Watched(["cat", "dog"], "test_resnet", image_size=(16, 16)))
-    assert data.loading.device_pictures is not None
+    assert data.loading.device_images is not None
     assert set(seen) == {((4, 3, 16, 16), torch.uint8), ((2, 3, 16, 16), torch.uint8)}
     assert "copied to cpu" in data.loading.note
 

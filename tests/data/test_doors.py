@@ -186,7 +186,7 @@ SIXTEEN_BITS = {
     "SGI": (sgi_of_16_bits(GREY16), GREY_RGB),
 }
 UNKNOWN = r"may mean anything.*white_level.*uint8"
-UNDECODABLE = "is not a picture that can be decoded"
+UNDECODABLE = "is not an image that can be decoded"
 REFUSED = {
     "TIFF of int32": (saved(Pillow.fromarray(GREY.astype(np.int32)), "TIFF"), None, UNKNOWN),
     "TIFF of int16": (tiff(GREY.astype("<i2").tobytes(), 16, 1, numbers=2), None, UNKNOWN),
@@ -198,7 +198,7 @@ REFUSED = {
     "8 bits in colours of 16": (by_opencv(COLOURS.astype(np.uint16), ".png"), None, UNKNOWN),
     "TIFF of 5 channels": (tiff(np.dstack([COLOURS, GREY, GREY]).tobytes(), 8, 5), None, UNDECODABLE),
     "SGI of 12 bits": (sgi_of_16_bits(GREY12), 4095, "upper 8 alone"),
-    "text": (b"no picture at all", None, UNDECODABLE),
+    "text": (b"no image at all", None, UNDECODABLE),
 }
 
 
@@ -212,12 +212,12 @@ class Recorder:
     def __init__(self, white_level):
         self.white_level = white_level
 
-    def __call__(self, picture):
-        self.given = picture
+    def __call__(self, image):
+        self.given = image
         return LabelPrediction(("cat",), np.array([0.7], np.float32), np.array([True]))
 
-    def see(self, picture):
-        self.given = picture
+    def see(self, image):
+        self.given = image
         return []
 
 
@@ -241,7 +241,7 @@ def by_fit(folder, white_level, cache):
     )
     try:
         data.setup("fit")
-        return data.train_set.pictures[0].image
+        return data.train_set.images[0].image
     except LightningTasksError as error:
         return str(error)
 

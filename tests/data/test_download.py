@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lightning_tasks import BiwiDataModule, PascalDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.download.archives import Archive
 from lightning_tasks.data.download import archives
+from lightning_tasks.data.download.archives import Archive
 from lightning_tasks.data.download.fetch import fetch
 from lightning_tasks.errors import DatasetNotFoundError, DownloadError
 from tests.conftest import CONF
@@ -455,7 +455,7 @@ def test_with_the_data_there_nothing_is_asked_of_the_network(tmp_path, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", forbidden)
     data = BiwiDataModule(str(tmp_path / "biwi"), mirrors=["http://archives.invalid/x.tgz"])
     data.prepare_data()
-    assert "16 pictures" in data.describe()
+    assert "16 images" in data.describe()
     (tmp_path / "pascal").mkdir()
     (tmp_path / "pascal" / "train.csv").touch()
     PascalDataModule(str(tmp_path / "pascal")).prepare_data()

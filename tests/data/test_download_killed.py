@@ -12,9 +12,9 @@ import time
 
 import pytest
 
+from lightning_tasks.data.download import http as transfer  # noqa: F401 - so that no process has to
 from lightning_tasks.data.download.atomic_folder import is_there, published_folder
 from lightning_tasks.data.download.fetch import fetch
-from lightning_tasks.data.download import http as transfer  # noqa: F401 - so that no process has to
 from tests.data.archive_server import PETS, QUICK, entry, serving, tar_of
 
 TIMES = int(os.environ.get("LIGHTNING_TASKS_FUZZ", "1"))

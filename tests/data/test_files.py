@@ -14,7 +14,7 @@ from tests.fakes import FLAGS, POINTS, write_image, write_multilabel, write_poin
 
 @pytest.fixture
 def outside(tmp_path):
-    """A picture beside the data's root, which holds three ways to it."""
+    """An image beside the data's root, which holds three ways to it."""
     write_image(tmp_path / "secret" / "0.jpg")
     write_multilabel(tmp_path / "root", ["fname,labels"], n_images=4)
     (tmp_path / "root" / "link.jpg").symlink_to(tmp_path / "secret" / "0.jpg")
@@ -58,16 +58,16 @@ def test_ways_that_stay_inside_are_taken(outside, name):
     assert data.train_set[1].image.shape == (32, 32, 3)
 
 
-def test_a_root_that_is_a_link_and_pictures_elsewhere_are_the_users_own_choice(outside):
+def test_a_root_that_is_a_link_and_images_elsewhere_are_the_users_own_choice(outside):
     (outside / "alias").symlink_to(outside / "root")
     table(outside, "1.jpg")
     linked = MultiLabelDataModule(str(outside / "alias"), num_workers=0, cache="none", size=32)
     linked.setup("fit")
-    pictures = outside / "pictures"
-    pictures.mkdir()
+    images = outside / "images"
+    images.mkdir()
     for i in range(4):
-        write_image(pictures / f"{i}.jpg", seed=i)
-    elsewhere = MultiLabelDataModule(str(outside / "root"), images=str(pictures), num_workers=0, cache="none", size=32)
+        write_image(images / f"{i}.jpg", seed=i)
+    elsewhere = MultiLabelDataModule(str(outside / "root"), images=str(images), num_workers=0, cache="none", size=32)
     elsewhere.setup("fit")
     assert all(data.train_set[0].image.shape == (32, 32, 3) for data in (linked, elsewhere))
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
 from lightning_tasks.data.images import decode as images
-from lightning_tasks.data.images.decode import decode_picture, file_size_px, read_image
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images.decode import decode_image, file_size_px, read_image
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.decode import FORMATS, decoded
 from lightning_tasks.deploy.server.limits import Limits
@@ -79,7 +79,7 @@ def doors(content, folder):
     found = {
         "path": rgb(PurePath(path)),
         "text": rgb(str(path)),
-        "training": Pictures([path])[0].image,
+        "training": ImageStore([path])[0].image,
         "cache": cache[0].image,
         "bytes": rgb(content),
         "memory": rgb(memoryview(content)),
@@ -112,7 +112,7 @@ def test_every_door_sees_a_turned_file_upright(stored, name, turn, tmp_path):
         assert pixels.shape == truth.shape, orientation
         assert file_size_px(tmp_path / "image") == truth.shape[:2], orientation
         assert np.abs(pixels - truth).mean() <= (0 if name in EXACT else 6), orientation
-        small, original = decode_picture(content, "it", 12)  # JPEGs are decoded at a half
+        small, original = decode_image(content, "it", 12)  # JPEGs are decoded at a half
         assert (original, min(small.shape[:2])) == (truth.shape[:2], 12)
         expected = np.asarray(
             Pillow.fromarray(truth.astype(np.uint8)).resize(small.shape[1::-1], Pillow.Resampling.BOX)

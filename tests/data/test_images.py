@@ -11,10 +11,10 @@ from lightning_tasks.errors import ImageError
 
 @pytest.fixture
 def colours():
-    picture = np.zeros((20, 30, 3), np.uint8)
-    picture[:, :15] = (255, 0, 0)
-    picture[10:, 15:] = (0, 0, 255)
-    return picture
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[:, :15] = (255, 0, 0)
+    image[10:, 15:] = (0, 0, 255)
+    return image
 
 
 def test_pixels_are_rgb(tmp_path, colours):
@@ -43,8 +43,8 @@ def test_broken_files_are_named(tmp_path, colours):
     Image.fromarray(colours).save(whole, "JPEG")
     for name, content, message in (
         ("empty.jpg", b"", "is empty"),
-        ("text.jpg", b"no picture at all", "not a picture"),
-        ("head.jpg", whole.getvalue()[:40], "not a picture"),
+        ("text.jpg", b"no image at all", "not an image"),
+        ("head.jpg", whole.getvalue()[:40], "not an image"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageError, match=message) as caught:

@@ -9,7 +9,7 @@ from lightning_tasks.errors import ConfigError
 
 
 def flat_batch(n=6, size=16):
-    """Picture i is all 40·i, and its only label is i: what of it is where can be read off the pixels."""
+    """Image i is all 40·i, and its only label is i: what of it is where can be read off the pixels."""
     images = (torch.arange(n, dtype=torch.uint8) * 40).view(n, 1, 1, 1).expand(n, 3, size, size).clone()
     return MultiLabelBatch(images.to(memory_format=torch.channels_last), torch.eye(n), torch.arange(n))
 
@@ -18,7 +18,7 @@ def flat_batch(n=6, size=16):
 def test_mixup_blends_targets_as_it_blends_pixels(seed):
     batch = flat_batch()
     mixed = mix(batch, mixup_alpha=1.0, cutmix_alpha=0.0, seed=seed)
-    # A picture of one value: the blend of values that its targets promise, rounded.
+    # An image of one value: the blend of values that its targets promise, rounded.
     expected = mixed.targets @ (torch.arange(6.0) * 40)
     assert mixed.images.dtype == torch.uint8
     assert (mixed.images.float() - expected.view(-1, 1, 1, 1)).abs().max() <= 0.5001
@@ -67,12 +67,12 @@ def test_a_negative_alpha_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("alphas", [(1.0, 0.0), (0.0, 1.0)])
-def test_what_is_ignored_in_one_of_two_pictures_is_ignored_in_their_mix(alphas):
+def test_what_is_ignored_in_one_of_two_images_is_ignored_in_their_mix(alphas):
     batch = flat_batch()
     batch.targets[2, 4] = -1
     mixed, plain = mix(batch, *alphas, seed=1), mix(flat_batch(), *alphas, seed=1)
     assert torch.equal(mixed.images, plain.images)
-    # Picture 2 stands in its own mix and in that of the next.
+    # Image 2 stands in its own mix and in that of the next.
     assert (mixed.targets == -1).nonzero().tolist() == [[2, 4], [3, 4]]
     counted = mixed.targets != -1
     assert torch.equal(mixed.targets[counted], plain.targets[counted])

@@ -28,7 +28,7 @@ def test_the_vocabulary_is_the_training_splits_sorted(tmp_path):
     batch = next(iter(data.val_dataloader()))
     assert batch.targets.tolist() == [[1, 0, 1], [0, 1, 0]]
     assert next(iter(data.train_dataloader())).images.shape == (4, 3, 16, 16)
-    assert "8 pictures, 6 training, 2 validation" in data.describe()
+    assert "8 images, 6 training, 2 validation" in data.describe()
 
 
 def test_a_label_only_validation_has_is_an_error(tmp_path):
@@ -44,7 +44,7 @@ def test_the_validation_rows_train_too_where_that_is_asked_for(tmp_path):
     assert len(data.train_set) == 8
     assert len(data.valid_set) == 2
     assert next(iter(data.train_dataloader())).targets.sum(0).tolist() == [4, 4, 4]
-    assert "8 pictures, 8 training, 2 validation" in data.describe()
+    assert "8 images, 8 training, 2 validation" in data.describe()
     (tmp_path / "labels.csv").write_text("\n".join([*LABELS[:-1], "7.jpg,cow,True"]))  # a label of validation alone
     assert "cow" in MultiLabelDataModule(str(tmp_path), train_on_valid=True).vocab
 
@@ -125,7 +125,7 @@ def test_a_missing_root_says_what_to_do(tmp_path):
 
 def test_no_label_at_all_is_an_error(tmp_path):
     write_multilabel(tmp_path, ["fname,labels", "0.jpg,", "1.jpg,", "2.jpg,"])
-    with pytest.raises(ConfigError, match="no picture of the training split has a label"):
+    with pytest.raises(ConfigError, match="no image of the training split has a label"):
         _ = MultiLabelDataModule(str(tmp_path)).vocab
 
 
@@ -142,7 +142,7 @@ def test_points_are_split_by_group_and_batched(tmp_path):
 
 
 def flips(data):
-    """Whether any of many drawn training pictures is mirrored: the two points' order in x tells."""
+    """Whether any of many drawn training images is mirrored: the two points' order in x tells."""
     data.setup("fit")
     samples = [data.train_set[EpochIndex(epoch, row)] for epoch in range(12) for row in range(len(data.train_set))]
     return any(sample.points_norm[0, 0] > sample.points_norm[1, 0] for sample in samples if sample.visible.all())
@@ -153,7 +153,7 @@ def test_several_points_are_mirrored_only_with_pairs(tmp_path):
     settings = {"max_rotate_deg": 0.0, "max_warp": 0.0, "max_zoom": 1.0}
     assert not flips(KeypointDataModule(str(tmp_path), **settings))
     assert flips(KeypointDataModule(str(tmp_path), flip=True, **settings))
-    # With the pair swapped, left stays left in every mirrored picture.
+    # With the pair swapped, left stays left in every mirrored image.
     paired = KeypointDataModule(str(tmp_path), swap_pairs=[("l", "r")], **settings)
     assert not flips(paired)
     assert paired.train_transform is None

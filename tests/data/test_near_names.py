@@ -62,10 +62,10 @@ def test_the_one_file_that_a_name_fits_is_taken(name, file, tmp_path):
         ("home/me/sub/a.jpg", ["a.jpg", "sub/A.jpg"], "there is 'sub/A.jpg'"),  # of another machine
         ("C:\\data\\a.jpg", ["a.jpg"], "there is 'a.jpg'"),
         ("sub/a.jpg", ["images/sub/a.jpg"], "there is 'images/sub/a.jpg'"),
-        ("\0/b.jpg", ["a.jpg"], "there is no picture"),
+        ("\0/b.jpg", ["a.jpg"], "there is no image"),
         ("/\0\0/x/a.jpg", ["a.jpg"], "there is 'a.jpg'"),
-        ("a", ["a.txt", "a"], "there is no picture"),
-        ("a.jpg", ["b.jpg", "aa.jpg", "a.jpg.jpg"], "there is no picture"),
+        ("a", ["a.txt", "a"], "there is no image"),
+        ("a.jpg", ["b.jpg", "aa.jpg", "a.jpg.jpg"], "there is no image"),
     ],
 )
 def test_where_none_or_several_fit_none_is_taken_and_they_are_named(name, there, said, tmp_path):
@@ -74,8 +74,8 @@ def test_where_none_or_several_fit_none_is_taken_and_they_are_named(name, there,
         (tmp_path / file).mkdir() if file == name else (tmp_path / file).touch()
     files = find_files([name], tmp_path, Confines(tmp_path))
     assert files.missing.tolist() == [True]
-    assert files.what_is_missing(0).endswith(said) or said == "there is no picture"
-    assert files.what_is_missing(0).startswith(f"there is no picture {tmp_path / name}")
+    assert files.what_is_missing(0).endswith(said) or said == "there is no image"
+    assert files.what_is_missing(0).startswith(f"there is no image {tmp_path / name}")
 
 
 def test_a_path_of_another_machine_is_not_opened_and_the_file_of_that_name_is_told(tmp_path):
@@ -120,12 +120,12 @@ def test_a_name_is_not_taken_for_a_file_outside(name, tmp_path):
     files = find_files([name], root, Confines(root))
     assert files.respelt == {}
     assert files.missing[0] or files.leads_out[0]
-    assert "secret/0.jpg" not in files.what_is_missing(0).removeprefix(f"there is no picture {root / name}")
+    assert "secret/0.jpg" not in files.what_is_missing(0).removeprefix(f"there is no image {root / name}")
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Eight pictures, of which a table calls three otherwise, one of these by no name that fits one file."""
+    """Eight images, of which a table calls three otherwise, one of these by no name that fits one file."""
     monkeypatch.chdir(tmp_path)
     rows = [
         "0.JPG,cat,False",
@@ -171,7 +171,7 @@ def test_all_doors_agree(root, capsys):
     assert [(one.path.name, one.name.name) for one in found] == [(name, name) for name in NAMES]
     init(str(root / "labels.csv"))
     assert f"names            {LINE}" in (printed := capsys.readouterr().out)
-    assert "8 pictures)" in printed
+    assert "8 images)" in printed
 
 
 def test_two_names_that_fit_one_file_are_two_rows_of_one_image(root):
@@ -197,14 +197,14 @@ def test_what_is_not_taken_is_named_by_the_command_line(root, capsys):
         file.write("a.jpg,dog,False\n9.jpg,dog,False\n")
     with pytest.raises(
         DatasetNotFoundError,
-        match=r"row 10, .* no picture root/a\.jpg; it may be any of 'A\.jpg', 'a\.JPG'\. 1 more is",
+        match=r"row 10, .* no image root/a\.jpg; it may be any of 'A\.jpg', 'a\.JPG'\. 1 more is",
     ):
         module(root).setup("fit")
-    (ambiguous, gone) = [problem for problem in check(module(root), 0, 0) if problem.kind == "picture"]
+    (ambiguous, gone) = [problem for problem in check(module(root), 0, 0) if problem.kind == "image"]
     assert "it may be any of" in ambiguous.message
-    assert gone.message.endswith("row 11: there is no picture root/9.jpg")
+    assert gone.message.endswith("row 11: there is no image root/9.jpg")
     lines = said(lambda: search([str(root / "labels.csv")], None))
-    assert "row 10, column 'fname': there is no picture root/a.jpg; it may be any of" in lines[1]
+    assert "row 10, column 'fname': there is no image root/a.jpg; it may be any of" in lines[1]
 
 
 @pytest.mark.filterwarnings("default::lightning_tasks.errors.LightningTasksWarning")

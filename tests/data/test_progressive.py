@@ -34,9 +34,9 @@ def test_where_the_end_is_not_known_all_are_of_full_size():
 
 
 def test_a_reduction_by_a_whole_number_is_close_to_opencvs_of_areas():
-    picture = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
-    batch = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    wanted = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).astype(int)
+    image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
+    wanted = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA).astype(int)
     found = reduced(batch, (64, 64))
     assert found.dtype == torch.uint8
     inner = np.s_[2:14, 2:14]  # of one flat square: the filters differ at edges alone

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: an error that names them, or a training that goes on without them."""
+"""Images that cannot be read: an error that names them, or a training that goes on without them."""
 
 import io
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.images.decode import read_image, read_picture
+from lightning_tasks.data.images.decode import read_image, read_reduced
 from lightning_tasks.errors import ConfigError, ImageError
 from tests.conftest import CONF
 from tests.fakes import FLAGS, write_image, write_multilabel, write_points
@@ -42,7 +42,7 @@ BAD = {
     "zero bytes": b"",
     "cut": encoded("rgb", (320, 240))[:9000],
     "cut before its pixels": encoded("rgb")[:300],
-    "text": b"no picture at all\n" * 50,
+    "text": b"no image at all\n" * 50,
     "20,000×20,000": bomb(),
     "a JPEG's first bytes": b"\xff\xd8\xff\xe0",
     "noise": np.random.default_rng(0).integers(0, 256, 5000, dtype=np.uint8).tobytes(),
@@ -61,7 +61,7 @@ GOOD = {
 def test_what_cannot_be_read_is_named(kind, side, tmp_path):
     (tmp_path / "a.jpg").write_bytes(BAD[kind])
     with pytest.raises(ImageError, match=r"a\.jpg.*(Replace|Restore)"):
-        read_picture(tmp_path / "a.jpg", side)
+        read_reduced(tmp_path / "a.jpg", side)
 
 
 @pytest.mark.filterwarnings("ignore::lightning_tasks.errors.LightningTasksWarning")  # of the animation's first frame
@@ -72,7 +72,7 @@ def test_what_is_odd_but_readable_is_read(kind, tmp_path):
 
 
 def labels(root, bad):
-    """Forty pictures with labels; those at the rows of `bad` cannot be read."""
+    """Forty images with labels; those at the rows of `bad` cannot be read."""
     lines = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 30}" for i in range(N))]
     write_multilabel(root, lines, N)
     spoil(root, bad)
@@ -130,9 +130,7 @@ def test_too_many_stop_the_training(tmp_path):
     root = labels(tmp_path / "root", [])
     for i in range(14):
         (root / f"{i}.jpg").write_bytes(b"")
-    with pytest.raises(
-        ImageError, match=r"\d of the 30 training pictures cannot be read, more than data\.max_bad_share"
-    ):
+    with pytest.raises(ImageError, match=r"\d of the 30 training images cannot be read, more than data\.max_bad_share"):
         list(module(root, on_bad_image="skip", num_workers=0, cache="none").train_dataloader())
 
 
@@ -176,16 +174,16 @@ def test_the_command_line_counts_and_names_them(tmp_path, monkeypatch, capsys):
         skipping = ["--data.cache", cache, "--data.on_bad_image", "skip", "--data.max_bad_share", "0.1"]
         assert console([*run, *skipping]) == 0
         said = capsys.readouterr().out
-        assert said.count("skipped 1 of 30 training pictures: root/3.jpg") == 2
-        assert said.count("skipped 1 of 10 validation pictures: root/33.jpg") == 2
+        assert said.count("skipped 1 of 30 training images: root/3.jpg") == 2
+        assert said.count("skipped 1 of 10 validation images: root/33.jpg") == 2
     ckpt = str(next((tmp_path / "runs").glob("*/version_3/checkpoints/best.ckpt")))
     assert console(["get_preds", ckpt, "--data.num_workers", "0"]) == 0
-    assert "skipped 1 of 10 validation pictures: root/33.jpg" in capsys.readouterr().out
+    assert "skipped 1 of 10 validation images: root/33.jpg" in capsys.readouterr().out
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 10
 
 
 def skipped_run(root, folder):
-    """Return the checkpoint of a run whose first training and last validation pictures, alone in a batch, are bad."""
+    """Return the checkpoint of a run whose first training and last validation images, alone in a batch, are bad."""
     labels(root, [])
     for name in ("0.jpg", "39.jpg"):
         (root / name).write_bytes(b"")
@@ -201,8 +199,8 @@ def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
     root = tmp_path / "root"
     ckpt, run = skipped_run(root, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
-    valid = f"skipped 1 of 10 validation pictures: {root}/39.jpg\n"
-    training = f"skipped 1 of 30 training pictures: {root}/0.jpg\n"
+    valid = f"skipped 1 of 10 validation images: {root}/39.jpg\n"
+    training = f"skipped 1 of 30 training images: {root}/0.jpg\n"
     assert valid in capsys.readouterr().out
     quiet = ["--trainer.enable_progress_bar", "false"]
     data = [*run[1:3], "--data.root", str(root), "--data.on_bad_image", "skip", "--data.max_bad_share", "0.1"]
@@ -226,10 +224,10 @@ def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 10
 
 
-def test_one_bad_picture_alone_in_the_last_batch_is_skipped_too(tmp_path):
+def test_one_bad_image_alone_in_the_last_batch_is_skipped_too(tmp_path):
     root = labels(tmp_path / "root", [])
     settings = {"batch_size": 9, "num_workers": 0, "cache": "none", "max_bad_share": 0.5}
-    for last, left in ((39, 9), (38, 8)):  # ten pictures: nine and one; then the last of the nine too
+    for last, left in ((39, 9), (38, 8)):  # ten images: nine and one; then the last of the nine too
         (root / f"{last}.jpg").write_bytes(b"")
         data = MultiLabelDataModule(str(root), on_bad_image="skip", **settings)
         data.setup("fit")

@@ -32,13 +32,13 @@ def told(data, stage="fit"):
         warnings.simplefilter("always")
         data.setup(stage)
     messages = [str(w.message) for w in caught if issubclass(w.category, LightningTasksWarning)]
-    return [message for message in messages if "training pictures" not in message]
+    return [message for message in messages if "training images" not in message]
 
 
 @pytest.mark.parametrize(
     ("make", "row", "parts"),
     [
-        (labels, "1.jpg,dog,False", ["row 10", "row 3", "'labels'", "all labels of a picture into one row, with ' '"]),
+        (labels, "1.jpg,dog,False", ["row 10", "row 3", "'labels'", "all labels of an image into one row, with ' '"]),
         (points, "1.jpg,False,1,2,3,4", ["row 10", "row 3", "'l_x', 'l_y', 'r_x', 'r_y'", "are not supported: crop"]),
         (points, "1.jpg,False,5,6,,", ["row 10", "row 3", "'r_x', 'r_y'", "one row"]),
         (labels, "./1.jpg,dog,False", ["row 10", "row 3"]),
@@ -122,8 +122,8 @@ def test_prepare_counts_images_and_not_rows(tmp_path):
     (tmp_path / "test.csv").write_text("fname,labels\n6.jpg,dog\n6.jpg,dog\n7.jpg,cat\n")
     with warnings.catch_warnings(action="ignore"):
         lines = data.describe().splitlines()
-    assert lines[0].endswith("8 pictures in 10 rows, 6 training, 2 validation")
-    assert lines[-1].endswith("test.csv: 2 pictures in 3 rows for testing")
+    assert lines[0].endswith("8 images in 10 rows, 6 training, 2 validation")
+    assert lines[-1].endswith("test.csv: 2 images in 3 rows for testing")
 
 
 def test_a_link_is_the_file_that_it_leads_to(tmp_path):
@@ -169,7 +169,7 @@ def test_groups_on_both_sides_are_told_in_one_line(tmp_path):
 
 def test_few_labels_are_told_where_something_trains(tmp_path):
     data = labels(tmp_path)
-    with pytest.warns(LightningTasksWarning, match="label 'cat' has 3 training pictures. label 'dog' has 3 training"):
+    with pytest.warns(LightningTasksWarning, match="label 'cat' has 3 training images. label 'dog' has 3 training"):
         data.setup("fit")
     assert told(labels(tmp_path), "validate") == []
 
@@ -191,7 +191,7 @@ def test_the_test_table_is_asked_too(make, tmp_path):
     test.write_text(f"{header}\n7.jpg,{cells}\n./2.jpg,{cells}\n3.jpg,{cells}\n")
     data = make(tmp_path, test_csv="test.csv")
     (line,) = told(data, "test")
-    assert "test.csv: row 3, column 'fname': ./2.jpg: 2 of the 3 rows are of pictures that" in line
+    assert "test.csv: row 3, column 'fname': ./2.jpg: 2 of the 3 rows are of images that" in line
     kinds = [problem.kind for problem in check(make(tmp_path, test_csv="test.csv"), 0, 0)]
     assert kinds == ["test"]
     (tmp_path / data.csv.name).write_text("no table")  # a checkpoint is tested without it
@@ -210,7 +210,7 @@ def test_all_missing_images_are_counted_and_the_first_row_is_named(tmp_path):
     data = labels(tmp_path, *rows, header=header, test_csv="test.csv")
     with pytest.raises(DatasetNotFoundError, match=r"row 2, column 'fname': .*gone0\.jpg\. 9 more are missing\. "):
         data.setup("fit")
-    with pytest.raises(DatasetNotFoundError, match=r"row 2, column 'fname': there is no picture \S*gone0\.jpg\. File"):
+    with pytest.raises(DatasetNotFoundError, match=r"row 2, column 'fname': there is no image \S*gone0\.jpg\. File"):
         labels(tmp_path, *rows, header=header).setup("validate")  # which trains nothing
     (tmp_path / "test.csv").write_text("fname,labels\n2.jpg,cat\ngone.jpg,cat\nlost.jpg,cat\n")
     with pytest.raises(DatasetNotFoundError, match=r"row 2.*11 more are missing \(9 in labels\.csv, 2 in test\.csv\)"):
@@ -241,7 +241,7 @@ def test_a_rare_label_that_our_own_draw_leaves_out_is_not_the_tables_fault(setti
 
 
 def test_where_the_user_chose_the_split_he_may_move_the_row(tmp_path):
-    way_out = r"Correct it, put a picture with it into the training split, or .*--data\.vocab '\[\"cow\", \"dog\"\]'"
+    way_out = r"Correct it, put an image with it into the training split, or .*--data\.vocab '\[\"cow\", \"dog\"\]'"
     for splitter in (None, lambda table: ([0], [1])):
         rows = ("0.jpg,dog,False", "1.jpg,cow,True")
         data = labels(tmp_path, *rows, header="fname,labels,is_valid", splitter=splitter)
@@ -264,7 +264,7 @@ def test_a_draw_without_any_label_says_so(tmp_path):
     [
         ("fname,labels,is_valid", ["0.jpg,cat,True", "1.jpg,cat,True"], r"left for training\. Mark some rows"),
         ("fname,labels,group", ["0.jpg,cat,a", "1.jpg,cat,a"], r"left for validation\. There is only one group"),
-        ("fname,labels", ["0.jpg,cat", "0.jpg,cat"], r"left for validation\. There is only one picture"),
+        ("fname,labels", ["0.jpg,cat", "0.jpg,cat"], r"left for validation\. There is only one image"),
     ],
 )
 def test_an_empty_side_is_told_by_what_decided(header, rows, message, tmp_path):

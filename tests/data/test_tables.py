@@ -237,7 +237,7 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_row(tmp_path):
         encode_labels(read_multilabel_table(path), np.array([0, 1]), ["cat", "dog"], path, difficult=-1)
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path):
     path = write(tmp_path, "fname,labels\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
     (tmp_path / "a.jpg").touch()
     located = locate(read_multilabel_table(path), path, tmp_path, Confines(tmp_path))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_tasks.data.images.decode import brightest_of, decode_picture
+from lightning_tasks.data.images.decode import brightest_of, decode_image
 from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.errors import ImageError
 from lightning_tasks.verbs.check import read_one
@@ -43,7 +43,7 @@ def doors(content, folder, white_level=None):
     """Return what the doors give; the last is of PIL, where it knows the file at all."""
     path = folder / "a.tif"
     path.write_bytes(content)
-    found = [rgb(path, white_level=white_level), decode_picture(content, "it", 0, white_level=white_level).image]
+    found = [rgb(path, white_level=white_level), decode_image(content, "it", 0, white_level=white_level).image]
     try:
         opened = [Image.open(io.BytesIO(content)) for _ in range(2)]
     except OSError:

@@ -25,8 +25,8 @@ sides = st.integers(48, 320)
 sizes = st.tuples(sides, sides)
 
 
-def picture_with_dot(size, centre, radii):
-    """A black picture with a white Gaussian dot at the pixel `centre` (x, y), as wide as `radii` in x and y."""
+def image_with_dot(size, centre, radii):
+    """A black image with a white Gaussian dot at the pixel `centre` (x, y), as wide as `radii` in x and y."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     dot = 255 * np.exp(-(((columns - centre[0]) / radii[0]) ** 2 + ((rows - centre[1]) / radii[1]) ** 2) / 2)
     return np.repeat(np.round(dot)[..., None], 3, axis=-1).astype(np.uint8)
@@ -47,7 +47,7 @@ def test_a_bright_dot_and_its_point_agree_within_a_pixel(source, target, x_share
     # As wide as the resize needs for the dot to be seen, and no wider.
     radii = 1.2 * np.maximum(1, np.array(source[::-1]) / target[::-1])
     transform = compose_points([JointWarp(target)]) if training else warp_valid(target)
-    image = picture_with_dot(source, centre, radii)
+    image = image_with_dot(source, centre, radii)
     moved, points, _ = augment_points(transform, image, centre[None].astype(np.float32), seed)
     assert moved.shape == (*target, 3)
     # Near a border, a part of the dot or its mirror image would pull the light's centre.
@@ -112,7 +112,7 @@ def test_the_validation_warp_is_opencvs_resize():
     assert np.abs(warped[inner].astype(int) - resized[inner].astype(int)).max() <= 5  # warps interpolate in 1/32 px
 
 
-def test_far_smaller_pictures_are_averaged_not_sampled():
+def test_far_smaller_images_are_averaged_not_sampled():
     checks = np.indices((256, 256)).sum(0) % 2 * 255
     image = np.repeat(checks[..., None], 3, axis=-1).astype(np.uint8)
     small, _, _ = augment_points(warp_valid((32, 32)), image, np.zeros((1, 2), np.float32), 0)
@@ -127,8 +127,8 @@ def test_points_are_scaled_as_fastai_scales_them():
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
-def test_crops_are_pieces_of_the_picture(seed):
-    # Red grows to the right and green downwards, so the corners tell which part of the picture a crop shows.
+def test_crops_are_pieces_of_the_image(seed):
+    # Red grows to the right and green downwards, so the corners tell which part of the image a crop shows.
     rows, columns = np.mgrid[:200, :240]
     image = np.stack([columns, rows, np.zeros_like(rows)], axis=-1).astype(np.uint8)
     crop = augment_image(crop_train((64, 64)), image, seed).astype(float)
@@ -147,7 +147,7 @@ def test_the_validation_crop_is_the_middle_of_a_larger_squash():
     np.testing.assert_allclose(crop[-1, -1, :2], (139 * 1.5, 139), atol=1.5)
 
 
-def test_without_xtra_the_whole_picture_is_seen():
+def test_without_xtra_the_whole_image_is_seen():
     image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
     assert (augment_image(crop_valid((96, 160), val_xtra=0), image, 0) == image).all()
 
@@ -185,7 +185,7 @@ def test_lighting_is_the_formula_on_the_logit_scale(brightness, contrast):
     assert np.abs(ours - oracle.numpy()).max() <= 0.5 + 1e-6
 
 
-def test_the_same_seed_gives_the_same_picture():
+def test_the_same_seed_gives_the_same_image():
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     points = np.array([[10, 20]], np.float32)
     transform = warp_train((40, 40))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_tasks.data.download.archives import NotTheArchiveError
 from lightning_tasks.data.download import unpack as module
+from lightning_tasks.data.download.archives import NotTheArchiveError
 from lightning_tasks.data.download.unpack import unpack
 from tests.data.archive_server import PETS, noise, tar_of
 

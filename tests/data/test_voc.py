@@ -36,12 +36,12 @@ def tree(tmp_path):
 
 
 def values_of_lists(main, image_set):
-    """What the classes' own lists say: {(picture, class): 1, 0 or −1}."""
+    """What the classes' own lists say: {(image, class): 1, 0 or −1}."""
     found = {}
     for path in main.glob(f"*_{image_set}.txt"):
         for line in path.read_text().splitlines():
-            picture, value = line.split()
-            found[picture, path.name.removesuffix(f"_{image_set}.txt")] = int(value)
+            image, value = line.split()
+            found[image, path.name.removesuffix(f"_{image_set}.txt")] = int(value)
     return found
 
 
@@ -58,18 +58,18 @@ OBJECTS = st.lists(st.tuples(st.sampled_from(CLASSES[:4]), st.booleans()), max_s
 
 
 @cases(20)
-@given(pictures=st.dictionaries(st.from_regex(r"[0-9]{6}", fullmatch=True), OBJECTS, min_size=1, max_size=4))
-def test_rows_say_what_the_classes_lists_say(pictures):
+@given(images=st.dictionaries(st.from_regex(r"[0-9]{6}", fullmatch=True), OBJECTS, min_size=1, max_size=4))
+def test_rows_say_what_the_classes_lists_say(images):
     with tempfile.TemporaryDirectory() as folder:
         main = Path(folder) / "ImageSets" / "Main"
-        write_voc(Path(folder), {"train": pictures})
+        write_voc(Path(folder), {"train": images})
         rows, lists = values_of_rows(read_voc(main / "train.txt")), values_of_lists(main, "train")
     assert all(rows[cell] == value for cell, value in lists.items())
     assert {cell for cell, value in rows.items() if value != -1} <= set(lists)
-    assert len(rows) == 20 * len(pictures)
+    assert len(rows) == 20 * len(images)
 
 
-def test_a_row_for_each_picture_in_the_lists_order(tree):
+def test_a_row_for_each_image_in_the_lists_order(tree):
     table = read_voc(tree / "ImageSets" / "Main" / "trainval.txt")
     assert table.to_dict("list") == {
         "fname": [f"{name}.jpg" for name in ("000005", "000007", "000012", "000017", "000023", "000024", "000026")],
@@ -90,9 +90,9 @@ def test_root_may_be_any_of_three_folders(tree, tmp_path, place):
     data.setup("test")
     assert next(iter(data.test_dataloader())).targets.tolist() == [[0, 0, 1], [-1, 0, 0]]
     said = data.describe()
-    assert "7 pictures, 4 training, 3 validation" in said
+    assert "7 images, 4 training, 3 validation" in said
     assert "3 difficult ones count as ignored" in said
-    assert "test.txt: 2 pictures for testing" in said
+    assert "test.txt: 2 images for testing" in said
 
 
 def test_difficult_objects_may_count_as_absent(tree):
@@ -102,7 +102,7 @@ def test_difficult_objects_may_count_as_absent(tree):
 
 
 def test_both_layouts_give_the_same_targets(tree, tmp_path):
-    """A csv with a column `difficult` beside the same pictures says what the tree says."""
+    """A csv with a column `difficult` beside the same images says what the tree says."""
     fastai = tmp_path / "fastai"
     shutil.copytree(tree / "JPEGImages", fastai / "train")
     table = read_voc(tree / "ImageSets" / "Main" / "trainval.txt")
@@ -137,7 +137,7 @@ def test_what_is_named_goes_before_what_is_found(tree):
     assert other.test_set.targets.tolist() == [[0, 1], [0, 1]]
     with pytest.raises(ConfigError, match="no test table"):
         PascalDataModule(str(tree), test_csv=None).setup("test")
-    with pytest.raises(DatasetNotFoundError, match=r"row 1, .*no picture .*smaller/000005\.jpg\. 6 more"):
+    with pytest.raises(DatasetNotFoundError, match=r"row 1, .*no image .*smaller/000005\.jpg\. 6 more"):
         PascalDataModule(str(tree), images="smaller").setup("fit")
 
     shutil.move(tree / "mine.csv", tree / "train.csv")  # fastai's layout, with a tree beside it
@@ -194,7 +194,7 @@ def test_an_annotation_without_difficult_has_none(tmp_path):
 
 def test_what_is_missing_is_named(tree):
     (tree / "JPEGImages" / "000012.jpg").unlink()
-    with pytest.raises(DatasetNotFoundError, match=r"trainval\.txt: row 3, column 'fname': there is no picture .*0012"):
+    with pytest.raises(DatasetNotFoundError, match=r"trainval\.txt: row 3, column 'fname': there is no image .*0012"):
         PascalDataModule(str(tree)).setup("fit")
     (tree / "Annotations" / "000017.xml").unlink()
     with pytest.raises(TableError, match=r"Annotations/000017\.xml: there is no annotation"):
@@ -209,7 +209,7 @@ def test_what_is_missing_is_named(tree):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("trainval", "000005\n000012 -1\n", r"trainval\.txt: row 2: '000012 -1' is not one picture's name"),
+        ("trainval", "000005\n000012 -1\n", r"trainval\.txt: row 2: '000012 -1' is not one image's name"),
         ("trainval", "000005\n\n000012\n", r"trainval\.txt: row 2: ''"),
         ("trainval", "", r"trainval\.txt: row 1: ''"),
         ("trainval", "../../secret\n", r"row 1: '../../secret' is not one"),
@@ -224,7 +224,7 @@ def test_a_broken_list_is_named(tree, name, content, message):
         PascalDataModule(str(tree)).setup("fit")
 
 
-def test_a_class_that_no_training_picture_has_is_told_with_its_row(tree):
+def test_a_class_that_no_training_image_has_is_told_with_its_row(tree):
     write_voc_annotation(tree / "Annotations" / "000007.xml", [("sheep", False)])
     with pytest.raises(TableError, match=r"trainval\.txt: row 2, column 'labels': the label 'sheep'"):
         PascalDataModule(str(tree)).setup("fit")
@@ -240,7 +240,7 @@ def test_all_that_is_wrong_is_found_at_once(tree):
         file.write("a\0b\n000012\n")
     problems = check(PascalDataModule(str(tree)), min_positives=0, max_distance=0)
     assert [(problem.kind, problem.row) for problem in problems if problem.kind != "label"] == [
-        ("cell", 1), ("cell", 3), ("cell", 5), ("cell", 7), ("picture", 6), ("picture", 7), ("duplicate", 8),
+        ("cell", 1), ("cell", 3), ("cell", 5), ("cell", 7), ("image", 6), ("image", 7), ("duplicate", 8),
     ]  # fmt: skip
     messages = [problem.message for problem in problems]
     assert "row 9: 000012.jpg stands in row 3 already, and counts twice" in next(m for m in messages if "twice" in m)

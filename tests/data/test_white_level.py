@@ -56,7 +56,7 @@ def test_a_table_that_uses_few_of_16_bits_is_refused_everywhere(module, bits, br
     assert f"white_level {2**bits - 1}" in wrong[0].message
     told = module(str(tmp_path), cache="none", white_level=2**bits - 1)
     assert f"white is {2**bits - 1:,} in images of more than 8 bits" in told.describe()
-    assert told.train_set.pictures[0].image.max() == brightest * 256 // 2**bits
+    assert told.train_set.images[0].image.max() == brightest * 256 // 2**bits
     assert check(told, min_positives=1) == []
 
 
@@ -67,13 +67,13 @@ def test_one_dark_image_among_bright_ones_is_read_as_they_are(module, dark, tmp_
     Image.fromarray(np.full((24, 32), 200, dtype=np.uint16)).save(tmp_path / "5.png")  # night
     data.setup("fit")
     assert data.white_level == data.hparams["white_level"] == 65_535
-    assert data.train_set.pictures[0].image.max() == (3000 >> 8 if 0 in dark else 255)
-    assert data.train_set.pictures[5].image.max() == 0
+    assert data.train_set.images[0].image.max() == (3000 >> 8 if 0 in dark else 255)
+    assert data.train_set.images[5].image.max() == 0
     assert "white is 65,535" in data.describe()
-    assert [problem for problem in check(data, min_positives=1) if problem.kind == "picture"] == []
+    assert [problem for problem in check(data, min_positives=1) if problem.kind == "image"] == []
     said = module(str(write(tmp_path, 3000)), cache="none", white_level=65_535)  # all are dark, and it is said
     said.setup("fit")
-    assert said.train_set.pictures[0].image.max() == 3000 >> 8
+    assert said.train_set.images[0].image.max() == 3000 >> 8
 
 
 @pytest.mark.parametrize(("dark", "split"), [((6, 7), "validation"), ((0, 1, 2, 3, 4, 5), "training")])
@@ -123,8 +123,8 @@ def test_a_cache_is_of_one_white(tmp_path):
         kept = {"cache": "disk", "cache_dir": str(tmp_path / "cache"), "decode_side": 0}
         data = MultiLabelDataModule(str(tmp_path / "root"), white_level=white_level, **kept)
         data.setup("fit")
-        assert data.train_set.pictures.cache is not None
-        assert data.train_set.pictures[0].image.max() == 4000 * 256 // (white_level + 1)
+        assert data.train_set.images.cache is not None
+        assert data.train_set.images[0].image.max() == 4000 * 256 // (white_level + 1)
 
 
 def test_values_above_white_are_white_and_told_once(tmp_path, untold):

@@ -1,4 +1,4 @@
-"""A classifier with attention that validates on whole pictures goes where any other goes."""
+"""A classifier with attention that validates on whole images goes where any other goes."""
 
 import csv
 from pathlib import Path

@@ -24,7 +24,7 @@ FORMATS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 
 
 def export(run, out, *formats):
-    """Export a run in these formats, each checked on its own validation pictures; return their folder, and whose."""
+    """Export a run in these formats, each checked on its own validation images; return their folder, and whose."""
     folder, ckpt = run
     for format in formats:
         arguments = ["--output", str(out / f"m{FORMATS[format]}"), "--data_root", str(folder / "root")]
@@ -158,7 +158,7 @@ def test_lower_precisions_say_what_they_cost(run, precision, request, tmp_path, 
     arguments = ["--precision", precision, "--output", str(tmp_path / "m.onnx"), "--data_root", str(folder / "root")]
     assert console(["export", str(folder / ckpt), *arguments]) == 0
     said = capsys.readouterr().out
-    assert ("mAP" if run == "labels_run" else "median error in px") + " over 2 validation pictures: " in said
+    assert ("mAP" if run == "labels_run" else "median error in px") + " over 2 validation images: " in said
     model = onnx.load(tmp_path / "m.onnx")
     types = {tensor.data_type for tensor in model.graph.initializer}
     assert (onnx.TensorProto.FLOAT16 if precision == "float16" else onnx.TensorProto.INT8) in types
@@ -168,16 +168,16 @@ def test_lower_precisions_say_what_they_cost(run, precision, request, tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
-def test_pictures_elsewhere_and_no_annotations(labels_run, tmp_path, capsys, monkeypatch):
+def test_images_elsewhere_and_no_annotations(labels_run, tmp_path, capsys, monkeypatch):
     folder, ckpt = labels_run
     moved = tmp_path / "moved.ckpt"
     content = read_checkpoint(folder / ckpt)
     content["datamodule_hyper_parameters"]["root"] = str(tmp_path / "gone")
     torch.save(content, moved)
     assert console(["export", str(moved)]) == 2
-    assert "--pictures" in capsys.readouterr().err
+    assert "--images" in capsys.readouterr().err
     assert not (tmp_path / "moved.onnx").exists()
-    named = ["--pictures", str(folder / "root"), "--precision", "float16"]
+    named = ["--images", str(folder / "root"), "--precision", "float16"]
     assert console(["export", str(moved), *named]) == 0
     assert "was not measured" in capsys.readouterr().out
     assert (tmp_path / "moved.float16.onnx").is_file()
@@ -218,7 +218,7 @@ def test_the_check_sees_another_weight(labels_run, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(export_module, "write_onnx", write_another)
     arguments = ["--output", str(tmp_path / "m.onnx"), "--data_root", str(folder / "root")]
     assert console(["export", str(folder / ckpt), *arguments]) == 2
-    assert "from the resized picture on they differ by" in capsys.readouterr().err
+    assert "from the resized image on they differ by" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -228,13 +228,13 @@ def test_the_check_sees_another_weight(labels_run, tmp_path, capsys, monkeypatch
         (["--format", "torch", "--precision", "int8"], "is for ONNX"),
         (["--n", "0"], "at least 1"),
         (["--output", "m.txt"], "End --output in it"),
-        (["--pictures", "nothing*"], "no file, folder or pattern"),
+        (["--images", "nothing*"], "no file, folder or pattern"),
         (["--output", "/dev/null/m.onnx"], "cannot be written"),
     ],
 )
 def test_mistakes(arguments, message, labels_run, capsys):
     folder, ckpt = labels_run
-    root = [] if "--pictures" in arguments else ["--data_root", str(folder / "root")]
+    root = [] if "--images" in arguments else ["--data_root", str(folder / "root")]
     assert console(["export", str(folder / ckpt), *arguments, *root]) == 2
     said = capsys.readouterr().err
     assert message in said

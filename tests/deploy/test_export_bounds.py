@@ -47,8 +47,8 @@ def overflowing(labels_run, tmp_path_factory):
 )
 def test_what_overflows_in_float16_is_not_left(overflowing, factor, more, message, tmp_path, capsys):
     folder, checkpoints = overflowing
-    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    both = [load(checkpoints[one], "cpu")(picture).probabilities for one in (1.0, factor)]
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    both = [load(checkpoints[one], "cpu")(image).probabilities for one in (1.0, factor)]
     assert both[1] == pytest.approx(both[0], abs=1e-3)
     arguments = ["--data_root", str(folder / "root"), "--precision", "float16", "--output", str(tmp_path / "m.onnx")]
     done = console(["export", str(checkpoints[factor]), *arguments, *more])
@@ -72,7 +72,7 @@ def test_a_bound_that_is_none(value, capsys):
 
 
 def test_the_whole_validation_split_is_held_to_the_bound(labels_run, tmp_path, monkeypatch, capsys):
-    """Not the pictures alone that it was checked with first."""
+    """Not the images alone that it was checked with first."""
     folder, ckpt = labels_run
     real = export_module.open_onnx
 
@@ -89,7 +89,7 @@ def test_the_whole_validation_split_is_held_to_the_bound(labels_run, tmp_path, m
     monkeypatch.setattr(export_module, "open_onnx", opened)
     arguments = ["--data_root", str(folder / "root"), "--precision", "float16", "--n", "1"]
     assert console(["export", str(folder / ckpt), *arguments, "--output", str(tmp_path / "m.onnx")]) == 2
-    assert "NaN or infinity, over 2 validation pictures" in capsys.readouterr().err
+    assert "NaN or infinity, over 2 validation images" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -123,7 +123,7 @@ def test_a_transformer_is_not_quantised_whole(labels_run, tmp_path, capsys):
     model = MultiLabelClassifier(["a", "b"], "test_vit", image_size=(64, 64))
     checkpoint = tmp_path / "x.ckpt"
     torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}, checkpoint)
-    arguments = ["export", str(checkpoint), "--pictures", str(labels_run[0] / "root"), "--n", "2"]
+    arguments = ["export", str(checkpoint), "--images", str(labels_run[0] / "root"), "--n", "2"]
     assert console([*arguments, "--precision", "int8"]) == 2
     assert "int8 is for convolutions" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
@@ -156,10 +156,10 @@ def test_nothing_to_quantise_is_not_everything(convolutions, tmp_path):
 
 def test_only_what_is_named_is_quantised(tmp_path):
     graph_of(tmp_path / "f.onnx", (1, 8, 1, 8, 1))
-    picture = np.random.default_rng(0).integers(0, 256, (1, 8, 4, 4), dtype=np.uint8)
-    quantise(tmp_path / "f.onnx", tmp_path / "q.onnx", [picture])
+    image = np.random.default_rng(0).integers(0, 256, (1, 8, 4, 4), dtype=np.uint8)
+    quantise(tmp_path / "f.onnx", tmp_path / "q.onnx", [image])
     model = onnx.load(tmp_path / "q.onnx")
     dequantised = {output for node in model.graph.node if "Dequantize" in node.op_type for output in node.output}
     inside = {node.name for node in model.graph.node if node.name and node.input[1:2] and node.input[1] in dequantised}
     assert {name.removesuffix("_quant") for name in inside} == {"conv2", "conv4"}
-    assert open_onnx(tmp_path / "q.onnx")(picture) == pytest.approx(open_onnx(tmp_path / "f.onnx")(picture), rel=0.05)
+    assert open_onnx(tmp_path / "q.onnx")(image) == pytest.approx(open_onnx(tmp_path / "f.onnx")(image), rel=0.05)

@@ -55,9 +55,9 @@ def test_exports_say_what_the_checkpoint_says(heatmap_run, format, tmp_path, cap
 
 def test_flip_and_scales_average(heatmap_run):
     ckpt = heatmap_run[1]
-    picture = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     plain, flipped = load(ckpt, "cpu"), load(ckpt, "cpu", flip=True)
-    back = plain(np.ascontiguousarray(picture[:, ::-1])).points_px[::-1] * [-1, 1] + [79, 0]
-    assert flipped(picture).points_px == pytest.approx((plain(picture).points_px + back) / 2, abs=0.02)
-    two, both = (load(ckpt, "cpu", scales=scales)(picture).points_px for scales in ((2.0,), (1.0, 2.0)))
-    assert both == pytest.approx((plain(picture).points_px + two) / 2, abs=1e-3)
+    back = plain(np.ascontiguousarray(image[:, ::-1])).points_px[::-1] * [-1, 1] + [79, 0]
+    assert flipped(image).points_px == pytest.approx((plain(image).points_px + back) / 2, abs=0.02)
+    two, both = (load(ckpt, "cpu", scales=scales)(image).points_px for scales in ((2.0,), (1.0, 2.0)))
+    assert both == pytest.approx((plain(image).points_px + two) / 2, abs=1e-3)

@@ -10,7 +10,7 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.errors import BackboneError, CheckpointError
 from lightning_tasks.models.backbone import Backbone, weights_follow
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
 
 def said(prediction):
@@ -33,9 +33,9 @@ def test_every_door_takes_it_with_its_own_normalisation(run, cls, request, tmp_p
     folder, ckpt = request.getfixturevalue(run)
     known = spoilt(folder, ckpt, tmp_path / "known.ckpt", "test_resnet")
     lost = spoilt(folder, ckpt, tmp_path / "lost.ckpt", "test_resnet.gone_in99k")
-    wanted = said(load(known, "cpu")(PICTURE))
-    assert not np.array_equal(wanted, said(load(folder / ckpt, "cpu")(PICTURE)))  # it matters
-    assert np.array_equal(said(load(lost, "cpu")(PICTURE)), wanted)
+    wanted = said(load(known, "cpu")(IMAGE))
+    assert not np.array_equal(wanted, said(load(folder / ckpt, "cpu")(IMAGE)))  # it matters
+    assert np.array_equal(said(load(lost, "cpu")(IMAGE)), wanted)
     model = cls.load_from_checkpoint(lost, weights_only=True)
     assert model.backbone.mean.unique().tolist() == [33]
     assert model.backbone.std.unique().tolist() == [77]

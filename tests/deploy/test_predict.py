@@ -12,18 +12,18 @@ from PIL import Image
 from lightning_tasks import load
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.deploy.sources import find_pictures
+from lightning_tasks.deploy.sources import find_images
 from tests.fakes import write_image
 
 QUIET = ["--device", "cpu", "--progress", "false"]
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch):
+def images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for i, name in enumerate(("a.jpg", "deep/b.PNG", "deep/er/c.webp")):
         write_image(tmp_path / "in" / name, (24 + i, 32), seed=i)
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "in" / "notes.txt").write_text("no image")
     return tmp_path / "in"
 
 
@@ -36,7 +36,7 @@ def rows(path="predictions.csv"):
         return list(csv.DictReader(file))
 
 
-def test_a_row_for_each_picture_of_a_folder(labels_run, pictures, capsys):
+def test_a_row_for_each_image_of_a_folder(labels_run, images, capsys):
     assert console(["predict", checkpoint(labels_run), "in", *QUIET]) == 0
     found = rows()
     assert [row["fname"] for row in found] == ["in/a.jpg", "in/deep/b.PNG", "in/deep/er/c.webp"]
@@ -46,10 +46,10 @@ def test_a_row_for_each_picture_of_a_folder(labels_run, pictures, capsys):
         assert [float(row["cat"]), float(row["dog"])] == pytest.approx(prediction.probabilities, abs=2e-6)
         assert row["labels"] == " ".join(prediction.labels)
         assert row["error"] == ""
-    assert "predictions.csv  (3 pictures)" in capsys.readouterr().out
+    assert "predictions.csv  (3 images)" in capsys.readouterr().out
 
 
-def test_points_are_in_the_pixels_on_disk(points_run, pictures):
+def test_points_are_in_the_pixels_on_disk(points_run, images):
     assert console(["predict", checkpoint(points_run), "in", "--batch_size", "2", *QUIET]) == 0
     predictor = load(checkpoint(points_run), "cpu")
     for row in rows():
@@ -57,19 +57,19 @@ def test_points_are_in_the_pixels_on_disk(points_run, pictures):
         assert got == pytest.approx(predictor(row["fname"]).points_px.ravel(), abs=1e-3)
 
 
-def test_files_patterns_and_tables_each_picture_once(pictures):
+def test_files_patterns_and_tables_each_image_once(images):
     Path("in/list.csv").write_text("fname,other\ndeep/b.PNG,1\nmissing.jpg,2\n")
     named = ["in/a.jpg", "in/**/*.webp", "in/list.csv", "in/deep", str(Path("in") / "a.jpg")]
-    found = [str(one.path) for one in find_pictures(named, None)]
+    found = [str(one.path) for one in find_images(named, None)]
     assert found == ["in/a.jpg", "in/deep/er/c.webp", "in/deep/b.PNG", "in/missing.jpg"]
-    elsewhere = find_pictures(["in/list.csv"], "other")
+    elsewhere = find_images(["in/list.csv"], "other")
     assert [str(one.path) for one in elsewhere] == ["other/deep/b.PNG", "other/missing.jpg"]
 
 
-def test_broken_pictures_become_rows_and_the_rest_goes_on(labels_run, pictures, capsys):
-    (pictures / "cut.jpg").write_bytes((pictures / "a.jpg").read_bytes()[:200])
-    (pictures / "empty.png").write_bytes(b"")
-    (pictures / "text.jpg").write_text("no picture")
+def test_broken_images_become_rows_and_the_rest_goes_on(labels_run, images, capsys):
+    (images / "cut.jpg").write_bytes((images / "a.jpg").read_bytes()[:200])
+    (images / "empty.png").write_bytes(b"")
+    (images / "text.jpg").write_text("no image")
     assert console(["predict", checkpoint(labels_run), "in", "in/none.jpg", *QUIET]) == 2  # nothing is done by halves
     assert not Path("predictions.csv").exists()
     capsys.readouterr()
@@ -77,7 +77,7 @@ def test_broken_pictures_become_rows_and_the_rest_goes_on(labels_run, pictures, 
     assert console(arguments) == 1
     found = {row["fname"]: row for row in rows()}
     assert len(found) == 6
-    for name, why in (("cut", "not a picture"), ("empty", "is empty"), ("text", "not a picture")):
+    for name, why in (("cut", "not an image"), ("empty", "is empty"), ("text", "not an image")):
         row = next(row for fname, row in found.items() if name in fname)
         assert why in row["error"]
         assert row["cat"] == row["labels"] == ""
@@ -90,15 +90,15 @@ def test_broken_pictures_become_rows_and_the_rest_goes_on(labels_run, pictures, 
     ]
 
 
-def test_only_broken_pictures(labels_run, pictures):
-    (pictures / "empty.png").write_bytes(b"")
+def test_only_broken_images(labels_run, images):
+    (images / "empty.png").write_bytes(b"")
     assert console(["predict", checkpoint(labels_run), "in/empty.png", *QUIET]) == 1
     assert [row["fname"] for row in rows()] == ["in/empty.png"]
 
 
-def test_json_and_parquet_say_the_same(labels_run, points_run, pictures):
+def test_json_and_parquet_say_the_same(labels_run, points_run, images):
     pytest.importorskip("pyarrow")
-    (pictures / "empty.png").write_bytes(b"")
+    (images / "empty.png").write_bytes(b"")
     for run in (labels_run, points_run):
         for output in ("p.csv", "p.json", "p.parquet"):
             assert console(["predict", checkpoint(run), "in", "--output", output, *QUIET]) == 1
@@ -117,8 +117,8 @@ def test_json_and_parquet_say_the_same(labels_run, points_run, pictures):
                 assert " ".join(entry["labels"]) == row.labels
 
 
-def test_annotated_copies_show_labels_and_points(labels_run, points_run, pictures):
-    Image.new("RGB", (400, 300), (255, 0, 255)).save(pictures / "plain.png")
+def test_annotated_copies_show_labels_and_points(labels_run, points_run, images):
+    Image.new("RGB", (400, 300), (255, 0, 255)).save(images / "plain.png")
     for run in (labels_run, points_run):
         assert console(["predict", checkpoint(run), "in/plain.png", "--annotate", "drawn", *QUIET]) == 0
         drawn = np.abs(read_image(Path("drawn/plain.png.png")).astype(int) - [255, 0, 255]).sum(2) > 60
@@ -133,7 +133,7 @@ def test_annotated_copies_show_labels_and_points(labels_run, points_run, picture
                 assert drawn[y, x]
 
 
-def test_a_name_that_climbs_out_is_refused_or_drawn_inside(labels_run, pictures, capsys):
+def test_a_name_that_climbs_out_is_refused_or_drawn_inside(labels_run, images, capsys):
     Path("in/deep/list.csv").write_text("fname\n../a.jpg\n")
     arguments = ["predict", checkpoint(labels_run), "in/deep/list.csv", "--annotate", "drawn", *QUIET]
     assert console(arguments) == 2
@@ -147,7 +147,7 @@ def test_a_name_that_climbs_out_is_refused_or_drawn_inside(labels_run, pictures,
     [
         (["in", "--output", "p.xlsx"], "predictions are written as"),
         (["nothing*"], "no file, folder or pattern nothing*"),
-        (["empty"], "no pictures in empty"),
+        (["empty"], "no images in empty"),
         (["in", "--batch_size", "0"], "at least 1"),
         (["in", "--annotate", "in/a.jpg"], "in/a.jpg cannot be made"),
         (["in", "--output", "in/a.jpg/p.csv"], "cannot be written"),
@@ -155,7 +155,7 @@ def test_a_name_that_climbs_out_is_refused_or_drawn_inside(labels_run, pictures,
         (["in", "--flip", "maybe"], "flip"),
     ],
 )
-def test_mistakes_are_one_message_and_exit_2(labels_run, pictures, capsys, arguments, message):
+def test_mistakes_are_one_message_and_exit_2(labels_run, images, capsys, arguments, message):
     Path("empty").mkdir()
     Path("bad.csv").write_text("name\na.jpg\n")
     try:
@@ -169,7 +169,7 @@ def test_mistakes_are_one_message_and_exit_2(labels_run, pictures, capsys, argum
     assert not list(Path.cwd().glob("p.*"))
 
 
-def test_parquet_without_pyarrow(labels_run, pictures, capsys, monkeypatch):
+def test_parquet_without_pyarrow(labels_run, images, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert console(["predict", checkpoint(labels_run), "in", "--output", "p.parquet", *QUIET]) == 2
     assert "lightning-tasks[parquet]" in capsys.readouterr().err

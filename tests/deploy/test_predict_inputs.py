@@ -95,8 +95,8 @@ def test_more_than_pillows_own_limit(tmp_path, monkeypatch):
     for options in ({"format": "TIFF", "compression": "tiff_lzw"}, {"format": "PNG"}, {"format": "AVIF"}):
         Image.new("RGB", (50, 30)).save(tmp_path / "a", **options)
         with pytest.raises(ImageError, match=r"50×30 are more than 1,000.*--allow_pixels 1500"):
-            images.read_picture(tmp_path / "a", 8, 1000)
+            images.read_reduced(tmp_path / "a", 8, 1000)
     images.allow(1500, "allow_pixels")
     for options in ({"format": "TIFF", "compression": "tiff_lzw"}, {"format": "PNG"}, {"format": "AVIF"}):
         Image.new("RGB", (50, 30)).save(tmp_path / "a", **options)
-        assert images.read_picture(tmp_path / "a", 0, 1500).original_size == (30, 50)
+        assert images.read_reduced(tmp_path / "a", 0, 1500).original_size == (30, 50)

@@ -31,12 +31,12 @@ def best(labels_run):
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch):
-    """Four pictures in `pictures`, two of them of one name, and the current folder beside."""
+def images(tmp_path, monkeypatch):
+    """Four images in `images`, two of them of one name, and the current folder beside."""
     monkeypatch.chdir(tmp_path)
     for i, name in enumerate(("x.jpg", "a/x.jpg", "b/x.jpg", "b/y.png")):
-        write_image(tmp_path / "pictures" / name, (24 + i, 32), seed=i)
-    return tmp_path / "pictures"
+        write_image(tmp_path / "images" / name, (24 + i, 32), seed=i)
+    return tmp_path / "images"
 
 
 def rows(path="predictions.csv"):
@@ -48,48 +48,46 @@ def drawn(folder="drawn"):
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
 
 
-def test_copies_lie_apart_and_never_become_pictures(best, pictures, capsys):
-    os.chdir(pictures)
+def test_copies_lie_apart_and_never_become_images(best, images, capsys):
+    os.chdir(images)
     for _ in range(2):
         assert console(["predict", best, ".", "--annotate", "drawn", *QUIET]) == 0
         assert [row["fname"] for row in rows()] == ["a/x.jpg", "b/x.jpg", "b/y.png", "x.jpg"]
         assert drawn() == ["a/x.jpg.png", "b/x.jpg.png", "b/y.png.png", "x.jpg.png"]
     assert "4 that this program has drawn" in capsys.readouterr().out
-    assert read_image(Path("drawn/b/x.jpg.png")).shape == (26, 32, 3)  # this picture, not another of its name
-    assert console(["predict", best, "**/*.[jp][pn]g", "--annotate", ".", *QUIET]) == 0  # among the pictures
+    assert read_image(Path("drawn/b/x.jpg.png")).shape == (26, 32, 3)  # this image, not another of its name
+    assert console(["predict", best, "**/*.[jp][pn]g", "--annotate", ".", *QUIET]) == 0  # among the images
     assert console(["predict", best, ".", *QUIET]) == 0
     assert len(rows()) == 4
 
 
-def test_no_output_is_written_over_a_picture_or_a_list(best, pictures, capsys):
-    write_image(pictures / "x.jpg.png")
-    before = (pictures / "x.jpg.png").read_bytes()
-    assert console(["predict", best, "pictures", "--annotate", "pictures", *QUIET]) == 2
-    assert "would write over pictures/x.jpg.png" in capsys.readouterr().err
-    assert (pictures / "x.jpg.png").read_bytes() == before
-    assert (
-        console(["predict", best, "pictures/x.jpg", "--annotate", "pictures", *QUIET]) == 2
-    )  # nor another of the user's
+def test_no_output_is_written_over_an_image_or_a_list(best, images, capsys):
+    write_image(images / "x.jpg.png")
+    before = (images / "x.jpg.png").read_bytes()
+    assert console(["predict", best, "images", "--annotate", "images", *QUIET]) == 2
+    assert "would write over images/x.jpg.png" in capsys.readouterr().err
+    assert (images / "x.jpg.png").read_bytes() == before
+    assert console(["predict", best, "images/x.jpg", "--annotate", "images", *QUIET]) == 2  # nor another of the user's
     assert "which this program has not drawn" in capsys.readouterr().err
-    assert (pictures / "x.jpg.png").read_bytes() == before
-    Path("list.csv").write_text("fname\npictures/x.jpg\n")
+    assert (images / "x.jpg.png").read_bytes() == before
+    Path("list.csv").write_text("fname\nimages/x.jpg\n")
     assert console(["predict", best, "list.csv", "--output", "./list.csv", *QUIET]) == 2
     assert "is read here, and would be written over" in capsys.readouterr().err
-    assert Path("list.csv").read_text() == "fname\npictures/x.jpg\n"
+    assert Path("list.csv").read_text() == "fname\nimages/x.jpg\n"
 
 
-def test_the_place_is_looked_at_first(pictures, capsys, monkeypatch, tmp_path):
+def test_the_place_is_looked_at_first(images, capsys, monkeypatch, tmp_path):
     """Without a checkpoint: it would be missed next."""
     Path("folder.csv").mkdir()
     os.mkfifo("pipe.csv")
     for output, said in (
         ("folder.csv", "it is a folder"),
         ("pipe.csv", "it is no plain file"),
-        ("pictures/x.jpg/p.csv", "Not a directory"),
+        ("images/x.jpg/p.csv", "Not a directory"),
         ("x" * 300 + ".csv", "File name too long"),
         ("new/" + "x" * 300 + "/p.csv", "File name too long"),
     ):
-        assert console(["predict", "none.ckpt", "pictures", "--output", output]) == 2
+        assert console(["predict", "none.ckpt", "images", "--output", output]) == 2
         assert said in capsys.readouterr().err
     assert not Path("new").exists()
 
@@ -98,35 +96,35 @@ def test_the_place_is_looked_at_first(pictures, capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # who runs the tests may be allowed everything
     for option in ("--output", "--annotate"):
-        assert console(["predict", "none.ckpt", "pictures", option, "new/p.csv"]) == 2
+        assert console(["predict", "none.ckpt", "images", option, "new/p.csv"]) == 2
         assert "Read-only file system" in capsys.readouterr().err
 
 
-def test_a_copy_that_cannot_be_written_costs_itself_alone(best, pictures, capsys):
-    (pictures / "b" / "y.png").rename(pictures / "b" / ("y" * 251 + ".png"))
-    assert console(["predict", best, "pictures", "--annotate", "drawn", *QUIET]) == 1
+def test_a_copy_that_cannot_be_written_costs_itself_alone(best, images, capsys):
+    (images / "b" / "y.png").rename(images / "b" / ("y" * 251 + ".png"))
+    assert console(["predict", best, "images", "--annotate", "drawn", *QUIET]) == 1
     assert [row["error"] for row in rows()] == [""] * 4
     assert len(drawn()) == 3
     assert "File name too long" in capsys.readouterr().out
 
 
-def test_a_name_that_is_no_text_in_every_table(best, pictures, capsys):
+def test_a_name_that_is_no_text_in_every_table(best, images, capsys):
     pytest.importorskip("pyarrow")
     for ending in (b"\xe4.jpg", b"\xf6.jpg"):
-        os.link(pictures / "x.jpg", os.fsencode(pictures) + b"/" + ending)
-    (pictures / "a" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"no picture")
-    wanted = ["pictures/a/cut\\udcff.jpg", "pictures/\\udce4.jpg", "pictures/\\udcf6.jpg"]
+        os.link(images / "x.jpg", os.fsencode(images) + b"/" + ending)
+    (images / "a" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"no image")
+    wanted = ["images/a/cut\\udcff.jpg", "images/\\udce4.jpg", "images/\\udcf6.jpg"]
     for output in ("p.csv", "p.json", "p.parquet", "e.csv"):
         more = ["--excel", "true"] if output == "e.csv" else []
-        arguments = ["predict", best, "pictures", "--annotate", "drawn", "--output", output, *more, *QUIET]
+        arguments = ["predict", best, "images", "--annotate", "drawn", "--output", output, *more, *QUIET]
         assert console(arguments) == 1
     assert {row["fname"] for row in rows("p.csv")} >= set(wanted)
     assert {entry["fname"] for entry in json.loads(Path("p.json").read_text(encoding="utf-8"))} >= set(wanted)
     assert set(pd.read_parquet("p.parquet")["fname"]) >= set(wanted)
-    assert "cut\\udcff.jpg: is not a picture" in capsys.readouterr().out
+    assert "cut\\udcff.jpg: is not an image" in capsys.readouterr().out
     assert len(drawn()) == 6
     raw = os.fsdecode(b"\xe4")
-    named = ["predict", best, f"pictures/{raw}.jpg", "--annotate", f"{raw}d", "--output", f"{raw}.parquet", *QUIET]
+    named = ["predict", best, f"images/{raw}.jpg", "--annotate", f"{raw}d", "--output", f"{raw}.parquet", *QUIET]
     assert console(named) == 0
     assert pd.read_parquet(io.BytesIO(Path(f"{raw}.parquet").read_bytes()))["fname"].tolist() == wanted[1:2]
     assert drawn(f"{raw}d") == [f"{raw}.jpg.png"]
@@ -134,11 +132,11 @@ def test_a_name_that_is_no_text_in_every_table(best, pictures, capsys):
     assert "names in UTF-8 alone" in capsys.readouterr().err
 
 
-def test_a_checkpoint_in_a_folder_whose_name_is_no_text(best, pictures):
+def test_a_checkpoint_in_a_folder_whose_name_is_no_text(best, images):
     folder = Path(os.fsdecode(b"r\xfcns"))
     folder.mkdir()
     os.link(best, folder / "best.ckpt")
-    assert console(["predict", str(folder / "best.ckpt"), "pictures", *QUIET]) == 0
+    assert console(["predict", str(folder / "best.ckpt"), "images", *QUIET]) == 0
     assert console(["validate", str(folder / "best.ckpt"), "--data.root", str(Path(best).parents[4] / "root")]) == 0
 
 
@@ -194,23 +192,23 @@ def test_a_table_on_standard_output_is_utf_8_whatever_the_terminal_is(monkeypatc
     assert written.getvalue() == "\ufefffname,labels,error,ä\n猫,,ï,\n".encode()
 
 
-def test_a_table_on_standard_output_and_names_on_standard_input(best, pictures, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pictures/x.jpg\npictures/gone.jpg\n")))
+def test_a_table_on_standard_output_and_names_on_standard_input(best, images, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"images/x.jpg\nimages/gone.jpg\n")))
     assert console(["predict", "--output", "-", best, "-", *QUIET]) == 1  # options before the words, too
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "fname,labels,error,cat,dog"
-    assert [line.partition(",")[0] for line in out.splitlines()[1:]] == ["pictures/x.jpg", "pictures/gone.jpg"]
-    assert "-  (1 pictures)" in err
+    assert [line.partition(",")[0] for line in out.splitlines()[1:]] == ["images/x.jpg", "images/gone.jpg"]
+    assert "-  (1 images)" in err
     assert "gone.jpg: cannot be read" in err
     assert not list(Path.cwd().glob("*.csv"))
-    assert console(["predict", best, "pictures", "--excel", "true", "--output", "p.json", *QUIET]) == 2
+    assert console(["predict", best, "images", "--excel", "true", "--output", "p.json", *QUIET]) == 2
     assert "--excel is for csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (ConfigError("NaN"), 2)]
 )
-def test_what_was_predicted_before_a_stop_is_kept(best, pictures, capsys, monkeypatch, stop, code):
+def test_what_was_predicted_before_a_stop_is_kept(best, images, capsys, monkeypatch, stop, code):
     really, calls = verb._rows, []
 
     def stopped(*given):
@@ -221,31 +219,31 @@ def test_what_was_predicted_before_a_stop_is_kept(best, pictures, capsys, monkey
 
     monkeypatch.setattr(verb, "_rows", stopped)
     try:
-        found = console(["predict", best, "pictures", "--batch_size", "1", *QUIET])
+        found = console(["predict", best, "images", "--batch_size", "1", *QUIET])
     except SystemExit as left:
         found = left.code
     assert found == code
-    assert [row["fname"] for row in rows()] == ["pictures/a/x.jpg", "pictures/b/x.jpg"]
-    assert "2 of 4 pictures were predicted; predictions.csv holds these" in capsys.readouterr().out
+    assert [row["fname"] for row in rows()] == ["images/a/x.jpg", "images/b/x.jpg"]
+    assert "2 of 4 images were predicted; predictions.csv holds these" in capsys.readouterr().out
     calls[:] = [(), ()]
     with pytest.raises((SystemExit, RuntimeError)) if code == 143 else pytest.MonkeyPatch.context():
-        console(["predict", best, "pictures", *QUIET])
+        console(["predict", best, "images", *QUIET])
     assert len(rows()) == 2  # nothing was predicted, so what was there stays
 
 
 @pytest.mark.processes
-def test_a_reader_that_has_seen_enough(best, pictures):
-    command = f"{sys.executable} -m lightning_tasks predict {best} pictures --output - {' '.join(QUIET)} | true"
+def test_a_reader_that_has_seen_enough(best, images):
+    command = f"{sys.executable} -m lightning_tasks predict {best} images --output - {' '.join(QUIET)} | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "predictions      -" not in done.stderr
     assert "Error" not in done.stderr, done.stderr
 
 
 @pytest.mark.processes
-def test_ctrl_c_in_a_process_of_its_own(best, pictures):
+def test_ctrl_c_in_a_process_of_its_own(best, images):
     for i in range(3000):
-        os.link(pictures / "x.jpg", pictures / f"{i}.jpg")
-    arguments = ["predict", best, "pictures", "--annotate", "drawn", "--batch_size", "4", *QUIET]
+        os.link(images / "x.jpg", images / f"{i}.jpg")
+    arguments = ["predict", best, "images", "--annotate", "drawn", "--batch_size", "4", *QUIET]
     process = subprocess.Popen(
         [sys.executable, "-m", "lightning_tasks", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -265,10 +263,10 @@ def test_ctrl_c_in_a_process_of_its_own(best, pictures):
     assert "Traceback" not in err
     assert "stopped by Ctrl-C" in err
     assert 4 <= len(rows()) < 3004
-    assert f"{len(rows()):,} of 3,004 pictures were predicted" in out
+    assert f"{len(rows()):,} of 3,004 images were predicted" in out
     assert not list(Path().glob(".new*"))
 
 
-def test_an_empty_name_is_no_folder_for_copies(pictures, capsys):
-    assert console(["predict", "none.ckpt", "pictures", "--annotate", ""]) == 2
+def test_an_empty_name_is_no_folder_for_copies(images, capsys):
+    assert console(["predict", "none.ckpt", "images", "--annotate", ""]) == 2
     assert "--annotate names no folder" in capsys.readouterr().err

@@ -76,20 +76,20 @@ def test_paths_arrays_and_pil_images_are_one(labels_run):
 def test_a_batch_is_as_good_as_one_by_one(points_run):
     folder, ckpt = points_run
     predictor = load(folder / ckpt, "cpu")
-    pictures = [np.random.default_rng(i).integers(0, 256, (20 + 9 * i, 50, 3), dtype=np.uint8) for i in range(5)]
-    alone = np.stack([predictor(picture).points_px for picture in pictures])
+    images = [np.random.default_rng(i).integers(0, 256, (20 + 9 * i, 50, 3), dtype=np.uint8) for i in range(5)]
+    alone = np.stack([predictor(image).points_px for image in images])
     for batch_size in (2, 64):
-        together = np.stack([one.points_px for one in predictor(pictures, batch_size)])
+        together = np.stack([one.points_px for one in predictor(images, batch_size)])
         assert together == pytest.approx(alone, abs=1e-3)
 
 
 def test_threads_do_not_meet(labels_run):
     folder, ckpt = labels_run
     predictor = load(folder / ckpt, "cpu")
-    pictures = [np.random.default_rng(i).integers(0, 256, (30, 30 + i % 5, 3), dtype=np.uint8) for i in range(40)]
-    alone = [predictor(picture).probabilities for picture in pictures]
+    images = [np.random.default_rng(i).integers(0, 256, (30, 30 + i % 5, 3), dtype=np.uint8) for i in range(40)]
+    alone = [predictor(image).probabilities for image in images]
     with ThreadPoolExecutor(8) as pool:
-        for one, wanted in zip(pool.map(predictor, pictures), alone, strict=True):
+        for one, wanted in zip(pool.map(predictor, images), alone, strict=True):
             assert one.probabilities == pytest.approx(wanted, abs=1e-6)
 
 
@@ -98,15 +98,15 @@ def test_what_is_kept_in_the_checkpoint_and_what_beats_it(labels_run, tmp_path):
     content = read_checkpoint(folder / ckpt)
     content["hyper_parameters"] |= {"threshold": [0.0, 1.0], "temperature": 4.0}
     torch.save(content, tmp_path / "kept.ckpt")
-    picture = np.full((24, 32, 3), 90, dtype=np.uint8)
-    plain, kept = load(folder / ckpt, "cpu")(picture), load(tmp_path / "kept.ckpt", "cpu")(picture)
+    image = np.full((24, 32, 3), 90, dtype=np.uint8)
+    plain, kept = load(folder / ckpt, "cpu")(image), load(tmp_path / "kept.ckpt", "cpu")(image)
     logits = np.log(plain.probabilities / (1 - plain.probabilities))
     assert kept.probabilities == pytest.approx(1 / (1 + np.exp(-logits / 4)), abs=1e-5)
     assert kept.labels == ("cat",)
-    assert load(tmp_path / "kept.ckpt", "cpu", threshold=0.0)(picture).chosen.all()
+    assert load(tmp_path / "kept.ckpt", "cpu", threshold=0.0)(image).chosen.all()
 
 
-def test_one_label_a_picture(tmp_path, labels_run):
+def test_one_label_an_image(tmp_path, labels_run):
     folder, ckpt = labels_run
     content = read_checkpoint(folder / ckpt)
     content["hyper_parameters"]["loss"] = "cross_entropy"
@@ -116,24 +116,24 @@ def test_one_label_a_picture(tmp_path, labels_run):
     assert prediction.labels == (prediction.vocab[int(prediction.probabilities.argmax())],)
 
 
-def test_flip_averages_with_the_mirrored_picture(labels_run, paired_run):
-    picture = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
-    mirrored = np.ascontiguousarray(picture[:, ::-1])
+def test_flip_averages_with_the_mirrored_image(labels_run, paired_run):
+    image = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(image[:, ::-1])
     folder, ckpt = labels_run
     plain, flipped = load(folder / ckpt, "cpu"), load(folder / ckpt, "cpu", flip=True)
-    both = (plain(picture).probabilities + plain(mirrored).probabilities) / 2
-    assert flipped(picture).probabilities == pytest.approx(both, abs=2e-3)
+    both = (plain(image).probabilities + plain(mirrored).probabilities) / 2
+    assert flipped(image).probabilities == pytest.approx(both, abs=2e-3)
     folder, ckpt = paired_run
     plain, flipped = load(folder / ckpt, "cpu"), load(folder / ckpt, "cpu", flip=True)
     back = plain(mirrored).points_px[::-1] * [-1, 1] + [79, 0]  # left and right change places
-    assert flipped(picture).points_px == pytest.approx((plain(picture).points_px + back) / 2, abs=0.02)
+    assert flipped(image).points_px == pytest.approx((plain(image).points_px + back) / 2, abs=0.02)
 
 
 def test_scales_average_and_change_little_in_where_points_are(points_run):
     folder, ckpt = points_run
-    picture = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     plain, one, two = (load(folder / ckpt, "cpu", scales=scales) for scales in ((1.0,), (2.0,), (1.0, 2.0)))
-    found = [predictor(picture).points_px for predictor in (plain, one, two)]
+    found = [predictor(image).points_px for predictor in (plain, one, two)]
     assert found[2] == pytest.approx((found[0] + found[1]) / 2, abs=1e-3)
     assert (found[0] != found[1]).any()
 
@@ -176,7 +176,7 @@ def test_checkpoints_that_are_none(labels_run, tmp_path):
             load(tmp_path / "odd.ckpt")
 
 
-def test_pictures_that_are_none_and_models_that_diverged(labels_run, tmp_path):
+def test_images_that_are_none_and_models_that_diverged(labels_run, tmp_path):
     folder, ckpt = labels_run
     with pytest.raises(ImageError, match=r"nothing\.jpg"):
         load(folder / ckpt, "cpu")([tmp_path / "nothing.jpg"])
@@ -211,15 +211,15 @@ def test_the_checkpoint_alone_is_enough(labels_run, tmp_path):
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork")
 def test_a_forked_process_predicts_the_same(labels_run):
     predictor = load(Path(*labels_run), "cpu")
-    picture = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)  # which OpenMP starts, and a fork leaves behind
     try:
-        expected = predictor(picture).probabilities
+        expected = predictor(image).probabilities
         context = multiprocessing.get_context("fork")
         answers = context.SimpleQueue()
         children = [
-            context.Process(target=lambda: answers.put(predictor(picture).probabilities), daemon=True) for _ in range(2)
+            context.Process(target=lambda: answers.put(predictor(image).probabilities), daemon=True) for _ in range(2)
         ]
         for child in children:
             child.start()

@@ -56,7 +56,7 @@ def png_of(width, height):
     )
 
 
-def picture(kind="JPEG", mode="RGB", **options):
+def image(kind="JPEG", mode="RGB", **options):
     rng = np.random.default_rng(3)
     image = Image.fromarray(rng.integers(0, 256, (30, 44, 3), dtype=np.uint8)).convert(mode)
     file = io.BytesIO()
@@ -67,7 +67,7 @@ def picture(kind="JPEG", mode="RGB", **options):
 def turned():
     exif = Image.Exif()
     exif[0x0112] = 6
-    return picture(exif=exif)
+    return image(exif=exif)
 
 
 def sixteen_bits():
@@ -75,29 +75,29 @@ def sixteen_bits():
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-PICTURES = {
-    "jpeg": picture(),
-    "grey": picture(mode="L"),
-    "cmyk": picture(mode="CMYK"),
-    "progressive": picture(progressive=True),
+IMAGES = {
+    "jpeg": image(),
+    "grey": image(mode="L"),
+    "cmyk": image(mode="CMYK"),
+    "progressive": image(progressive=True),
     "turned": turned(),
-    "png": picture("PNG"),
-    "rgba": picture("PNG", "RGBA"),
-    "palette": picture("PNG", "P"),
+    "png": image("PNG"),
+    "rgba": image("PNG", "RGBA"),
+    "palette": image("PNG", "P"),
     "16 bits": sixteen_bits(),
-    "webp": picture("WEBP"),
-    "avif": picture("AVIF"),
-    "gif": picture("GIF", "P"),
-    "with a video behind it": picture() + bytes(range(256)) * 300,
-    "bmp": picture("BMP"),
+    "webp": image("WEBP"),
+    "avif": image("AVIF"),
+    "gif": image("GIF", "P"),
+    "with a video behind it": image() + bytes(range(256)) * 300,
+    "bmp": image("BMP"),
 }
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_labels_are_those_of_the_file(client, labels, tmp_path, name):
-    data = PICTURES[name]
-    (tmp_path / "picture").write_bytes(data)
-    wanted = labels(tmp_path / "picture")
+    data = IMAGES[name]
+    (tmp_path / "image").write_bytes(data)
+    wanted = labels(tmp_path / "image")
     answer = client.post("/predict", content=data).json()
     found = {one["label"]: one for one in answer["labels"]}
     assert [np.float32(found[label]["probability"]) for label in labels.names.vocab] == wanted.probabilities.tolist()
@@ -120,21 +120,21 @@ def test_points_are_those_of_the_file(points, tmp_path):
 
 
 def test_as_a_form_or_as_it_is(client):
-    data = PICTURES["jpeg"]
+    data = IMAGES["jpeg"]
     wanted = client.post("/predict", content=data).json()
     for kind in ("image/jpeg", "IMAGE/PNG; x=y", "application/octet-stream", "application/x-www-form-urlencoded"):
         assert client.post("/predict", content=data, headers={"Content-Type": kind}).json() == wanted
-    for field in ("picture", "file"):
+    for field in ("image", "file"):
         assert client.post("/predict", files={field: ("a.jpg", data)}, data={"more": "fields"}).json() == wanted
-    assert client.post("/predict", files={"file": ("a.jpg", data)}, data={"picture": "its name"}).json() == wanted
+    assert client.post("/predict", files={"file": ("a.jpg", data)}, data={"image": "its name"}).json() == wanted
 
 
-def test_one_label_a_picture(labels_run, tmp_path):
+def test_one_label_an_image(labels_run, tmp_path):
     content = read_checkpoint(labels_run[0] / labels_run[1])
     content["hyper_parameters"]["loss"] = "cross_entropy"
     torch.save(content, tmp_path / "one.ckpt")
     with client_of(load(tmp_path / "one.ckpt", "cpu")) as client:
-        answer = client.post("/predict", content=PICTURES["png"]).json()
+        answer = client.post("/predict", content=IMAGES["png"]).json()
         assert client.get("/model").json()["labels"][0] == {"label": "cat", "threshold": None}
     assert [one["chosen"] for one in answer["labels"]] == [True, False]
     assert answer["labels"][0]["threshold"] is None
@@ -149,11 +149,11 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
         (b"", {}, 422, "is empty"),
         (b"hello", {}, 422, "not a JPEG, PNG"),
         (b"\xff\xd8", {}, 422, "not a JPEG, PNG"),
-        (PICTURES["jpeg"][: len(PICTURES["jpeg"]) * 2 // 3], {}, 422, "cut short"),
-        (PICTURES["png"][:-900], {}, 422, "cut short"),
-        (PICTURES["webp"][:-90], {}, 422, "cut short"),
-        (picture("TIFF"), {}, 422, "not a JPEG, PNG"),
-        (b"{}", {"Content-Type": "application/json"}, 415, "application/json is no picture"),
+        (IMAGES["jpeg"][: len(IMAGES["jpeg"]) * 2 // 3], {}, 422, "cut short"),
+        (IMAGES["png"][:-900], {}, 422, "cut short"),
+        (IMAGES["webp"][:-90], {}, 422, "cut short"),
+        (image("TIFF"), {}, 422, "not a JPEG, PNG"),
+        (b"{}", {"Content-Type": "application/json"}, 415, "application/json is no image"),
         (b"x" * 300_000, {}, 413, r"0\.2 MB at most"),
         (iter([b"x" * 60_000] * 5), {}, 413, r"0\.2 MB at most"),  # chunked: no Content-Length
         (png_of(4000, 300), {}, 413, "1 megapixels at most.*4,000×300"),
@@ -161,11 +161,11 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
         (png_of(70_000, 1), {}, 413, "65,535 on a side"),
         (b"nothing", FORM, 400, "form cannot be read"),
         (b"nothing", {"Content-Type": "multipart/form-data"}, 400, "boundary"),
-        (b'--x\r\nContent-Disposition: form-data; name="picture"\r\n\r\ntext\r\n--x--\r\n', FORM, 422, "no file"),
+        (b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\ntext\r\n--x--\r\n', FORM, 422, "no file"),
         (b'--x\r\nContent-Disposition: form-data; name="p"; filename="a"\r\n\r\na\r\n--x--\r\n', FORM, 422, "no file"),
-        (b'--x\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\nend', FORM, 422, "no file"),
+        (b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nend', FORM, 422, "no file"),
         (b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\na\r\n' * 2, FORM, 400, "Too many"),
-        (PICTURES["jpeg"], {"Sec-Fetch-Site": "cross-site"}, 403, "other sites"),
+        (IMAGES["jpeg"], {"Sec-Fetch-Site": "cross-site"}, 403, "other sites"),
     ],
 )  # fmt: skip
 def test_refusals(client, content, headers, status, message):
@@ -176,15 +176,15 @@ def test_refusals(client, content, headers, status, message):
     assert client.get("/health").json() == {"status": "ok", "running": 0, "waiting": 0}
 
 
-def test_large_pictures_are_refused_before_they_are_decoded(client, monkeypatch):
+def test_large_images_are_refused_before_they_are_decoded(client, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
     for size in ((1001, 1000), (65_536, 2)):
         assert client.post("/predict", content=png_of(*size)).status_code == 413
 
 
-def test_damaged_pictures_never_break_it(client):
+def test_damaged_images_never_break_it(client):
     rng = np.random.default_rng(0)
-    for name, data in PICTURES.items():
+    for name, data in IMAGES.items():
         for _ in range(25):
             damaged = np.frombuffer(data, dtype=np.uint8).copy()
             where = rng.integers(0, min(len(data), 400 if rng.random() < 0.7 else len(data)), rng.integers(1, 9))
@@ -229,7 +229,7 @@ def test_the_pages_of_allowed_sites_may_ask(labels):
     for origins in (["https://a.example", "http://localhost:3000"], ["*"]):
         with client_of(labels, origins=origins) as client:
             assert client.options("/predict", headers=asks).status_code == 200
-            answer = client.post("/predict", content=PICTURES["png"], headers={**page, "Content-Type": "image/png"})
+            answer = client.post("/predict", content=IMAGES["png"], headers={**page, "Content-Type": "image/png"})
             assert answer.status_code == 200
             assert answer.headers["access-control-allow-origin"] in ("https://a.example", "*")
             refusal = client.post("/predict", content=b"none", headers=page)
@@ -237,7 +237,7 @@ def test_the_pages_of_allowed_sites_may_ask(labels):
     evil = {**page, "Origin": "https://a.example.evil.com"}
     for origins, headers in ((["https://a.example"], evil), ([], page)):
         with client_of(labels, origins=origins) as client:
-            answer = client.post("/predict", content=PICTURES["png"], headers=headers)
+            answer = client.post("/predict", content=IMAGES["png"], headers=headers)
             assert answer.status_code == 403
             assert "access-control-allow-origin" not in answer.headers
             preflight = client.options("/predict", headers={**asks, **headers})
@@ -281,7 +281,7 @@ def test_a_model_that_fails(labels):
 
     for error, message in ((ConfigError("The model predicts NaN."), "NaN"), (RuntimeError("secret"), "its log")):
         with client_of(raising(error)) as client:
-            answer = client.post("/predict", content=PICTURES["png"])
+            answer = client.post("/predict", content=IMAGES["png"])
             assert (answer.status_code, message in answer.json()["detail"]) == (500, True)
 
 

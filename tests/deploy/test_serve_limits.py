@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lightning_tasks import load
-from tests.deploy.test_serve import PICTURES
+from tests.deploy.test_serve import IMAGES
 
 httpx = pytest.importorskip("httpx")
 uvicorn = pytest.importorskip("uvicorn")
@@ -54,7 +54,7 @@ def test_so_many_at_once_so_many_wait_and_the_rest_come_again(labels):
     held = Held(labels)
 
     async def use(client):
-        asked = [asyncio.create_task(client.post("/predict", content=PICTURES["png"])) for _ in range(9)]
+        asked = [asyncio.create_task(client.post("/predict", content=IMAGES["png"])) for _ in range(9)]
         while sum(task.done() for task in asked) < 4 or held.now < 2:
             await asyncio.sleep(0.01)
         health = (await client.get("/health")).json()  # answered all the same
@@ -68,19 +68,19 @@ def test_so_many_at_once_so_many_wait_and_the_rest_come_again(labels):
     assert (held.most, held.calls) == (2, 5)
 
 
-def test_pictures_that_are_sent_share_a_budget(labels):
+def test_images_that_are_sent_share_a_budget(labels):
     held = Held(labels)
 
     async def use(client):
-        first = asyncio.create_task(client.post("/predict", content=PICTURES["bmp"]))
+        first = asyncio.create_task(client.post("/predict", content=IMAGES["bmp"]))
         while not held.now:
             await asyncio.sleep(0.01)
-        refused = await client.post("/predict", content=PICTURES["bmp"])
+        refused = await client.post("/predict", content=IMAGES["bmp"])
         held.go.set()
         await first
-        return refused, await client.post("/predict", content=PICTURES["bmp"])
+        return refused, await client.post("/predict", content=IMAGES["bmp"])
 
-    limits = Limits(held_bytes=len(PICTURES["bmp"]) + 10, linger_s=0.1)
+    limits = Limits(held_bytes=len(IMAGES["bmp"]) + 10, linger_s=0.1)
     refused, after = run_with(make_app(held, limits, "a.ckpt"), use)
     assert (refused.status_code, "memory" in refused.json()["detail"]) == (503, True)
     assert after.status_code == 200
@@ -88,14 +88,14 @@ def test_pictures_that_are_sent_share_a_budget(labels):
 
 def test_who_trickles_is_sent_away_and_holds_nobody_up(labels):
     async def drops():
-        for byte in PICTURES["jpeg"]:
+        for byte in IMAGES["jpeg"]:
             yield bytes([byte])
             await asyncio.sleep(0.02)
 
     async def use(client):
         slow = asyncio.create_task(client.post("/predict", content=drops()))
         await asyncio.sleep(0.1)
-        return await client.post("/predict", content=PICTURES["jpeg"]), slow.done(), await slow
+        return await client.post("/predict", content=IMAGES["jpeg"]), slow.done(), await slow
 
     quick, done, slow = run_with(make_app(labels, Limits(concurrency=1, queue=0, body_s=0.6), "a.ckpt"), use)
     assert (quick.status_code, done) == (200, False)
@@ -112,8 +112,8 @@ def test_connections_on_which_nothing_comes_are_closed(labels, monkeypatch):
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
-        post = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n" % len(PICTURES["png"])
-        starts = (b"", b"GET / HT", post + b"Content-Type: text/html\r\n\r\nabc", post + b"\r\n" + PICTURES["png"])
+        post = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n" % len(IMAGES["png"])
+        starts = (b"", b"GET / HT", post + b"Content-Type: text/html\r\n\r\nabc", post + b"\r\n" + IMAGES["png"])
         sockets = [socket.create_connection(listener.getsockname()) for _ in starts]
         for one, start in zip(sockets, starts, strict=True):
             one.settimeout(10)

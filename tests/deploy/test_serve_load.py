@@ -51,16 +51,16 @@ def send_raw(address, data):
         connection.sendall(data)
 
 
-def requests(pictures):
-    """Return what is sent, each with the picture that it is of, or the status that refuses it."""
+def requests(images):
+    """Return what is sent, each with the image that it is of, or the status that refuses it."""
     large = bytes(np.random.default_rng(0).integers(0, 256, 700_000, dtype=np.uint8))
-    form = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a.jpg"\r\n\r\n%s\r\n--b--\r\n'
+    form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n%s\r\n--b--\r\n'
     as_form = {"Content-Type": "multipart/form-data; boundary=b"}
-    kinds = [(200, body, None, False, wanted) for body, wanted in pictures]
-    kinds += [(200, form % body, as_form, False, wanted) for body, wanted in pictures[:4]]
+    kinds = [(200, body, None, False, wanted) for body, wanted in images]
+    kinds += [(200, form % body, as_form, False, wanted) for body, wanted in images[:4]]
     bad = [
         (b"", None, False, 422),
-        (pictures[0][0][:600], None, False, 422),
+        (images[0][0][:600], None, False, 422),
         (b"hello", None, False, 422),
         (b"{}", {"Content-Type": "application/json"}, False, 415),
         (large, None, False, 413),
@@ -71,7 +71,7 @@ def requests(pictures):
     return [kinds[i % len(kinds)] for i in range(AT_ONCE)]
 
 
-def a_round(address, pictures):
+def a_round(address, images):
     """Send all at once, while others trickle, vanish and speak no HTTP; return what was answered wrongly."""
     started = threading.Barrier(AT_ONCE)
 
@@ -95,7 +95,7 @@ def a_round(address, pictures):
     for raw in (head + b"x" * 99, b"\0\xff no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\n", b""):
         send_raw(address, raw)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        wrong = [fault for fault in pool.map(one, requests(pictures)) if fault is not None]
+        wrong = [fault for fault in pool.map(one, requests(images)) if fault is not None]
     for trickler in tricklers:
         trickler.close()
     return wrong
@@ -106,15 +106,15 @@ def test_nothing_is_lost_and_the_memory_is_flat(server, labels_run):
     folder, ckpt = labels_run
     predictor = load(folder / ckpt, "cpu")
     process, address = server
-    pictures = []
+    images = []
     for path in sorted((folder / "root").glob("*.jpg")):
         prediction = predictor(path)
         wanted = dict(zip(prediction.vocab, prediction.probabilities.tolist(), strict=True))
-        pictures.append((path.read_bytes(), wanted))
-    assert a_round(address, pictures) == []
+        images.append((path.read_bytes(), wanted))
+    assert a_round(address, images) == []
     before_kb = rss_kb(process)
     for _ in range(3):
-        assert a_round(address, pictures) == []
+        assert a_round(address, images) == []
     assert rss_kb(process) - before_kb < GROWTH_KB
     connection = http.client.HTTPConnection(address)
     connection.request("GET", "/health")

@@ -95,7 +95,7 @@ def jpeg(tmp_path):
 
 def choose(page, path):
     page.set_input_files("#file", path)
-    page.wait_for_selector("#picture:not(.waiting)", state="attached")
+    page.wait_for_selector("#image:not(.waiting)", state="attached")
 
 
 def tab_to(page, selector):
@@ -123,7 +123,7 @@ def test_labels_with_bars_and_a_threshold_by_keyboard(opened, labels_server, jpe
     choose(page, jpeg)
     assert shown(page) == [(*one, prediction.chosen[i]) for one, i in zip(wanted, likeliest_first, strict=True)]
     assert page.text_content("#caption") == "a.jpg, 90×60 pixels"
-    assert page.evaluate("document.getElementById('picture').naturalWidth") == 90
+    assert page.evaluate("document.getElementById('image').naturalWidth") == 90
     shares = page.locator(".bar").evaluate_all("bars => bars.map(bar => bar.style.getPropertyValue('--share'))")
     assert [float(share) for share in shares] == [probability for _, probability in wanted]
     assert page.text_content("#at") == "own"  # two thresholds
@@ -148,7 +148,7 @@ def test_names_are_never_markup(opened, labels_server, points_server, jpeg):
     choose(page, jpeg)
     assert page.locator("script").count() == 1
     assert page.locator("[onerror], [onclick], h1 b, #bars img, #bars script").count() == 0
-    assert page.text_content("h1") == "Try a picture on <b onclick=alert(3)>.ckpt"
+    assert page.text_content("h1") == "Try an image on <b onclick=alert(3)>.ckpt"
     assert {name for name, _, _ in shown(page)} == set(VOCAB)
     page = opened(points_server[1])
     choose(page, jpeg)
@@ -160,14 +160,14 @@ def test_names_are_never_markup(opened, labels_server, points_server, jpeg):
         assert "/predict" in docs.text_content("main")
 
 
-def test_points_lie_on_the_picture(opened, points_server, jpeg):
+def test_points_lie_on_the_image(opened, points_server, jpeg):
     ckpt, url = points_server
     wanted = load(ckpt, "cpu")(jpeg).points_px
     page = opened(url)
     choose(page, jpeg)
     cells = page.locator("#places td").all_text_contents()
     assert np.array(cells, dtype=float).reshape(2, 2) == pytest.approx(wanted, abs=0.051)
-    image, dots = page.locator("#picture").bounding_box(), page.locator("#points-drawn circle").all()
+    image, dots = page.locator("#image").bounding_box(), page.locator("#points-drawn circle").all()
     scale = image["width"] / 90
     for dot, (x, y) in zip(dots, wanted, strict=True):
         box = dot.bounding_box()
@@ -180,13 +180,13 @@ def test_points_lie_on_the_picture(opened, points_server, jpeg):
     assert page.locator("#points-drawn .lit title").text_content() == HOSTILE
 
 
-def test_a_turned_picture(opened, points_server, tmp_path):
+def test_a_turned_image(opened, points_server, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (90, 60)).save(tmp_path / "turned.jpg", exif=exif)
     page = opened(points_server[1])
     choose(page, tmp_path / "turned.jpg")
-    box = page.locator("#picture").bounding_box()
+    box = page.locator("#image").bounding_box()
     assert page.get_attribute("#points-drawn", "viewBox") == "-0.5 -0.5 60 90"
     assert box["height"] / box["width"] == pytest.approx(1.5, abs=0.05)
 
@@ -196,7 +196,7 @@ def test_what_is_refused_says_why(opened, labels_server, jpeg, tmp_path):
     (tmp_path / "cut.jpg").write_bytes(jpeg.read_bytes()[:2000])
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "large.jpg").write_bytes(b"x" * 150_000)
-    for name, message in (("cut.jpg", "cut short"), ("text.txt", "no picture"), ("large.jpg", "0.1 MB at most")):
+    for name, message in (("cut.jpg", "cut short"), ("text.txt", "no image"), ("large.jpg", "0.1 MB at most")):
         choose(page, tmp_path / name)
         assert message in page.text_content("#error")
         assert name in page.text_content("#error")
@@ -209,7 +209,7 @@ def test_what_is_refused_says_why(opened, labels_server, jpeg, tmp_path):
     opened.complaints.clear()
 
 
-def test_a_dropped_picture(opened, labels_server, jpeg):
+def test_a_dropped_image(opened, labels_server, jpeg):
     page = opened(labels_server[1])
     drop = """bytes => {
         const data = new DataTransfer();

@@ -13,7 +13,7 @@ from PIL import Image
 from lightning_tasks.atomic_write import write_figure
 from lightning_tasks.data.images import pillow
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.deploy.sources import PICTURES, find_pictures, search
+from lightning_tasks.deploy.sources import IMAGES, find_images, search
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from tests.fakes import write_image
 
@@ -47,11 +47,11 @@ FORMATS = {
 
 
 def paths(sources, **more):
-    return [str(one.path) for one in find_pictures(sources, None, **more)]
+    return [str(one.path) for one in find_images(sources, None, **more)]
 
 
 def names(sources):
-    return [str(one.name) for one in find_pictures(sources, None)]
+    return [str(one.name) for one in find_images(sources, None)]
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("ending", sorted(PICTURES))
+@pytest.mark.parametrize("ending", sorted(IMAGES))
 def test_each_ending_that_is_taken_is_read(here, ending):
     pixels = np.full((16, 24, 3), 200, dtype=np.uint8)
     if ending == ".ras":  # Pillow reads it only
         Path("a.RAS").write_bytes(cv2.imencode(ending, pixels)[1].tobytes())
     else:
-        picture = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
-        picture.save(f"a{ending.upper()}", FORMATS[ending])
+        image = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
+        image.save(f"a{ending.upper()}", FORMATS[ending])
     assert paths(["."]) == [f"a{ending.upper()}"]
     assert read_image(Path(f"a{ending.upper()}")).shape == (16, 24, 3)
 
@@ -76,24 +76,24 @@ def test_every_ending_that_pillow_reads_for_us_is_taken():
     """But those of icons and of raw numbers, which lie about for other reasons."""
     Image.init()
     known = {ending for ending, name in Image.registered_extensions().items() if name in pillow.FORMATS}
-    assert known - PICTURES <= {".ico", ".pfm", ".rgb", ".rgba", ".bw", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+    assert known - IMAGES <= {".ico", ".pfm", ".rgb", ".rgba", ".bw", ".heic", ".heics", ".heif", ".heifs", ".hif"}
 
 
 @pytest.mark.parametrize("ending", [".png", ".PNG", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".avif", ""])
-def test_figures_do_not_become_pictures(here, ending):
+def test_figures_do_not_become_images(here, ending):
     (here / "in").mkdir()
     write_figure(here / "in" / f"a{ending}", Figure())
     with pytest.raises(DatasetNotFoundError, match="1 that this program has drawn itself"):
-        find_pictures(["in"], None)
+        find_images(["in"], None)
 
 
 def test_what_is_not_looked_at_is_counted_by_ending(here):
     write_image(here / "in" / "a.jpg")
     write_image(here / "in" / "b.png")
-    (here / "in" / "b.png").rename(here / "in" / "b")  # no ending, yet a picture
+    (here / "in" / "b.png").rename(here / "in" / "b")  # no ending, yet an image
     write_image(here / "else" / "c.jpg")
     for name in ("x.HEIC", "y.heic", "notes.txt", "._a.jpg", "README", "raw.dng"):
-        (here / "in" / name).write_bytes(b"no picture")
+        (here / "in" / name).write_bytes(b"no image")
     (here / "in" / "link").symlink_to(here / "else")
     (here / "in" / "gone.jpg").symlink_to("nowhere.jpg")
     os.mkfifo(here / "in" / "pipe.jpg")
@@ -115,11 +115,11 @@ def test_what_is_not_looked_at_is_counted_by_ending(here):
     assert "else" not in said
 
 
-def test_a_folder_without_pictures_says_what_it_has_instead(here):
+def test_a_folder_without_images_says_what_it_has_instead(here):
     (here / "in").mkdir()
     (here / "in" / "a.heic").touch()
-    with pytest.raises(DatasetNotFoundError, match=r"no pictures in in\. 1 \.heic.*HEIC: convert"):
-        find_pictures(["in"], None)
+    with pytest.raises(DatasetNotFoundError, match=r"no images in in\. 1 \.heic.*HEIC: convert"):
+        find_images(["in"], None)
 
 
 def test_a_folder_that_may_not_be_entered_is_named(here, monkeypatch):
@@ -151,8 +151,8 @@ def test_a_folder_that_may_not_be_entered_is_named_for_patterns_too(here, monkey
         assert [(Path(path).name, why) for path, why in left_out.unreadable.items()] == [
             ("locked", "Permission denied")
         ]
-    with pytest.raises(DatasetNotFoundError, match=r"no pictures in in/locked/\*\.jpg\. in/locked: Permission denied"):
-        find_pictures(["in/locked/*.jpg"], None)
+    with pytest.raises(DatasetNotFoundError, match=r"no images in in/locked/\*\.jpg\. in/locked: Permission denied"):
+        find_images(["in/locked/*.jpg"], None)
     assert not search(["in/open/*.jpg"], None).left_out.unreadable
 
 
@@ -169,7 +169,7 @@ def test_copies_have_names_that_no_two_share(here):
     assert names(["x.jpg", "../x.jpg"]) == ["x.jpg", "x-2.jpg"]
 
 
-def test_a_picture_in_two_spellings_is_one(here):
+def test_an_image_in_two_spellings_is_one(here):
     write_image(here / "in" / "a.jpg")
     assert paths(["in/a.jpg", "./in", str(here / "in"), "in/../in/*.jpg"]) == ["in/a.jpg"]
 
@@ -183,22 +183,22 @@ def test_names_on_standard_input(here, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         assert paths(["-"]) == wanted  # whether they are there is seen later: a row says so
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    with pytest.raises(DatasetNotFoundError, match="no pictures in -"):
-        find_pictures(["-"], None)
+    with pytest.raises(DatasetNotFoundError, match="no images in -"):
+        find_images(["-"], None)
 
 
 def test_brackets_in_a_name_are_explained(here):
     write_image(here / "holiday [2020]" / "a.jpg")
     assert paths(["holiday [2020]"]) == ["holiday [2020]/a.jpg"]
     with pytest.raises(DatasetNotFoundError, match=r"brackets.*'holiday \[\[\]2020\]/\*\.jpg'"):
-        find_pictures(["holiday [2020]/*.jpg"], None)
+        find_images(["holiday [2020]/*.jpg"], None)
     assert paths(["holiday [[]2020]/*.jpg"]) == ["holiday [2020]/a.jpg"]
 
 
 @pytest.mark.parametrize("source", ["x" * 300, "x" * 300 + "/*.jpg", "x" * 300 + ".csv", "in/" + "y" * 5000])
 def test_a_name_that_no_file_can_have(here, source):
     with pytest.raises(DatasetNotFoundError, match="There is no file"):
-        find_pictures([source], None)
+        find_images([source], None)
 
 
 def test_a_list_as_excel_writes_it(here):
@@ -210,7 +210,7 @@ def test_a_list_as_excel_writes_it(here):
     Path("in/empty.csv").touch()
     for name, what in (("pointer", "git lfs pull"), ("empty", "no column 'fname'")):
         with pytest.raises(TableError, match=what):
-            find_pictures([f"in/{name}.csv"], None)
+            find_images([f"in/{name}.csv"], None)
 
 
 def test_rows_of_a_list_without_a_name_are_counted(here):
@@ -220,13 +220,13 @@ def test_rows_of_a_list_without_a_name_are_counted(here):
     assert left_out.lines() == ["list.csv: 2 rows without a file name."]
     Path("two.csv").write_text("fname,fname\na.jpg,b.jpg\n")
     with pytest.raises(TableError, match="two columns are called 'fname'"):
-        find_pictures(["two.csv"], None)
+        find_images(["two.csv"], None)
 
 
 def test_an_empty_name_is_not_the_current_folder(here):
     write_image(here / "a.jpg")
     with pytest.raises(DatasetNotFoundError, match="name of what to predict is empty"):
-        find_pictures([""], None)
+        find_images([""], None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -15,7 +15,7 @@ from lightning_tasks.tasks.keypoints.scores import (
 )
 
 
-def test_errors_are_in_the_original_pictures_pixels():
+def test_errors_are_in_the_original_images_pixels():
     predicted = torch.tensor([[[0.0, 0.0]], [[0.5, 0.5]]])
     target = torch.tensor([[[0.1, 0.0]], [[0.5, 0.0]]])
     size = torch.tensor([[640.0, 480.0], [100.0, 200.0]])
@@ -59,7 +59,7 @@ def test_quantiles_over_batches_are_numpys():
 
 
 def test_the_normalised_mean_error_is_a_share_of_the_distance_between_two_points():
-    # Eyes 40 pixels apart in a picture 200 wide, and three errors: 4, 0 and 8 pixels.
+    # Eyes 40 pixels apart in an image 200 wide, and three errors: 4, 0 and 8 pixels.
     target = torch.tensor([[[-0.2, 0.0], [0.2, 0.0], [0.0, 0.5]]])
     predicted = target + torch.tensor([[[0.04, 0.0], [0.0, 0.0], [0.0, 0.16]]])
     size, seen = torch.tensor([[200.0, 100.0]]), torch.ones(1, 3).bool()
@@ -71,7 +71,7 @@ def test_the_normalised_mean_error_is_a_share_of_the_distance_between_two_points
     metric.update(predicted * 3, target, torch.tensor([[True, False, True]]), size)  # an eye is missing
     metric.update(predicted, torch.zeros(1, 3, 2), seen, size)  # both eyes in one place
     assert metric.compute().item() == pytest.approx((4 + 0 + 8) / 3 / 40)
-    metric.update(predicted, target, torch.tensor([[True, True, False]]), size * 7)  # a larger picture counts alike
+    metric.update(predicted, target, torch.tensor([[True, True, False]]), size * 7)  # a larger image counts alike
     assert metric.compute().item() == pytest.approx((12 + 4) / 5 / 40)
 
 
@@ -83,7 +83,7 @@ def test_shapes_that_would_broadcast_are_refused():
 
 
 def scored(errors_px, size=(640, 480)):
-    """One point a picture, that many pixels to the right of where it should be."""
+    """One point an image, that many pixels to the right of where it should be."""
     target = torch.zeros(len(errors_px), 1, 2)
     predicted = target.clone()
     predicted[:, 0, 0] = torch.tensor(errors_px) * 2 / size[0]
@@ -129,7 +129,7 @@ def test_points_come_back_to_the_original_pixels():
     assert original_points_px(norm, (4, 4), torch.tensor([[4.0, 4.0]])).tolist() == [[[3.0, 0.0]]]
 
 
-def test_a_pictures_loss_is_that_of_its_visible_points():
+def test_an_images_loss_is_that_of_its_visible_points():
     predicted, target = torch.tensor([[[0.0, 0.0], [0.5, 0.5]]] * 3), torch.tensor([[[0.1, 0.3], [0.5, 0.0]]] * 3)
     visible = torch.tensor([[True, True], [True, False], [False, False]])
     losses = point_losses(predicted, target, visible)

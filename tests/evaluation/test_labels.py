@@ -103,7 +103,7 @@ def test_a_label_of_which_nothing_counts_has_no_scores():
     assert np.isnan([nothing.mAP, nothing.accuracy, nothing.calibration_error]).all()
 
 
-def test_with_one_label_a_pictures_loss_is_the_cross_entropy():
+def test_with_one_label_an_images_loss_is_the_cross_entropy():
     shares, truth = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), torch.tensor([[1, 0, 0], [0, 1, 0]])
     wanted = [log_loss([label], row[None], labels=[0, 1, 2]) for label, row in zip([0, 1], shares.numpy(), strict=True)]
     assert label_losses(shares, truth, one_label=True).tolist() == pytest.approx(wanted, rel=1e-5)
@@ -121,7 +121,7 @@ def test_shapes_that_do_not_belong_together_are_told():
         label_scores(torch.zeros(2, 3), torch.zeros(2, 2), VOCAB, torch.zeros(2, 3) > 0)
 
 
-def test_a_pictures_loss_is_that_of_its_cells_that_count():
+def test_an_images_loss_is_that_of_its_cells_that_count():
     probabilities = torch.tensor([[0.9, 0.2, 0.4], [0.9, 0.2, 0.4], [0.1, 0.5, 0.5], [0.0, 1.0, 0.5]])
     targets = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, -1, -1], [1, 0, -1]])
     losses = label_losses(probabilities, targets)

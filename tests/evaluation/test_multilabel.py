@@ -36,7 +36,7 @@ def test_each_label_has_its_threshold_and_ignored_cells_do_not_count():
     assert not metric.state_dict()  # nothing for a checkpoint to hold
 
 
-def test_with_one_label_a_picture_the_likeliest_counts():
+def test_with_one_label_an_image_the_likeliest_counts():
     torch.manual_seed(0)
     probabilities, truth = torch.rand(50, 4).softmax(1), torch.randint(0, 4, (50,))
     one_hot = torch.nn.functional.one_hot(truth, 4)

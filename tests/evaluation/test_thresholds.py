@@ -169,11 +169,11 @@ def test_the_rows_of_the_gain_are_scikit_learns(aim):
 
 
 def test_each_part_is_predicted_with_thresholds_of_the_others():
-    # Found by hand: every picture's own cell would choose differently from the rest of its class.
+    # Found by hand: every image's own cell would choose differently from the rest of its class.
     probabilities = torch.tensor([[0.2], [0.6], [0.6], [0.6], [0.6]])
     targets = torch.tensor([[1], [0], [0], [0], [0]])
     gain = threshold_gain(probabilities, targets, "accuracy", folds=5)
-    # Chosen with it, nothing is better than nothing said; without the first picture likewise: it stays missed.
+    # Chosen with it, nothing is better than nothing said; without the first image likewise: it stays missed.
     assert gain.each_cross_fitted.accuracy == pytest.approx(4 / 5)
     assert gain.each_cross_fitted.recall == 0
 

@@ -47,7 +47,7 @@ def hostile_run(folder):
 def labels_html(tmp_path_factory, predictions):
     folder = tmp_path_factory.mktemp("<b>labels")
     paths = []
-    for row in range(N):  # a few are hostile, one is no picture
+    for row in range(N):  # a few are hostile, one is no image
         name = f"{row}{'<svg onload=alert(6)>' if row % 20 == 0 else ''}.png"
         write_image(folder / name, seed=row)
         paths.append(folder / name)
@@ -63,7 +63,7 @@ def labels_html(tmp_path_factory, predictions):
 
 @pytest.fixture(scope="module")
 def points_html(tmp_path_factory):
-    """Ten pictures of 40×20 px with two points, 3 and 4 px off; ten times as far in row 7, none visible in row 8."""
+    """Ten images of 40×20 px with two points, 3 and 4 px off; ten times as far in row 7, none visible in row 8."""
     folder = tmp_path_factory.mktemp("points")
     n, size = 10, torch.tensor([40.0, 20.0]).expand(10, 2)
     paths = [folder / f"{row}.jpg" for row in range(n)]
@@ -190,7 +190,7 @@ def test_a_threshold_for_each_label(opened, tmp_path, predictions):
     page.select_option("#of-label", "4")
     assert "0.550" in page.text_content("#model-threshold")
     assert page.locator("#filter optgroup").count() == 1  # no groups
-    assert "This picture cannot be shown." in page.text_content("#sample")
+    assert "This image cannot be shown." in page.text_content("#sample")
 
 
 def test_text_is_never_markup(opened, labels_html):
@@ -198,7 +198,7 @@ def test_text_is_never_markup(opened, labels_html):
     assert page.locator("script").count() == 2  # the counts, and our own
     assert page.locator("[onerror], [onclick], [onload], b b, u, i, img:not([src^='data:image/jpeg'])").count() == 0
     assert page.locator("#of-label option").all_text_contents() == ["all labels together", *VOCAB]
-    assert page.locator("#filter option").all_text_contents() == ["all pictures", *VOCAB, "<u>ann</u>", "bob"]
+    assert page.locator("#filter option").all_text_contents() == ["all images", *VOCAB, "<u>ann</u>", "bob"]
     assert HOSTILE in page.locator("#labels th").all_text_contents()
     assert "val/<b onclick=alert(3)>$x_1$" in page.text_content("#training")
     assert "root: </pre><script>alert(4)</script>" in page.text_content("pre")
@@ -216,7 +216,7 @@ def test_nothing_can_leave_the_page(opened, labels_html):
     assert page.evaluate("document.images.length && [...document.images].every(image => image.naturalWidth)")
 
 
-def test_pictures_are_filtered_by_label_and_by_group(opened, labels_html, predictions):
+def test_images_are_filtered_by_label_and_by_group(opened, labels_html, predictions):
     probabilities, targets = predictions
     page = opened(labels_html)
     cards = page.locator(".cards > li:visible")
@@ -226,7 +226,7 @@ def test_pictures_are_filtered_by_label_and_by_group(opened, labels_html, predic
     for label in (0, 1, 4):
         page.select_option("#filter", f"label-{label}")
         assert cards.count() == int(involved[sample, label].sum())
-        assert page.text_content("#shown") == f"{cards.count()} of 24 pictures"
+        assert page.text_content("#shown") == f"{cards.count()} of 24 images"
         for card in cards.all():
             assert VOCAB[label] in [text[2:].split(":", 1)[1].rsplit(" ", 1)[0].strip() for text in tags(card)]
     page.select_option("#filter", "group-0")
@@ -279,7 +279,7 @@ def test_points_lie_where_they_are_in_the_original(opened, points_html):
     assert "35.0 px off" in worst.nth(0).text_content()
     assert worst.count() == 9  # not the one without a point
     page.select_option("#filter", "group-1")
-    assert page.text_content("#shown") == "3 of 9 pictures"
+    assert page.text_content("#shown") == "3 of 9 images"
     assert page.locator("#worst > li:visible .file").all_text_contents() == ["7.jpg", "1.jpg", "4.jpg"]
 
 
@@ -336,7 +336,7 @@ def test_the_keyboard_reaches_everything(opened, labels_html):
     assert page.locator(", ".join(nameless)).count() == 0
 
 
-def test_without_javascript_all_pictures_are_there(browser, labels_html):
+def test_without_javascript_all_images_are_there(browser, labels_html):
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(labels_html.as_uri())
     assert page.is_visible("#sample")
@@ -345,7 +345,7 @@ def test_without_javascript_all_pictures_are_there(browser, labels_html):
     page.context.close()
 
 
-def test_with_one_label_a_picture_there_is_no_threshold(opened, tmp_path):
+def test_with_one_label_an_image_there_is_no_threshold(opened, tmp_path):
     shares = torch.tensor([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]])
     truth = torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])
     run, paths = read_run(tmp_path / "best.ckpt", {}), [tmp_path / f"{row}.jpg" for row in range(4)]
@@ -357,8 +357,8 @@ def test_with_one_label_a_picture_there_is_no_threshold(opened, tmp_path):
     assert 'id="slider"' not in page
 
 
-def test_pictures_are_upright_and_small(opened, tmp_path, predictions):
-    """A picture that is stored lying, 800 by 600, with the EXIF word that it is to be turned."""
+def test_images_are_upright_and_small(opened, tmp_path, predictions):
+    """An image that is stored lying, 800 by 600, with the EXIF word that it is to be turned."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (800, 600), "red").save(tmp_path / "turned.jpg", exif=exif)

@@ -53,8 +53,8 @@ def test_the_worst_are_the_worst_over_all_and_of_each_key():
     assert worst_rows(losses, lambda row: [str(row)], 97) == rows[:24]  # too many keys for some of each
 
 
-def test_a_file_that_is_no_picture_has_no_thumbnail(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
+def test_a_file_that_is_no_image_has_no_thumbnail(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
     assert thumbnail(tmp_path / "a.jpg", read) == thumbnail(tmp_path / "missing.jpg", read) == ""
 
 

@@ -13,26 +13,26 @@ from tests.fakes import write_multilabel, write_points
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def pictures(n):
+def images(n):
     return torch.zeros(n, 3, 24, 32, dtype=torch.uint8)
 
 
 def test_labels_stand_above_and_mixed_ones_with_their_shares():
-    batch = MultiLabelBatch(pictures(3), torch.tensor([[1.0, 1], [0, 0], [0.25, 0.75]]), torch.arange(3))
+    batch = MultiLabelBatch(images(3), torch.tensor([[1.0, 1], [0, 0], [0.25, 0.75]]), torch.arange(3))
     figure = label_batch(batch, ["cat", "dog"])
     assert [ax.get_title() for ax in figure.axes] == ["cat, dog", "no label", "cat 0.25, dog 0.75"]
 
 
-def test_untouched_pictures_stand_beside():
+def test_untouched_images_stand_beside():
     untouched = [np.full((40, 20, 3), shade, np.uint8) for shade in (1, 2)]
-    figure = label_batch(MultiLabelBatch(pictures(2), torch.eye(2), torch.arange(2)), ["a", "b"], untouched)
+    figure = label_batch(MultiLabelBatch(images(2), torch.eye(2), torch.arange(2)), ["a", "b"], untouched)
     assert [ax.get_title() for ax in figure.axes] == ["untouched", "a", "untouched", "b"]
     assert [int(ax.images[0].get_array().max()) for ax in figure.axes] == [1, 0, 2, 0]
 
 
 def test_points_are_drawn_where_they_are_and_hidden_ones_not():
     points = torch.tensor([[[-1.0, -1.0], [0.5, 0.0]]])
-    batch = KeypointBatch(pictures(1), points, torch.tensor([[False, True]]), torch.ones(1, 2), torch.zeros(1))
+    batch = KeypointBatch(images(1), points, torch.tensor([[False, True]]), torch.ones(1, 2), torch.zeros(1))
     untouched, place = np.zeros((48, 64, 3), np.uint8), torch.tensor([[7.0, 9.0]])
     beside, (seen,) = point_batch(batch, [untouched], [place]).axes[0], point_batch(batch).axes
     assert seen.collections[0].get_offsets().tolist() == [[24, 12]]
@@ -42,7 +42,7 @@ def test_points_are_drawn_where_they_are_and_hidden_ones_not():
 
 @pytest.mark.parametrize("more", [[], ["--originals", "true"], ["--n", "1"]])
 @pytest.mark.parametrize("task", ["labels", "points"])
-def test_the_verb_writes_a_picture_and_needs_no_weights(task, more, tmp_path, monkeypatch):
+def test_the_verb_writes_an_image_and_needs_no_weights(task, more, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if task == "labels":
         write_multilabel(Path("data"), ["fname,labels", *(f"{i}.jpg,{'cat' * (i % 2)}" for i in range(8))])

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.callbacks.tensorboard import BatchPicture, plain_settings
+from lightning_tasks.callbacks.tensorboard import BatchFigure, plain_settings
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS, write_multilabel, write_points
 
@@ -126,7 +126,7 @@ class Writer:
 
 
 class Fit:
-    """As much of a Trainer as BatchPicture asks for."""
+    """As much of a Trainer as BatchFigure asks for."""
 
     global_step = 0
 
@@ -138,7 +138,7 @@ def test_looking_at_a_batch_draws_no_number(monkeypatch):
     trainer.datamodule = data
     monkeypatch.setattr("lightning_tasks.callbacks.tensorboard.tensorboard_writer", lambda trainer: writer)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    BatchPicture().on_train_start(trainer, model)
+    BatchFigure().on_train_start(trainer, model)
     assert writer.tags == ["show_batch"]
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])

@@ -50,7 +50,7 @@ def test_features_are_the_mean_and_the_maximum_of_the_map():
     torch.testing.assert_close(backbone(batch), oracle)
 
 
-def test_pictures_are_normalised_as_the_weights_expect():
+def test_images_are_normalised_as_the_weights_expect():
     backbone = Backbone("tf_efficientnet_lite0", (64, 64))
     config = timm.get_pretrained_cfg("tf_efficientnet_lite0")
     assert config.mean == (0.5, 0.5, 0.5)  # not ImageNet's usual ones
@@ -149,7 +149,7 @@ def test_unknown_names_get_suggestions():
 
 
 def test_a_size_that_cannot_be_is_refused_with_sizes_that_work():
-    with pytest.raises(BackboneError, match=r"does not take pictures of 100×100.*Sizes that work: .*\b128\b"):
+    with pytest.raises(BackboneError, match=r"does not take images of 100×100.*Sizes that work: .*\b128\b"):
         Backbone("maxvit_rmlp_pico_rw_256", (100, 100))
 
 

@@ -1,4 +1,4 @@
-"""The heads for labels beside fastai's, and averaging with the mirrored picture."""
+"""The heads for labels beside fastai's, and averaging with the mirrored image."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from lightning_tasks.models.heads import linear_head
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
 
 
-def pictures(n, height=64, width=64):
+def images(n, height=64, width=64):
     return torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_linear_head_begins_with_one_label_a_picture():
+def test_a_linear_head_begins_with_one_label_an_image():
     head = linear_head(8, 20).eval()
     probabilities = head(torch.randn(5, 8)).sigmoid()
     torch.testing.assert_close(probabilities.sum(1), torch.ones(5))
@@ -61,7 +61,7 @@ def test_attention_is_the_mean_and_a_share_of_the_highest():  # a worked value
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "mobilenetv3_small_050"])
 def test_attention_works_on_any_convolutional_family(name):
     model = MultiLabelClassifier(["a", "b", "c"], name, image_size=(64, 96), head="attention")
-    batch = MultiLabelBatch(pictures(4, 64, 96), torch.eye(4, 3), torch.arange(4))
+    batch = MultiLabelBatch(images(4, 64, 96), torch.eye(4, 3), torch.arange(4))
     loss, probabilities = model._shared_step(batch)
     assert probabilities.shape == (4, 3)
     loss.backward()
@@ -84,17 +84,17 @@ def test_a_checkpoint_of_another_head_is_refused():
 
 
 @pytest.mark.parametrize("head", ["fastai", "linear", "attention"])
-def test_with_the_mirrored_picture_the_side_does_not_matter(head):
+def test_with_the_mirrored_image_the_side_does_not_matter(head):
     torch.manual_seed(0)
     model = MultiLabelClassifier(["a", "b"], "test_resnet", image_size=(32, 48), head=head, flip_tta=True).eval()
     for parameter in model.head.parameters():
         nn.init.normal_(parameter, std=0.1)
-    images = pictures(3, 32, 48)
-    batch, mirrored = (MultiLabelBatch(x, torch.zeros(3, 2), torch.arange(3)) for x in (images, images.flip(3)))
+    given = images(3, 32, 48)
+    batch, mirrored = (MultiLabelBatch(x, torch.zeros(3, 2), torch.arange(3)) for x in (given, given.flip(3)))
     with torch.no_grad():
         found = model.predict_step(batch)
         torch.testing.assert_close(found, model.predict_step(mirrored))
-        torch.testing.assert_close(found.logit(), (model(images) + model(images.flip(3))) / 2, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.logit(), (model(given) + model(given.flip(3))) / 2, rtol=1e-4, atol=1e-4)
         model.flip_tta = False
         assert not torch.equal(model.predict_step(batch), model.predict_step(mirrored))
     assert "flip_tta" not in model.hparams

@@ -20,7 +20,7 @@ def to_px(points_norm, width, height):
     return (points_norm + 1) * torch.tensor([width, height]) / 2
 
 
-def pictures(n, height, width):
+def images(n, height, width):
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=generator)
 
@@ -30,12 +30,12 @@ def test_a_map_of_one_cell_is_that_cells_centre(x, y):
     logits = torch.zeros(1, 1, 3, 5)
     logits[..., y, x] = 100
     found = to_px(soft_argmax(logits, (24, 40)), 40, 24)[0, 0].tolist()
-    pixels = np.arange(8)  # the eight that the cell covers, of which the first picture's centre is 0
+    pixels = np.arange(8)  # the eight that the cell covers, of which the first image's centre is 0
     assert found == pytest.approx([(8 * x + pixels).mean(), (8 * y + pixels).mean()], abs=1e-4)
 
 
 def test_shares_between_cells_lie_between_them():
-    # A share of ¾ and one of ¼, a cell apart, in a picture that the cells do not fill.
+    # A share of ¾ and one of ¼, a cell apart, in an image that the cells do not fill.
     logits = torch.full((1, 2, 2, 3), -100.0)
     logits[0, 0, 1, 1], logits[0, 0, 1, 2] = np.log(3), 0
     logits[0, 1] = 0  # nothing is likelier than the rest: the middle of the cells
@@ -62,7 +62,7 @@ def test_positions_are_float32_whatever_the_maps_are():
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "mobilenetv3_small_050"])
 def test_any_convolutional_family_gives_maps_of_8_and_16_pixels(name):
     maps = FeatureMaps(name, (64, 96)).eval()
-    found = maps(pictures(2, 64, 96))
+    found = maps(images(2, 64, 96))
     assert [each.shape[1:] for each in found] == [(maps.channels[0], 8, 12), (maps.channels[1], 4, 6)]
     logits = HeatmapHead(maps.channels, 5)(found)
     assert logits.shape == (2, 5, 8, 12)
@@ -77,9 +77,9 @@ def test_any_convolutional_family_gives_maps_of_8_and_16_pixels(name):
 @pytest.mark.parametrize(("max_stride", "strides"), [(8, [8]), (16, [8, 16]), (32, [8, 16, 32])])
 def test_the_coarsest_map_can_be_chosen(max_stride, strides):
     model = KeypointRegressor(["p", "q"], "test_resnet", image_size=(64, 96), head="heatmap", max_stride=max_stride)
-    found = model.backbone(pictures(2, 64, 96))
+    found = model.backbone(images(2, 64, 96))
     assert [each.shape[2:] for each in found] == [(64 // stride, 96 // stride) for stride in strides]
-    assert model(pictures(2, 64, 96)).shape == (2, 2, 2)
+    assert model(images(2, 64, 96)).shape == (2, 2, 2)
     assert model.hparams["max_stride"] == max_stride
 
 
@@ -89,14 +89,14 @@ def test_maps_are_timms_own_by_the_weights_of_a_file(tmp_path):
     maps = FeatureMaps("test_efficientnet", (64, 64), weights=str(tmp_path / "w.safetensors")).eval()
     oracle = timm.create_model("test_efficientnet", features_only=True, out_indices=maps.indices).eval()
     oracle.load_state_dict(timm.models.load_state_dict(str(tmp_path / "w.safetensors")), strict=False)
-    batch = pictures(2, 64, 64)
+    batch = images(2, 64, 64)
     for found, wanted in zip(maps(batch), oracle((batch - maps.mean) / maps.std), strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_maps_are_traced_whole_for_torch_compile():
     maps = FeatureMaps("test_resnet", (32, 40)).eval()
-    batch = pictures(2, 32, 40)
+    batch = images(2, 32, 40)
     wanted = maps(batch)
     maps.compile(backend="eager", fullgraph=True)  # the tracing alone: kernels are torch's affair
     for found, plain in zip(maps(batch), wanted, strict=True):
@@ -126,7 +126,7 @@ def test_hidden_points_teach_nothing():
     torch.manual_seed(0)
     model = KeypointRegressor(["a", "b"], "test_resnet", image_size=(32, 40), head="heatmap")
     seen = torch.tensor([[True, False], [True, False]])
-    batch = KeypointBatch(pictures(2, 32, 40), torch.zeros(2, 2, 2), seen, torch.ones(2, 2), torch.arange(2))
+    batch = KeypointBatch(images(2, 32, 40), torch.zeros(2, 2, 2), seen, torch.ones(2, 2), torch.arange(2))
     model._shared_step(batch)[0].backward()
     weights = model.head.maps.weight.grad
     assert (weights[0] != 0).any()
@@ -134,7 +134,7 @@ def test_hidden_points_teach_nothing():
 
 
 def drawn(n, seed):
-    """Return a batch of discs of several sizes on noise, 48×64 pixels of pictures of twice that."""
+    """Return a batch of discs of several sizes on noise, 48×64 pixels of images of twice that."""
     rng = np.random.default_rng(seed)
     images, points = [], []
     for _ in range(n):

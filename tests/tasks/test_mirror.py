@@ -1,4 +1,4 @@
-"""Points of mirrored pictures, averaged."""
+"""Points of mirrored images, averaged."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_pairs_change_places_and_the_rest_stays():
     assert mirrored_order(["p", "q"], []) is None
 
 
-def test_a_point_of_a_mirrored_picture_is_where_the_pixel_was():
+def test_a_point_of_a_mirrored_image_is_where_the_pixel_was():
     # A bright pixel in column 2 of 10 stands in column 7 when mirrored; a position is 2·column/width − 1.
     at = torch.tensor([[[2 * 7 / 10 - 1, 0.5], [0.25, -0.5]]])
     found = unmirrored(at, (1, 0), 10)
@@ -27,7 +27,7 @@ def test_a_point_of_a_mirrored_picture_is_where_the_pixel_was():
 
 
 @pytest.mark.parametrize("head", ["regression", "heatmap"])
-def test_with_the_mirrored_picture_the_side_does_not_matter(head):
+def test_with_the_mirrored_image_the_side_does_not_matter(head):
     torch.manual_seed(0)
     model = KeypointRegressor(["l", "r"], "test_resnet", image_size=(32, 48), head=head, flip_tta=True).eval()
     model.mirrored = (1, 0)

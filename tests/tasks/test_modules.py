@@ -11,7 +11,7 @@ from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.errors import CheckpointError, ConfigError
 
 
-def pictures(n=4, size=(32, 32)):
+def images(n=4, size=(32, 32)):
     return torch.randint(0, 256, (n, 3, *size), dtype=torch.uint8)
 
 
@@ -29,7 +29,7 @@ def regressor():
 
 def test_the_loss_is_binary_cross_entropy_by_hand(classifier):
     targets = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]).float()
-    batch = MultiLabelBatch(pictures(), targets, torch.arange(4))
+    batch = MultiLabelBatch(images(), targets, torch.arange(4))
     p = classifier(batch.images).sigmoid()
     by_hand = -torch.where(targets == 1, p, 1 - p).log().mean()
     loss, probabilities = classifier._shared_step(batch)
@@ -53,18 +53,18 @@ def test_metrics_equal_fastais_definition_and_scikit_learns():
 
 
 def test_points_lie_within_their_range(regressor):
-    points = regressor(pictures(3, (24, 32)))
+    points = regressor(images(3, (24, 32)))
     assert points.shape == (3, 2, 2)
     assert points.abs().max() <= 1
     wide = KeypointRegressor(["p"], backbone="test_resnet", image_size=(24, 32), y_range=(-2.0, 0.5)).eval()
-    logits = wide.head(wide.backbone(images := pictures(3, (24, 32))))
-    torch.testing.assert_close(wide(images), (logits.sigmoid() * 2.5 - 2).view(3, 1, 2))
+    logits = wide.head(wide.backbone(given := images(3, (24, 32))))
+    torch.testing.assert_close(wide(given), (logits.sigmoid() * 2.5 - 2).view(3, 1, 2))
 
 
 def test_the_keypoint_loss_is_mse_over_visible_points(regressor):
     visible = torch.tensor([[True, False], [True, True], [False, False]])
     targets = torch.rand(3, 2, 2) * visible[..., None]
-    batch = KeypointBatch(pictures(3, (24, 32)), targets, visible, torch.full((3, 2), 100.0), torch.arange(3))
+    batch = KeypointBatch(images(3, (24, 32)), targets, visible, torch.full((3, 2), 100.0), torch.arange(3))
     loss, points = regressor._shared_step(batch)
     assert loss.item() == pytest.approx(F.mse_loss(points[visible], targets[visible]).item(), rel=1e-6)
     unseen = batch._replace(visible=torch.zeros_like(visible))
@@ -77,7 +77,7 @@ def test_validation_scores_are_over_all_visible_points(regressor):
         targets = torch.rand(count, 2, 2)
         seen = torch.tensor([visible] * count)
         size = torch.full((count, 2), 100.0)
-        batches.append(KeypointBatch(pictures(count, (24, 32)), targets, seen, size, torch.arange(count)))
+        batches.append(KeypointBatch(images(count, (24, 32)), targets, seen, size, torch.arange(count)))
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     (scores,) = trainer.validate(regressor, DataLoader(batches, batch_size=None), verbose=False)
     with torch.no_grad():
@@ -88,9 +88,9 @@ def test_validation_scores_are_over_all_visible_points(regressor):
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_losses_and_predictions_are_float32_under_autocast(classifier, regressor, precision):
-    labels = MultiLabelBatch(pictures(), torch.ones(4, 3), torch.arange(4))
+    labels = MultiLabelBatch(images(), torch.ones(4, 3), torch.arange(4))
     points = KeypointBatch(
-        pictures(4, (24, 32)), torch.zeros(4, 2, 2), torch.ones(4, 2).bool(), torch.ones(4, 2), torch.arange(4)
+        images(4, (24, 32)), torch.zeros(4, 2, 2), torch.ones(4, 2).bool(), torch.ones(4, 2), torch.arange(4)
     )
     for model, batch in ((classifier, labels), (regressor, points)):
         with torch.autocast("cpu", dtype=precision):

@@ -19,7 +19,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # of processes
 N = 14
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 2 else 'dog'},{i >= 10}" for i in range(N))]
 POINTS = ["fname,is_valid,x_x,x_y", *(f"{i}.jpg,{i >= 10},{5 + i},6" for i in range(N))]
-# Ten training pictures in batches of 3: three steps an epoch. Epoch 0 is frozen, epochs 1 and 2 are not.
+# Ten training images in batches of 3: three steps an epoch. Epoch 0 is frozen, epochs 1 and 2 are not.
 PLAN = {"class_path": "FineTune", "init_args": {"epochs": 2, "freeze_epochs": 1, "base_lr": 0.01}}
 STEPS, BATCHES = 9, 3
 

@@ -32,7 +32,7 @@ def test_the_batch_its_rates_and_the_last_good_checkpoint_are_named(capsys):
     assert re.search(
         r"(?m)^error: The loss is nan in step 5 \(epoch 1, batch 2; "
         r"learning rates: early \S+e-\d\d, .*head \S+e-\d\d.*\)\. "
-        r"The batch's pictures: labels/\d\.jpg, labels/\d\.jpg, labels/\d\.jpg\. "
+        r"The batch's images: labels/\d\.jpg, labels/\d\.jpg, labels/\d\.jpg\. "
         r"The last good checkpoint is runs/run/version_0/checkpoints/last\.ckpt\. Look at",
         said,
     ), said
@@ -41,7 +41,7 @@ def test_the_batch_its_rates_and_the_last_good_checkpoint_are_named(capsys):
     assert weights_are_finite()
 
 
-def test_the_pictures_are_those_of_the_batch(capsys):
+def test_the_images_are_those_of_the_batch(capsys):
     """With batches of the whole split there is but one answer; more than eight are listed in a file."""
     assert console(arguments("labels", "--data.batch_size", "10", callbacks=[poison(1)])) == 2
     said = capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_every_process_stops_and_says_what_happened_on_one():
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2, error
     assert "Traceback" not in error
-    assert re.search(r"error: The loss is nan in step 3 .* pictures: labels/\d\.jpg, labels/\d\.jpg\.", error), error
+    assert re.search(r"error: The loss is nan in step 3 .* images: labels/\d\.jpg, labels/\d\.jpg\.", error), error
 
 
 def test_a_models_own_batches_need_no_rows(capsys):

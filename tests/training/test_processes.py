@@ -22,7 +22,7 @@ from tests.own_classes import PlainNet
 
 ROOT = Path(__file__).parents[2]
 N, TRAINED = 24, 15
-# Nine pictures validate: five on one process and four on the other, two batches and one.
+# Nine images validate: five on one process and four on the other, two batches and one.
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog'},{i >= TRAINED}" for i in range(N))]
 
 
@@ -89,12 +89,12 @@ def rows(version=0):
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_two_processes_train_the_same_weights_and_score_every_picture_once(how, capsys):
+def test_two_processes_train_the_same_weights_and_score_every_image_once(how, capsys):
     train_on_two(how, [plan(base_lr=0.01), RECORDER, CURVE])
     first, second = recorded()
     assert [line[:3] for line in first] == [line[:3] for line in second]
     bodies = [line[2] for line in first]
-    assert len(first) == 4  # seven pictures each, in batches of four, without the last
+    assert len(first) == 4  # seven images each, in batches of four, without the last
     assert len(set(bodies[:2])) == 1  # frozen
     assert len(set(bodies[1:])) == 3  # and then it moves, with each step
     last = [row for row in rows() if row["val/loss"]][-1]
@@ -149,7 +149,7 @@ def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
 
 @pytest.mark.parametrize("how", HOW)
 def test_without_dropout_and_batch_statistics_it_agrees_with_one_process(how):
-    """The same global batches: eight pictures in one process, four in each of two."""
+    """The same global batches: eight images in one process, four in each of two."""
     net = ["--model", "tests.own_classes.PlainNet"]
     clip = ["--trainer.gradient_clip_val", "1", "--trainer.precision", "32-true"]
     train_on_two(how, [plan(epochs=3, lr_mult=1.0, base_lr=0.1), RECORDER], *clip, model=net)
@@ -208,9 +208,9 @@ def test_strategies_that_cannot_freeze_are_told(strategy, message):
         FineTune(epochs=1).setup(Fit, model, "fit")
 
 
-def test_fewer_pictures_than_processes_are_told():
+def test_fewer_images_than_processes_are_told():
     from lightning_tasks.data.loading.dataloader import make_loader
     from lightning_tasks.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="1 pictures in the validation or test split for 2 processes"):
+    with pytest.raises(ConfigError, match="1 images in the validation or test split for 2 processes"):
         make_loader([], list, n=1, training=False, batch_size=4, num_workers=0, seed=0, rank=0, world_size=2)

@@ -16,7 +16,7 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def smooth(seed, size=(64, 48)):
-    """A picture with large shapes, as a photograph has: its hash survives a new encoding."""
+    """An image with large shapes, as a photograph has: its hash survives a new encoding."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
@@ -47,7 +47,7 @@ def test_nothing_is_wrong_with_good_data(tmp_path):
         (3, "", "cell", "row 5: 0 cells under 4 columns"),
         (3, "3.jpg,cat,g3,maybe", "cell", "row 5, column 'is_valid': 'maybe' is neither True nor False"),
         (3, "2.jpg,cat,g3,False", "duplicate", "row 5: 2.jpg stands in row 4 already"),
-        (3, "none.jpg,cat,g3,False", "picture", "row 5: there is no picture"),
+        (3, "none.jpg,cat,g3,False", "image", "row 5: there is no image"),
         (9, "9.jpg,cow,g9,True", "label", "row 11, column 'labels': the label 'cow' is not among the 2 labels"),
         (9, "9.jpg,cat,g1,True", "group", "group 'g1' is on both sides"),
     ],
@@ -59,16 +59,16 @@ def test_each_kind_is_found_with_its_row(row, cells, kind, part, tmp_path):
     assert part in problems[0].message
 
 
-def test_pictures_that_cannot_be_read_and_those_cut_short_are_found(tmp_path):
+def test_images_that_cannot_be_read_and_those_cut_short_are_found(tmp_path):
     labels(tmp_path, GOOD)
     whole = (tmp_path / "2.jpg").read_bytes()
     (tmp_path / "2.jpg").write_bytes(whole[: len(whole) * 2 // 3])
     (tmp_path / "4.jpg").write_bytes(b"")
-    (tmp_path / "5.jpg").write_text("no picture")
+    (tmp_path / "5.jpg").write_text("no image")
     assert found(check(MultiLabelDataModule(str(tmp_path)), min_positives=2)) == [
-        ("picture", 2),
-        ("picture", 4),
-        ("picture", 5),
+        ("image", 2),
+        ("image", 4),
+        ("image", 5),
     ]
 
 
@@ -147,10 +147,10 @@ def test_fix_leaves_no_row_out_for_its_looks_unless_asked(tmp_path, monkeypatch,
         assert len(Path("fixed.csv").read_text().splitlines()) == 1 + kept
 
 
-def test_labels_with_few_pictures_are_found(tmp_path):
+def test_labels_with_few_images_are_found(tmp_path):
     labels(tmp_path, GOOD)
     problems = check(MultiLabelDataModule(str(tmp_path)), min_positives=5)
-    assert [p.message for p in problems] == [f"label {name!r} has 4 training pictures" for name in ("cat", "dog")]
+    assert [p.message for p in problems] == [f"label {name!r} has 4 training images" for name in ("cat", "dog")]
 
 
 def test_where_all_rows_train_nothing_stands_in_validation_alone_and_nothing_leaks(tmp_path):
@@ -160,7 +160,7 @@ def test_where_all_rows_train_nothing_stands_in_validation_alone_and_nothing_lea
     assert sorted(kind for kind, _ in found(apart)) == ["group", "label", "near-duplicate"]
     assert found(check(MultiLabelDataModule(str(tmp_path), train_on_valid=True), min_positives=1)) == []
     few = check(MultiLabelDataModule(str(tmp_path), train_on_valid=True), min_positives=3)
-    assert [problem.message for problem in few] == ["label 'cow' has 1 training pictures"]
+    assert [problem.message for problem in few] == ["label 'cow' has 1 training images"]
 
 
 def test_points_are_checked(tmp_path):
@@ -171,7 +171,7 @@ def test_points_are_checked(tmp_path):
     problems = check(KeypointDataModule(str(tmp_path)), max_distance=0)
     assert found(problems) == [("cell", 4), ("cell", 3), ("point", 2)]
     (outside,) = [problem.message for problem in problems if problem.kind == "point"]
-    assert "row 4: nose at (32, 6) is outside the picture of 32×24 pixels" in outside
+    assert "row 4: nose at (32, 6) is outside the image of 32×24 pixels" in outside
 
 
 def test_biwi_is_checked(tmp_path):
@@ -179,7 +179,7 @@ def test_biwi_is_checked(tmp_path):
     data = BiwiDataModule(str(tmp_path))
     frame = tmp_path / data.table["fname"].iloc[0]
     frame.write_bytes(frame.read_bytes()[:500])
-    assert found(check(data, max_distance=0)) == [("picture", 0)]
+    assert found(check(data, max_distance=0)) == [("image", 0)]
 
 
 def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_path, monkeypatch, capsys):
@@ -190,8 +190,8 @@ def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_pat
         console([*config, "--fix", "data/fixed.csv"])
     assert caught.value.code == 1
     printed = capsys.readouterr().out
-    assert "picture         data/labels.csv: row 5: there is no picture data/none.jpg" in printed
-    assert "1 × picture" in printed
+    assert "image         data/labels.csv: row 5: there is no image data/none.jpg" in printed
+    assert "1 × image" in printed
     with Path("data/fixed.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file)] == ["fname", *(f"{i}.jpg" for i in range(12) if i != 3)]
     assert console([*config, "--data.csv", "fixed.csv"]) == 0
@@ -206,7 +206,7 @@ def test_a_repeated_row_is_left_out_and_rows_that_deny_each_other_are_not(tmp_pa
         console([*config, "--fix", "data/fixed.csv"])
     printed = capsys.readouterr().out
     assert "data/fixed.csv: without 1 rows\ndata/fixed.csv: with 1 rows that only you can put right" in printed
-    assert "2 × duplicate\nduplicate: Keep one of the rows.\nduplicate: Put all labels of a picture" in printed
+    assert "2 × duplicate\nduplicate: Keep one of the rows.\nduplicate: Put all labels of an image" in printed
     assert Path("data/fixed.csv").read_text().splitlines()[-2:] == [GOOD[-1], "2.jpg,cat,g2,False"]
 
 

@@ -56,7 +56,7 @@ def test_a_positional_checkpoint_is_as_good_as_a_named_one(labels_run, monkeypat
     assert "scores of a model that is not trained. validate best.ckpt" in capsys.readouterr().err
 
 
-def test_results_are_drawn_in_the_pictures_own_pixels(labels_run, points_run, monkeypatch, capsys):
+def test_results_are_drawn_in_the_images_own_pixels(labels_run, points_run, monkeypatch, capsys):
     for (folder, ckpt), more in ((labels_run, ["--grad_cam", "dog"]), (points_run, [])):
         monkeypatch.chdir(folder)
         assert console(["show_results", ckpt, "--output", "deep/seen.png", "--data.num_workers", "0"]) == 0
@@ -102,7 +102,7 @@ def test_a_verb_without_its_checkpoint_says_so(monkeypatch, tmp_path, capsys):
 ONE = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog'},{i >= 6}" for i in range(8))]
 
 
-def test_cross_entropy_trains_where_each_picture_has_one_label(tmp_path, monkeypatch, capsys):
+def test_cross_entropy_trains_where_each_image_has_one_label(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", ONE)
     ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
@@ -131,7 +131,7 @@ def test_cross_entropy_refuses_other_tables_with_the_row(tmp_path, monkeypatch, 
 
 def test_difficult_labels_change_what_is_scored(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    # All validation pictures have the label dog, and in one of them it is difficult: not predicted, it counts or not.
+    # All validation images have the label dog, and in one of them it is difficult: not predicted, it counts or not.
     lines = ["fname,labels,difficult,is_valid", *(f"{i}.jpg,dog cat,,{i >= 6}" for i in range(7)), "7.jpg,,dog,True"]
     write_multilabel(tmp_path / "root", lines)
     ckpt = train(tmp_path, "multilabel.yaml", "--model.threshold", "0.0")  # everything is predicted
@@ -231,13 +231,13 @@ def test_points_have_no_thresholds(points_run, monkeypatch, capsys):
     assert "Thresholds are for" in capsys.readouterr().err
 
 
-def test_two_pictures_are_too_few_for_thresholds(labels_run, monkeypatch, capsys):
+def test_two_images_are_too_few_for_thresholds(labels_run, monkeypatch, capsys):
     monkeypatch.chdir(labels_run[0])
     assert console(["thresholds", labels_run[1]]) == 2
-    assert "2 pictures are too few" in capsys.readouterr().err
+    assert "2 images are too few" in capsys.readouterr().err
 
 
-def test_no_verb_scores_one_label_a_picture_where_there_are_two(tmp_path, monkeypatch, capsys):
+def test_no_verb_scores_one_label_an_image_where_there_are_two(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", ONE)
     ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
@@ -273,7 +273,7 @@ def test_an_output_that_cannot_be_written_is_told(labels_run, monkeypatch, capsy
     assert not list(Path().glob(".new*"))
 
 
-def test_a_picture_without_an_ending_is_a_png(labels_run, monkeypatch):
+def test_an_image_without_an_ending_is_a_png(labels_run, monkeypatch):
     monkeypatch.chdir(labels_run[0])
     assert console(["show_results", labels_run[1], "--output", "results"]) == 0
     assert Path("results").read_bytes().startswith(b"\x89PNG")
@@ -305,7 +305,7 @@ def test_where_nothing_is_annotated_none_is_worst(tmp_path, monkeypatch, capsys)
     write_multilabel(tmp_path / "root", lines)
     ckpt = train(tmp_path, "multilabel.yaml")  # also: a validation of which nothing counts ends in no error
     assert console(["show_results", ckpt, "--worst", "true"]) == 2
-    assert "No picture of the split is annotated" in capsys.readouterr().err
+    assert "No image of the split is annotated" in capsys.readouterr().err
     assert console(["show_results", ckpt]) == console(["report", ckpt]) == 0
 
 

@@ -30,7 +30,7 @@ def test_labels_from_nothing_to_a_model(here, capsys):
     write_multilabel(here / "root", LABELS)
     assert console(["init", "root/labels.csv"]) == 0
     said = capsys.readouterr().out
-    assert "labels.yaml  (labels, 8 pictures)" in said
+    assert "labels.yaml  (labels, 8 images)" in said
     assert "lightning-tasks fit        --config labels.yaml" in said
     text = Path("labels.yaml").read_text()
     assert config("labels.yaml")["data"]["init_args"]["root"] == "root"
@@ -38,7 +38,7 @@ def test_labels_from_nothing_to_a_model(here, capsys):
         "#   cat: 4  (few)",
         "# 2 rows are marked is_valid",
         "cross_entropy",
-        "# most pictures have 32×24 pixels",
+        "# most images have 32×24 pixels",
     ):
         assert line in text
     assert console(["check", "--config", "labels.yaml", "--min_positives", "1"]) == 0
@@ -103,7 +103,7 @@ def test_lists_are_read_as_lists(here, cells):
     write_cells(cells * 3)
     assert console(["init", "t.csv"]) == 0
     text = Path("t.yaml").read_text()
-    assert "# 2 labels, 1.00 a picture:" in text
+    assert "# 2 labels, 1.00 an image:" in text
     assert "#   Action: 6" in text
     assert "#   Hot Dog: 3" in text
 
@@ -139,7 +139,7 @@ def test_the_68_points_of_a_face_have_the_overlays_pairs(here):
     assert console(["init", "t.csv"]) == 0
     wanted = config(CONF / "face68.yaml")["data"]["init_args"]["swap_pairs"]
     assert sorted(config("t.yaml")["data"]["init_args"]["swap_pairs"]) == sorted(wanted)
-    assert "# 1 of the 1 pictures are not there" in Path("t.yaml").read_text()
+    assert "# 1 of the 1 images are not there" in Path("t.yaml").read_text()
 
 
 def test_the_columns_that_decide_and_those_that_nobody_reads_are_explained(here):
@@ -164,7 +164,7 @@ def test_the_columns_that_decide_and_those_that_nobody_reads_are_explained(here)
         ("fname,labels,a_x,a_y", "both labels and points"),
         ("fname,other", "neither labels nor points"),
         ("fname,a_x", "neither labels nor points"),
-        ("fname,labels", "no picture has a label"),
+        ("fname,labels", "no image has a label"),
     ],
 )
 def test_tables_that_are_none(here, capsys, header, message):

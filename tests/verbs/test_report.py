@@ -36,7 +36,7 @@ def test_the_report_of_labels_has_the_scores_of_the_predictions(labels_run, monk
     assert float(tile(page, "mAP")) == pytest.approx(wanted, abs=6e-4)
     assert "Loss by epoch: train/loss" in page
     assert "test_resnet" in page
-    assert page.count("data:image/jpeg;base64,") == 4  # two pictures, in the sample and among the worst
+    assert page.count("data:image/jpeg;base64,") == 4  # two images, in the sample and among the worst
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
 
 
@@ -64,7 +64,7 @@ def test_a_report_of_what_is_not_there_says_so(labels_run, monkeypatch, capsys):
     assert "no test table" in capsys.readouterr().err
 
 
-def test_a_training_pictures_points_would_be_elsewhere(points_run, monkeypatch, capsys):
+def test_a_training_images_points_would_be_elsewhere(points_run, monkeypatch, capsys):
     folder, ckpt = points_run
     monkeypatch.chdir(folder)
     with pytest.raises(SystemExit):

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 def test_labels_are_counted_and_a_sample_is_followed(tmp_path):
     write_multilabel(tmp_path, LABELS)
     text = summary(MultiLabelDataModule(str(tmp_path), size=16, num_workers=0), CPU)
-    assert "8 pictures, 5 training, 3 validation" in text
+    assert "8 images, 5 training, 3 validation" in text
     assert re.search(r"cat +4 +3\n", text)
     assert re.search(r"dog +2 +1\n", text)
     assert re.search(r"no label +1 +0\n", text)
@@ -54,7 +54,7 @@ def test_a_failing_step_is_named_with_its_sample(tmp_path):
     uneven = MultiLabelDataModule(str(tmp_path), train_transform=A.Compose([A.RandomScale(p=1)]), num_workers=0)
     with pytest.raises(ConfigError, match=r"The step 'collate' failed for .*0\.jpg, .*3\.jpg: ValueError"):
         summary(uneven, CPU)
-    (tmp_path / "2.jpg").write_bytes(b"no picture")
+    (tmp_path / "2.jpg").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"2\.jpg"):
         summary(MultiLabelDataModule(str(tmp_path), size=16, num_workers=0), CPU)
 

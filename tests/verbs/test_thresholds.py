@@ -12,7 +12,7 @@ TRUTH = torch.tensor([[0, 1], [1, 0]] * 10)
 
 
 def logits_at(low, high):
-    """Twenty pictures whose labels are ranked perfectly, their logits around `high` and `low`."""
+    """Twenty images whose labels are ranked perfectly, their logits around `high` and `low`."""
     spread = torch.linspace(0, 0.5, 20)[:, None]
     return torch.where(TRUTH == 1, high + spread, low - spread)
 
@@ -63,12 +63,12 @@ def test_a_recall_that_no_threshold_reaches_is_told():
     assert "all labels: recall 0.8000 is the most that a threshold finds, not 0.9" in one.table
 
 
-def test_a_recall_that_other_pictures_do_not_keep_is_told():
+def test_a_recall_that_other_images_do_not_keep_is_told():
     logits = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
     choice = choose(logits, TRUTH, VOCAB, 1.0, "precision_at_recall", 1.0)
     kept = float(re.search(r"one for each, cross-fitted +[0-9.]+ +[0-9.]+ +([0-9.]+)", choice.table)[1])
     assert kept < 1
-    assert f"expect a recall of {kept:.4f} of other pictures, not 1" in choice.table
+    assert f"expect a recall of {kept:.4f} of other images, not 1" in choice.table
 
 
 def test_labels_without_a_positive_are_named():

@@ -18,7 +18,7 @@ KINDS = ("car", "horse", "person")
 
 
 def drawn(first, n):
-    """`n` pictures with up to three objects each; a third of these are difficult."""
+    """`n` images with up to three objects each; a third of these are difficult."""
     rng = np.random.default_rng(first)
     objects = [[(str(rng.choice(KINDS)), bool(rng.random() < 1 / 3)) for _ in range(rng.integers(4))] for _ in range(n)]
     return {f"{first + i:06d}": listed for i, listed in enumerate(objects)}
@@ -80,9 +80,9 @@ def test_every_other_verb_runs_on_the_tree(run, monkeypatch, capsys, tmp_path):
     config = ["--config", str(CONF / "pascal.yaml"), "--data.root", "root"]
     assert console(["prepare", *config]) == 0
     said = capsys.readouterr().out
-    assert "root: 36 pictures, 16 training, 20 validation" in said
+    assert "root: 36 images, 16 training, 20 validation" in said
     assert "3 labels" in said
-    assert "test.txt: 12 pictures for testing" in said
+    assert "test.txt: 12 images for testing" in said
     assert console(["summary", *config]) == 0
     assert console(["show_batch", *config, "--n", "1"]) == 0
     copy = str(tmp_path / "chosen.ckpt")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning_tasks.errors import DownloadError
 
-_UNPACKED_SHARE = 1.25  # of the archive's size: pictures are compressed already, small files fill whole blocks
+_UNPACKED_SHARE = 1.25  # of the archive's size: images are compressed already, small files fill whole blocks
 _GB = 1e9
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lightning_tasks.data.download.archives import NotTheArchiveError
 
 _MOST_FILES = 200_000  # the archives that are known hold up to some 50,000
-_MOST_TIMES_LARGER = 4  # pictures are compressed already
+_MOST_TIMES_LARGER = 4  # images are compressed already
 _ALWAYS_FINE_BYTES = 16 * 2**20  # small archives are mostly tar's own headers, which compress well
 _BLOCK = 2**20
 

@@ -1,6 +1,6 @@
-"""A data set's decoded pictures in one memory-mapped file, which all workers and processes of a machine share.
+"""A data set's decoded images in one memory-mapped file, which all workers and processes of a machine share.
 
-The file holds the pixels of one picture after the other, then an index, then where the index begins. It appears under
+The file holds the pixels of one image after the other, then an index, then where the index begins. It appears under
 its name when it is complete. Its name follows from its source files' names, sizes and times, from how they are
 reduced and from which value is white, so a changed file makes another cache; the one before is removed.
 """
@@ -24,16 +24,16 @@ from tqdm import tqdm
 
 from lightning_tasks.atomic_write import put_whole, remove_leftovers
 from lightning_tasks.cores import usable_cores
-from lightning_tasks.data.images.decode import Picture, Size, file_size_px, read_picture, reduced_size
+from lightning_tasks.data.images.decode import DecodedImage, Size, file_size_px, read_reduced, reduced_size
 from lightning_tasks.errors import ConfigError, ImageError
 
 CacheKind = Literal["auto", "none", "ram", "disk"]
 
-_FORMAT = "lightning_tasks decoded pictures 3"
+_FORMAT = "lightning_tasks decoded images 3"
 _MEMORY = Path("/dev/shm")  # Linux's file system in memory
-_AT_ONCE = 256  # pictures decoded before they are written
+_AT_ONCE = 256  # images decoded before they are written
 _INDEX = np.dtype([("offset", "<i8"), ("size", "<i4", (2,)), ("original_size", "<i4", (2,))])
-_TRAILER = np.dtype([("index_at", "<i8"), ("pictures", "<i8")])
+_TRAILER = np.dtype([("index_at", "<i8"), ("images", "<i8")])
 _GB = 1e9
 
 
@@ -46,7 +46,7 @@ class CacheSettings(NamedTuple):
 
 
 class DecodedCache:
-    """Decoded pictures, mapped from a file.
+    """Decoded images, mapped from a file.
 
     Args:
         path: of a complete cache.
@@ -63,22 +63,22 @@ class DecodedCache:
             content: NDArray[np.uint8] = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
         trailer = np.array(content[-_TRAILER.itemsize :]).view(_TRAILER)[0]
         begin = int(trailer["index_at"])
-        end = begin + int(trailer["pictures"]) * _INDEX.itemsize
+        end = begin + int(trailer["images"]) * _INDEX.itemsize
         self.index = np.array(content[begin:end]).view(_INDEX)
-        self.pixels = content[:begin]  # (bytes of all pictures,)
+        self.pixels = content[:begin]  # (bytes of all images,)
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, slot: int) -> Picture:
+    def __getitem__(self, slot: int) -> DecodedImage:
         (height, width), original = self.sizes(slot)
         begin = int(self.index["offset"][slot])
-        # A copy: transforms may write. It also brings the picture near to the core, which warps it twice as fast.
+        # A copy: transforms may write. It also brings the image near to the core, which warps it twice as fast.
         image = np.array(self.pixels[begin : begin + height * width * 3]).reshape(height, width, 3)
-        return Picture(image, original)
+        return DecodedImage(image, original)
 
     def sizes(self, slot: int) -> tuple[Size, Size]:
-        """Return a picture's size here, and that of its file."""
+        """Return an image's size here, and that of its file."""
         (height, width), (original_height, original_width) = self.index["size"][slot], self.index["original_size"][slot]
         return (int(height), int(width)), (int(original_height), int(original_width))
 
@@ -126,16 +126,16 @@ def open_cache(
 
     Args:
         name: of the data set, for the file's name; its caches before this one are removed.
-        paths: the pictures, each once.
+        paths: the images, each once.
         side: their shorter side is reduced to this; 0: they stay whole.
         settings: `auto` is `disk` where it fits, else none.
         progress: show a bar while it is built.
-        skip_bad: a picture that cannot be read takes an empty place in the cache.
+        skip_bad: an image that cannot be read takes an empty place in the cache.
         white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
 
     Raises:
         ConfigError: it was asked for and does not fit, or cannot be written.
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
     """
     if settings.kind == "none" or not len(paths):
         return Opened(None, "no cache")
@@ -154,7 +154,7 @@ def open_cache(
                     raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
                 for stale in folder.glob(f"{name}-{identity}-*.pixels"):
                     stale.unlink()  # whoever has it mapped keeps it
-                read = partial(read_picture, side=side, white_level=white_level)
+                read = partial(read_reduced, side=side, white_level=white_level)
                 put_whole(target, lambda new: _build(new, paths, read, progress, skip_bad))
             cache = DecodedCache(target)
             bad = np.flatnonzero(cache.index["size"][:, 0] == 0)
@@ -163,24 +163,24 @@ def open_cache(
             return Opened(None, f"no cache ({folder}: {error.strerror})")
         raise ConfigError(f"The cache in {folder} cannot be used ({error.strerror}). Set data.cache_dir.") from error
     if len(bad) and not skip_bad:  # of a run that skipped it
-        read_picture(paths[int(bad[0])], side, white_level=white_level)
+        read_reduced(paths[int(bad[0])], side, white_level=white_level)
     return Opened(cache, f"cache in {'memory' if settings.kind == 'ram' else folder}, {_gb(len(cache.pixels))}")
 
 
 def _build(
-    target: Path, paths: Sequence[Path], read: Callable[[Path], Picture], progress: bool, skip_bad: bool
+    target: Path, paths: Sequence[Path], read: Callable[[Path], DecodedImage], progress: bool, skip_bad: bool
 ) -> None:
-    """Decode all pictures on all cores, and write them in order."""
+    """Decode all images on all cores, and write them in order."""
     index = np.zeros(len(paths), dtype=_INDEX)
     offset = 0
     bar = tqdm(
-        total=len(paths), desc="decoding the pictures once", unit="", leave=False, disable=None if progress else True
+        total=len(paths), desc="decoding the images once", unit="", leave=False, disable=None if progress else True
     )
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
-        for slot, picture in enumerate(_decoded(pool, paths, read, skip_bad)):
-            index[slot] = (offset, picture.image.shape[:2], picture.original_size)
-            file.write(np.ascontiguousarray(picture.image).data)
-            offset += picture.image.size
+        for slot, image in enumerate(_decoded(pool, paths, read, skip_bad)):
+            index[slot] = (offset, image.image.shape[:2], image.original_size)
+            file.write(np.ascontiguousarray(image.image).data)
+            offset += image.image.size
             bar.update()
         file.write(index.tobytes())
         file.write(np.array([(offset, len(paths))], dtype=_TRAILER).tobytes())
@@ -189,15 +189,15 @@ def _build(
 
 
 def _decoded(
-    pool: ThreadPoolExecutor, paths: Sequence[Path], read: Callable[[Path], Picture], skip_bad: bool
-) -> Iterator[Picture]:
-    def try_to_read(path: Path) -> Picture:
+    pool: ThreadPoolExecutor, paths: Sequence[Path], read: Callable[[Path], DecodedImage], skip_bad: bool
+) -> Iterator[DecodedImage]:
+    def try_to_read(path: Path) -> DecodedImage:
         try:
             return read(path)
         except ImageError:
             if not skip_bad:
                 raise
-            return Picture(np.empty((0, 0, 3), dtype=np.uint8), (0, 0))
+            return DecodedImage(np.empty((0, 0, 3), dtype=np.uint8), (0, 0))
 
     waiting = iter(paths)
     while some := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory

@@ -53,24 +53,24 @@ _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow ca
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
 
 
-class Picture(NamedTuple):
-    """A decoded picture, which may have been reduced."""
+class DecodedImage(NamedTuple):
+    """A decoded image, which may have been reduced."""
 
     image: Image  # (H, W, 3) RGB
     original_size: Size  # of the file, upright
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> Image:
-    """Return the whole picture as (H, W, 3) uint8 RGB, upright.
+    """Return the whole image as (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        ImageError: see `read_picture`.
+        ImageError: see `read_reduced`.
     """
-    return read_picture(path, 0, max_pixels, white_level).image
+    return read_reduced(path, 0, max_pixels, white_level).image
 
 
-def read_picture(path: Path, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> Picture:
-    """Return the picture with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
+def read_reduced(path: Path, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> DecodedImage:
+    """Return the image with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
 
     A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest.
 
@@ -81,22 +81,22 @@ def read_picture(path: Path, side: int, max_pixels: int = MAX_PIXELS, white_leve
         white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
 
     Raises:
-        ImageError: the file is missing, empty, cut short, no picture, has more than `max_pixels`, or values that may
+        ImageError: the file is missing, empty, cut short, no image, has more than `max_pixels`, or values that may
             mean anything.
     """
-    return decode_picture(_content(path), str(path), side, max_pixels, white_level)
+    return decode_image(_content(path), str(path), side, max_pixels, white_level)
 
 
-def decode_picture(
+def decode_image(
     content: bytes, name: str, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None
-) -> Picture:
-    """Return what `read_picture` does, from a file's bytes; `name` stands in messages."""
+) -> DecodedImage:
+    """Return what `read_reduced` does, from a file's bytes; `name` stands in messages."""
     decoded = _decode(content, name, side, max_pixels)
-    if isinstance(decoded, Picture):
+    if isinstance(decoded, DecodedImage):
         return decoded
     image = in_8_bits(decoded, white_level, name)
     size = (image.shape[0], image.shape[1])
-    return Picture(resize(image, reduced_size(size, side)), size)
+    return DecodedImage(resize(image, reduced_size(size, side)), size)
 
 
 def brightest_of(path: Path) -> int | None:
@@ -112,11 +112,11 @@ def brightest_of(path: Path) -> int | None:
         decoded = _decode(_content(path), str(path), 0, MAX_PIXELS)
     except (ImageError, OSError, ValueError, Pillow.DecompressionBombError):
         return None  # whoever reads it for its pixels says why
-    return None if isinstance(decoded, Picture) else brightest(decoded)
+    return None if isinstance(decoded, DecodedImage) else brightest(decoded)
 
 
 def file_size_px(path: Path) -> Size | None:
-    """Return an upright picture's height and width from its header; None where there is none to read."""
+    """Return an upright image's height and width from its header; None where there is none to read."""
     try:
         with path.open("rb") as file:
             header = open_header(file)
@@ -135,7 +135,7 @@ def reduced_size(size: Size, side: int) -> Size:
 
 
 def resize(image: Image, size: Size) -> Image:
-    """Return the picture at `size`, by area where it shrinks more than twice, as bilinear sampling would skip pixels.
+    """Return the image at `size`, by area where it shrinks more than twice, as bilinear sampling would skip pixels.
 
     What shrinks less is sampled bilinearly: five times faster, and exact where it halves.
     """
@@ -176,17 +176,17 @@ def _check_pixels(header: ImageFile.ImageFile, name: str, max_pixels: int) -> No
         )
 
 
-def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int) -> Picture:
+def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int) -> DecodedImage:
     size, turn = (header.height, header.width), orientation(header)
     factor = next((factor for factor in _REDUCED if side and min(size) >= factor * side), 1)
     image = None
     with contextlib.suppress(cv2.error):
-        # The reduced flags are those of grey pictures: the ones of colour ask for BGR.
+        # The reduced flags are those of grey images: the ones of colour ask for BGR.
         image = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), _AS_STORED | _REDUCED.get(factor, 0))
     if image is None:
         raise undecodable(name)
     reduced = _resize(np.asarray(image, np.uint8), (size[0] / factor, size[1] / factor), reduced_size(size, side))
-    return Picture(upright(reduced, turn), upright_size(size, turn))
+    return DecodedImage(upright(reduced, turn), upright_size(size, turn))
 
 
 def _content(path: Path) -> bytes:
@@ -197,8 +197,8 @@ def _content(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be read ({reason}). Restore the file or take its row out.") from error
 
 
-def _decode(content: bytes, name: str, side: int, max_pixels: int) -> Picture | Values:
-    """Return a JPEG's picture, or another format's values."""
+def _decode(content: bytes, name: str, side: int, max_pixels: int) -> DecodedImage | Values:
+    """Return a JPEG's image, or another format's values."""
     if not content:
         raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
     try:
@@ -276,7 +276,7 @@ def _as_stored(content: bytes) -> NDArray[Any] | None:
 
 
 def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
-    """Resize the upper left `extent` (height, width) of a picture: a reduced JPEG's last row may be a part of one."""
+    """Resize the upper left `extent` (height, width) of an image: a reduced JPEG's last row may be a part of one."""
     if extent == size:
         return image
     shrinks_much = min(extent[0] / size[0], extent[1] / size[1]) > 2

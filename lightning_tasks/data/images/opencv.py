@@ -6,7 +6,7 @@ from lightning_tasks.errors import MissingLibraryError
 
 # Albumentations imports cv2 too, and asks the network for its newest version unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# Its own lines about bad pictures say no file's name; what is wrong, we say. Processes that are started inherit it.
+# Its own lines about bad images say no file's name; what is wrong, we say. Processes that are started inherit it.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 try:

@@ -90,7 +90,7 @@ def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 def has_more_frames(image: Pillow.Image) -> bool:
     """Return whether it is the first of several pages or frames: of a TIFF, a GIF, a PNG, a WebP or an AVIF."""
     try:
-        # What a phone's MPO holds besides is the same picture again, or a map of its depth.
+        # What a phone's MPO holds besides is the same image again, or a map of its depth.
         return image.format != "MPO" and bool(getattr(image, "is_animated", False)) and image.tell() == 0
     except Exception:  # the next page is damaged
         return False
@@ -139,6 +139,6 @@ def _colours(image: Pillow.Image) -> Pillow.Image:
 def undecodable(name: str, why: str = "") -> ImageError:
     """Return an error that says what to do."""
     return ImageError(
-        f"{name}: is not a picture that can be decoded (cut short, damaged, or another format{why and ': '}{why}). "
+        f"{name}: is not an image that can be decoded (cut short, damaged, or another format{why and ': '}{why}). "
         "Replace the file or take its row out of the table."
     )

@@ -1,4 +1,4 @@
-"""The pictures of a data set: files, decoded one by one or looked up in a cache."""
+"""The images of a data set: files, decoded one by one or looked up in a cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tasks.data.images.cache import DecodedCache
-from lightning_tasks.data.images.decode import Picture, Size, read_picture
+from lightning_tasks.data.images.decode import DecodedImage, Size, read_reduced
 from lightning_tasks.errors import ImageError
 
 
-class Pictures:
-    """N decoded pictures.
+class ImageStore:
+    """N decoded images.
 
     Args:
         paths: N files.
@@ -33,28 +33,28 @@ class Pictures:
         return len(self.paths)
 
     def look_up_in(self, cache: DecodedCache, slots: NDArray[np.intp]) -> None:
-        """Take the pictures from `cache`, the n-th from the n-th slot, instead of decoding them."""
+        """Take the images from `cache`, the n-th from the n-th slot, instead of decoding them."""
         self.cache, self._slots = cache, np.asarray(slots, dtype=np.int64)
 
     def look_up(self, row: int) -> tuple[int, Size, Size]:
-        """Return a picture's slot in the cache, its size there, and that of its file.
+        """Return an image's slot in the cache, its size there, and that of its file.
 
         Raises:
-            ImageError: the picture could not be read when the cache was built.
+            ImageError: the image could not be read when the cache was built.
         """
         assert self.cache is not None
         slot = int(self._slots[row])
         size, original = self.cache.sizes(slot)
         if not size[0]:
-            raise ImageError(f"{self.paths[row]}: could not be read when the cache of pictures was built.")
+            raise ImageError(f"{self.paths[row]}: could not be read when the cache of images was built.")
         return slot, size, original
 
-    def __getitem__(self, row: int) -> Picture:
-        """Return a picture.
+    def __getitem__(self, row: int) -> DecodedImage:
+        """Return an image.
 
         Raises:
             ImageError: it cannot be read.
         """
         if self.cache is not None:
             return self.cache[self.look_up(row)[0]]
-        return read_picture(self.paths[row], self.side, white_level=self.white_level)
+        return read_reduced(self.paths[row], self.side, white_level=self.white_level)

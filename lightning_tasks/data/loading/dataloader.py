@@ -20,7 +20,7 @@ from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.loading.dataset import EpochSampler
 from lightning_tasks.errors import ConfigError, what_is_wrong
 
-_MOST_WORKERS = 8  # pictures this small do not keep more busy
+_MOST_WORKERS = 8  # images this small do not keep more busy
 _FEW_CORES = 2
 _CORES_FOR_A_WORKER = 8
 _SENT_TO_ALL = {signal.SIGINT, signal.SIGTERM}
@@ -49,7 +49,7 @@ def make_loader(
         collate: samples to a batch.
         n: how many samples the dataset has.
         training: shuffle, and drop the last batch.
-        batch_size: pictures in a batch of this process.
+        batch_size: images in a batch of this process.
         num_workers: processes that load.
         seed: of the order.
         rank: of this process.
@@ -60,14 +60,14 @@ def make_loader(
     """
     if n < world_size:
         raise ConfigError(
-            f"{n} pictures in the {'training' if training else 'validation or test'} split for {world_size} processes: "
-            "each needs one. Use fewer devices, or add pictures."
+            f"{n} images in the {'training' if training else 'validation or test'} split for {world_size} processes: "
+            "each needs one. Use fewer devices, or add images."
         )
     sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
     if batch_size < 1 or (training and min(batch_size, len(sampler)) < 2):
         raise ConfigError(
-            f"Batches of {batch_size} from {len(sampler)} pictures: training needs at least 2 in a batch, as batch "
-            "normalisation does. Set data.batch_size, or add pictures to the split."
+            f"Batches of {batch_size} from {len(sampler)} images: training needs at least 2 in a batch, as batch "
+            "normalisation does. Set data.batch_size, or add images to the split."
         )
     return _Loader(
         dataset,
@@ -85,7 +85,7 @@ def make_loader(
 def default_workers(on_gpu: bool, processes: int) -> int:
     """Return how many processes should load for each of the processes of this machine that train.
 
-    A GPU is fed by as many as there are cores, up to eight. On a CPU a picture costs the model ten to a hundred times
+    A GPU is fed by as many as there are cores, up to eight. On a CPU an image costs the model ten to a hundred times
     what it costs to load, on the same cores: one worker for eight of them is enough. On two cores a worker would only
     take turns with the model's two threads, which wait for each other: there the training process loads by itself.
     """

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lightning_tasks.batch import Batch, Planned, PlannedBatch
 from lightning_tasks.data.images.decode import Image
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.skipping import Skipped
 from lightning_tasks.data.transforms.device_plan import Plan
 
@@ -73,18 +73,18 @@ class ImageDataset(Dataset[Sample]):
     """Images and what is annotated of them.
 
     Args:
-        pictures: N of them.
+        images: N of them.
         transform: of a sample.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
 
     Attributes:
-        on_device: samples hold plans in place of pictures, which are looked up in a cache.
-        skipped: where pictures are noted that cannot be read and that a loader goes on without; None: it does not.
+        on_device: samples hold plans in place of images, which are looked up in a cache.
+        skipped: where images are noted that cannot be read and that a loader goes on without; None: it does not.
     """
 
-    def __init__(self, pictures: Pictures, transform: A.Compose, seed: int, groups: Sequence[str] = ()) -> None:
-        self.pictures = pictures
+    def __init__(self, images: ImageStore, transform: A.Compose, seed: int, groups: Sequence[str] = ()) -> None:
+        self.images = images
         self.on_device = False
         self.skipped: Skipped | None = None
         self.transform = transform
@@ -94,10 +94,10 @@ class ImageDataset(Dataset[Sample]):
     @property
     def paths(self) -> Sequence[Path]:
         """The N files."""
-        return self.pictures.paths
+        return self.images.paths
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
 
 def collate_planned(collate: Callable[[Sequence[Any]], Batch], samples: Sequence[Any]) -> PlannedBatch:

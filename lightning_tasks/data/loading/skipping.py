@@ -1,4 +1,4 @@
-"""Going on without the pictures that cannot be read."""
+"""Going on without the images that cannot be read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,12 +17,12 @@ _LISTED = 5
 
 
 class Skipped:
-    """The pictures of a split that were skipped since the last `clear`, whichever process was to load them.
+    """The images of a split that were skipped since the last `clear`, whichever process was to load them.
 
     Args:
         split: its name, for messages.
         paths: its N files.
-        most_share: of the pictures may be skipped.
+        most_share: of the images may be skipped.
 
     Raises:
         ConfigError: `most_share` is no share.
@@ -30,7 +30,7 @@ class Skipped:
 
     def __init__(self, split: str, paths: Sequence[Path], most_share: float) -> None:
         if not 0 <= most_share < 1:
-            raise ConfigError(f"data.max_bad_share is {most_share}; it is a share of the pictures, from 0 to below 1.")
+            raise ConfigError(f"data.max_bad_share is {most_share}; it is a share of the images, from 0 to below 1.")
         self.split = split
         self._paths = paths
         self._most = most_share * len(paths)
@@ -42,7 +42,7 @@ class Skipped:
 
     @property
     def of(self) -> int:
-        """How many pictures the split has."""
+        """How many images the split has."""
         return len(self._paths)
 
     @property
@@ -59,7 +59,7 @@ class Skipped:
         self._flags[row] = True
         if len(self) > self._most:
             raise ImageError(
-                f"{len(self):,} of the {self.of:,} {self.split} pictures cannot be read, more than data.max_bad_share "
+                f"{len(self):,} of the {self.of:,} {self.split} images cannot be read, more than data.max_bad_share "
                 f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
             ) from error
 
@@ -69,7 +69,7 @@ class Skipped:
             return ""
         names = [str(path) for path in self.paths[:_LISTED]]
         more = f" and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
-        told = f"skipped {len(self):,} of {self.of:,} {self.split} pictures: {', '.join(names)}{more}"
+        told = f"skipped {len(self):,} of {self.of:,} {self.split} images: {', '.join(names)}{more}"
         self.clear()
         return told
 
@@ -79,7 +79,7 @@ class Skipped:
 
 
 class Skipping(Dataset[Any]):
-    """A dataset whose samples are None where their picture cannot be read.
+    """A dataset whose samples are None where their image cannot be read.
 
     Args:
         dataset: the samples.
@@ -109,7 +109,7 @@ def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Seq
         return None  # how many may be skipped does not depend on the batches: see Skipped
     if training and len(readable) < min(_SMALLEST_BATCH, len(samples)):
         raise ImageError(
-            f"Only {len(readable)} of the {len(samples)} pictures of a batch can be read. `lightning-tasks check` "
+            f"Only {len(readable)} of the {len(samples)} images of a batch can be read. `lightning-tasks check` "
             "lists the others; take them out of the table, or raise data.batch_size."
         )
     return collate(readable)

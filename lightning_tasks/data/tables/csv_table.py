@@ -149,7 +149,7 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
     rows = read_cells(path)
     if not rows:
         raise TableError(
-            f"{path}: row 1: the table is empty. Write {quoted(required)} in it, and a row for each picture."
+            f"{path}: row 1: the table is empty. Write {quoted(required)} in it, and a row for each image."
         )
     header = [normalized(name) for name in rows[0]]
     for column in required:
@@ -163,7 +163,7 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
         if column and header.count(column) > 1:  # spreadsheets write empty columns
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
     if len(rows) == 1:
-        raise TableError(f"{path}: no rows below the header. Add one row for each picture.")
+        raise TableError(f"{path}: no rows below the header. Add one row for each image.")
     for row, cells in enumerate(rows[1:]):
         if len(cells) != len(header):
             message = (
@@ -213,7 +213,7 @@ def first_row(path: Path) -> int:
 
 
 def is_image_set(path: Path) -> bool:
-    """Return whether a table is one of VOC's lists of pictures, which have no header, and not a csv."""
+    """Return whether a table is one of VOC's lists of images, which have no header, and not a csv."""
     return path.suffix == ".txt" and path.parts[-3:-1] == ("ImageSets", "Main")
 
 

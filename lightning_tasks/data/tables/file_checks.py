@@ -44,7 +44,7 @@ class Files:
 
     def what_is_missing(self, row: int) -> str:
         """Return what is said of a missing file: its path, and which files it nearly is."""
-        return f"there is no picture {self.path(row)}{self.nearly(row)}"
+        return f"there is no image {self.path(row)}{self.nearly(row)}"
 
     def nearly(self, row: int) -> str:
         """Return which files a missing one nearly is, after a semicolon; nothing where it is none."""

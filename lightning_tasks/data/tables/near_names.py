@@ -11,7 +11,7 @@ from lightning_tasks.data.tables.confines import Confines
 from lightning_tasks.filesystem import is_file, is_folder
 
 # How the names of images end that can be read, in lower case.
-PICTURES = frozenset(
+IMAGES = frozenset(
     (
         *(
             ".jpg",
@@ -66,7 +66,7 @@ class NearNames:
         found = self._files((above, entry) for above in folders for entry in self._called(above, parts[-1]))
         if found:
             return _most_alike(name, {file: file for file in found})
-        if _ending(parts[-1]) in PICTURES:
+        if _ending(parts[-1]) in IMAGES:
             return []
         found = self._files((above, entry) for above in folders for entry in self._beginning(above, parts[-1]))
         return _most_alike(name, {file: os.path.splitext(file)[0] for file in found})  # noqa: PTH122
@@ -93,7 +93,7 @@ class NearNames:
 
     @cached_property
     def _subfolders(self) -> list[str]:
-        folders = (one for one in self._list("") if _ending(one) not in PICTURES and is_folder(self._folder / one))
+        folders = (one for one in self._list("") if _ending(one) not in IMAGES and is_folder(self._folder / one))
         return list(islice(folders, _SUBFOLDERS))
 
     def _folders(self, name: str, parts: Sequence[str]) -> list[str]:
@@ -124,7 +124,7 @@ class NearNames:
 
     def _beginning(self, above: str, stem: str) -> list[str]:
         if above not in self._by_stem:
-            images = (entry for entry in self._list(above) if _ending(entry) in PICTURES)
+            images = (entry for entry in self._list(above) if _ending(entry) in IMAGES)
             self._by_stem[above] = _by_key((_loose(os.path.splitext(entry)[0]), entry) for entry in images)  # noqa: PTH122
         return self._by_stem[above].get(_loose(stem), [])
 

@@ -63,9 +63,7 @@ def split_table(
         way_out = "All are marked test in the column 'split'."
     else:
         train, valid = _drawn(table, rows, valid_fraction, seed)
-        way_out = (
-            f"There is only one {'group' if 'group' in table.columns else 'picture'}, which is not split: add more."
-        )
+        way_out = f"There is only one {'group' if 'group' in table.columns else 'image'}, which is not split: add more."
     for name, part in (("training", train), ("validation", valid)):
         if not len(part):
             raise TableError(f"{source}: no row is left for {name}. {way_out}")

@@ -132,5 +132,5 @@ def trained_on(test: LocatedTable, tested: Rows, source: Path, training: NDArray
     if not len(rows):
         return []
     first = f"{cell_at(test.source, int(rows[0]), 'fname')}: {test.files.names[rows[0]]}"
-    n = f"{len(rows):,} of the {len(tested):,} rows are of pictures that {source.name} has for training"
+    n = f"{len(rows):,} of the {len(tested):,} rows are of images that {source.name} has for training"
     return [Problem("test", f"{first}: {n}: the test score will be too good. Take them out of one of the tables.")]

@@ -1,6 +1,6 @@
 """Image transforms, joint image-and-point transforms, and the scale of points.
 
-Positions follow OpenCV: the centre of the top-left pixel is (0, 0), so a picture W pixels wide spans −0.5..W − 0.5.
+Positions follow OpenCV: the centre of the top-left pixel is (0, 0), so an image W pixels wide spans −0.5..W − 0.5.
 The book's transforms are those of fastai's chapter 6 (`RandomResizedCrop` and `aug_transforms`), on albumentations.
 """
 
@@ -35,12 +35,12 @@ def height_and_width(size: int | Sequence[int]) -> Size:
 
 
 def scale_points(points_px: NDArray[Any], size: Size) -> NDArray[Any]:
-    """Scale (..., 2) pixels of a picture of `size` (height, width) to −1..1: `2·p/(W, H) − 1`."""
+    """Scale (..., 2) pixels of an image of `size` (height, width) to −1..1: `2·p/(W, H) − 1`."""
     return np.asarray(points_px * 2 / np.array([size[1], size[0]]) - 1)
 
 
 def unscale_points(points_norm: NDArray[Any], size: Size) -> NDArray[Any]:
-    """Scale (..., 2) from −1..1 back to pixels of a picture of `size` (height, width): `(p + 1)·(W, H)/2`."""
+    """Scale (..., 2) from −1..1 back to pixels of an image of `size` (height, width): `(p + 1)·(W, H)/2`."""
     return np.asarray((points_norm + 1) * np.array([size[1], size[0]]) / 2)
 
 
@@ -50,7 +50,7 @@ def seed_transform(transform: A.Compose, seed: int) -> None:
 
 
 def augment_image(transform: A.Compose, image: Image, seed: int) -> Image:
-    """Return the transformed picture; the same seed gives the same one."""
+    """Return the transformed image; the same seed gives the same one."""
     seed_transform(transform, seed)
     return _uint8(transform(image=image)["image"])
 
@@ -58,11 +58,11 @@ def augment_image(transform: A.Compose, image: Image, seed: int) -> Image:
 def augment_points(
     transform: A.Compose, image: Image, points_px: Points, seed: int, *, keep_outside: bool = False
 ) -> tuple[Image, Points, NDArray[np.bool_]]:
-    """Transform a picture and its points together; their number and order never change.
+    """Transform an image and its points together; their number and order never change.
 
     Returns:
-        The picture; the points (P, 2) in its pixels, also those outside it; and which of them are visible (P,):
-        annotated, and inside the new picture, or anywhere if `keep_outside`.
+        The image; the points (P, 2) in its pixels, also those outside it; and which of them are visible (P,):
+        annotated, and inside the new image, or anywhere if `keep_outside`.
 
     Raises:
         ConfigError: the transform lost or multiplied points.
@@ -78,14 +78,14 @@ def augment_points(
             "keypoint_params=KeypointParams('xy', remove_invisible=False, label_fields=['slot']) and use no reflecting "
             "border that multiplies points."
         )
-    picture = _uint8(result["image"])
+    transformed = _uint8(result["image"])
     moved = np.asarray(result["keypoints"], dtype=np.float32)[:, :2]
     source = np.asarray(result["slot"], dtype=np.float64).round().astype(np.int64)
-    return picture, moved, annotated[source] & (keep_outside | inside(moved, picture.shape[:2]))
+    return transformed, moved, annotated[source] & (keep_outside | inside(moved, transformed.shape[:2]))
 
 
 def inside(points_px: Points, size: Size) -> NDArray[np.bool_]:
-    """Return which of (P, 2) points lie in a picture of `size` (height, width)."""
+    """Return which of (P, 2) points lie in an image of `size` (height, width)."""
     within = (points_px >= -0.5) & (points_px <= np.array([size[1], size[0]], dtype=np.float32) - 0.5)
     return np.asarray(within.all(axis=-1))
 
@@ -111,17 +111,17 @@ def crop_train(size: Size, min_scale: float = 0.35, flip_p: float = 0.0) -> A.Co
     """The book's training transform for labels: a crop of random area and ratio, resized to `size`. No flip.
 
     Raises:
-        ConfigError: `min_scale`, the smallest share of the picture, or `flip_p` does not lie between 0 and 1.
+        ConfigError: `min_scale`, the smallest share of the image, or `flip_p` does not lie between 0 and 1.
     """
     if not 0 < min_scale <= 1:
-        raise ConfigError(f"data.min_scale is {min_scale}; it is a share of the picture, above 0 and up to 1.")
+        raise ConfigError(f"data.min_scale is {min_scale}; it is a share of the image, above 0 and up to 1.")
     if not 0 <= flip_p <= 1:
         raise ConfigError(f"data.flip_p is {flip_p}; it is a probability, from 0 to 1.")
     return A.Compose([RandomCropResize(size, min_scale, flip_p)])
 
 
 def crop_valid(size: Size, val_xtra: float = 0.14) -> A.Compose:
-    """The book's validation transform for labels: the whole picture squashed a little larger, then its centre.
+    """The book's validation transform for labels: the whole image squashed a little larger, then its centre.
 
     Raises:
         ConfigError: `val_xtra`, how much larger, is below 0 or above 1.

@@ -11,7 +11,7 @@ from lightning_tasks.data.images.decode import Image, Size, resize
 
 
 class Box(NamedTuple):
-    """A part of a picture, in its pixels from edge to edge."""
+    """A part of an image, in its pixels from edge to edge."""
 
     left: float
     top: float
@@ -24,7 +24,7 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
 
     Args:
         size: height and width of the result.
-        min_scale: the smallest share of the picture's area.
+        min_scale: the smallest share of the image's area.
         flip_p: how likely the piece is mirrored; the book does not.
     """
 
@@ -39,7 +39,7 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
         return {**drawn, "flipped": self.py_random.random() < self.flip_p if self.flip_p else False}
 
     def draw(self, shape: Size) -> tuple[Box, bool]:
-        """Draw a piece of a picture of `shape` (height, width), and whether it is mirrored."""
+        """Draw a piece of an image of `shape` (height, width), and whether it is mirrored."""
         drawn = self.get_params_dependent_on_data({"shape": shape}, {})
         x_min, y_min, x_max, y_max = drawn["crop_coords"]
         return Box(x_min, y_min, x_max - x_min, y_max - y_min), drawn["flipped"]
@@ -52,13 +52,13 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
 
 
 class SquashCrop(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations ships no types
-    """The whole picture squashed a little larger than `size`, then its centre.
+    """The whole image squashed a little larger than `size`, then its centre.
 
     128 px come from 152: `size + ceil(0.14·size/8)·8`, fastai's `RandomResizedCrop` outside training.
 
     Args:
         size: height and width of the result.
-        val_xtra: how much larger, fastai's name for it; at 0 the result is the whole picture.
+        val_xtra: how much larger, fastai's name for it; at 0 the result is the whole image.
     """
 
     def __init__(self, size: Size, val_xtra: float = 0.14) -> None:
@@ -69,7 +69,7 @@ class SquashCrop(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         self.top, self.left = (height - size[0]) // 2, (width - size[1]) // 2
 
     def box(self, shape: Size) -> Box:
-        """Return the part that is seen of a picture of `shape` (height, width)."""
+        """Return the part that is seen of an image of `shape` (height, width)."""
         y, x = shape[0] / self.squashed[0], shape[1] / self.squashed[1]
         return Box(self.left * x, self.top * y, self.size[1] * x, self.size[0] * y)
 
@@ -80,7 +80,7 @@ class SquashCrop(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
 
 
 def box_to_source(box: Box, size: Size, flipped: bool = False) -> NDArray[np.float64]:
-    """Return the matrix from the pixels of a result of `size` to those of the picture that `box` is a part of."""
+    """Return the matrix from the pixels of a result of `size` to those of the image that `box` is a part of."""
     x, y = box.width / size[1], box.height / size[0]
     matrix = np.array([[x, 0, box.left + (x - 1) / 2], [0, y, box.top + (y - 1) / 2], [0, 0, 1]])
     return matrix @ np.array([[-1, 0, size[1] - 1], [0, 1, 0], [0, 0, 1]]) if flipped else matrix

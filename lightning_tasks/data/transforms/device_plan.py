@@ -1,4 +1,4 @@
-"""What the book's transforms would do to a picture, without its pixels: for a device that does it itself."""
+"""What the book's transforms would do to an image, without its pixels: for a device that does it itself."""
 
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ _BOOKS = (RandomCropResize, SquashCrop, JointWarp, LogitLighting)
 
 
 class Plan(NamedTuple):
-    """One picture's transform."""
+    """One image's transform."""
 
-    slot: int  # where in the cache the picture is
-    to_source: NDArray[np.float32]  # (3, 3), from the result's pixels to the picture's
+    slot: int  # where in the cache the image is
+    to_source: NDArray[np.float32]  # (3, 3), from the result's pixels to the image's
     brightness: float  # added on the logit scale
     contrast: float  # then multiplied by
 
@@ -36,7 +36,7 @@ def check_plannable(transform: A.Compose) -> None:
 
 
 def plan_image(transform: A.Compose, slot: int, shape: Size, seed: int) -> Plan:
-    """Return what `augment_image` would do with this seed to the picture of `shape` in a slot."""
+    """Return what `augment_image` would do with this seed to the image of `shape` in a slot."""
     return _plan(transform, slot, shape, seed)[0]
 
 

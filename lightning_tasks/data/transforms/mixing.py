@@ -1,4 +1,4 @@
-"""Mixing the pictures of a batch, with their labels: mixup and CutMix."""
+"""Mixing the images of a batch, with their labels: mixup and CutMix."""
 
 import torch
 from torchvision.transforms.v2 import CutMix, MixUp
@@ -16,14 +16,14 @@ def check_mixing(mixup_alpha: float, cutmix_alpha: float) -> None:
 
 
 def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: int) -> MultiLabelBatch:
-    """Return the batch with each picture mixed with its neighbour, and the targets in the same proportion.
+    """Return the batch with each image mixed with its neighbour, and the targets in the same proportion.
 
     The proportion comes from Beta(alpha, alpha). With both alphas above 0, each batch takes one of the two ways.
-    A label that is ignored in one of the two pictures is ignored in what becomes of them.
+    A label that is ignored in one of the two images is ignored in what becomes of them.
 
     Args:
-        batch: B pictures.
-        mixup_alpha: of blending whole pictures (Zhang et al., "mixup", 2018); 0: never.
+        batch: B images.
+        mixup_alpha: of blending whole images (Zhang et al., "mixup", 2018); 0: never.
         cutmix_alpha: of pasting a rectangle (Yun et al., "CutMix", 2019); 0: never.
         seed: the same seed gives the same mix; torch's own random state is left as it was.
     """

@@ -13,13 +13,13 @@ _COPIED_AT_ONCE = 1 << 28  # bytes
 _TINY = 1e-7
 
 
-class DevicePictures:
-    """All pictures of a cache in a device's memory; geometry and lighting are done there, in one interpolation.
+class DeviceImages:
+    """All images of a cache in a device's memory; geometry and lighting are done there, in one interpolation.
 
     What comes out differs from the CPU's transforms by the rounding of OpenCV's fixed-point interpolation.
 
     Args:
-        cache: of pictures that are reduced so far that a transform at most halves them.
+        cache: of images that are reduced so far that a transform at most halves them.
         device: that trains.
         size: height and width of the results.
 
@@ -33,7 +33,7 @@ class DevicePictures:
             self.pixels = torch.empty(len(cache.pixels), dtype=torch.uint8, device=device)
         except torch.OutOfMemoryError as error:
             raise ConfigError(
-                f"data.device_cache: {len(cache.pixels) / 1e9:.2f} GB of pictures do not fit into the memory of "
+                f"data.device_cache: {len(cache.pixels) / 1e9:.2f} GB of images do not fit into the memory of "
                 f"{device}. Lower data.decode_side, or leave device_cache out."
             ) from error
         for begin in range(0, len(cache.pixels), _COPIED_AT_ONCE):
@@ -60,7 +60,7 @@ class DevicePictures:
         return images.permute(0, 3, 1, 2)
 
     def _taken(self, slots: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return the pixels (B, n, 3) at rows and columns (B, n) of the pictures, reflected at the borders."""
+        """Return the pixels (B, n, 3) at rows and columns (B, n) of the images, reflected at the borders."""
         height, width = (self.sizes[slots, axis][:, None] for axis in (0, 1))
         first = self.offsets[slots][:, None] + 3 * (_reflected(rows, height) * width + _reflected(columns, width))
         return self.pixels[first[..., None] + torch.arange(3, device=first.device)].float()

@@ -1,4 +1,4 @@
-"""Progressive resizing: training begins with small pictures, which are quick, and ends with those of full size.
+"""Progressive resizing: training begins with small images, which are quick, and ends with those of full size.
 
 Source: Howard, chapter 7 of "Deep Learning for Coders with fastai and PyTorch", 2020.
 """
@@ -28,7 +28,7 @@ def check_start(start: int | None, size: Size) -> int | None:
 
 
 def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Size:
-    """Return height and width of the training pictures of an epoch.
+    """Return height and width of the training images of an epoch.
 
     The smaller side grows evenly from `start` to that of `size`, in steps of 32 pixels; the last of several epochs has
     `size` itself. Both sides keep their ratio, to the nearest 32.
@@ -47,7 +47,7 @@ def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Siz
 
 
 def reduced(images: Tensor, size: Size) -> Tensor:
-    """Return (B, 3, *size) of (B, 3, H, W) uint8 pictures at least as large, averaged over what a pixel covers."""
+    """Return (B, 3, *size) of (B, 3, H, W) uint8 images at least as large, averaged over what a pixel covers."""
     if images.shape[2:] == size:
         return images
     smaller = F.interpolate(images.float(), size, mode="bilinear", antialias=True)

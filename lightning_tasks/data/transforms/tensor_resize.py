@@ -1,7 +1,7 @@
-"""Pictures of any size to what the network sees: the one resize of predictions and exports.
+"""Images of any size to what the network sees: the one resize of predictions and exports.
 
 It does what the data modules do before validation, to within a level of 255, in operations that PyTorch and ONNX share:
-a resize of a picture is a matrix on its left, which mixes rows, and one on its right, which mixes columns.
+a resize of an image is a matrix on its left, which mixes rows, and one on its right, which mixes columns.
 """
 
 from typing import NamedTuple
@@ -16,18 +16,18 @@ _SHRINKS_MUCH = 2  # from there on by area: see `data.images.resize`
 
 
 class Window(NamedTuple):
-    """What the network sees of a picture: it is squashed, and the centre cut out."""
+    """What the network sees of an image: it is squashed, and the centre cut out."""
 
     size: Size  # height and width of what is seen
-    val_xtra: float  # how much larger the squashed picture is; 0: all of it is seen
+    val_xtra: float  # how much larger the squashed image is; 0: all of it is seen
 
 
 class Preprocess(nn.Module):
     """Resize and cut.
 
     Args:
-        window: what is seen of the picture.
-        side: the picture is first reduced to this shorter side, as when it is read for training; 0: it is not.
+        window: what is seen of the image.
+        side: the image is first reduced to this shorter side, as when it is read for training; 0: it is not.
     """
 
     def __init__(self, window: Window, side: int) -> None:
@@ -78,7 +78,7 @@ def _resize_matrix(
         rest: likewise for the second. It then averages the H pixels themselves, which is nearly the same.
     """
     results = torch.arange(*part, device=positions.device, dtype=torch.float32)
-    # A bilinear sample of the reduced picture lies between two of its pixels, and each of these is a sum over the H.
+    # A bilinear sample of the reduced image lies between two of its pixels, and each of these is a sum over the H.
     at = ((results + 0.5) * reduced / target - 0.5).clamp(min=0).minimum(reduced - 1)
     first = at.floor()
     second = (first + 1).minimum(reduced - 1)
@@ -92,7 +92,7 @@ def _rows(pixels: Tensor, positions: Tensor, reduced: Tensor, much: Tensor) -> T
 
 
 def _areas(pixels: Tensor, positions: Tensor, reduced: Tensor) -> Tensor:
-    """Return (h, H) shares: how much of each of `pixels` of the reduced picture each of the H covers."""
+    """Return (h, H) shares: how much of each of `pixels` of the reduced image each of the H covers."""
     scale = _length(positions) / reduced
     begin, end = (pixels * scale)[:, None], ((pixels + 1) * scale)[:, None]
     covered = torch.minimum(end, positions + 1) - torch.maximum(begin, positions)

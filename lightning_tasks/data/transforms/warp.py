@@ -1,4 +1,4 @@
-"""The geometry of pictures and points: one homography, one interpolation."""
+"""The geometry of images and points: one homography, one interpolation."""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
     Args:
         size: height and width of the result.
         flip_p: probability of a horizontal flip.
-        max_rotate_deg: rotation is uniform between minus and plus this, about the picture's centre.
+        max_rotate_deg: rotation is uniform between minus and plus this, about the image's centre.
         max_zoom: zoom is uniform between 1 and this, about a uniform point.
         max_warp: the corners move by up to this on the −1..1 scale, in x and in y.
         affine_p: probability of each of rotation, zoom, and the two warps.
         swap_pairs: positions of points that change places in a flip, such as left and right eye.
 
-    Borders are filled by reflection. Where the picture shrinks more than twice, an area average goes first, as
+    Borders are filled by reflection. Where the image shrinks more than twice, an area average goes first, as
     bilinear sampling would skip pixels.
 
     Source: fastai's `aug_transforms`; the defaults are its own.
@@ -52,12 +52,12 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
         self.swap_pairs = swap_pairs
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw the homography, from the result's pixels to the picture's."""
+        """Draw the homography, from the result's pixels to the image's."""
         flipped = self.py_random.random() < self.flip_p
         return {"to_source": self._draw(params["shape"][:2], flipped), "flipped": flipped}
 
     def apply(self, img: Image, to_source: NDArray[np.float64], **_: Any) -> Image:  # noqa: ANN401 - albumentations'
-        """Warp the picture."""
+        """Warp the image."""
         height, width = img.shape[:2]
         shrink = min(height / self.size[0], width / self.size[1])
         if shrink > 2:
@@ -98,7 +98,7 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
         if self._chance():
             angle = math.radians(self.py_random.uniform(-self.max_rotate_deg, self.max_rotate_deg))
             cos, sin = math.cos(angle), math.sin(angle)
-            # On the −1..1 scale of a picture that is not square, a rotation of pixels has the sides' ratio in it.
+            # On the −1..1 scale of an image that is not square, a rotation of pixels has the sides' ratio in it.
             source = source @ np.array([[cos, sin * height / width, 0], [-sin * width / height, cos, 0], [0, 0, 1]])
         if self._chance():
             scale = 1 / self.py_random.uniform(1, self.max_zoom)

@@ -1,4 +1,4 @@
-"""Annotated pictures, and the score that an export is measured by on them."""
+"""Annotated images, and the score that an export is measured by on them."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,14 +20,14 @@ from lightning_tasks.tasks.multilabel.scores import average_precision
 
 
 class Files(NamedTuple):
-    """Pictures to be read, and where those are noted that cannot be; None: that is an error."""
+    """Images to be read, and where those are noted that cannot be; None: that is an error."""
 
     paths: Sequence[Path]
     skipped: Skipped | None
     white_level: int | None  # of those of more than 8 bits
 
     def read(self, rows: Iterable[int]) -> Iterator[tuple[int, Image]]:
-        """Yield those of the pictures that can be read, each with its row.
+        """Yield those of the images that can be read, each with its row.
 
         Raises:
             ImageError: one cannot be read; or of those that are to be skipped there are too many, or nothing is left.
@@ -35,22 +35,22 @@ class Files(NamedTuple):
         left = 0
         for row in rows:
             try:
-                picture = read_image(self.paths[row], white_level=self.white_level)
+                image = read_image(self.paths[row], white_level=self.white_level)
             except ImageError as error:
                 if self.skipped is None:
                     raise
                 self.skipped.add(row, error)
                 continue
             left += 1
-            yield row, picture
+            yield row, image
         if not left:
-            raise ImageError("None of the pictures can be read. `lightning-tasks check` lists them; or name others.")
+            raise ImageError("None of the images can be read. `lightning-tasks check` lists them; or name others.")
 
     def some(self, n: int) -> list[Image]:
-        """Return n pictures from all over the list, or as many as there are; errors as `read`."""
+        """Return n images from all over the list, or as many as there are; errors as `read`."""
         spread = np.unique(np.linspace(0, len(self.paths) - 1, num=min(n, len(self.paths))).astype(int))
         others = np.setdiff1d(np.arange(len(self.paths)), spread)  # in place of those that cannot be read
-        return [picture for _, picture in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
+        return [image for _, image in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
 
     def tell_skipped(self) -> None:
         """Print which were skipped, if any."""
@@ -59,7 +59,7 @@ class Files(NamedTuple):
 
 
 class Annotated(NamedTuple):
-    """The validation pictures of a checkpoint, and training pictures without their annotations."""
+    """The validation images of a checkpoint, and training images without their annotations."""
 
     valid: Files  # N files
     targets: NDArray[np.float32]  # (N, C) of 1, 0 and −1; or (N, P, 2) pixels, NaN where not annotated
@@ -67,8 +67,8 @@ class Annotated(NamedTuple):
     labels: bool
 
 
-def annotated_pictures(checkpoint: Path, root: str | None) -> Annotated:
-    """Return the pictures of the data that a checkpoint was trained on.
+def annotated_images(checkpoint: Path, root: str | None) -> Annotated:
+    """Return the images of the data that a checkpoint was trained on.
 
     Args:
         checkpoint: says which data these are.
@@ -83,7 +83,7 @@ def annotated_pictures(checkpoint: Path, root: str | None) -> Annotated:
     name = str(given.get("_class_path", "")).rpartition(".")[2]
     cls = getattr(data_modules, name, None)
     if name not in data_modules.__all__ or cls is None:  # of a checkpoint, only classes of ours are made
-        raise DatasetNotFoundError(f"{checkpoint} does not say which data it was trained on. Name some: --pictures.")
+        raise DatasetNotFoundError(f"{checkpoint} does not say which data it was trained on. Name some: --images.")
     arguments = {key: value for key, value in given.items() if not key.startswith("_")}
     if root is not None:
         arguments["root"] = root
@@ -93,9 +93,7 @@ def annotated_pictures(checkpoint: Path, root: str | None) -> Annotated:
     try:
         datamodule: MultiLabelDataModule | KeypointDataModule = cls(**arguments)
     except TypeError as error:
-        raise DatasetNotFoundError(
-            f"{checkpoint} is of another version ({error}). Name pictures: --pictures."
-        ) from error
+        raise DatasetNotFoundError(f"{checkpoint} is of another version ({error}). Name images: --images.") from error
     datamodule.setup("fit")
     labels = isinstance(datamodule, MultiLabelDataModule)
     targets = datamodule.valid_set.targets if labels else datamodule.valid_set.points_px
@@ -111,7 +109,7 @@ def score(found: Annotated, rows: Sequence[int], outputs: NDArray[np.float32]) -
 
     Args:
         found: says what is true.
-        rows: n of the N validation pictures.
+        rows: n of the N validation images.
         outputs: what is said of them.
     """
     if not found.labels:

@@ -31,7 +31,7 @@ def metadata(predictor: Predictor, checkpoint: Path) -> dict[str, str]:
     if isinstance(predictor.names, Points):
         found |= {
             "task": "keypoints",
-            "output": "points: (B, P, 2) float32, x and y in the picture's pixels; the top-left one's centre is (0, 0)",
+            "output": "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)",
             "point_names": list(predictor.names.names),
         }
     else:

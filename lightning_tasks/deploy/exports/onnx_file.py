@@ -71,16 +71,16 @@ def halved(network: nn.Module) -> nn.Module:
     return copied
 
 
-def quantise(path: Path, target: Path, pictures: Sequence[NDArray[np.uint8]]) -> None:
+def quantise(path: Path, target: Path, images: Sequence[NDArray[np.uint8]]) -> None:
     """Write a float32 file again with convolutions in int8, weights and activations.
 
     The first one and depthwise ones stay in float32: they are few of the weights and most of the loss. Of PASCAL's mAP
-    .624 (lite0, 600 pictures) all in int8 leave .55, without the first .61, without depthwise ones either .62.
+    .624 (lite0, 600 images) all in int8 leave .55, without the first .61, without depthwise ones either .62.
 
     Args:
         path: of the float32 file.
         target: of the new one.
-        pictures: (1, H, W, 3), what the ranges of the activations are read off.
+        images: (1, H, W, 3), what the ranges of the activations are read off.
 
     Raises:
         ConfigError: there is nothing to be quantised.
@@ -90,11 +90,11 @@ def quantise(path: Path, target: Path, pictures: Sequence[NDArray[np.uint8]]) ->
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
         def __init__(self) -> None:
-            self._left = iter(pictures)
+            self._left = iter(images)
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            picture = next(self._left, None)
-            return None if picture is None else {"images": picture}
+            image = next(self._left, None)
+            return None if image is None else {"images": image}
 
     convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
     chosen = [node.name for node in convolutions[1:] if not _is_grouped(node)]

@@ -18,11 +18,11 @@ Statistic = Literal["largest", "root mean square"]
 
 
 class Parity(NamedTuple):
-    """Differences over some pictures, as one number: of probabilities, or of points on the −1..1 scale."""
+    """Differences over some images, as one number: of probabilities, or of points on the −1..1 scale."""
 
-    from_resized: float  # pictures that the resize leaves as they are, as one batch; infinite where one is not finite
-    whole_path: float  # the pictures themselves, one by one; likewise
-    pictures: int
+    from_resized: float  # images that the resize leaves as they are, as one batch; infinite where one is not finite
+    whole_path: float  # the images themselves, one by one; likewise
+    images: int
 
 
 class Bound(NamedTuple):
@@ -55,22 +55,22 @@ def bound_of(precision: Precision, most: float | None) -> Bound:
     return Bound(BOUNDS[precision].statistic, most, most)
 
 
-def parity(predictor: Predictor, run: Run, pictures: Sequence[Image], statistic: Statistic = "largest") -> Parity:
+def parity(predictor: Predictor, run: Run, images: Sequence[Image], statistic: Statistic = "largest") -> Parity:
     """Compare an exported file with the checkpoint that it was made from.
 
     Args:
         predictor: of the checkpoint, on the CPU.
         run: the exported file.
-        pictures: (H, W, 3) each, of any sizes.
+        images: (H, W, 3) each, of any sizes.
         statistic: of the differences.
 
     Raises:
         ConfigError: the checkpoint itself says NaN.
     """
-    squashed = np.stack([resize(picture, predictor.network.preprocess.squashed) for picture in pictures])
-    whole_path = [_differences(predictor, run, picture[None]) for picture in pictures]
+    squashed = np.stack([resize(image, predictor.network.preprocess.squashed) for image in images])
+    whole_path = [_differences(predictor, run, image[None]) for image in images]
     from_resized = _differences(predictor, run, squashed)
-    return Parity(summed_up(from_resized, statistic), summed_up(np.concatenate(whole_path), statistic), len(pictures))
+    return Parity(summed_up(from_resized, statistic), summed_up(np.concatenate(whole_path), statistic), len(images))
 
 
 def summed_up(differences: NDArray[np.float32], statistic: Statistic) -> float:
@@ -102,7 +102,7 @@ def require(name: str, value: float, most: float, precision: Precision, statisti
 
 
 def said(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what the checkpoint says of (B, H, W, 3) pictures.
+    """Return what the checkpoint says of (B, H, W, 3) images.
 
     Raises:
         ConfigError: it says NaN.
@@ -115,7 +115,7 @@ def said(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]
 
 
 def scaled(predictor: Predictor, differences: NDArray[np.float32], images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return differences of outputs for (B, H, W, 3) pictures: of points on the −1..1 scale, of probabilities as is."""
+    """Return differences of outputs for (B, H, W, 3) images: of points on the −1..1 scale, of probabilities as is."""
     if not isinstance(predictor.names, Points):
         return differences
     height, width = images.shape[1:3]

@@ -27,31 +27,31 @@ from lightning_tasks.deploy.server.schemas import (
     shortest,
 )
 from lightning_tasks.deploy.server.security import Guard
-from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, picture_bytes
+from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, image_bytes
 from lightning_tasks.errors import LightningTasksError
 
 _DESCRIPTION = """\
-Send a picture to /predict, as it is or as the file 'picture' of a form:
+Send an image to /predict, as it is or as the file 'image' of a form:
 
     curl --data-binary @a.jpg http://HOST:PORT/predict
-    curl -F picture=@a.jpg    http://HOST:PORT/predict
+    curl -F image=@a.jpg    http://HOST:PORT/predict
 
 A refusal says why in `detail`. Nothing that is sent is kept."""
-_PICTURE = {"type": "string", "format": "binary"}
+_IMAGE = {"type": "string", "format": "binary"}
 _BODY = {
     "required": True,
-    "content": {kind: {"schema": _PICTURE} for kind in RAW}
-    | {FORM: {"schema": {"type": "object", "minProperties": 1, "properties": dict.fromkeys(FIELDS, _PICTURE)}}},
+    "content": {kind: {"schema": _IMAGE} for kind in RAW}
+    | {FORM: {"schema": {"type": "object", "minProperties": 1, "properties": dict.fromkeys(FIELDS, _IMAGE)}}},
 }
 _REFUSALS = {
     400: "The form cannot be read, or the server is asked under a name that is not its own.",
     403: "A page of another site asks.",
-    408: "The picture takes too long to arrive.",
-    413: "The body is too large, or the picture has too many pixels.",
-    415: "The body's type is none of a picture.",
-    422: "The body is no picture, or is cut short.",
+    408: "The image takes too long to arrive.",
+    413: "The body is too large, or the image has too many pixels.",
+    415: "The body's type is none of an image.",
+    422: "The body is no image, or is cut short.",
     500: "The model fails.",
-    503: "Too many pictures wait; the header Retry-After says when to come again.",
+    503: "Too many images wait; the header Retry-After says when to come again.",
 }
 _CLIENT_HAS_GONE = Response(status_code=499)  # nobody reads it
 
@@ -84,12 +84,12 @@ def make_app(
     app.add_exception_handler(Exception, _server_fails)
 
     def say(data: bytes) -> LabelsAnswer | PointsAnswer:
-        picture = decoded(data, limits, predictor.white_level)
-        return answer(predictor(picture), predictor.names, (picture.shape[0], picture.shape[1]))
+        image = decoded(data, limits, predictor.white_level)
+        return answer(predictor(image), predictor.names, (image.shape[0], image.shape[1]))
 
     @app.post(
         "/predict",
-        summary="What the model says of a picture: JPEG, PNG, WebP, AVIF, GIF or BMP.",
+        summary="What the model says of an image: JPEG, PNG, WebP, AVIF, GIF or BMP.",
         response_model=LabelsAnswer if isinstance(predictor.names, Labels) else PointsAnswer,
         responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
         openapi_extra={"requestBody": _BODY},
@@ -97,7 +97,7 @@ def make_app(
     async def predict(request: Request) -> Any:  # noqa: ANN401 - the answer, or a response that nobody reads
         with memory.share() as take:
             try:
-                data = await picture_bytes(request, limits, take)
+                data = await image_bytes(request, limits, take)
             except ClientDisconnect:
                 return _CLIENT_HAS_GONE
             async with turns.turn():
@@ -151,4 +151,4 @@ async def _model_fails(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _server_fails(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": "The server failed at this picture; its log says why."}, 500)
+    return JSONResponse({"detail": "The server failed at this image; its log says why."}, 500)

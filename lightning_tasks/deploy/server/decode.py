@@ -5,18 +5,18 @@ import io
 from fastapi import HTTPException
 from PIL import Image as Pillow
 
-from lightning_tasks.data.images.decode import decode_picture
+from lightning_tasks.data.images.decode import decode_image
 from lightning_tasks.data.images.pillow import Image, open_header
 from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
 from lightning_tasks.errors import ImageError, UnknownValuesError
 
 # What browsers show. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
-_NAMES = "a JPEG, PNG, WebP, AVIF, GIF or BMP picture"
+_NAMES = "a JPEG, PNG, WebP, AVIF, GIF or BMP image"
 
 
 def decoded(data: bytes, limits: Limits, white_level: int | None = None) -> Image:
-    """Return the picture as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+    """Return the image as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Args:
         data: a file's bytes.
@@ -24,15 +24,15 @@ def decoded(data: bytes, limits: Limits, white_level: int | None = None) -> Imag
         white_level: which value is white in images of more than 8 bits.
 
     Raises:
-        HTTPException: 413, it has too many pixels; 422, it is no picture, or cut short, or nothing says what is white.
+        HTTPException: 413, it has too many pixels; 422, it is no image, or cut short, or nothing says what is white.
     """
     _check_size(data, limits)
     try:
-        return decode_picture(data, "the picture", 0, limits.max_pixels, white_level).image
+        return decode_image(data, "the image", 0, limits.max_pixels, white_level).image
     except UnknownValuesError as error:
         raise HTTPException(422, str(error)) from error
     except ImageError as error:
-        message = "The picture cannot be decoded: it is cut short or damaged. Send the whole file."
+        message = "The image cannot be decoded: it is cut short or damaged. Send the whole file."
         raise HTTPException(422, message) from error
 
 
@@ -49,4 +49,4 @@ def _check_size(data: bytes, limits: Limits) -> None:
 
 
 def _too_many(limits: Limits) -> str:
-    return f"A picture may have {limits.max_pixels / 1e6:g} megapixels at most, and {MAX_SIDE_PX:,} on a side"
+    return f"An image may have {limits.max_pixels / 1e6:g} megapixels at most, and {MAX_SIDE_PX:,} on a side"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
-MAX_SIDE_PX = 65_535  # a JPEG's own; a picture's resize costs memory by its longer side too
+MAX_SIDE_PX = 65_535  # a JPEG's own; an image's resize costs memory by its longer side too
 _RETRY_AFTER_S = 2
 
 
@@ -17,9 +17,9 @@ class Limits:
 
     Attributes:
         max_bytes: of a request's body.
-        max_pixels: of a picture, by its header, before any of it is decoded.
+        max_pixels: of an image, by its header, before any of it is decoded.
         concurrency: predictions at once.
-        queue: pictures that wait for a prediction, in memory.
+        queue: images that wait for a prediction, in memory.
         held_bytes: of all bodies in memory together.
         body_s: from a request's head to the end of its body.
         linger_s: for the rest of a body that is refused: most clients read no answer before they have sent all.
@@ -56,7 +56,7 @@ class Turns:
             HTTPException: 503, as many wait as may.
         """
         if self._slots.locked() and self.waiting >= self.queue:
-            raise busy(f"{self.waiting:,} pictures are waiting already.")
+            raise busy(f"{self.waiting:,} images are waiting already.")
         self.waiting += 1
         try:
             await self._slots.acquire()
@@ -89,7 +89,7 @@ class Memory:
         def take(n: int) -> None:
             nonlocal taken
             if self.held + n > self.budget:
-                raise busy("The pictures that are being sent fill the server's memory.")
+                raise busy("The images that are being sent fill the server's memory.")
             self.held += n
             taken += n
 
@@ -101,4 +101,4 @@ class Memory:
 
 def busy(why: str) -> HTTPException:
     """Return a 503 that says when to come again."""
-    return HTTPException(503, f"{why} Send the picture again in a moment.", {"Retry-After": str(_RETRY_AFTER_S)})
+    return HTTPException(503, f"{why} Send the image again in a moment.", {"Retry-After": str(_RETRY_AFTER_S)})

@@ -6,7 +6,7 @@ const MAX_MB = Number(document.body.dataset.maxMb);
 
 const find = (id) => document.getElementById(id);
 let sending = null; // the request that is under way
-let labels = []; // of the picture that is shown, the likeliest first
+let labels = []; // of the image that is shown, the likeliest first
 let common = null; // one threshold for all labels; null: the model's own
 
 /** An element; names and all else from outside become text, never markup. */
@@ -30,12 +30,12 @@ function complain(message) {
   find("status").textContent = "";
 }
 
-/** What the server says of a picture's file; throws an Error with a sentence for people. */
+/** What the server says of an image's file; throws an Error with a sentence for people. */
 async function ask(file, signal) {
   if (file.size > MAX_MB * 1e6) {
-    throw new Error(`The picture has ${(file.size / 1e6).toFixed(1)} MB; this server takes ${MAX_MB} MB at most.`);
+    throw new Error(`The image has ${(file.size / 1e6).toFixed(1)} MB; this server takes ${MAX_MB} MB at most.`);
   }
-  if (file.type && !file.type.startsWith("image/")) throw new Error("This is no picture.");
+  if (file.type && !file.type.startsWith("image/")) throw new Error("This is no image.");
   const type = file.type || "application/octet-stream";
   const answer = await fetch("predict", { method: "POST", headers: { "Content-Type": type }, body: file, signal }).catch(
     (error) => {
@@ -43,7 +43,7 @@ async function ask(file, signal) {
     }
   );
   const said = await answer.json().catch(() => null);
-  if (!answer.ok || said === null) throw new Error(said?.detail ?? `The server refuses the picture (${answer.status}).`);
+  if (!answer.ok || said === null) throw new Error(said?.detail ?? `The server refuses the image (${answer.status}).`);
   return said;
 }
 
@@ -53,12 +53,12 @@ async function send(file) {
   find("error").hidden = true;
   // The attribute: what is SVG has no property of this name.
   for (const part of ["labels", "points", "points-drawn"]) find(part).toggleAttribute("hidden", true);
-  URL.revokeObjectURL(find("picture").src);
-  find("picture").src = URL.createObjectURL(file);
-  find("picture").alt = file.name;
-  find("picture").classList.add("waiting");
+  URL.revokeObjectURL(find("image").src);
+  find("image").src = URL.createObjectURL(file);
+  find("image").alt = file.name;
+  find("image").classList.add("waiting");
   find("caption").textContent = `${file.name}: the model looks at it…`;
-  find("status").textContent = "The model looks at the picture.";
+  find("status").textContent = "The model looks at the image.";
   find("result").hidden = false;
   try {
     const said = await ask(file, mine.signal);
@@ -66,11 +66,11 @@ async function send(file) {
     if (said.labels) showLabels(said.labels);
     else showPoints(said);
   } catch (error) {
-    if (mine.signal.aborted) return; // for another picture
+    if (mine.signal.aborted) return; // for another image
     find("result").hidden = true;
     complain(`${file.name}: ${error.message}`);
   }
-  find("picture").classList.remove("waiting");
+  find("image").classList.remove("waiting");
 }
 
 function showLabels(said) {
@@ -129,7 +129,7 @@ function showPoints({ points, width_px, height_px }) {
     const mark = svg("g", {});
     const dot = svg("circle", { cx: x_px, cy: y_px, r: unit * (few ? 1 : 0.6) });
     dot.append(svg("title", {}, name));
-    const leftward = x_px > 0.7 * width_px; // a name stays within the picture
+    const leftward = x_px > 0.7 * width_px; // a name stays within the image
     const anchor = { x: x_px + (leftward ? -1.8 : 1.8) * unit, y: y_px, "text-anchor": leftward ? "end" : "start" };
     mark.append(dot, svg("text", { ...anchor, "font-size": 3.6 * unit, "stroke-width": 0.8 * unit }, name));
     return mark;
@@ -166,7 +166,7 @@ function showPoints({ points, width_px, height_px }) {
 for (const input of [find("file"), find("camera")]) {
   input.addEventListener("change", () => {
     if (input.files.length) send(input.files[0]);
-    input.value = ""; // so that the same picture can be chosen again
+    input.value = ""; // so that the same image can be chosen again
   });
 }
 
@@ -180,7 +180,7 @@ document.addEventListener("drop", (event) => {
   over(-depth);
   const [file] = event.dataTransfer.files;
   if (file) send(file);
-  else complain("That is no file. Save the picture first, and drop its file.");
+  else complain("That is no file. Save the image first, and drop its file.");
 });
 
 find("slider").addEventListener("input", () => {

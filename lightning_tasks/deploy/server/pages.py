@@ -1,4 +1,4 @@
-"""The server's two pages: one to try pictures on, one of the API. Each is a single file that asks no other server."""
+"""The server's two pages: one to try images on, one of the API. Each is a single file that asks no other server."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent
 
 
 def try_page(model: ModelAnswer) -> tuple[str, str]:
-    """Return the page on which one tries pictures, and its Content-Security-Policy."""
+    """Return the page on which one tries images, and its Content-Security-Policy."""
     js = _file("page.js")
     policy = f"{_policy()}; script-src {_hash(js)}; img-src blob: data:; connect-src 'self'"
     return _render("page.html.j2", css=_file("page.css"), js=js, model=model), policy

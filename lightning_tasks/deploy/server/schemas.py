@@ -8,7 +8,7 @@ from lightning_tasks.deploy.predictor import LabelPrediction, Labels, Points, Pr
 
 
 class LabelAnswer(BaseModel):
-    """One label of a picture."""
+    """One label of an image."""
 
     label: str
     probability: float
@@ -20,12 +20,12 @@ class LabelsAnswer(BaseModel):
     """All labels that the model knows, the likeliest first."""
 
     labels: list[LabelAnswer]
-    width_px: int = Field(description="Of the picture, turned as its EXIF orientation says.")
+    width_px: int = Field(description="Of the image, turned as its EXIF orientation says.")
     height_px: int
 
 
 class PointAnswer(BaseModel):
-    """Where a point is in the picture; the centre of its top-left pixel is (0, 0)."""
+    """Where a point is in the image; the centre of its top-left pixel is (0, 0)."""
 
     name: str
     x_px: float
@@ -36,7 +36,7 @@ class PointsAnswer(BaseModel):
     """All points that the model knows."""
 
     points: list[PointAnswer]
-    width_px: int = Field(description="Of the picture, turned as its EXIF orientation says.")
+    width_px: int = Field(description="Of the image, turned as its EXIF orientation says.")
     height_px: int
 
 
@@ -53,7 +53,7 @@ class ModelAnswer(BaseModel):
     name: str = Field(description="The checkpoint's file name.")
     labels: list[LabelOfModel] | None = Field(description="null: the model finds points.")
     points: list[str] | None = Field(description="null: the model says labels.")
-    seen_height_px: int = Field(description="Of what the network sees of a picture.")
+    seen_height_px: int = Field(description="Of what the network sees of an image.")
     seen_width_px: int
     max_mb: float
     max_megapixels: float
@@ -75,7 +75,7 @@ class Problem(BaseModel):
 
 
 def answer(prediction: Prediction, names: Labels | Points, size: Size) -> LabelsAnswer | PointsAnswer:
-    """Return the answer for a picture of `size` (height, width)."""
+    """Return the answer for an image of `size` (height, width)."""
     height, width = size
     if isinstance(prediction, LabelPrediction):
         assert isinstance(names, Labels)

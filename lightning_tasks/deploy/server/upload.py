@@ -1,4 +1,4 @@
-"""From a request to the bytes of its picture, within limits of size, time and memory."""
+"""From a request to the bytes of its image, within limits of size, time and memory."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,18 @@ from starlette.requests import ClientDisconnect
 
 from lightning_tasks.deploy.server.limits import Limits
 
-FIELDS = ("picture", "file")  # of a form; the second is what many programs call any
+FIELDS = ("image", "file", "picture")  # of a form; the second is what many programs call any, the last the name before
 FORM = "multipart/form-data"
 RAW = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")  # the last: what curl says of any
 _OTHER_FIELDS = 8
 
 
 class _InMemory(MultiPartParser):
-    spool_max_size = 0  # pictures are never written to the disk
+    spool_max_size = 0  # images are never written to the disk
 
 
-async def picture_bytes(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
-    """Return the bytes of the request's picture: its body, or the file `picture` or `file` of its form.
+async def image_bytes(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
+    """Return the bytes of the request's image: its body, or the file `image` or `file` of its form.
 
     Args:
         request: of which nothing has been read.
@@ -38,7 +38,7 @@ async def picture_bytes(request: Request, limits: Limits, take: Callable[[int], 
         async with asyncio.timeout(limits.body_s):
             return await _read(request, limits, take)
     except TimeoutError as error:
-        message = f"The picture did not arrive within {limits.body_s:g} seconds. Send a smaller one."
+        message = f"The image did not arrive within {limits.body_s:g} seconds. Send a smaller one."
         raise HTTPException(408, message, {"Connection": "close"}) from error
     except HTTPException:
         await _let_finish(request, limits.linger_s)
@@ -51,7 +51,7 @@ async def _read(request: Request, limits: Limits, take: Callable[[int], None]) -
     if not (is_form or not content_type or content_type in RAW or content_type.startswith("image/")):
         raise HTTPException(
             415,
-            f"A body of type {content_type} is no picture. Send a form with the file '{FIELDS[0]}', or the picture "
+            f"A body of type {content_type} is no image. Send a form with the file '{FIELDS[0]}', or the image "
             "itself as image/jpeg or the like.",
         )
     if int(request.headers.get("content-length", 0)) > limits.max_bytes:
@@ -59,7 +59,7 @@ async def _read(request: Request, limits: Limits, take: Callable[[int], None]) -
     chunks = _chunks(request, limits, take)
     data = await _of_form(request, chunks) if is_form else b"".join([chunk async for chunk in chunks])
     if not data:
-        raise HTTPException(422, "There is no picture: the body is empty. Send the bytes of a picture's file.")
+        raise HTTPException(422, "There is no image: the body is empty. Send the bytes of an image's file.")
     return data
 
 
@@ -80,7 +80,7 @@ async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> byt
         raise HTTPException(400, f"The form cannot be read: {error}") from error
     files = [file for name in FIELDS if isinstance(file := form.get(name), UploadFile)]
     if not files:
-        raise HTTPException(422, f"The form has no file {' or '.join(map(repr, FIELDS))}. Name the picture's field so.")
+        raise HTTPException(422, f"The form has no file {' or '.join(map(repr, FIELDS))}. Name the image's field so.")
     return await files[0].read()
 
 
@@ -95,4 +95,4 @@ async def _let_finish(request: Request, seconds: float) -> None:
 
 
 def _too_large(limits: Limits) -> HTTPException:
-    return HTTPException(413, f"A body may have {limits.max_bytes / 1e6:g} MB at most. Send a smaller picture.")
+    return HTTPException(413, f"A body may have {limits.max_bytes / 1e6:g} MB at most. Send a smaller image.")

@@ -27,17 +27,17 @@ class BiwiDataModule(KeypointDataModule):
         validation_sequences: the sequences to validate on; the book's is 13.
         label_frame: `fastbook` for the book's labels, `calibrated` for the true ones, some 14 px away.
         size: see KeypointDataModule, as for all that follow; `fold` groups by person and then decides alone.
-        flip: mirror half of the training pictures.
-        max_rotate_deg: training pictures are turned by up to this.
+        flip: mirror half of the training images.
+        max_rotate_deg: training images are turned by up to this.
         max_zoom: and enlarged by up to this factor.
         max_warp: and tilted by up to this, on the −1..1 scale.
         max_lighting: and lit differently by up to this share.
-        batch_size: pictures in a batch, of each process.
+        batch_size: images in a batch, of each process.
         num_workers: processes that load; None: chosen from cores and device.
-        cache: where decoded pictures are kept: `disk`, `ram`, `none`, or `auto`.
+        cache: where decoded images are kept: `disk`, `ram`, `none`, or `auto`.
         cache_dir: the folder of the cache on disk; None: the user's cache folder.
         cache_limit_gb: no cache is larger.
-        decode_side: pictures are reduced to this shorter side; see KeypointDataModule.
+        decode_side: images are reduced to this shorter side; see KeypointDataModule.
         device_cache: copy the cache to the device that trains, and transform there.
         on_bad_image: what a frame that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
         max_bad_share: more frames of a split than this share are an error all the same.

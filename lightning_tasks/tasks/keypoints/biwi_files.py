@@ -1,7 +1,7 @@
 """BIWI Kinect Head Pose: pose and calibration files to rows.
 
 24 sequences of 20 people (4 were recorded twice), 15,678 frames of 640×480. A frame is `NN/frame_MMMMM_rgb.jpg`
-with `NN/frame_MMMMM_pose.txt`; each sequence has `rgb.cal` and `depth.cal`. In the authors' own archive the pictures
+with `NN/frame_MMMMM_pose.txt`; each sequence has `rgb.cal` and `depth.cal`. In the authors' own archive the images
 are `.png`, the sequences lie in a folder of their own (`hpdb`), and there are depths and meshes, which are not read.
 
 Source: Fanelli, Dantone, Gall, Fossati, Van Gool, "Random Forests for Real Time 3D Face Analysis", IJCV 101(3), 2013.
@@ -113,7 +113,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
         label_frame: `fastbook` for the book's labels, `calibrated` for the true ones; see the two projections.
 
     Raises:
-        DatasetNotFoundError: no sequences, or a sequence without frames, calibration or pictures.
+        DatasetNotFoundError: no sequences, or a sequence without frames, calibration or images.
         TableError: a pose or calibration file cannot be used.
     """
     folder = _find_sequences(root)
@@ -133,7 +133,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
         frames.append(
             pd.DataFrame(
                 {
-                    "fname": _pictures(root, folder / sequence, poses),
+                    "fname": _images(root, folder / sequence, poses),
                     "group": PERSON_OF_SEQUENCE[sequence],
                     "sequence": sequence,
                     "head_x": points_px[:, 0],
@@ -161,16 +161,14 @@ def _sequences(folder: Path) -> list[str]:
     return [name for name in PERSON_OF_SEQUENCE if is_folder(folder / name)]
 
 
-def _pictures(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
+def _images(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
     present = {path.name for path in sequence.iterdir()}
     names = []
     for pose in poses:
         stem = pose.name.removesuffix("_pose.txt") + "_rgb"
         name = next((stem + suffix for suffix in _IMAGE_SUFFIXES if stem + suffix in present), None)
         if name is None:
-            raise DatasetNotFoundError(
-                f"{pose} has no picture {stem}.jpg or .png beside it. Restore it, or remove both."
-            )
+            raise DatasetNotFoundError(f"{pose} has no image {stem}.jpg or .png beside it. Restore it, or remove both.")
         names.append(f"{sequence.relative_to(root).as_posix()}/{name}")
     return names
 

@@ -1,4 +1,4 @@
-"""The DataModule for pictures with points, from anybody's csv."""
+"""The DataModule for images with points, from anybody's csv."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.describe import describe_white, listed
 from lightning_tasks.data.images.cache import CacheKind
 from lightning_tasks.data.images.depth import check_white_level
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.cached import (
     MACHINES_OWN,
     Loading,
@@ -36,38 +36,38 @@ DECODE_FACTOR = 1.5  # zoom and warp enlarge no part by more
 
 
 class KeypointDataModule(ImageDataModule):
-    """Pictures and named points from a csv `fname[,group][,is_valid][,split],<point>_x,<point>_y[,<point>_v],...`.
+    """Images and named points from a csv `fname[,group][,is_valid][,split],<point>_x,<point>_y[,<point>_v],...`.
 
     Positions are in pixels. `<point>_v`, `_visible` or `_visibility` is COCO's: 0, the point is not annotated.
 
     Args:
         root: the data set's folder.
         csv: the table, in root. An empty cell: not annotated, and masked out of loss and metrics. A point that is
-            annotated outside its picture is masked out of the loss, which could not be met, and counts in the metrics.
+            annotated outside its image is masked out of the loss, which could not be met, and counts in the metrics.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root, with the same points; the `test` verb needs it. Of one with a
+        test_csv: the table of the test images, in root, with the same points; the `test` verb needs it. Of one with a
             column `split`, which may be `csv` itself, the rows marked test.
-        test_images: the folder of the test pictures; None: `images`.
+        test_images: the folder of the test images; None: `images`.
         size: height and width that the model sees, or one side for both.
-        flip: mirror half of the training pictures; None: where it is safe, that is with one point or `swap_pairs`.
-        swap_pairs: names of points that change places in a mirrored picture: [[left_eye, right_eye], ...].
-        max_rotate_deg: training pictures are turned by up to this.
+        flip: mirror half of the training images; None: where it is safe, that is with one point or `swap_pairs`.
+        swap_pairs: names of points that change places in a mirrored image: [[left_eye, right_eye], ...].
+        max_rotate_deg: training images are turned by up to this.
         max_zoom: and enlarged by up to this factor.
         max_warp: and tilted by up to this, on the −1..1 scale.
         max_lighting: and made brighter or darker, and richer or poorer in contrast, by up to this share.
-        batch_size: pictures in a batch, of each process.
+        batch_size: images in a batch, of each process.
         num_workers: processes that load; None: chosen from cores and device.
-        cache: where decoded pictures are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
+        cache: where decoded images are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
             the same in memory; `none`; `auto`: disk where it fits.
         cache_dir: the folder of the cache on disk; None: the user's cache folder.
         cache_limit_gb: no cache is larger.
-        decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
+        decode_side: images are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             one and a half times the smaller side of `size`, and 0 with transforms from Python.
         white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
             where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
-        on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
-        max_bad_share: more of a split's pictures than this share are an error all the same.
+        on_bad_image: what an image that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
+        max_bad_share: more of a split's images than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
         valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
@@ -189,7 +189,7 @@ class KeypointDataModule(ImageDataModule):
     def one_row_each(self) -> str:
         """What to do about several rows of one image that differ."""
         return (
-            "A picture has one row; several people (or other things) in one picture are not supported: crop them, or "
+            "An image has one row; several people (or other things) in one image are not supported: crop them, or "
             "keep one of the rows."
         )
 
@@ -206,8 +206,8 @@ class KeypointDataModule(ImageDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: KeypointBatch | PlannedBatch, dataloader_idx: int) -> KeypointBatch:
-        """Transform pictures that the device has, on the device."""
-        made = rendered(batch, self.loading.device_pictures)
+        """Transform images that the device has, on the device."""
+        made = rendered(batch, self.loading.device_images)
         assert isinstance(made, KeypointBatch)
         return made
 
@@ -254,7 +254,7 @@ class KeypointDataModule(ImageDataModule):
         )
 
     def _make_set(
-        self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
+        self, images: ImageStore, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
     ) -> KeypointDataset:
         points, groups = point_positions(located.table)[rows], groups_of(located.table, rows)
-        return KeypointDataset(pictures, points, transform, self.seed, groups, keep_outside=split != "training")
+        return KeypointDataset(images, points, transform, self.seed, groups, keep_outside=split != "training")

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.images.decode import Image, Size
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset, epoch_and_row, sample_seed, stack_images
 from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
 from lightning_tasks.data.transforms.device_plan import Plan, plan_points
 
 
 class KeypointSample(NamedTuple):
-    """One picture and its points."""
+    """One image and its points."""
 
     image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
     points_norm: NDArray[np.float32]  # (P, 2), 0 where not visible
@@ -27,22 +27,22 @@ class KeypointSample(NamedTuple):
 
 
 class KeypointDataset(ImageDataset[KeypointSample]):
-    """Pictures with points.
+    """Images with points.
 
     Args:
-        pictures: N of them.
+        images: N of them.
         points_px: (N, P, 2) float32 pixels, NaN where not annotated.
         transform: what `augment_points` applies.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
-        keep_outside: points outside the transformed picture are visible too: to be scored, as they were annotated. In
+        keep_outside: points outside the transformed image are visible too: to be scored, as they were annotated. In
             training they are not: no output says them, and a crop hides what the model would have to see.
 
     """
 
     def __init__(
         self,
-        pictures: Pictures,
+        images: ImageStore,
         points_px: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
@@ -50,7 +50,7 @@ class KeypointDataset(ImageDataset[KeypointSample]):
         *,
         keep_outside: bool = False,
     ) -> None:
-        super().__init__(pictures, transform, seed, groups)
+        super().__init__(images, transform, seed, groups)
         self.points_px = points_px
         self.keep_outside = keep_outside
 
@@ -59,16 +59,16 @@ class KeypointDataset(ImageDataset[KeypointSample]):
         seed = sample_seed(self.seed, epoch, row)
         image: Image | Plan
         if self.on_device:
-            slot, size, original = self.pictures.look_up(row)
+            slot, size, original = self.images.look_up(row)
             points_px = points_in(self.points_px[row], original, size)
             image, points_px, visible, (height, width) = plan_points(
                 self.transform, slot, size, points_px, seed, keep_outside=self.keep_outside
             )
         else:
-            picture, original = self.pictures[row]
-            points_px = points_in(self.points_px[row], original, picture.shape[:2])
+            decoded, original = self.images[row]
+            points_px = points_in(self.points_px[row], original, decoded.shape[:2])
             image, points_px, visible = augment_points(
-                self.transform, picture, points_px, seed, keep_outside=self.keep_outside
+                self.transform, decoded, points_px, seed, keep_outside=self.keep_outside
             )
             height, width = image.shape[:2]
         points_norm = scale_points(points_px, (height, width)).astype(np.float32)
@@ -88,7 +88,7 @@ def collate_keypoints(samples: Sequence[KeypointSample]) -> KeypointBatch:
 
 
 def points_in(points_px: Points, original: Size, size: Size) -> Points:
-    """Return points of a picture of one size in the pixels of the same picture at another, the centre of which is ½."""
+    """Return points of an image of one size in the pixels of the same image at another, the centre of which is ½."""
     if size == original:
         return points_px
     scale = np.array([size[1] / original[1], size[0] / original[0]], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Points of mirrored pictures."""
+"""Points of mirrored images."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def mirrored_order(names: Sequence[str], swap_pairs: Sequence[Sequence[str]] | None) -> tuple[int, ...] | None:
-    """Return which point each becomes in a mirrored picture; None where it is not known.
+    """Return which point each becomes in a mirrored image; None where it is not known.
 
     Args:
         names: of the points.
@@ -20,12 +20,12 @@ def mirrored_order(names: Sequence[str], swap_pairs: Sequence[Sequence[str]] | N
 
 
 def unmirrored(points_norm: Tensor, order: Sequence[int], width_px: int) -> Tensor:
-    """Return the points (B, P, 2) of pictures for those of the mirrored pictures, both on the −1..1 scale.
+    """Return the points (B, P, 2) of images for those of the mirrored images, both on the −1..1 scale.
 
     Args:
-        points_norm: (B, P, 2), of the mirrored pictures.
+        points_norm: (B, P, 2), of the mirrored images.
         order: see `mirrored_order`.
-        width_px: of the pictures: the last pixel's centre becomes the first's, which is position −1.
+        width_px: of the images: the last pixel's centre becomes the first's, which is position −1.
     """
     x = -points_norm[..., 0] - 2 / width_px
     return torch.stack([x, points_norm[..., 1]], -1)[:, list(order)]

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from lightning_tasks.errors import BackboneError
 from lightning_tasks.models.backbone import Backbone
 
-STRIDE = 8  # pixels of the picture in a cell of a heatmap, on each side
+STRIDE = 8  # pixels of the image in a cell of a heatmap, on each side
 
 
 class FeatureMaps(Backbone):
-    """Pictures to maps of features at strides of 8 pixels and more by any timm model that has them.
+    """Images to maps of features at strides of 8 pixels and more by any timm model that has them.
 
     The layers behind the last map, which are most of them, are left out.
 
@@ -104,13 +104,13 @@ class HeatmapHead(nn.Module):
 
 
 def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the mean position (B, P, 2) under each map's softmax, on the −1..1 scale of the picture, in float32.
+    """Return the mean position (B, P, 2) under each map's softmax, on the −1..1 scale of the image, in float32.
 
     Source: Sun et al., "Integral Human Pose Regression", 2018.
 
     Args:
         logits: (B, P, h, w), cells of `STRIDE` pixels.
-        image_size: height and width of the picture.
+        image_size: height and width of the image.
     """
     shares = logits.float().flatten(2).softmax(2).view(logits.shape)
     positions = []
@@ -130,7 +130,7 @@ def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, 
         points_norm: (B, P, 2) on the −1..1 scale.
         target_norm: (B, P, 2).
         visible: (B, P) bool.
-        image_size: height and width of the picture.
+        image_size: height and width of the image.
     """
     cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
     each = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)

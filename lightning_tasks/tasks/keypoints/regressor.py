@@ -1,4 +1,4 @@
-"""Where are the picture's points?"""
+"""Where are the image's points?"""
 
 import warnings
 from typing import Any, Literal
@@ -23,24 +23,24 @@ class KeypointRegressor(FromCheckpoint):
     """Points on the −1..1 scale: regressed through a sigmoid's range, as in fastai's chapter 6, or read off heatmaps.
 
     Logs `loss` (the masked mean squared error; a heatmap trains by `masked_cell_loss`, which is `train/loss`) and the
-    error in the original picture's pixels: `median_px`, `p95_px`; and `nme`, see `normalize_by`.
+    error in the original image's pixels: `median_px`, `p95_px`; and `nme`, see `normalize_by`.
 
     Args:
         point_names: the P points, in the order of the batches.
         backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
-        image_size: height and width of the pictures.
+        image_size: height and width of the images.
         head: `regression`: fastai's, of pooled features; `heatmap`: a map for each point, of features at strides of 8
             pixels and more, and the map's centre. Its backbone ends there: it is smaller.
-        max_stride: the heatmap's coarsest features: with 32 it sees most of the picture, with 8 it is fastest.
+        max_stride: the heatmap's coarsest features: with 32 it sees most of the image, with 8 it is fastest.
         y_range: regressed points lie between these two.
         normalize_by: two of the points, such as the outer corners of the eyes: `nme` is the mean error as a share of
             their distance.
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
         weight_decay: of AdamW, for matrices.
-        flip_tta: outside training, points are the mean of the picture's and the mirrored one's. Of this run alone: not
+        flip_tta: outside training, points are the mean of the image's and the mirrored one's. Of this run alone: not
             kept in the checkpoint.
         compile: let torch.compile make the backbone's kernels: slow to start, faster after.
         architecture: what a checkpoint keeps of a backbone of the Hugging Face hub or a folder, to be loaded without;
@@ -106,7 +106,7 @@ class KeypointRegressor(FromCheckpoint):
         self.nme = nn.ModuleDict({} if between is None else {s: NormalisedMeanError(*between) for s in ("val", "test")})
 
     def setup(self, stage: str) -> None:
-        """Learn from the data which points change places in a mirrored picture.
+        """Learn from the data which points change places in a mirrored image.
 
         Raises:
             ConfigError: flip_tta with several points, and the data does not say.
@@ -117,7 +117,7 @@ class KeypointRegressor(FromCheckpoint):
         self.mirrored = mirrored_order(self.point_names, pairs)
         if self.mirrored is None:
             raise ConfigError(
-                "model.flip_tta: a mirrored picture has left and right points in each other's place, and the data does "
+                "model.flip_tta: a mirrored image has left and right points in each other's place, and the data does "
                 "not say which. Name them in data.swap_pairs, or leave model.flip_tta out."
             )
 

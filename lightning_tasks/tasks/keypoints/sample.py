@@ -48,7 +48,7 @@ _DEPTH_CAL = """575.816 0 320
 
 
 def draw_biwi(root: Path, frames: int = 40, seed: int = 0) -> None:
-    """Draw eight sequences of `frames` frames: pictures, poses and calibration files.
+    """Draw eight sequences of `frames` frames: images, poses and calibration files.
 
     The heads stand where the true cameras show them, so `calibrated` labels sit on them and the book's do not. The
     folder appears complete or not at all; one that is there stays.

@@ -26,7 +26,7 @@ def masked_mse(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> 
 
 
 def point_losses(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
-    """Return each picture's mean squared error (B,) over its visible points; NaN where it has none.
+    """Return each image's mean squared error (B,) over its visible points; NaN where it has none.
 
     Shapes and errors: see `masked_mse`.
     """
@@ -36,10 +36,10 @@ def point_losses(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -
 
 
 def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
-    """Return the Euclidean errors (n,) of the n visible points, in pixels of the original pictures.
+    """Return the Euclidean errors (n,) of the n visible points, in pixels of the original images.
 
     Args:
-        predicted_norm: (B, P, 2) on the −1..1 scale of a picture that was resized as a whole.
+        predicted_norm: (B, P, 2) on the −1..1 scale of an image that was resized as a whole.
         target_norm: (B, P, 2).
         visible: (B, P) bool.
         original_size_px: (B, 2), width and height on disk.
@@ -52,15 +52,15 @@ def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, o
 
 
 def original_points_px(points_norm: Tensor, image_size: tuple[int, int], original_size_px: Tensor) -> Tensor:
-    """Return points (B, P, 2) in the pixels of the original pictures; the centre of the top-left pixel is (0, 0).
+    """Return points (B, P, 2) in the pixels of the original images; the centre of the top-left pixel is (0, 0).
 
     Args:
-        points_norm: (B, P, 2) on the −1..1 scale of a picture that was resized as a whole.
-        image_size: height and width of the resized picture.
+        points_norm: (B, P, 2) on the −1..1 scale of an image that was resized as a whole.
+        image_size: height and width of the resized image.
         original_size_px: (B, 2), width and height on disk.
     """
     resized = torch.tensor([image_size[1], image_size[0]], device=points_norm.device)
-    # Pixels span ±½ around their centres: that half grows with the picture.
+    # Pixels span ±½ around their centres: that half grows with the image.
     half = (original_size_px / resized - 1) / 2
     return (points_norm + 1) * original_size_px[:, None] / 2 + half[:, None]
 
@@ -112,10 +112,10 @@ def scores_by_point(
 def scores_by_group(
     groups: Sequence[str], predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor
 ) -> dict[str, PointScores]:
-    """Return the scores of each group of pictures (person, say), in the order of their first picture.
+    """Return the scores of each group of images (person, say), in the order of their first image.
 
     Args:
-        groups: B names, one a picture.
+        groups: B names, one an image.
         predicted_norm: (B, P, 2); for the rest see `pixel_errors`.
         target_norm: (B, P, 2).
         visible: (B, P) bool.
@@ -168,7 +168,7 @@ class PixelErrorQuantiles(Metric):
 class NormalisedMeanError(Metric):
     """Mean pixel error as a share of the distance between two of the points, such as the outer corners of the eyes.
 
-    Over the visible points of the pictures that have both, gathered over batches and processes; pictures of any scale
+    Over the visible points of the images that have both, gathered over batches and processes; images of any scale
     count alike. Source: Sagonas et al., "300 Faces in-the-Wild Challenge", 2013.
 
     Args:

@@ -12,13 +12,13 @@ from lightning_tasks.models.heads import prior_logit
 
 
 class LastMap(Backbone):
-    """Pictures to the last map of features of any timm model that has one; for the arguments see `Backbone`.
+    """Images to the last map of features of any timm model that has one; for the arguments see `Backbone`.
 
     Attributes:
         channels: of the map.
 
     Raises:
-        BackboneError: see `Backbone`; or what the model makes of a picture is no map.
+        BackboneError: see `Backbone`; or what the model makes of an image is no map.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def choose(
 ) -> Choice:
     """Return thresholds, and a temperature, chosen on predictions.
 
-    The table's cross-fitted scores are of pictures that chose neither their thresholds nor their temperature; the
+    The table's cross-fitted scores are of images that chose neither their thresholds nor their temperature; the
     probabilities that their thresholds were chosen on had a temperature, one number, that they took part in.
 
     Args:
@@ -62,12 +62,12 @@ def choose(
         calibrate: choose the temperature first.
 
     Raises:
-        ConfigError: there are too few pictures, or `recall` is no share.
+        ConfigError: there are too few images, or `recall` is no share.
     """
     if len(targets) < _FOLDS:
-        raise ConfigError(f"{len(targets)} pictures are too few to choose thresholds on: {_FOLDS} at least.")
+        raise ConfigError(f"{len(targets)} images are too few to choose thresholds on: {_FOLDS} at least.")
     if not ((targets == 0) | (targets == 1)).any():
-        raise ConfigError("No label of these pictures counts: all are difficult. Choose on other pictures.")
+        raise ConfigError("No label of these images counts: all are difficult. Choose on other images.")
     if not 0 < recall <= 1:
         raise ConfigError(f"--recall is {recall}; it is a share of the positives, above 0 and up to 1.")
     probabilities = (logits / given_temperature).sigmoid()
@@ -130,7 +130,7 @@ def _unmet(scores: LabelScores, gain: Gain, wanted: float, each_label: bool) -> 
         if recall < wanted - _ROUNDING
     ]
     if each_label and gain.each_cross_fitted.recall < wanted - _ROUNDING:
-        lines.append(f"expect a recall of {gain.each_cross_fitted.recall:.4f} of other pictures, not {wanted:g}")
+        lines.append(f"expect a recall of {gain.each_cross_fitted.recall:.4f} of other images, not {wanted:g}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Which labels does the picture have? Any number of them."""
+"""Which labels does the image have? Any number of them."""
 
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ class MultiLabelClassifier(FromCheckpoint):
     what predicting nothing at all would score. Outside training, `loss` is the plain binary cross-entropy whatever the
     training minimises, so that runs compare.
 
-    With `loss="cross_entropy"`, for data with exactly one label a picture, probabilities are a softmax, `accuracy` is
+    With `loss="cross_entropy"`, for data with exactly one label an image, probabilities are a softmax, `accuracy` is
     that of the likeliest label, and beside it stands `accuracy_most_common`: what the commonest label alone would
     score.
 
@@ -40,12 +40,12 @@ class MultiLabelClassifier(FromCheckpoint):
         backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
-        image_size: height and width of the pictures.
+        image_size: height and width of the images.
         head: `fastai`: two layers on pooled features; `linear`: one, on standardised features; `attention`: one at
             each place of the last map of features, with an attention of each label's own.
         threshold: a label counts as predicted where its probability is strictly greater; one for all, or one for each.
         temperature: outside training, logits are divided by it: a calibration.
-        flip_tta: outside training, logits are the mean of the picture's and the mirrored one's. Of this run alone: not
+        flip_tta: outside training, logits are the mean of the image's and the mirrored one's. Of this run alone: not
             kept in checkpoints (`predict --flip` is its like).
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         lr_mult: the head's rate over the early body's.
@@ -129,7 +129,7 @@ class MultiLabelClassifier(FromCheckpoint):
         self.metrics = nn.ModuleDict({stage: self._new_metrics(stage) for stage in ("val", "test")})
 
     def setup(self, stage: str) -> None:
-        """Refuse pictures without exactly one label where the loss needs it, and sizes that the body cannot take."""
+        """Refuse images without exactly one label where the loss needs it, and sizes that the body cannot take."""
         data = getattr(self.trainer, "datamodule", None)
         require = getattr(data, "require_one_label", None)
         if self.one_label and require is not None:
@@ -216,7 +216,7 @@ class MultiLabelClassifier(FromCheckpoint):
 
 
 def probabilities_of(logits: Tensor, one_label: bool) -> Tensor:
-    """Return (B, C) probabilities: a softmax where a picture has exactly one label, else each label's own."""
+    """Return (B, C) probabilities: a softmax where an image has exactly one label, else each label's own."""
     return logits.softmax(1) if one_label else logits.sigmoid()
 
 

@@ -1,4 +1,4 @@
-"""The DataModule for pictures with labels, from anybody's csv."""
+"""The DataModule for images with labels, from anybody's csv."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,7 +14,7 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.describe import describe_white
 from lightning_tasks.data.images.cache import CacheKind
 from lightning_tasks.data.images.depth import check_white_level
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.cached import (
     MACHINES_OWN,
     Loading,
@@ -54,44 +54,44 @@ from lightning_tasks.tasks.multilabel.table import (
 )
 
 Difficult = Literal["ignored", "negative"]
-DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the picture
+DECODE_FACTOR = 2  # a crop of .35 of the area is half as high or wide as the image
 
 
 class MultiLabelDataModule(ImageDataModule):
-    """Pictures and their labels from a csv `fname,labels[,difficult][,group][,is_valid][,split]`.
+    """Images and their labels from a csv `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         root: the data set's folder.
         csv: the table, in root.
         images: the folder in root that file names start from.
-        test_csv: the table of the test pictures, in root; the `test` verb needs it. Of one with a column `split`, which
+        test_csv: the table of the test images, in root; the `test` verb needs it. Of one with a column `split`, which
             may be `csv` itself, the rows marked test.
-        test_images: the folder of the test pictures; None: `images`.
+        test_images: the folder of the test images; None: `images`.
         label_separator: stands between labels in a cell; `auto`: white space, and it is said where that seems to tear
             names apart; `none`: each cell is one label. Lists as Python and JSON write them are read as such anyway.
         difficult: what a label that stands in the column `difficult` counts as: `ignored` in loss and metrics, as in
-            VOC's own scores, or `negative`, as if the picture had it not.
+            VOC's own scores, or `negative`, as if the image had it not.
         size: side of the square the model sees, or height and width.
-        start_size: training begins with pictures reduced to this smaller side, and grows to `size` over the epochs in
+        start_size: training begins with images reduced to this smaller side, and grows to `size` over the epochs in
             steps of 32 pixels: progressive resizing. None: `size` throughout.
-        min_scale: the smallest share of a picture that a training crop shows.
-        flip_p: how likely a training picture is mirrored; the book does not.
-        val_xtra: outside training, how much larger than `size` the picture is squashed, whose centre is seen; 0: all.
-        mixup_alpha: above 0, blend training pictures and their targets; see `mix`.
-        cutmix_alpha: above 0, paste parts of training pictures into each other; see `mix`.
-        batch_size: pictures in a batch, of each process.
+        min_scale: the smallest share of an image that a training crop shows.
+        flip_p: how likely a training image is mirrored; the book does not.
+        val_xtra: outside training, how much larger than `size` the image is squashed, whose centre is seen; 0: all.
+        mixup_alpha: above 0, blend training images and their targets; see `mix`.
+        cutmix_alpha: above 0, paste parts of training images into each other; see `mix`.
+        batch_size: images in a batch, of each process.
         num_workers: processes that load; None: chosen from cores and device.
-        cache: where decoded pictures are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
+        cache: where decoded images are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
             the same in memory; `none`; `auto`: disk where it fits.
         cache_dir: the folder of the cache on disk; None: the user's cache folder.
         cache_limit_gb: no cache is larger.
-        decode_side: pictures are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
+        decode_side: images are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
             twice the smaller side of `size`, and 0 with transforms from Python.
         white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
             where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do the book's transforms there.
-        on_bad_image: what a picture that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
-        max_bad_share: more of a split's pictures than this share are an error all the same.
+        on_bad_image: what an image that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
+        max_bad_share: more of a split's images than this share are an error all the same.
         allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
         valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
@@ -203,7 +203,7 @@ class MultiLabelDataModule(ImageDataModule):
         """The labels, in the order of the targets' columns."""
         vocab = self._given_vocab or build_vocab(self.table["labels"].iloc[self.split[0]])
         if not vocab:
-            raise ConfigError(f"{self.csv}: no picture of the training split has a label. {self._way_to_labels()}")
+            raise ConfigError(f"{self.csv}: no image of the training split has a label. {self._way_to_labels()}")
         return vocab
 
     def _way_to_labels(self) -> str:
@@ -217,7 +217,7 @@ class MultiLabelDataModule(ImageDataModule):
         """What to do about several rows of one image that differ."""
         between = BLANK if self.label_separator == AUTO else self.label_separator
         named = ", and say with --data.label_separator what stands between them" if between == WHOLE else ""
-        return f"Put all labels of a picture into one row{named or f', with {between!r} between them'}."
+        return f"Put all labels of an image into one row{named or f', with {between!r} between them'}."
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows, min_positives: int = FEW) -> list[Problem]:
         """Return what is wrong with a table as a whole; see `ImageDataModule`.
@@ -273,8 +273,8 @@ class MultiLabelDataModule(ImageDataModule):
         return self._mixed(batch, epoch=0)
 
     def on_after_batch_transfer(self, batch: MultiLabelBatch | PlannedBatch, dataloader_idx: int) -> MultiLabelBatch:
-        """Transform pictures that the device has, and mix and reduce a training batch, on the device."""
-        made = rendered(batch, self.loading.device_pictures)
+        """Transform images that the device has, and mix and reduce a training batch, on the device."""
+        made = rendered(batch, self.loading.device_images)
         assert isinstance(made, MultiLabelBatch)
         if not self.trainer or not self.trainer.training:
             return made
@@ -297,8 +297,8 @@ class MultiLabelDataModule(ImageDataModule):
         return self.train_transform
 
     def _make_set(
-        self, pictures: Pictures, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
+        self, images: ImageStore, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
     ) -> MultiLabelDataset:
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(located.table, rows, self.vocab, located.source, difficult)
-        return MultiLabelDataset(pictures, targets, transform, self.seed, groups_of(located.table, rows))
+        return MultiLabelDataset(images, targets, transform, self.seed, groups_of(located.table, rows))

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import Image
-from lightning_tasks.data.images.store import Pictures
+from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset, epoch_and_row, sample_seed, stack_images
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.device_plan import Plan, plan_image
 
 
 class MultiLabelSample(NamedTuple):
-    """One picture and its labels."""
+    """One image and its labels."""
 
     image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
     target: NDArray[np.float32]  # (C,)
@@ -25,11 +25,11 @@ class MultiLabelSample(NamedTuple):
 
 
 class MultiLabelDataset(ImageDataset[MultiLabelSample]):
-    """Pictures with labels.
+    """Images with labels.
 
     Args:
-        pictures: N of them.
-        targets: (N, C) float32, 1 where the picture has the label.
+        images: N of them.
+        targets: (N, C) float32, 1 where the image has the label.
         transform: what `augment_image` applies.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
@@ -38,23 +38,23 @@ class MultiLabelDataset(ImageDataset[MultiLabelSample]):
 
     def __init__(
         self,
-        pictures: Pictures,
+        images: ImageStore,
         targets: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
         groups: Sequence[str] = (),
     ) -> None:
-        super().__init__(pictures, transform, seed, groups)
+        super().__init__(images, transform, seed, groups)
         self.targets = targets
 
     def __getitem__(self, key: int | EpochIndex) -> MultiLabelSample:
         epoch, row = epoch_and_row(key)
         seed = sample_seed(self.seed, epoch, row)
         if self.on_device:
-            slot, size, _ = self.pictures.look_up(row)
+            slot, size, _ = self.images.look_up(row)
             plan = plan_image(self.transform, slot, size, seed)
             return MultiLabelSample(plan, self.targets[row], row)
-        image = augment_image(self.transform, self.pictures[row].image, seed)
+        image = augment_image(self.transform, self.images[row].image, seed)
         return MultiLabelSample(image, self.targets[row], row)
 
 

@@ -1,4 +1,4 @@
-"""Where in a picture does a label come from? Grad-CAM, by captum."""
+"""Where in an image does a label come from? Grad-CAM, by captum."""
 
 import difflib
 
@@ -15,7 +15,7 @@ from lightning_tasks.tasks.split_predictions import evaluating
 
 
 class GradCam:
-    """The parts of pictures that speak for a label, by the last map of features that the backbone pools.
+    """The parts of images that speak for a label, by the last map of features that the backbone pools.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
 

@@ -56,7 +56,7 @@ def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str 
     option = f"--data.vocab {shlex.quote(json.dumps(build_vocab(labels), ensure_ascii=False))}"
     names_all = option if len(option) <= _OPTION_LENGTH else "--data.vocab with the names of all labels"
     if drawn is None:
-        return f"Correct it, put a picture with it into the training split, or keep the label with {names_all}."
+        return f"Correct it, put an image with it into the training split, or keep the label with {names_all}."
     return (
         f"Correct it; or, as {drawn} and left it out of training: {names_all} keeps the label, another "
         "--data.split_seed draws another split, and a column is_valid says which rows are for validation."
@@ -73,7 +73,7 @@ def few_positives(
         for labels, difficult in zip(rows["labels"], rows["difficult"], strict=True):
             counts.subtract(set(labels).intersection(difficult))
     return [
-        Problem("few", f"label {label!r} has {counts[label]} training pictures", way_out="Its scores say little.")
+        Problem("few", f"label {label!r} has {counts[label]} training images", way_out="Its scores say little.")
         for label in sorted(set(counts) | set(given_vocab or ()))
         if counts[label] < min_positives
     ]

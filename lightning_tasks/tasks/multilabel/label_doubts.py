@@ -1,4 +1,4 @@
-"""Do the parts of the label cells look like labels? What can be told without looking at one picture."""
+"""Do the parts of the label cells look like labels? What can be told without looking at one image."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -17,8 +17,8 @@ def label_loss(
     """Return a module that takes logits (B, C) and targets (B, C), from 0 to 1 or −1 (ignored), to a loss.
 
     Args:
-        name: `bce`, the mean over all cells; `asymmetric`, the sum over labels and mean over pictures of Ridnik et al.,
-            "Asymmetric Loss for Multi-Label Classification", 2021; or `cross_entropy`, the mean over pictures that
+        name: `bce`, the mean over all cells; `asymmetric`, the sum over labels and mean over images of Ridnik et al.,
+            "Asymmetric Loss for Multi-Label Classification", 2021; or `cross_entropy`, the mean over images that
             have exactly one label each.
         label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5; for `cross_entropy` to
             1/C.
@@ -39,24 +39,24 @@ def label_loss(
         return nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets of shape (B, C) too
     if name == "bce":
         bce = BinaryCrossEntropy(smoothing=label_smoothing, smooth_dense=True, reduction="none")
-        return _CountedCells(bce, over_pictures=False)
+        return _CountedCells(bce, over_images=False)
     negative, positive = asymmetric_gamma
     asymmetric = AsymmetricLossMultiLabel(
         gamma_neg=negative, gamma_pos=positive, clip=asymmetric_clip, smoothing=label_smoothing, reduction="none"
     )
-    return _CountedCells(asymmetric, over_pictures=True)
+    return _CountedCells(asymmetric, over_images=True)
 
 
 class _CountedCells(nn.Module):
-    """The mean over the cells that count, or their sum over the pictures."""
+    """The mean over the cells that count, or their sum over the images."""
 
-    def __init__(self, each_cell: nn.Module, *, over_pictures: bool) -> None:
+    def __init__(self, each_cell: nn.Module, *, over_images: bool) -> None:
         super().__init__()
         self.each_cell = each_cell
-        self.over_pictures = over_pictures
+        self.over_images = over_images
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         counts = targets >= 0
         total = (self.each_cell(logits, targets.clamp(min=0)) * counts).sum()
-        mean: Tensor = total / (len(targets) if self.over_pictures else counts.sum().clamp(min=1))
+        mean: Tensor = total / (len(targets) if self.over_images else counts.sum().clamp(min=1))
         return mean

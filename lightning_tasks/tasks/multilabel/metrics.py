@@ -113,13 +113,13 @@ class ThresholdAccuracies(Metric):
 
 
 class OneLabelAccuracy(MulticlassAccuracy):
-    """The share of pictures whose likeliest label is the one that they have: fastai's accuracy."""
+    """The share of images whose likeliest label is the one that they have: fastai's accuracy."""
 
     def __init__(self, num_labels: int) -> None:
         super().__init__(num_labels, average="micro", validate_args=False)  # as above
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch of exactly one label a picture."""
+        """Add a batch of exactly one label an image."""
         super().update(preds, target.argmax(1))
 
 
@@ -135,9 +135,9 @@ class MostCommonAccuracy(Metric):
         self.add_state("positives", default=torch.zeros(num_labels, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch of exactly one label a picture; the predictions do not matter."""
+        """Add a batch of exactly one label an image; the predictions do not matter."""
         self.positives += (target == 1).sum(0)
 
     def compute(self) -> Tensor:
-        """Return the commonest label's share of the pictures."""
+        """Return the commonest label's share of the images."""
         return self.positives.max() / self.positives.sum()

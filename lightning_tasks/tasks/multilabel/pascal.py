@@ -31,11 +31,11 @@ class PascalDataModule(MultiLabelDataModule):
 
     fastai's: `train.csv`, `train/`, `test.csv`, `test/`. VOC's own: `JPEGImages`, `Annotations`, `ImageSets`, where
     `root` is `VOC2007`, `VOCdevkit`, or the folder that holds it; it is read where root holds it and no `train.csv`.
-    They differ in difficult objects, which fastai's csv counts like all others. By VOC's annotations a picture has a
+    They differ in difficult objects, which fastai's csv counts like all others. By VOC's annotations an image has a
     class with an object that is not difficult; a class with difficult ones alone counts as `difficult` says.
 
-    Homepage: http://host.robots.ox.ac.uk/pascal/VOC/voc2007/. 20 classes; 5,011 pictures for training, of which the
-    column `is_valid` holds out VOC's own validation half (2,501 / 2,510), and 4,952 for testing. The pictures come
+    Homepage: http://host.robots.ox.ac.uk/pascal/VOC/voc2007/. 20 classes; 5,011 images for training, of which the
+    column `is_valid` holds out VOC's own validation half (2,501 / 2,510), and 4,952 for testing. The images come
     from Flickr, under its terms of use. Source: Everingham, Van Gool, Williams, Winn, Zisserman, "The PASCAL Visual
     Object Classes (VOC) Challenge", IJCV 88(2), 2010.
 

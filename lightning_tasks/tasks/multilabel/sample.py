@@ -16,9 +16,9 @@ _HUES = (0, 30, 60, 100, 140)  # OpenCV's hue of each shape, give or take
 
 
 def draw_pascal(root: Path, n: int = 400, seed: int = 0) -> None:
-    """Draw `n` pictures of up to three coloured shapes each: `train/*.jpg` and `train.csv`, a quarter `is_valid`.
+    """Draw `n` images of up to three coloured shapes each: `train/*.jpg` and `train.csv`, a quarter `is_valid`.
 
-    One picture in twenty shows none of them. The folder appears complete or not at all; one that is there stays.
+    One image in twenty shows none of them. The folder appears complete or not at all; one that is there stays.
     """
     rng = np.random.default_rng(seed)
     with published_folder(root) as folder:

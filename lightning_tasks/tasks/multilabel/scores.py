@@ -1,6 +1,6 @@
 """What a set of label predictions is worth: tensors in, numbers out.
 
-Targets are 1 where a picture has the label, 0 where it has not, and −1 where the cell does not count (VOC's difficult
+Targets are 1 where an image has the label, 0 where it has not, and −1 where the cell does not count (VOC's difficult
 objects). Probabilities are float32, or half precision makes ties that bias a ranking.
 """
 
@@ -96,9 +96,9 @@ def accuracy_multi(probabilities: Tensor, targets: Tensor, thresholds: float | T
 
 
 def label_losses(probabilities: Tensor, targets: Tensor, *, one_label: bool = False) -> Tensor:
-    """Return each picture's mean binary cross-entropy (N,) over its cells that count; NaN where none does.
+    """Return each image's mean binary cross-entropy (N,) over its cells that count; NaN where none does.
 
-    With exactly one label a picture, the cross-entropy: minus the logarithm of its probability.
+    With exactly one label an image, the cross-entropy: minus the logarithm of its probability.
     """
     if one_label:
         return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))

@@ -13,7 +13,7 @@ from lightning_tasks.data.tables.splits import Rows
 def describe_labels(
     root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], vocab: Sequence[str], difficult: str
 ) -> list[str]:
-    """Return lines about pictures with labels."""
+    """Return lines about images with labels."""
     used = np.union1d(*split)
     known = set(vocab)
     rows = table.iloc[used]
@@ -24,11 +24,11 @@ def describe_labels(
     )
     lines = [
         describe_counts(root, table, split),
-        f"{len(vocab)} labels, {positives / len(used):.2f} a picture: {', '.join(vocab)}",
+        f"{len(vocab)} labels, {positives / len(used):.2f} an image: {', '.join(vocab)}",
     ]
     empty = sum(not (labels or those) for labels, those in zip(rows["labels"], difficult_ones, strict=True))
     if empty:
-        lines.append(f"{empty:,} pictures with no label: an empty cell says that a picture has none of them")
+        lines.append(f"{empty:,} images with no label: an empty cell says that an image has none of them")
     if "difficult" in table.columns:
         lines.append(f"{table['difficult'].map(len).sum():,} difficult ones count as {difficult}")
     return lines

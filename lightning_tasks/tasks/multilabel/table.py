@@ -69,7 +69,7 @@ def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tup
     for label in labels:
         if stands_for_nothing(label) and label not in vocab:
             return labels, (
-                f"{label!r} stands for nothing. Empty the cell of a picture that has none of the labels; if it is a "
+                f"{label!r} stands for nothing. Empty the cell of an image that has none of the labels; if it is a "
                 f"label, name all labels: --data.vocab '[\"{label}\", ...]' (for init, --vocab)."
             )
     if len(set(labels)) == len(labels):
@@ -104,7 +104,7 @@ def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) 
         if len(labels) != 1:
             raise TableError(
                 f"{cell_at(path, int(row), 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; "
-                "cross-entropy wants exactly one a picture. Correct the row, or train with --model.loss bce."
+                "cross-entropy wants exactly one an image. Correct the row, or train with --model.loss bce."
             )
 
 
@@ -116,7 +116,7 @@ def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
 def encode_labels(
     table: pd.DataFrame, rows: NDArray[np.int64], vocab: Sequence[str], source: Path, difficult: float
 ) -> NDArray[np.float32]:
-    """Return the labels of `rows` as (len(rows), len(vocab)) float32, 1 where the picture has the label.
+    """Return the labels of `rows` as (len(rows), len(vocab)) float32, 1 where the image has the label.
 
     Where a column `difficult` names a label, the cell is `difficult`, whether or not `labels` names it too.
 

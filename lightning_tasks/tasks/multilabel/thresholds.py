@@ -100,7 +100,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Gain:
-    """What chosen thresholds bring. Cross-fitted: what new pictures may expect; where they were chosen: it flatters."""
+    """What chosen thresholds bring. Cross-fitted: what new images may expect; where they were chosen: it flatters."""
 
     at_half: Scores
     one_cross_fitted: Scores
@@ -113,7 +113,7 @@ def threshold_gain(
 ) -> Gain:
     """Return the scores at .5, with one chosen threshold, and with one for each class.
 
-    Cross-fitted: each fifth of the pictures is predicted with thresholds that were chosen on the other four.
+    Cross-fitted: each fifth of the images is predicted with thresholds that were chosen on the other four.
 
     Args:
         probabilities: (N, C).
@@ -137,7 +137,7 @@ def threshold_gain(
 
 
 def _parts(n: int, folds: int, seed: int) -> list[Tensor]:
-    """Return `folds` masks (N,), each of the pictures that are held out."""
+    """Return `folds` masks (N,), each of the images that are held out."""
     part = torch.randperm(n, generator=torch.Generator().manual_seed(seed)) % folds
     return [part == fold for fold in range(folds)]
 

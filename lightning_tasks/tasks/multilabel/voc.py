@@ -1,6 +1,6 @@
-"""PASCAL VOC's own tree: lists of pictures and XML annotations to rows.
+"""PASCAL VOC's own tree: lists of images and XML annotations to rows.
 
-A tree is a folder such as `VOCdevkit/VOC2007`. `ImageSets/Main/<set>.txt` names pictures, one a line and without a
+A tree is a folder such as `VOCdevkit/VOC2007`. `ImageSets/Main/<set>.txt` names images, one a line and without a
 suffix; each is `JPEGImages/<name>.jpg` with `Annotations/<name>.xml`, which lists its objects.
 
 Source: Everingham and Winn, "The PASCAL Visual Object Classes Challenge 2007 (VOC2007) Development Kit", 2007.
@@ -36,7 +36,7 @@ def find_voc(root: Path) -> Path | None:
 
 
 def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
-    """Return one row for each picture of an image set, by VOC's rule for classification.
+    """Return one row for each image of an image set, by VOC's rule for classification.
 
     Args:
         image_set: `ImageSets/Main/<set>.txt` in a tree. Of `trainval.txt`, `val.txt` beside it is the validation half.
@@ -59,9 +59,7 @@ def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFram
         doubtful: tuple[str, ...] = ()
         try:
             if not _NAME.fullmatch(name):
-                raise TableError(
-                    f"{image_set}: row {row + 1}: {name!r} is not one picture's name. Write one, as 000005."
-                )
+                raise TableError(f"{image_set}: row {row + 1}: {name!r} is not one image's name. Write one, as 000005.")
             certain, doubtful = read_annotation(annotations / f"{name}.xml")
         except TableError as error:
             complain(row, error)

@@ -1,4 +1,4 @@
-"""Every way to give a picture."""
+"""Every way to give an image."""
 
 import io
 from pathlib import PurePath
@@ -14,36 +14,36 @@ from lightning_tasks.errors import ImageError
 
 
 @pytest.fixture
-def picture():
+def image():
     drawn = Image.new("RGB", (40, 24), (250, 10, 60))
     ImageDraw.Draw(drawn).rectangle((0, 0, 12, 8), fill=(0, 200, 90))  # so that a turn is seen
     return drawn
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "PA", "LA", "RGBA", "CMYK", "I;16"])
-def test_pil_images_of_every_mode(picture, mode):
-    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else picture.convert(mode)
+def test_pil_images_of_every_mode(image, mode):
+    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else image.convert(mode)
     got = rgb(given)
     assert (got.shape, got.dtype) == ((24, 40, 3), np.uint8)
     if mode == "I;16":
         assert (got == 40_000 >> 8).all()
     elif mode in ("RGB", "RGBA", "CMYK"):
-        assert np.abs(got.astype(int) - np.asarray(picture)).max() <= 2
+        assert np.abs(got.astype(int) - np.asarray(image)).max() <= 2
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "LA", "RGBA", "I;16"])
-def test_png_files_read_as_pil_does(picture, mode, tmp_path):
-    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else picture.convert(mode)
+def test_png_files_read_as_pil_does(image, mode, tmp_path):
+    given = Image.fromarray(np.full((24, 40), 40_000, dtype=np.uint16)) if mode == "I;16" else image.convert(mode)
     given.save(tmp_path / "a.png")
     assert np.abs(rgb(tmp_path / "a.png").astype(int) - rgb(given).astype(int)).max() <= 1
     assert (rgb(str(tmp_path / "a.png")) == rgb(tmp_path / "a.png")).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientations(picture, orientation, tmp_path):
+def test_exif_orientations(image, orientation, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture.save(tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif)
+    image.save(tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif)
     from_file = rgb(tmp_path / "a.jpg").astype(int)
     assert (from_file.shape[0] > from_file.shape[1]) == (orientation > 4)
     assert np.abs(from_file - rgb(Image.open(tmp_path / "a.jpg"))).mean() < 1
@@ -66,22 +66,22 @@ def test_arrays_whose_values_may_mean_anything_are_refused(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_pil_images_whose_values_may_mean_anything_are_refused(picture, dtype):
-    given = Image.fromarray(np.asarray(picture.convert("L")).astype(dtype))
+def test_pil_images_whose_values_may_mean_anything_are_refused(image, dtype):
+    given = Image.fromarray(np.asarray(image.convert("L")).astype(dtype))
     for one in (given, given.rotate(90)):
         with pytest.raises(ImageError, match=rf"may mean anything \({dtype.__name__}\)"):
             rgb(one)
 
 
-def test_the_bytes_of_files_and_open_files(picture, tmp_path):
-    picture.save(tmp_path / "a.png")
+def test_the_bytes_of_files_and_open_files(image, tmp_path):
+    image.save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     written = io.BytesIO()
-    picture.save(written, "PNG")  # it now stands at its end
+    image.save(written, "PNG")  # it now stands at its end
     with (tmp_path / "a.png").open("rb") as file:
         given = [content, bytearray(content), memoryview(content), written, file, PurePath(tmp_path / "a.png")]
         for one in given:
-            assert (rgb(one) == np.asarray(picture)).all()
+            assert (rgb(one) == np.asarray(image)).all()
         with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(ImageError, match="binary mode"):
             rgb(text)
     for gone in (file, io.StringIO("text")):
@@ -105,13 +105,13 @@ def test_the_bytes_of_files_and_open_files(picture, tmp_path):
     ],
     ids=repr,
 )
-def test_what_is_no_picture(given):
-    with pytest.raises(ImageError, match="picture"):
+def test_what_is_no_image(given):
+    with pytest.raises(ImageError, match="image"):
         rgb(given)
 
 
-def test_a_cut_pil_image(picture, tmp_path):
-    picture.resize((400, 240)).save(tmp_path / "a.jpg")
+def test_a_cut_pil_image(image, tmp_path):
+    image.resize((400, 240)).save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1000])
     with pytest.raises(ImageError), Image.open(tmp_path / "a.jpg") as cut:
         rgb(cut)
