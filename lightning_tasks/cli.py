@@ -25,7 +25,7 @@ from lightning_tasks.callbacks.last_checkpoint import logged_steps
 from lightning_tasks.callbacks.skipped import SkippedImages
 from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
-from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure, ThresholdCurve
+from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -36,7 +36,7 @@ from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.stored_settings import with_checkpoint_settings
-from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.tasks.registry import find_task
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
@@ -257,10 +257,9 @@ class TaskCLI(LightningCLI):
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
         callbacks += [FiniteLoss(), self._end_of_fit]
-        if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
-            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters()]
-        if isinstance(self.model, MultiLabelClassifier):
-            callbacks.append(ThresholdCurve())
+        task = find_task(self.model)
+        if task is not None:  # a user's own may predict otherwise
+            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
         return callbacks
 
     def _run_folder(self) -> tuple[Path, int | None]:
@@ -279,7 +278,7 @@ class TaskCLI(LightningCLI):
         rank_zero_only(print)(f"going on with    {run_folders.shown(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
-        if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
+        if find_task(self.datamodule) is not None:  # our samplers can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
 

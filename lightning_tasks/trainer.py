@@ -9,54 +9,42 @@ import pytorch_lightning as pl
 
 from lightning_tasks.atomic_write import require_apart, require_figure_place, require_place, write_figure
 from lightning_tasks.callbacks import LRFinder
-from lightning_tasks.callbacks.skipped import tell_skipped
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.csv_text import STDOUT
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.describe import describe_white
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.terminal import tell_skipped
 from lightning_tasks.run_folders import shown
-from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose
-from lightning_tasks.tasks.multilabel.grad_cam import GradCam
-from lightning_tasks.tasks.multilabel.thresholds import Aim
-from lightning_tasks.tasks.split_predictions import (
-    LabelPredictions,
-    PointPredictions,
-    Split,
-    label_predictions,
-    load_weights,
-    point_predictions,
-    write_predictions,
-)
+from lightning_tasks.tasks.registry import find_task, task_of, task_of_both
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, load_weights
 from lightning_tasks.training.trainer_of_a_run import TrainerOfARun
 from lightning_tasks.verbs.check import check, describe_problems
 from lightning_tasks.verbs.fix import require_csv, write_fixed
 from lightning_tasks.verbs.report import report, run_of
 from lightning_tasks.verbs.show_batch import show_batch
-from lightning_tasks.verbs.show_results import show_heat, show_labels, show_points
+from lightning_tasks.verbs.show_results import show_results
 from lightning_tasks.verbs.summary import summary
 
 
 class Trainer(TrainerOfARun):
     """Lightning's Trainer; each further verb is a few lines that call into the folders below."""
 
-    def prepare(self, model: None, datamodule: pl.LightningDataModule) -> None:
+    def prepare(self, model: None, datamodule: ImageDataModule) -> None:
         """Get the data if it is not there, read and check its tables, and say what was found."""
         datamodule.prepare_data()
-        if isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
+        if find_task(datamodule) is not None:
             print(datamodule.describe())
 
-    def summary(self, model: None, datamodule: pl.LightningDataModule) -> None:
+    def summary(self, model: None, datamodule: ImageDataModule) -> None:
         """Print what was found, and one sample and one batch on their way to the device, step by step."""
-        if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
-            raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
         print(summary(datamodule, self.strategy.root_device))
         tell_skipped(datamodule.train_set)
 
     def check(
         self,
         model: None,
-        datamodule: pl.LightningDataModule,
+        datamodule: ImageDataModule,
         fix: str | None = None,
         min_positives: int = 10,
         max_distance: int = 4,
@@ -72,8 +60,7 @@ class Trainer(TrainerOfARun):
             max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
             fix_near_duplicates: leave training images that look like one of validation out of `fix` too.
         """
-        if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
-            raise ConfigError(f"check knows labels and points, not {type(datamodule).__name__}.")
+        task_of(datamodule)  # or there is nothing that it could ask
         if fix is not None:
             require_csv(datamodule)
             require_place(Path(fix), _tables(datamodule))
@@ -87,7 +74,7 @@ class Trainer(TrainerOfARun):
     def show_batch(
         self,
         model: None,
-        datamodule: pl.LightningDataModule,
+        datamodule: ImageDataModule,
         output: str = "show_batch.png",
         n: int = 9,
         originals: bool = False,
@@ -144,7 +131,7 @@ class Trainer(TrainerOfARun):
         split: Split = "valid",
         output: str = "predictions.csv",
         excel: bool = False,
-    ) -> LabelPredictions | PointPredictions:
+    ) -> SplitPredictions:
         """Write what a checkpoint says of a split's images, beside what is annotated, to a csv.
 
         Args:
@@ -160,7 +147,7 @@ class Trainer(TrainerOfARun):
             require_place(path, [Path(ckpt_path), *_tables(datamodule)])
         with redirect_stdout(sys.stderr if path == STDOUT else sys.stdout):
             found = self._predictions(model, datamodule, ckpt_path, split)
-        columns = write_predictions(path, found, model, datamodule, excel=excel)
+        columns = found.write_csv(path, excel=excel)
         for line in (f"predictions      {output}", *(f"columns          {column}" for column in columns)):
             print(line, file=sys.stderr if path == STDOUT else sys.stdout)
         return found
@@ -170,7 +157,7 @@ class Trainer(TrainerOfARun):
         model: pl.LightningModule,
         datamodule: pl.LightningDataModule,
         ckpt_path: str,
-        aim: Aim = "f1",
+        aim: Literal["accuracy", "f1", "precision_at_recall"] = "f1",
         recall: float = 0.8,
         each_label: bool = True,
         calibrate: bool = False,
@@ -192,22 +179,24 @@ class Trainer(TrainerOfARun):
             output: a checkpoint to write instead of changing this one.
             curve: an image of the accuracy at each threshold to write.
         """
-        if not isinstance(model, MultiLabelClassifier) or model.one_label:
-            raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
         target = Path(output or ckpt_path)
         require_place(target, _tables(datamodule))
         if curve is not None:
             require_figure_place(Path(curve))
             require_apart(target, Path(curve))
-        found = self._predictions(model, datamodule, ckpt_path, split)
-        assert isinstance(found, LabelPredictions)  # of such a model
-        choice = choose(found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate)
+        choice = task_of(model).choose_thresholds(
+            model,
+            lambda: self._predictions(model, datamodule, ckpt_path, split),
+            aim,
+            recall,
+            each_label,
+            calibrate,
+        )
         print(choice.table)
         if curve is not None:
             write_figure(Path(curve), choice.curve)
             print(f"threshold curve  {curve}")
-        values = {"threshold": choice.threshold, "temperature": choice.temperature}
-        store_hyper_parameters(Path(ckpt_path), target, values)
+        store_hyper_parameters(Path(ckpt_path), target, choice.hyper_parameters)
         print(f"thresholds       kept in {target}")
 
     def show_results(
@@ -237,15 +226,12 @@ class Trainer(TrainerOfARun):
         if n < 1:
             raise ConfigError(f"--n is {n}; it must be at least 1.")
         require_figure_place(Path(output))
-        cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all images are predicted
+        cam = None if grad_cam is None else task_of(model).grad_cam(model, grad_cam)  # before all images are predicted
         found = self._predictions(model, datamodule, ckpt_path, split)
-        if isinstance(found, PointPredictions):
-            results = show_points(found, n, worst)
-        elif cam is not None:
-            results = show_heat(found, getattr(datamodule, f"{split}_set"), cam, n, worst)
+        if cam is None:
+            results = show_results(found, n, worst)
         else:
-            assert isinstance(model, MultiLabelClassifier)
-            results = show_labels(found, model, n, worst)
+            results = cam.draw(found, getattr(datamodule, f"{split}_set"), n, worst)
         if worst:
             for path, loss in zip(results.paths, results.losses, strict=True):
                 print(f"loss {loss:<10.4f}  {path}")
@@ -272,20 +258,16 @@ class Trainer(TrainerOfARun):
         path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"
         require_place(path, [Path(ckpt_path), *_tables(datamodule)])
         found = self._predictions(model, datamodule, ckpt_path, split)
-        report(Path(ckpt_path), model, found, split, path)
+        report(Path(ckpt_path), found, split, path)
         print(f"report           {shown(path)}")
 
     def _predictions(
         self, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
-    ) -> LabelPredictions | PointPredictions:
+    ) -> SplitPredictions:
         load_weights(model, Path(ckpt_path))
         model.to(self.strategy.root_device)
         with self.strategy.precision_plugin.forward_context():
-            if isinstance(model, MultiLabelClassifier) and isinstance(datamodule, MultiLabelDataModule):
-                return label_predictions(model, datamodule, split)
-            if isinstance(model, KeypointRegressor) and isinstance(datamodule, KeypointDataModule):
-                return point_predictions(model, datamodule, split)
-        raise ConfigError(f"Labels or points are predicted, not {type(model).__name__} on {type(datamodule).__name__}.")
+            return task_of_both(model, datamodule).predict_split(model, datamodule, split)
 
 
 def _tables(datamodule: pl.LightningDataModule) -> list[Path]:
