@@ -20,7 +20,7 @@ from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.decode import FORMATS, decoded
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import ImageError, LightningTasksWarning
-from lightning_tasks.reports.page_gallery import thumbnail
+from lightning_tasks.reports.gallery import thumbnail
 from lightning_tasks.verbs.check import read_one
 from lightning_tasks.verbs.report import read_reduced as read
 
