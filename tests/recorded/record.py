@@ -130,7 +130,7 @@ def record(checkpoints):
     """Make it all in a folder of its own, and put it here when it is complete."""
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
     from tests.recorded.answers import ANSWERS
-    from tests.recorded.compare import masked
+    from tests.recorded.compare import in_order, masked
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         if checkpoints:
@@ -148,7 +148,7 @@ def record(checkpoints):
             for part in ("data", "runs"):
                 shutil.copytree(HERE / part, work / part)
             with contextlib.chdir(work):
-                said = masked(ask(variant))
+                said = in_order(name, masked(ask(variant)))
             (HERE / "answers" / variant).mkdir(parents=True, exist_ok=True)
             (HERE / "answers" / variant / name).write_text(said, encoding="utf-8")
     shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
