@@ -8,7 +8,15 @@ from pathlib import Path
 # What has other names since, as the CHANGELOG says: of which answers (a pattern of their files) → {word then: now}.
 # Whole words are exchanged in what was recorded, before it is compared. For example:
 #   "*": {"picture": "image", "pictures": "images"}, "predict*.csv": {"labels": "predicted"}
-RENAMED: dict[str, dict[str, str]] = {}
+RENAMED: dict[str, dict[str, str]] = {
+    "*": {
+        "A picture": "An image",
+        "a picture": "an image",
+        "Pictures": "Images",
+        "picture": "image",
+        "pictures": "images",
+    },
+}
 
 # Of the machine and the installation: a pattern → what stands in its place.
 MASKED = {
