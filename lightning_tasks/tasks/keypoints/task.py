@@ -1,6 +1,11 @@
 """The task `keypoints`, put together."""
 
-from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from collections.abc import Mapping
+from typing import Any
+
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR, KeypointDataModule
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.task import Task
 
@@ -12,3 +17,12 @@ class Keypoints(Task):
     names_key = "point_names"
     datamodule = KeypointDataModule
     model = KeypointRegressor
+    decode_factor = DECODE_FACTOR
+
+    def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
+        """Return a trained regressor as programs run it."""
+        return PointModule(model, preprocess)
+
+    def output_format(self, model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
+        """Return what its outputs mean."""
+        return point_format(model, data_settings)

@@ -1,7 +1,13 @@
 """The task `multilabel`, put together."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.tasks.multiclass.output import ClassModule, class_format
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR, MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
 from lightning_tasks.tasks.task import Task
 
 
@@ -12,3 +18,13 @@ class MultiLabel(Task):
     names_key = "vocab"
     datamodule = MultiLabelDataModule
     model = MultiLabelClassifier
+    decode_factor = DECODE_FACTOR
+    val_xtra = 0.14
+
+    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
+        """Return a trained classifier as programs run it."""
+        return (ClassModule if model.one_label else LabelModule)(model, preprocess)
+
+    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
+        """Return what its outputs mean."""
+        return class_format(model) if model.one_label else label_format(model)

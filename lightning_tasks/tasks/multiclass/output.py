@@ -1,0 +1,38 @@
+"""What differs where an image has exactly one label: a softmax, and the likeliest label in place of thresholds."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
+
+
+class ClassModule(LabelModule):
+    """Probabilities (B, C), which sum to 1, for (B, H, W, 3) uint8 RGB."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return probabilities (B, C) that sum to 1."""
+        return logits.softmax(1)
+
+
+@dataclass(frozen=True)
+class ClassFormat(LabelFormat):
+    """Probabilities of labels of which each image has exactly one."""
+
+    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return the likeliest label of each image, (B, C), for probabilities (B, C)."""
+        return np.asarray(probabilities >= probabilities.max(1, keepdims=True))
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the format as it is, once the threshold is looked at: the likeliest label has none."""
+        super().with_threshold(threshold)
+        return self
+
+
+def class_format(model: MultiLabelClassifier) -> ClassFormat:
+    """Return the format of a trained classifier."""
+    return ClassFormat(tuple(model.vocab), None, model.temperature)
