@@ -257,6 +257,18 @@ def test_many_labels_are_shown_on_demand(opened, labels_server, jpeg):
     assert not page.is_visible("#all")
 
 
+def test_rows_of_any_other_task_are_a_table(opened, labels_server, jpeg):
+    page = opened(labels_server[1])
+    rows = [{"name": HOSTILE, "value": 31.23456, "unit": "years"}, {"name": "weight", "value": 7, "unit": None}]
+    page.route("**/predict", lambda route: route.fulfill(json={"values": rows, "width_px": 90, "height_px": 60}))
+    choose(page, jpeg)
+    assert page.locator("#headings th").all_text_contents() == ["label", "value", "unit"]
+    assert page.locator("#rows th").all_text_contents() == [HOSTILE, "weight"]
+    assert page.locator("#rows td").all_text_contents() == ["31.23", "years", "7", ""]
+    assert not page.is_visible("#bars")
+    assert not page.is_visible("#marks")
+
+
 def test_the_server_has_gone(opened, labels_server, jpeg):
     page = opened(labels_server[1])
     page.route("**/predict", lambda route: route.abort())
