@@ -1,6 +1,5 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
-import os
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -49,8 +48,6 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     def write(new: Path) -> None:
         with new.open("wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
 
     try:
         put_whole(path, write)

@@ -7,13 +7,14 @@ from typing import Literal
 
 import pytorch_lightning as pl
 
-from lightning_tasks.atomic_write import require_apart, require_figure_place, require_place, write_figure
+from lightning_tasks.atomic_write import require_apart, require_place
 from lightning_tasks.callbacks import LRFinder
 from lightning_tasks.callbacks.skipped import tell_skipped
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.describe import describe_white
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.figure_file import require_figure_place, write_figure
 from lightning_tasks.run_folders import shown
 from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.choose_thresholds import choose

@@ -11,13 +11,14 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from lightning_tasks.atomic_write import DRAWN, is_drawn, write_whole
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.images.decode import MAX_PIXELS, read_image
 from lightning_tasks.deploy.prediction_table import Row
 from lightning_tasks.deploy.predictor import LabelPrediction, PointPrediction
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import is_file, is_folder
+from lightning_tasks.reports.figure_file import DRAWN, is_drawn
 from lightning_tasks.reports.fonts import DEJAVU, drawable, fonts_for, runs
 
 _GREEN, _WHITE, _DARK = (26, 127, 55), (255, 255, 255), (20, 20, 20)
@@ -96,7 +97,8 @@ def _annotate(row: Row, folder: Path, max_pixels: int, white_level: int | None) 
         _draw_points(pen, row.prediction)
     mark = PngInfo()
     mark.add_text("Software", DRAWN)  # so that a later run does not take the copy for an image
-    write_whole(_copy_of(row.name, folder), lambda new: image.save(new, format="PNG", compress_level=1, pnginfo=mark))
+    target = _copy_of(row.name, folder)
+    write_whole(target, lambda new: image.save(new, format="PNG", compress_level=1, pnginfo=mark), durable=False)
 
 
 class Pen:
