@@ -11,6 +11,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
+from lightning_tasks.renamed_options import with_new_hyper_parameters
 
 # What the command line fills in from other settings, and so refuses from a config.
 _LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
@@ -78,7 +79,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
-    return checkpoint
+    return with_new_hyper_parameters(checkpoint, path)
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written

@@ -27,23 +27,25 @@ from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure, ThresholdCurve
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
-from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.foreign_errors import others_errors_told
+from lightning_tasks.command_line.lightning_messages import quieten
+from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
+from lightning_tasks.command_line.trainer_settings import check_trainer
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.filesystem import expanded
-from lightning_tasks.foreign_errors import others_errors_told
-from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.models.backbone import weights_follow
+from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
-from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.trainer import Trainer
-from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
+from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 
-_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
-_WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
+_FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
+_WITHOUT_MODEL = verbs_of(Kind.DATA)
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -57,7 +59,9 @@ def main(args: list[str] | None = None) -> None:
     """
     with others_errors_told():
         given = with_expanded_configs(sys.argv[1:] if args is None else args)
-        TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
+        if given[0] in _FROM_CHECKPOINT:
+            given = with_checkpoint_settings(given)
+        TaskCLI(with_new_names(given))
 
 
 class _Parser(LightningArgumentParser):
@@ -98,9 +102,9 @@ class TaskCLI(LightningCLI):
 
         Only the verb in hand where it is one: a parser for each takes longer than all the rest of reading a config.
         """
-        verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
-        more = (*_WITHOUT_MODEL, "lr_find", *_FROM_CHECKPOINT[2:])
-        verbs |= {verb: {"model", "datamodule"} for verb in more}
+        lightnings = LightningCLI.subcommands()
+        methods = (verb.name for verb in VERBS if verb.kind is not Kind.FUNCTION)
+        verbs = {name: lightnings.get(name, {"model", "datamodule"}) for name in methods}
         return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_tasks import yaml_text
 from lightning_tasks.checkpoint import read_checkpoint, settings
-from lightning_tasks.commands import words_and_options
+from lightning_tasks.command_line.arguments import words_and_options
 from lightning_tasks.errors import CheckpointError
 from lightning_tasks.filesystem import expanded
 
