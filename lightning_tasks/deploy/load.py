@@ -17,10 +17,8 @@ from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import weights_follow
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR as POINTS_DECODE_FACTOR
+from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
-from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR as LABELS_DECODE_FACTOR
 
 
 def load(
@@ -88,7 +86,7 @@ def predictor_of(
             hyper_parameters["threshold"] = threshold
         labels = _model(MultiLabelClassifier, hyper_parameters, content, path)
         size = labels.hparams["image_size"]
-        side = side_to_decode(data.get("decode_side"), size, LABELS_DECODE_FACTOR, own_transforms=False)
+        side = side_to_decode(data.get("decode_side"), size, MultiLabelDataModule.decode_factor, own_transforms=False)
         window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
         network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
         thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
@@ -98,7 +96,7 @@ def predictor_of(
             raise ConfigError("A threshold is for labels; this checkpoint predicts points.")
         points = _model(KeypointRegressor, hyper_parameters, content, path)
         size = points.hparams["image_size"]
-        side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
+        side = side_to_decode(data.get("decode_side"), size, KeypointDataModule.decode_factor, own_transforms=False)
         point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
         names = tuple(points.point_names)
         return Predictor(

@@ -18,6 +18,7 @@ from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.tasks.keypoints.scores import original_points_px
+from lightning_tasks.tasks.multiclass.one_label import check_one_label
 from lightning_tasks.tasks.multilabel.classifier import probabilities_of
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 
@@ -68,7 +69,7 @@ def label_predictions(
     """
     loader: DataLoader[MultiLabelBatch] = _loader(datamodule, split)
     if model.one_label:
-        datamodule.require_one_label()
+        check_one_label(datamodule)
     parts = [
         (model.uncalibrated(batch.images).cpu(), batch.targets.cpu(), batch.rows.cpu())
         for batch in _batches(model, loader)
