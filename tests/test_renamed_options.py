@@ -60,7 +60,7 @@ def test_in_a_config():
         "data: {class_path: KeypointDataModule, init_args: {flip: true, max_bad_share: 0.5}}\n"
     )
     with pytest.warns(LightningTasksWarning) as told:
-        verb, option, text = with_new_names(["fit", "--config", "old.yaml"])
+        *_, text = with_new_names(["fit", "--config", "old.yaml"])
     assert [str(one.message) for one in told] == [
         f"old.yaml: data.flip is now data.flip_p {OVER}.",
         f"old.yaml: data.max_bad_share is now data.max_bad_fraction {OVER}.",

@@ -116,7 +116,7 @@ class ThresholdCurve(Callback):
         if (
             isinstance(batch, MultiLabelBatch)
             and isinstance(outputs, Tensor)
-            and not getattr(pl_module, "one_label", False)
+            and getattr(pl_module, "thresholds", ()) is not None
         ):
             self.accuracies.update(outputs, batch.targets)
 

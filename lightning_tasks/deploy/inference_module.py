@@ -5,9 +5,7 @@ from torch import Tensor, nn
 
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.keypoints.regressor import points_of
 from lightning_tasks.tasks.keypoints.scores import original_points_px
-from lightning_tasks.tasks.multilabel.classifier import probabilities_of
 
 
 class LabelNetwork(nn.Module):
@@ -25,7 +23,7 @@ class LabelNetwork(nn.Module):
         self.backbone = model.backbone
         self.head = model.head
         self.temperature = model.temperature
-        self.one_label = model.one_label
+        self.activation = model.activation
 
     def forward(self, images: Tensor) -> Tensor:
         """Return probabilities (B, C) for (B, H, W, 3) uint8 RGB."""
@@ -34,7 +32,7 @@ class LabelNetwork(nn.Module):
     def say(self, seen: Tensor) -> Tensor:
         """Return probabilities (B, C) for what `preprocess` returns."""
         logits: Tensor = self.head(self.backbone(seen))
-        return probabilities_of(logits.float() / self.temperature, self.one_label)
+        return self.activation(logits.float() / self.temperature)
 
 
 class PointNetwork(nn.Module):
@@ -50,7 +48,6 @@ class PointNetwork(nn.Module):
         self.preprocess = preprocess
         self.backbone = model.backbone
         self.head = model.head
-        self.y_range = model.y_range
 
     def forward(self, images: Tensor) -> Tensor:
         """Return x and y (B, P, 2) for (B, H, W, 3) uint8 RGB."""
@@ -62,4 +59,4 @@ class PointNetwork(nn.Module):
 
     def say(self, seen: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
-        return points_of(self.head(self.backbone(seen)), self.y_range, seen)
+        return self.head.decode(self.head(self.backbone(seen)), (seen.shape[2], seen.shape[3]))

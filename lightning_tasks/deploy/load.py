@@ -17,8 +17,9 @@ from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import weights_follow
-from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelDataModule
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
+from lightning_tasks.tasks.registry import task_of
 
 
 def load(
@@ -84,12 +85,12 @@ def predictor_of(
     if "vocab" in hyper_parameters:
         if threshold is not None:
             hyper_parameters["threshold"] = threshold
-        labels = _model(MultiLabelClassifier, hyper_parameters, content, path)
+        labels = _model(task_of(hyper_parameters).model, hyper_parameters, content, path)
         size = labels.hparams["image_size"]
         side = side_to_decode(data.get("decode_side"), size, MultiLabelDataModule.decode_factor, own_transforms=False)
         window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
         network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
-        thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
+        thresholds = None if labels.thresholds is None else labels.thresholds.numpy().astype(np.float32)
         return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views, allow_pixels, white_level)
     if "point_names" in hyper_parameters:
         if threshold is not None:

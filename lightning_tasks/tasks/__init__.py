@@ -4,6 +4,7 @@ from lightning_tasks.data.images import opencv as opencv  # first: it sets the s
 from lightning_tasks.tasks.keypoints.biwi import BiwiDataModule, BiwiSampleDataModule
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
 from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
@@ -14,6 +15,7 @@ __all__ = [
     "BiwiSampleDataModule",
     "KeypointDataModule",
     "KeypointRegressor",
+    "MultiClassClassifier",
     "MultiClassDataModule",
     "MultiLabelClassifier",
     "MultiLabelDataModule",

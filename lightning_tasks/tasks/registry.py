@@ -7,10 +7,11 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.task import Keypoints
+from lightning_tasks.tasks.multiclass.task import MultiClass
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (MultiLabel(), Keypoints())  # a subclass of another's classes before it
+TASKS: tuple[Task, ...] = (MultiClass(), MultiLabel(), Keypoints())  # a subclass of another's classes before it
 
 
 def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task:

@@ -76,7 +76,7 @@ def report(
             found.targets,
             model.vocab,
             model.predicted(found.probabilities),
-            None if model.one_label else model.thresholds.cpu(),
+            None if model.thresholds is None else model.thresholds.cpu(),
             found.paths,
             found.groups,
             read,

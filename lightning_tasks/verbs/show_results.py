@@ -83,7 +83,7 @@ def show_labels(found: LabelPredictions, model: MultiLabelClassifier, n: int, wo
         n: how many images at most.
         worst: those with the highest loss (see `label_losses`), highest first; else evenly spaced ones.
     """
-    losses = label_losses(found.probabilities, found.targets, one_label=model.one_label)
+    losses = model.image_losses(found.probabilities, found.targets)
     rows = choose(losses, n, worst)
     shown, paths, written = _read(found, losses, rows)
     probabilities, targets = found.probabilities[rows], found.targets[rows]

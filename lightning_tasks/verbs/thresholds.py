@@ -43,7 +43,7 @@ def run(
         output: a checkpoint to write instead of changing this one.
         curve: an image of the accuracy at each threshold to write.
     """
-    if not isinstance(model, MultiLabelClassifier) or model.one_label:
+    if not isinstance(model, MultiLabelClassifier) or model.thresholds is None:
         raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
     target = Path(output or ckpt_path)
     require_place(target, tables_of(datamodule))

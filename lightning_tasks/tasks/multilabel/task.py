@@ -1,5 +1,7 @@
 """The task `multilabel`, put together."""
 
+from typing import ClassVar
+
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.task import Task
@@ -11,4 +13,4 @@ class MultiLabel(Task):
     name = "multilabel"
     names_key = "vocab"
     datamodule = MultiLabelDataModule
-    model = MultiLabelClassifier
+    model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
