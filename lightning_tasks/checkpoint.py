@@ -13,9 +13,6 @@ from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_w
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
 from lightning_tasks.renamed_options import with_new_hyper_parameters
 
-# What the command line fills in from other settings, and so refuses from a config.
-_LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
-
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a training's checkpoints whole or not at all.
@@ -104,28 +101,3 @@ def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> 
         write_checkpoint(checkpoint, output)
     except OSError as error:
         raise CheckpointError(f"{output} cannot be written ({error.strerror}). {path} is as it was.") from error
-
-
-def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the `model` and `data` sections of a config that describes the checkpoint.
-
-    Raises:
-        CheckpointError: it was not written by the command line, so it does not say how to make model and data.
-    """
-    sections = {}
-    for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
-        stored = checkpoint.get(key, {})
-        values = dict(stored) if isinstance(stored, dict) else {}
-        class_path = values.pop("_class_path", None)
-        if class_path is None:
-            raise CheckpointError(
-                f"{path} does not say which {section} class it needs: it was not trained by `lightning-tasks fit`. "
-                "Give the config too: --config FILE."
-            )
-        init_args = {k: v for k, v in values.items() if k not in _LINKED[section] and not k.startswith("_")}
-        sections[section] = {"class_path": class_path, "init_args": init_args}
-    for names in ("vocab", "point_names"):
-        if names in sections["data"]["init_args"] and names in checkpoint["hyper_parameters"]:
-            # What the model was trained on, whatever table it is scored on.
-            sections["data"]["init_args"][names] = list(checkpoint["hyper_parameters"][names])
-    return sections

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks import yaml_text
-from lightning_tasks.checkpoint import read_checkpoint, settings
+from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.command_line.arguments import words_and_options
 from lightning_tasks.errors import CheckpointError
 from lightning_tasks.filesystem import expanded
+from lightning_tasks.tasks.registry import names_keys
 
 
 def with_checkpoint_settings(args: list[str]) -> list[str]:
@@ -39,6 +40,32 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
             raise
         return args  # the user's own config says it all
     return [args[0], "--config", as_config(config), *args[1:]]
+
+
+def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the `model` and `data` sections of a config that describes the checkpoint.
+
+    Raises:
+        CheckpointError: it was not written by the command line, so it does not say how to make model and data.
+    """
+    linked = {"model": (*names_keys(), "image_size"), "data": ("seed",)}  # filled in from other settings
+    sections = {}
+    for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
+        stored = checkpoint.get(key, {})
+        values = dict(stored) if isinstance(stored, dict) else {}
+        class_path = values.pop("_class_path", None)
+        if class_path is None:
+            raise CheckpointError(
+                f"{path} does not say which {section} class it needs: it was not trained by `lightning-tasks fit`. "
+                "Give the config too: --config FILE."
+            )
+        init_args = {k: v for k, v in values.items() if k not in linked[section] and not k.startswith("_")}
+        sections[section] = {"class_path": class_path, "init_args": init_args}
+    for names in names_keys():
+        if names in sections["data"]["init_args"] and names in checkpoint["hyper_parameters"]:
+            # What the model was trained on, whatever table it is scored on.
+            sections["data"]["init_args"][names] = list(checkpoint["hyper_parameters"][names])
+    return sections
 
 
 def as_config(settings: dict[str, Any]) -> str:
