@@ -10,10 +10,10 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from PIL import Image
 
-from lightning_tasks.atomic_write import write_figure
 from lightning_tasks.errors import LightningTasksWarning
 from lightning_tasks.reports import fonts
 from lightning_tasks.reports.canvas import Canvas
+from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.reports.results import label_results
 
 CAT = "猫"

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
-from lightning_tasks.atomic_write import DRAWN_PNG
 from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.reports.results import label_results, point_results
@@ -85,8 +85,7 @@ class ResultsFigure(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._seen is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            figure = letter_figure(_results(*self._seen, pl_module))
-            figure.savefig(Path(trainer.default_root_dir) / "results.png", dpi=110, metadata=DRAWN_PNG)
+            write_figure(Path(trainer.default_root_dir) / "results.png", _results(*self._seen, pl_module))
 
 
 class ThresholdCurve(Callback):
@@ -117,7 +116,7 @@ class ThresholdCurve(Callback):
         if (
             isinstance(batch, MultiLabelBatch)
             and isinstance(outputs, Tensor)
-            and not getattr(pl_module, "one_label", False)
+            and getattr(pl_module, "thresholds", ()) is not None
         ):
             self.accuracies.update(outputs, batch.targets)
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from lightning_tasks.atomic_write import DRAWN, is_drawn, write_whole
+from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.images.decode import MAX_PIXELS, read_image
 from lightning_tasks.deploy.prediction_table import Row
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.reports.canvas import Canvas
+from lightning_tasks.reports.figure_file import DRAWN, is_drawn
 
 
 def check_folder(folder: Path, images: Sequence[Path], names: Sequence[Path]) -> None:
@@ -76,7 +77,7 @@ def _try_to_annotate(row: Row, folder: Path, max_pixels: int, white_level: int |
         mark = PngInfo()
         mark.add_text("Software", DRAWN)  # so that a later run does not take the copy for an image
         copy = _copy_of(row.name, folder)
-        write_whole(copy, lambda new: image.save(new, format="PNG", compress_level=1, pnginfo=mark))
+        write_whole(copy, lambda new: image.save(new, format="PNG", compress_level=1, pnginfo=mark), durable=False)
     except LightningTasksError as error:  # the disk is full, the name is too long, the image has gone
         return str(error)
     return None

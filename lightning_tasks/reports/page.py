@@ -22,6 +22,7 @@ from lightning_tasks.reports.page_gallery import (
 )
 from lightning_tasks.reports.page_run import Run
 from lightning_tasks.tasks.keypoints.scores import PointScores, point_scores, scores_by_group, scores_by_point
+from lightning_tasks.tasks.multiclass.scores import class_losses
 from lightning_tasks.tasks.multilabel.scores import label_losses, label_scores
 from lightning_tasks.tasks.multilabel.threshold_counts import STEPS, threshold_counts
 
@@ -54,7 +55,7 @@ def label_page(
         groups: N names, or none.
         read: what reads a file, upright and at most so large; raises ImageError.
     """
-    losses = label_losses(probabilities, targets, one_label=thresholds is None)
+    losses = (class_losses if thresholds is None else label_losses)(probabilities, targets)
     involved = (targets == 1) | (predicted & (targets == 0))
     group_keys = _group_keys(groups)
 

@@ -5,6 +5,8 @@ from lightning_tasks.tasks.keypoints.biwi import BiwiDataModule, BiwiSampleDataM
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.output import PointPrediction
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
+from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.output import LabelPrediction
@@ -16,6 +18,8 @@ __all__ = [
     "KeypointDataModule",
     "KeypointRegressor",
     "LabelPrediction",
+    "MultiClassClassifier",
+    "MultiClassDataModule",
     "MultiLabelClassifier",
     "MultiLabelDataModule",
     "PascalDataModule",

@@ -13,7 +13,8 @@ from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.models.test_time import average_views
+from lightning_tasks.models.base import ImageModel
+from lightning_tasks.models.views import mean_of_views
 from lightning_tasks.reports.canvas import Canvas
 
 
@@ -23,15 +24,15 @@ class InferenceModule(nn.Module, ABC):
     It is what exports write. The LightningModule's metrics and trainer have no place there.
 
     Args:
-        model: the trained model, on the CPU, with `backbone` and `head`.
+        model: the trained model, on the CPU.
         preprocess: what its images went through.
     """
 
-    def __init__(self, model: nn.Module, preprocess: Preprocess) -> None:
+    def __init__(self, model: ImageModel, preprocess: Preprocess) -> None:
         super().__init__()
         self.preprocess = preprocess
-        self.backbone = model.get_submodule("backbone")
-        self.head = model.get_submodule("head")
+        self.backbone = model.backbone
+        self.head = model.head
 
     @abstractmethod
     def predict(self, inputs: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ class OutputFormat(ABC, Generic[P]):
 
     def combine(self, views: Sequence[Tensor]) -> Tensor:
         """Return outputs (B, ...) from those of several views of the same images."""
-        return average_views(views)
+        return mean_of_views(views)
 
     def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
         """Return outputs (B, ...) of images for those of the mirrored images, which were `width_px` wide."""

@@ -7,10 +7,11 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.task import Keypoints
+from lightning_tasks.tasks.multiclass.task import MultiClass
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (MultiLabel(), Keypoints())  # a subclass of another's classes before it
+TASKS: tuple[Task, ...] = (MultiClass(), MultiLabel(), Keypoints())  # a subclass of another's classes before it
 
 
 def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task:
@@ -19,12 +20,21 @@ def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) ->
     Raises:
         ConfigError: it is of none of our tasks.
     """
-    for task in TASKS:
-        if isinstance(thing, Mapping):
-            if task.wrote(thing):
-                return task
-        elif isinstance(thing, (task.datamodule, task.model)):
-            return task
+    task = known_task_of(thing)
+    if task is not None:
+        return task
     what = "The checkpoint" if isinstance(thing, Mapping) else type(thing).__name__
     known = ", ".join(f"{task.name} ({task.datamodule.__name__}, {task.model.__name__})" for task in TASKS)
     raise ConfigError(f"{what} is of none of the tasks that are known here: {known}.")
+
+
+def known_task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task | None:
+    """Return as `task_of`; None for a user's own class, which is of no task."""
+    if isinstance(thing, Mapping):
+        return next((task for task in TASKS if task.wrote(thing)), None)
+    return next((task for task in TASKS if isinstance(thing, (task.datamodule, task.model))), None)
+
+
+def names_keys() -> list[str]:
+    """Return each hyper-parameter that holds the names of some task's outputs."""
+    return list(dict.fromkeys(task.names_key for task in TASKS))

@@ -18,7 +18,7 @@ from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.tasks.keypoints.scores import original_points_px
-from lightning_tasks.tasks.multilabel.classifier import probabilities_of
+from lightning_tasks.tasks.multiclass.one_label import check_one_label
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 
 Split = Literal["train", "valid", "test"]
@@ -67,14 +67,14 @@ def label_predictions(
         LightningTasksError: files cannot be read, or the predictions are not finite.
     """
     loader: DataLoader[MultiLabelBatch] = _loader(datamodule, split)
-    if model.one_label:
-        datamodule.require_one_label()
+    if model.thresholds is None:
+        check_one_label(datamodule)
     parts = [
         (model.uncalibrated(batch.images).cpu(), batch.targets.cpu(), batch.rows.cpu())
         for batch in _batches(model, loader)
     ]
     logits, targets, rows = (torch.cat(column) for column in zip(*parts, strict=True))
-    probabilities = probabilities_of(logits / model.temperature, model.one_label)
+    probabilities = model.activation(logits / model.temperature)
     _require_finite(probabilities)
     files = _files(datamodule, split, rows)
     return LabelPredictions(probabilities, targets, rows, *files, logits, datamodule.white_level)

@@ -20,7 +20,6 @@ class Task(ABC):
         names_key: the hyper-parameter of its models that holds the names of the outputs.
         datamodule: the class of its data modules.
         model: the class of its models.
-        decode_factor: see `side_to_decode`.
         val_xtra: of data that does not say, as before one could choose; see `Window`.
     """
 
@@ -28,7 +27,6 @@ class Task(ABC):
     names_key: ClassVar[str]
     datamodule: ClassVar[type[ImageDataModule]]
     model: ClassVar[type[LightningModule]]
-    decode_factor: ClassVar[float]
     val_xtra: ClassVar[float] = 0.0
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
@@ -40,7 +38,8 @@ class Task(ABC):
     def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
         """Return what a trained model's images went through, by the settings of its data."""
         size = model.hparams["image_size"]
-        side = side_to_decode(data_settings.get("decode_side"), size, self.decode_factor, own_transforms=False)
+        factor = self.datamodule.decode_factor
+        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
         return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
 
     @abstractmethod

@@ -1,14 +1,16 @@
 """Targets beside predictions in the original images' pixels, or the worst of them; what speaks for a label."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.figure_file import require_figure_place, write_figure
 from lightning_tasks.reports.grid import Image, to_arrays
 from lightning_tasks.reports.results import heat_results, label_results, point_results
 from lightning_tasks.tasks import MultiLabelClassifier
@@ -17,6 +19,51 @@ from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 from lightning_tasks.tasks.multilabel.scores import label_losses
 from lightning_tasks.tasks.split_predictions import LabelPredictions, PointPredictions
+from lightning_tasks.verbs.predictions import predictions_of
+
+
+def run(
+    trainer: pl.Trainer,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    ckpt_path: str,
+    split: Literal["valid", "test"] = "valid",
+    output: str = "show_results.png",
+    n: int = 9,
+    worst: bool = False,
+    grad_cam: str | None = None,
+) -> None:
+    """Draw targets beside what a checkpoint says, on the images as they are on disk.
+
+    Args:
+        trainer: whose device is used.
+        model: takes the checkpoint's weights.
+        datamodule: whose images are shown.
+        ckpt_path: the checkpoint.
+        split: valid or test.
+        output: the image that is written.
+        n: how many images.
+        worst: those with the highest loss, which are listed too; else images from all over the split.
+        grad_cam: a label: where in the images it comes from, where it is most probable, or with `worst` where its
+            own loss is highest; on the images as the model sees them.
+    """
+    if n < 1:
+        raise ConfigError(f"--n is {n}; it must be at least 1.")
+    require_figure_place(Path(output))
+    cam = None if grad_cam is None else GradCam(model, grad_cam)  # before all images are predicted
+    found = predictions_of(trainer, model, datamodule, ckpt_path, split)
+    if isinstance(found, PointPredictions):
+        results = show_points(found, n, worst)
+    elif cam is not None:
+        results = show_heat(found, getattr(datamodule, f"{split}_set"), cam, n, worst)
+    else:
+        assert isinstance(model, MultiLabelClassifier)
+        results = show_labels(found, model, n, worst)
+    if worst:
+        for path, loss in zip(results.paths, results.losses, strict=True):
+            print(f"loss {loss:<10.4f}  {path}")
+    write_figure(Path(output), results.figure)
+    print(f"results image  {output}")
 
 
 class Results(NamedTuple):
@@ -36,7 +83,7 @@ def show_labels(found: LabelPredictions, model: MultiLabelClassifier, n: int, wo
         n: how many images at most.
         worst: those with the highest loss (see `label_losses`), highest first; else evenly spaced ones.
     """
-    losses = label_losses(found.probabilities, found.targets, one_label=model.one_label)
+    losses = model.image_losses(found.probabilities, found.targets)
     rows = choose(losses, n, worst)
     shown, paths, written = _read(found, losses, rows)
     probabilities, targets = found.probabilities[rows], found.targets[rows]

@@ -6,10 +6,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_tasks.callbacks.skipped import tell_skipped
 from lightning_tasks.data.loading.dataset import EpochIndex, sample_seed
 from lightning_tasks.data.transforms.compose import augment_image, augment_points
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksError
@@ -19,6 +21,14 @@ from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_
 
 _BATCH = 4
 _NAMED = 30
+
+
+def run(trainer: pl.Trainer, model: None, datamodule: pl.LightningDataModule) -> None:
+    """Print what was found, and one sample and one batch on their way to the device, step by step."""
+    if not isinstance(datamodule, (MultiLabelDataModule, KeypointDataModule)):
+        raise ConfigError(f"summary knows labels and points, not {type(datamodule).__name__}.")
+    print(summary(datamodule, trainer.strategy.root_device))
+    tell_skipped(datamodule.train_set)
 
 
 def summary(datamodule: MultiLabelDataModule | KeypointDataModule, device: torch.device) -> str:

@@ -111,9 +111,8 @@ class ValueFormat(OutputFormat[Values]):
 class Colours(Task):
     name = "values"
     names_key = "targets"
-    datamodule = type("ColourDataModule", (ImageDataModule,), {})
+    datamodule = type("ColourDataModule", (ImageDataModule,), {"decode_factor": 1.0})
     model = MeanColours
-    decode_factor = 1.0
 
     def inference_module(self, model, preprocess):
         return Module(model, preprocess)

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import ImageDataset
-from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.canvas import DARK, WHITE, Canvas, one_line
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
-from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, points_of
+from lightning_tasks.tasks.keypoints.heatmap import HeatmapHead
+from lightning_tasks.tasks.keypoints.regression import RegressionHead
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.scores import original_points_px
 from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
 
@@ -27,9 +28,7 @@ _FEW_POINTS = 10  # have their names beside them
 class PointModule(InferenceModule):
     """Positions (B, P, 2) for (B, H, W, 3) uint8 RGB, in their pixels; the centre of the top-left one is (0, 0)."""
 
-    def __init__(self, model: KeypointRegressor, preprocess: Preprocess) -> None:
-        super().__init__(model, preprocess)
-        self.y_range = model.y_range
+    head: RegressionHead | HeatmapHead
 
     def forward(self, images: Tensor) -> Tensor:
         """Return x and y (B, P, 2) for (B, H, W, 3) uint8 RGB."""
@@ -40,7 +39,7 @@ class PointModule(InferenceModule):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
-        return points_of(self.head(self.backbone(inputs)), self.y_range, inputs)
+        return self.head.decode(self.head(self.backbone(inputs)), (inputs.shape[2], inputs.shape[3]))
 
 
 @dataclass(frozen=True)

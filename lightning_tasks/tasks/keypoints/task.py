@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
-from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR, KeypointDataModule
+from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.task import Task
@@ -17,7 +17,6 @@ class Keypoints(Task):
     names_key = "point_names"
     datamodule = KeypointDataModule
     model = KeypointRegressor
-    decode_factor = DECODE_FACTOR
 
     def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
         """Return a trained regressor as programs run it."""

@@ -1,1 +1,1 @@
-"""Exactly one label an image."""
+"""Which of the labels does the image have? Exactly one of them."""

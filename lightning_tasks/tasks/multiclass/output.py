@@ -1,22 +1,13 @@
-"""What differs where an image has exactly one label: a softmax, and the likeliest label in place of thresholds."""
+"""What a classifier predicts where an image has exactly one label: the likeliest, in place of thresholds."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
-
-
-class ClassModule(LabelModule):
-    """Probabilities (B, C), which sum to 1, for (B, H, W, 3) uint8 RGB."""
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return probabilities (B, C) that sum to 1."""
-        return logits.softmax(1)
+from lightning_tasks.tasks.multilabel.output import LabelFormat
 
 
 @dataclass(frozen=True)

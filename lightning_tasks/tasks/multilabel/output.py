@@ -26,14 +26,11 @@ class LabelModule(InferenceModule):
     def __init__(self, model: MultiLabelClassifier, preprocess: Preprocess) -> None:
         super().__init__(model, preprocess)
         self.temperature = model.temperature
+        self.activation = model.activation
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Return probabilities (B, C) for what `preprocess` returns."""
-        return self.probabilities(self.head(self.backbone(inputs)).float() / self.temperature)
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return probabilities (B, C), each label's own."""
-        return logits.sigmoid()
+        return self.activation(self.head(self.backbone(inputs)).float() / self.temperature)
 
 
 @dataclass(frozen=True)
@@ -166,4 +163,5 @@ class LabelFormat(OutputFormat[LabelPrediction]):
 
 def label_format(model: MultiLabelClassifier) -> LabelFormat:
     """Return the format of a trained classifier."""
+    assert model.thresholds is not None  # else it is a MultiClassClassifier
     return LabelFormat(tuple(model.vocab), model.thresholds.numpy().astype(np.float32), model.temperature)

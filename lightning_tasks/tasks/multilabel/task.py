@@ -1,12 +1,11 @@
 """The task `multilabel`, put together."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
-from lightning_tasks.tasks.multiclass.output import ClassModule, class_format
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR, MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
 from lightning_tasks.tasks.task import Task
 
@@ -17,14 +16,13 @@ class MultiLabel(Task):
     name = "multilabel"
     names_key = "vocab"
     datamodule = MultiLabelDataModule
-    model = MultiLabelClassifier
-    decode_factor = DECODE_FACTOR
+    model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
     val_xtra = 0.14
 
     def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
         """Return a trained classifier as programs run it."""
-        return (ClassModule if model.one_label else LabelModule)(model, preprocess)
+        return LabelModule(model, preprocess)
 
     def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
         """Return what its outputs mean."""
-        return class_format(model) if model.one_label else label_format(model)
+        return label_format(model)

@@ -7,8 +7,6 @@ from lightning_tasks.tasks.multilabel import scores as labels
 from lightning_tasks.tasks.multilabel.metrics import (
     AllNegativeAccuracy,
     MacroAveragePrecision,
-    MostCommonAccuracy,
-    OneLabelAccuracy,
     ThresholdAccuracies,
     ThresholdedAccuracy,
 )
@@ -34,18 +32,6 @@ def test_each_label_has_its_threshold_and_ignored_cells_do_not_count():
     nothing.update(probabilities, targets)
     assert nothing.compute().item() == pytest.approx(accuracy_score(targets[counts], torch.zeros_like(targets)[counts]))
     assert not metric.state_dict()  # nothing for a checkpoint to hold
-
-
-def test_with_one_label_an_image_the_likeliest_counts():
-    torch.manual_seed(0)
-    probabilities, truth = torch.rand(50, 4).softmax(1), torch.randint(0, 4, (50,))
-    one_hot = torch.nn.functional.one_hot(truth, 4)
-    accuracy, commonest = OneLabelAccuracy(4), MostCommonAccuracy(4)
-    for rows in (slice(0, 30), slice(30, 50)):
-        accuracy.update(probabilities[rows], one_hot[rows])
-        commonest.update(probabilities[rows], one_hot[rows])
-    assert accuracy.compute().item() == pytest.approx(accuracy_score(truth, probabilities.argmax(1)))
-    assert commonest.compute().item() == pytest.approx(float(truth.bincount().max()) / 50)
 
 
 def test_ignored_cells_do_not_rank():

@@ -103,12 +103,6 @@ def test_a_label_of_which_nothing_counts_has_no_scores():
     assert np.isnan([nothing.mAP, nothing.accuracy, nothing.calibration_error]).all()
 
 
-def test_with_one_label_an_images_loss_is_the_cross_entropy():
-    shares, truth = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), torch.tensor([[1, 0, 0], [0, 1, 0]])
-    wanted = [log_loss([label], row[None], labels=[0, 1, 2]) for label, row in zip([0, 1], shares.numpy(), strict=True)]
-    assert label_losses(shares, truth, one_label=True).tolist() == pytest.approx(wanted, rel=1e-5)
-
-
 def test_a_worked_calibration_error():
     """Two bins of ten: four cells at .15 of which one is true, one at .95 that is true: (4·.10 + 1·.05) / 5."""
     probabilities = torch.tensor([[0.15, 0.15, 0.15, 0.15, 0.95]])

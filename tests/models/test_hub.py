@@ -13,7 +13,7 @@ from lightning_tasks.errors import BackboneError
 from lightning_tasks.models.backbone import Backbone
 from tests.conftest import train
 from tests.fakes import LABELS, write_multilabel
-from tests.tasks.hub_server import COMMIT, MEAN, STD, serving
+from tests.models.hub_server import COMMIT, MEAN, STD, serving
 
 
 @pytest.fixture

@@ -170,11 +170,12 @@ def test_the_logged_loss_has_one_meaning_for_both_heads():
     torch.manual_seed(0)
     model = KeypointRegressor(["p"], "test_resnet", image_size=(48, 64), head="heatmap").eval()
     batch = drawn(4, 0)
-    mean_loss, _ = model._metrics("val")
     model.log = lambda *_, **__: None
     with torch.no_grad():
         points = model._evaluate(batch, "val")
-    assert mean_loss.compute().item() == pytest.approx(masked_mse(points, batch.points_norm, batch.visible).item())
+    assert model.losses["val"].compute().item() == pytest.approx(
+        masked_mse(points, batch.points_norm, batch.visible).item()
+    )
 
 
 def test_a_checkpoint_of_the_other_head_is_refused():
