@@ -129,6 +129,7 @@ def label_predictions(
     *,
     thresholds: torch.Tensor | None = None,
     paths: Sequence[Path] = (),
+    kind: type[LabelPredictions] = LabelPredictions,
     **more: object,
 ) -> LabelPredictions:
     """Return predictions of N images with C labels; None as thresholds: 0.5 for each."""
@@ -141,4 +142,4 @@ def label_predictions(
         "logits": probabilities.logit(),
         "thresholds": limits,
     }
-    return LabelPredictions(vocab=vocab, probabilities=probabilities, targets=targets, **{**given, **more})
+    return kind(vocab=vocab, probabilities=probabilities, targets=targets, **{**given, **more})

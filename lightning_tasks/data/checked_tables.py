@@ -42,7 +42,7 @@ class CheckedTables(LightningDataModule):
     fold: int | None
     folds: int
     split_seed: int
-    train_on_valid = False
+    train_on_valid: bool
     splitter: Splitter | None
     label_columns: Sequence[str] = ()  # of the task, beside those of every table and the points'
 
@@ -133,6 +133,17 @@ class CheckedTables(LightningDataModule):
     def located_test(self) -> LocatedTable:
         """The checked table for testing with its files."""
         return self.locate_test(self.read_test_table())
+
+    @property
+    def tables_read(self) -> list[tuple[Path, pd.DataFrame, Rows]]:
+        """The tables that were read so far: their files, themselves, and which rows are used."""
+        found = []
+        if "located" in self.__dict__:  # a cached_property that was asked for
+            found.append((self.csv, self.table, np.union1d(*self.split)))
+        if self.test_csv is not None and "located_test" in self.__dict__:
+            table = self.located_test.table
+            found.append((self.test_csv, table, self.test_rows(table)))
+        return found
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Is there anything wrong with a data set? Reads every image once, and complains of everything at once."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,24 +9,58 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytorch_lightning as pl
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.atomic_write import require_place
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.describe import describe_white
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.images.depth import FEW, FULL, likely_white
 from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
-from lightning_tasks.data.tables.csv_table import Complain, delimiter_of, encoding_of, first_row, read_cells
+from lightning_tasks.data.tables.csv_table import Complain, first_row
 from lightning_tasks.data.tables.file_checks import Files, LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem, respelt, trained_on
 from lightning_tasks.errors import ImageError, TableError
 from lightning_tasks.tasks.registry import task_of
-from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
+from lightning_tasks.verbs.fix import require_csv, write_fixed
+from lightning_tasks.verbs.near_duplicates import NEAR_DUPLICATE, Looks, looks_of, near_duplicates
+from lightning_tasks.verbs.predictions import tables_of
 
-NEAR_DUPLICATE = "near-duplicate"
+
+def run(
+    trainer: pl.Trainer,
+    model: None,
+    datamodule: ImageDataModule,
+    fix: str | None = None,
+    min_positives: int = 10,
+    max_distance: int = 4,
+    fix_near_duplicates: bool = False,
+) -> None:
+    """Read every image once and print all that is wrong with the data; exit with 1 if anything is.
+
+    Args:
+        trainer: whose device is used.
+        model: none is needed.
+        datamodule: whose table and images are read.
+        fix: a csv to write, beside the table or elsewhere: the table without the bad rows.
+        min_positives: fewer training images with a label are few.
+        max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
+        fix_near_duplicates: leave training images that look like one of validation out of `fix` too.
+    """
+    task_of(datamodule)  # a user's own has nothing that could be asked
+    if fix is not None:
+        require_csv(datamodule)
+        require_place(Path(fix), tables_of(datamodule))
+    problems = check(datamodule, min_positives, max_distance)
+    print("\n".join([*describe_white(datamodule.white_level), describe_problems(problems)]))
+    if fix is not None:
+        print(write_fixed(problems, datamodule.csv, Path(fix), fix_near_duplicates))
+    if problems:
+        raise SystemExit(1)
 
 
 class Seen(NamedTuple):
@@ -86,28 +119,6 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     counts = ", ".join(f"{n:,} × {kind}" for kind, n in kinds.items()) if problems else "nothing is wrong"
     ways = dict.fromkeys(f"{problem.kind}: {problem.way_out}" for problem in problems if problem.way_out)
     return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts, *ways])
-
-
-def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
-    """Write the table without the rows that have a problem; return what was done, for a person.
-
-    Rows of one image that deny each other are kept: without one of them the other would be as wrong. The cells are the
-    file's own, and so is what stands between them: what a comma means depends on it. The encoding is UTF-8.
-    """
-    header, *rows = read_cells(source)
-    delimiter = delimiter_of(source)
-    bad = {problem.row for problem in problems if not problem.keep_row}
-    kept = [cells for row, cells in enumerate(rows) if row not in bad]
-
-    def write(new: Path) -> None:
-        with new.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter=delimiter).writerows([header, *kept])
-
-    write_whole(target, write)
-    now = ", now in UTF-8" if encoding_of(source) != encoding_of(target) else ""
-    unsolved = sum(problem.keep_row for problem in problems)
-    more = f"\n{target}: with {unsolved:,} rows that only you can put right" if unsolved else ""
-    return f"{target}: without {len(rows) - len(kept):,} rows{now}{more}"
 
 
 def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTable:

@@ -104,7 +104,7 @@ def _config(task: Task, draft: ConfigDraft, own: OwnTable, target: Path) -> str:
         lines += [f"    {_comment(line)}" for line in draft.comments.get(name, [])]
         lines.append(_value(name, value))
     lines += ["trainer:", "  max_epochs: 5", "  callbacks:", "    - class_path: OneCycle"]
-    lines += ["checkpoint:", f"  monitor: {draft.monitor}", f"  mode: {draft.mode}"]
+    lines += ["checkpoint:", f"  monitor: {task.model.monitor}", f"  mode: {task.model.mode}"]
     return "\n".join(lines) + "\n"
 
 

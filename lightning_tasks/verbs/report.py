@@ -4,16 +4,46 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import pytorch_lightning as pl
+
+from lightning_tasks.atomic_write import require_place
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.decode import read_reduced as read_file_reduced
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import folder_of_run, read_run
+from lightning_tasks.run_folders import shown
 from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
+from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 _SPLIT_NAMES = {"valid": "validation", "test": "test"}
+
+
+def run(
+    trainer: pl.Trainer,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    ckpt_path: str,
+    split: Literal["valid", "test"] = "valid",
+    output: str | None = None,
+) -> None:
+    """Write one html page about a checkpoint, which holds everything it shows.
+
+    Args:
+        trainer: whose device is used.
+        model: takes the checkpoint's weights.
+        datamodule: whose images are predicted.
+        ckpt_path: the checkpoint.
+        split: valid or test (images of train would be augmented ones).
+        output: the page that is written; None: report.html in the run's folder.
+    """
+    path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"
+    require_place(path, [Path(ckpt_path), *tables_of(datamodule)])
+    found = predictions_of(trainer, model, datamodule, ckpt_path, split)
+    report(Path(ckpt_path), found, split, path)
+    print(f"report           {shown(path)}")
 
 
 def report(checkpoint: Path, found: SplitPredictions, split: Literal["valid", "test"], output: Path | None) -> Path:

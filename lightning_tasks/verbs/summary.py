@@ -4,15 +4,23 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset
 from lightning_tasks.errors import ImageError
+from lightning_tasks.reports.terminal import tell_skipped
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.sample_steps import array_line, step
 
 _BATCH = 4
+
+
+def run(trainer: pl.Trainer, model: None, datamodule: ImageDataModule) -> None:
+    """Print what was found, and one sample and one batch on their way to the device, step by step."""
+    print(summary(datamodule, trainer.strategy.root_device))
+    tell_skipped(datamodule.train_set)
 
 
 def summary(datamodule: ImageDataModule, device: torch.device) -> str:

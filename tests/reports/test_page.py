@@ -1,7 +1,6 @@
 """The report's page in a headless browser: hostile text, numbers by scikit-learn, filters, a phone, dark mode, keys."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import read_run
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions
+from lightning_tasks.tasks.multiclass.predictions import ClassPredictions
 from lightning_tasks.verbs.report import read_reduced as read
 from tests.fakes import label_predictions, write_image
 
@@ -349,7 +349,7 @@ def test_with_one_label_an_image_there_is_no_threshold(opened, tmp_path):
     shares = torch.tensor([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]])
     truth = torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])
     run, paths = read_run(tmp_path / "best.ckpt", {}), [tmp_path / f"{row}.jpg" for row in range(4)]
-    found = replace(label_predictions(shares, truth, ["a", "b"], paths=paths), thresholds=None)
+    found = label_predictions(shares, truth, ["a", "b"], paths=paths, kind=ClassPredictions)
     page = found.report(run, "test", read)
     write_page(tmp_path / "page.html", page)
     scores = opened(tmp_path / "page.html").inner_text("#scores")

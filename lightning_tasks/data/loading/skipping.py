@@ -30,7 +30,7 @@ class Skipped:
 
     def __init__(self, split: str, paths: Sequence[Path], most_share: float) -> None:
         if not 0 <= most_share < 1:
-            raise ConfigError(f"data.max_bad_share is {most_share}; it is a share of the images, from 0 to below 1.")
+            raise ConfigError(f"data.max_bad_fraction is {most_share}; it is a share of the images, from 0 to below 1.")
         self.split = split
         self._paths = paths
         self._most = most_share * len(paths)
@@ -59,7 +59,7 @@ class Skipped:
         self._flags[row] = True
         if len(self) > self._most:
             raise ImageError(
-                f"{len(self):,} of the {self.of:,} {self.split} images cannot be read, more than data.max_bad_share "
+                f"{len(self):,} of the {self.of:,} {self.split} images cannot be read, more than data.max_bad_fraction "
                 f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
             ) from error
 

@@ -1,17 +1,20 @@
 """Labels and their probabilities for a whole split, beside the true ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import IGNORED
 from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
-from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier, probabilities_of
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
@@ -39,8 +42,8 @@ class LabelPredictions(SplitPredictions):
         targets: (N, C) float32, 1 where the image has the label; −1: the cell does not count.
         predicted: (N, C) bool, which labels are predicted.
         logits: (N, C) float32, before the temperature.
-        thresholds: (C,), above which a label is predicted; None: the likeliest is, of exactly one an image.
         separator: stands between labels in a cell.
+        thresholds: (C,), above which a label is predicted; none where that is not what predicts it.
     """
 
     vocab: list[str]
@@ -48,12 +51,12 @@ class LabelPredictions(SplitPredictions):
     targets: Tensor
     predicted: Tensor
     logits: Tensor
-    thresholds: Tensor | None
     separator: str = BLANK
+    thresholds: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def losses(self) -> Tensor:
         """Return each image's mean cross-entropy (N,) over the cells that count; see `label_losses`."""
-        return label_losses(self.probabilities, self.targets, one_label=self.thresholds is None)
+        return label_losses(self.probabilities, self.targets)
 
     def scores(self) -> LabelScores:
         """Return all scores."""
@@ -99,22 +102,27 @@ def predict_labels(
     Raises:
         LightningTasksError: files cannot be read, or the predictions are not finite.
     """
-    loader = loader_of(datamodule, split)
-    if model.one_label:
-        datamodule.require_one_label()
+    assert model.thresholds is not None  # else it is a MultiClassClassifier
+    values = predict_values(model, loader_of(datamodule, split), datamodule, split)
+    return LabelPredictions(**values, thresholds=model.thresholds.cpu())
+
+
+def predict_values(
+    model: MultiLabelClassifier, loader: DataLoader[Any], datamodule: MultiLabelDataModule, split: Split
+) -> dict[str, Any]:
+    """Return the arguments of `LabelPredictions` that do not depend on how many labels an image may have."""
     logits, targets, rows = predict_batches(
         model, loader, lambda batch: (model.uncalibrated(batch.images), batch.targets, batch.rows)
     )
-    probabilities = probabilities_of(logits / model.temperature, model.one_label)
+    probabilities = model.activation(logits / model.temperature)
     require_finite(probabilities)
     between = datamodule.label_separator
-    return LabelPredictions(
+    return {
         **files_of(datamodule, split, rows),
-        vocab=model.vocab,
-        probabilities=probabilities,
-        targets=targets,
-        predicted=model.predicted(probabilities),
-        logits=logits,
-        thresholds=None if model.one_label else model.thresholds.cpu(),
-        separator=BLANK if between in (AUTO, WHOLE) else between,
-    )
+        "vocab": model.vocab,
+        "probabilities": probabilities,
+        "targets": targets,
+        "predicted": model.predicted(probabilities),
+        "logits": logits,
+        "separator": BLANK if between in (AUTO, WHOLE) else between,
+    }

@@ -93,21 +93,6 @@ def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
     return labels
 
 
-def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) -> None:
-    """Raise TableError at the first of `rows` that has not exactly one label, or where labels may be difficult."""
-    if "difficult" in table.columns:
-        raise TableError(
-            f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
-            "--model.loss bce."
-        )
-    for row, labels in zip(rows, table["labels"].iloc[rows], strict=True):
-        if len(labels) != 1:
-            raise TableError(
-                f"{cell_at(path, int(row), 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; "
-                "cross-entropy wants exactly one an image. Correct the row, or train with --model.loss bce."
-            )
-
-
 def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:
     """Return the union of all labels, sorted."""
     return sorted({label for row in labels for label in row})

@@ -1,6 +1,7 @@
 """The task `multilabel`, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
@@ -23,6 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.thresholds import Aim
@@ -36,11 +39,12 @@ class MultiLabel(Task):
     name = "multilabel"
     names_key = "vocab"
     datamodule = MultiLabelDataModule
-    model = MultiLabelClassifier
-
-    # Configs
+    model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
+    val_xtra = 0.14
     targets = "labels"
     header = "fname,labels"
+
+    # --- configs ---
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column of labels."""
@@ -50,7 +54,8 @@ class MultiLabel(Task):
         """Return what a config says of the data."""
         return draft_labels(table)
 
-    # Data
+    # --- data ---
+
     def find_problems(
         self,
         datamodule: MultiLabelDataModule,
@@ -73,23 +78,36 @@ class MultiLabel(Task):
         paths = [datamodule.train_set.paths[row] for row in batch.rows] if originals else []
         return draw_batch(batch, datamodule.vocab, [read_image(p, white_level=datamodule.white_level) for p in paths])
 
-    # Training
+    # --- training ---
+
     def callbacks(self, model: MultiLabelClassifier) -> list[Callback]:
-        """Return what draws the accuracy at each threshold, where there are thresholds."""
-        return [] if model.one_label else [ThresholdCurve()]
+        """Return what draws the accuracy at each threshold."""
+        return [ThresholdCurve()]
 
     def draw_results(self, batch: MultiLabelBatch, outputs: Tensor, model: MultiLabelClassifier) -> Figure:
         """Draw images with their labels above and the predicted ones below."""
         return draw_results(to_arrays(batch.images), batch.targets, outputs, model.vocab, model.predicted(outputs))
 
-    # A split
+    # --- a split ---
+
     def predict_split(
         self, model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
     ) -> LabelPredictions:
         """Return the labels' probabilities."""
         return predict_labels(model, datamodule, split)
 
-    # What only some tasks offer
+    # --- a checkpoint ---
+
+    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
+        """Return a trained classifier as programs run it."""
+        return LabelModule(model, preprocess)
+
+    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
+        """Return what its outputs mean."""
+        return label_format(model)
+
+    # --- what only some tasks offer ---
+
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
         return GradCam(model, label)
@@ -103,7 +121,5 @@ class MultiLabel(Task):
         each_label: bool = True,
         calibrate: bool = False,
     ) -> ThresholdChoice:
-        """Return from which probability on a label is predicted, where images may have any number of labels."""
-        if model.one_label:
-            return super().choose_thresholds(model, predict)
+        """Return from which probability on a label is predicted."""
         return choose_thresholds(predict(), model.temperature, aim, recall, each_label, calibrate)

@@ -1,0 +1,31 @@
+"""What the verbs of a checkpoint share: its predictions of a split, and the files that none may write over."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, load_weights
+
+
+def predictions_of(
+    trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
+) -> SplitPredictions:
+    """Return what a checkpoint predicts for a split; the model gets its weights.
+
+    Raises:
+        ConfigError: model and data are not of one task.
+    """
+    task = task_of(model)
+    if task_of(datamodule).names_key != task.names_key:
+        raise ConfigError(f"A {type(model).__name__} does not predict what a {type(datamodule).__name__} has.")
+    load_weights(model, Path(ckpt_path))
+    model.to(trainer.strategy.root_device)
+    with trainer.strategy.precision_plugin.forward_context():
+        return task.predict_split(model, datamodule, split)
+
+
+def tables_of(datamodule: pl.LightningDataModule) -> list[Path]:
+    """Return the user's own tables, which nothing must be written over."""
+    return [path for name in ("csv", "test_csv") if isinstance(path := getattr(datamodule, name, None), Path)]
