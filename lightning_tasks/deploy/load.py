@@ -18,10 +18,10 @@ from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks import KeypointRegressor
-from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR as POINTS_DECODE_FACTOR
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
 from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR as LABELS_DECODE_FACTOR
+from lightning_tasks.tasks.registry import task_of
 
 
 def load(
