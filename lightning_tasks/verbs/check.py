@@ -18,7 +18,7 @@ from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.images.depth import FEW, FULL, likely_white
 from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
-from lightning_tasks.data.tables.csv_table import Complain, delimiter_of, encoding_of, first_row, read_cells
+from lightning_tasks.data.tables.csv_table import OnError, delimiter_of, encoding_of, first_row, read_cells
 from lightning_tasks.data.tables.file_checks import Files, LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem, respelt, trained_on
@@ -119,7 +119,7 @@ def _located(datamodule: MultiLabelDataModule | KeypointDataModule, problems: li
     return datamodule.locate(datamodule.read_main_table(_noting(problems)))
 
 
-def _noting(problems: list[Problem]) -> Complain:
+def _noting(problems: list[Problem]) -> OnError:
     """Return what notes the first mistake of each row, and goes on."""
     rows = set()
 
