@@ -17,10 +17,11 @@ from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column, read
 from lightning_tasks.data.tables.file_checks import Confines, Files, find_files, respelt_line
 from lightning_tasks.data.tables.split_column import marked_test
 from lightning_tasks.data.tables.table_checks import raise_or_warn
-from lightning_tasks.data.tables.unused_columns import coordinate_column, unused_columns
+from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
-from lightning_tasks.tasks.keypoints.table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
+from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
 from lightning_tasks.tasks.multilabel.label_doubts import (
     SEPARATORS,
@@ -144,7 +145,7 @@ def _labels(path: Path, separator: str, known: list[str] | None) -> _Draft:
     if all(len(labels) == 1 for labels in table["labels"]) and len(vocab) > 1:
         lines.append("each image has exactly one: --model.loss cross_entropy trains a softmax")
     draft.comments["label_separator"] = lines
-    draft.comments["csv"] = _columns(path, table, LABEL_COLUMNS, [])
+    draft.comments["csv"] = _columns(path, table, TaskColumns(LABEL_COLUMNS))
     return draft
 
 
@@ -155,7 +156,7 @@ def _points(path: Path) -> _Draft:
     draft = _Draft("KeypointRegressor", "KeypointDataModule", "points", {}, ("val/median_px", "min"))
     hidden = "an empty cell, or 0 in <point>_v, is a point that is not annotated"
     counts = f"{len(names):,} points, {annotated.mean():.1%} of them annotated; {hidden}"
-    draft.comments["csv"] = [*_columns(path, table, [], names), counts]
+    draft.comments["csv"] = [*_columns(path, table, point_columns(table)), counts]
     if len(names) > 1:
         pairs = _pairs(names)
         draft.arguments["swap_pairs"] = pairs or None
@@ -167,8 +168,8 @@ def _points(path: Path) -> _Draft:
     return draft
 
 
-def _columns(path: Path, table: pd.DataFrame, labels: Sequence[str], points: Sequence[str]) -> list[str]:
-    unused = unused_columns(path, table.columns, labels, points, only_near_misses=False)
+def _columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> list[str]:
+    unused = unused_columns(path, table.columns, of_task, only_near_misses=False)
     lines = [f"{problem.message} {problem.way_out}".strip() for problem in unused]
     if "is_valid" in table.columns:
         column = "val in split" if "split" in table.columns else "is_valid"
