@@ -461,10 +461,14 @@ def test_with_the_data_there_nothing_is_asked_of_the_network(tmp_path, monkeypat
     PascalDataModule(str(tmp_path / "pascal")).prepare_data()
 
 
-@pytest.mark.parametrize(("config", "archive"), [("pascal", "PASCAL_2007"), ("biwi", "BIWI_HEAD_POSE")])
-def test_prepare_takes_mirrors_and_says_what_is_wrong_in_one_message(tmp_path, capsys, monkeypatch, config, archive):
+@pytest.mark.parametrize(
+    ("task", "config", "archive"), [("multilabel", "pascal", "PASCAL_2007"), ("keypoints", "biwi", "BIWI_HEAD_POSE")]
+)
+def test_prepare_takes_mirrors_and_says_what_is_wrong_in_one_message(
+    tmp_path, capsys, monkeypatch, task, config, archive
+):
     no_addresses = Archive((GONE,), "pets", size_bytes=len(TAR))
-    monkeypatch.setattr(f"lightning_tasks.data.{config}_module.{archive}", no_addresses)
+    monkeypatch.setattr(f"lightning_tasks.tasks.{task}.{config}.{archive}", no_addresses)
     monkeypatch.setattr("lightning_tasks.data.download.http.Patience", lambda: QUICK)
     args = ["--config", str(CONF / f"{config}.yaml"), "--data.root", str(tmp_path / "new")]
     assert console(["prepare", *args, "--data.mirrors", f"[{tmp_path}/none.tgz, {GONE}]"]) == 2

@@ -190,7 +190,7 @@ def test_the_verb_exits_with_1_and_writes_the_table_without_the_bad_rows(tmp_pat
         console([*config, "--fix", "data/fixed.csv"])
     assert caught.value.code == 1
     printed = capsys.readouterr().out
-    assert "image         data/labels.csv: row 5: there is no image data/none.jpg" in printed
+    assert "image           data/labels.csv: row 5: there is no image data/none.jpg" in printed
     assert "1 × image" in printed
     with Path("data/fixed.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file)] == ["fname", *(f"{i}.jpg" for i in range(12) if i != 3)]

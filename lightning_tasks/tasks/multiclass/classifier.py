@@ -50,9 +50,7 @@ class MultiClassClassifier(MultiLabelClassifier):
             raise ConfigError(
                 f"MultiClassClassifier tells labels apart; the data has {vocab[0]!r} alone. Take MultiLabelClassifier."
             )
-        if are_weights_following():  # checkpoints of older versions have them
-            for name in _OF_ANY_NUMBER:
-                kwargs.pop(name, None)
+        _drop_old_settings(kwargs)
         super().__init__(
             vocab,
             backbone,
@@ -105,3 +103,10 @@ class MultiClassClassifier(MultiLabelClassifier):
     def image_losses(self, probabilities: Tensor, targets: Tensor) -> Tensor:
         """Return each image's cross-entropy (N,); see `class_losses`."""
         return class_losses(probabilities, targets)
+
+
+def _drop_old_settings(settings: dict[str, Any]) -> None:
+    """Remove what checkpoints of older versions have beside the settings: it never meant anything here."""
+    if are_weights_following():
+        for name in _OF_ANY_NUMBER:
+            settings.pop(name, None)
