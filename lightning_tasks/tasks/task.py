@@ -12,11 +12,14 @@ from pytorch_lightning import Callback, LightningModule
 from torch import Tensor
 
 from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.loading.cached import side_to_decode
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.capabilities import Explanation, ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
 
 
@@ -28,12 +31,14 @@ class Task(ABC):
         names_key: the hyper-parameter of its models that holds the names of the outputs.
         datamodule: the class of its data modules.
         model: the class of its models.
+        val_xtra: of data that does not say, as before one could choose; see `Window`.
     """
 
     name: ClassVar[str]
     names_key: ClassVar[str]
     datamodule: ClassVar[type[ImageDataModule]]
     model: ClassVar[type[LightningModule]]
+    val_xtra: ClassVar[float] = 0.0
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with these hyper-parameters is of this task."""
@@ -159,3 +164,19 @@ class Task(ABC):
             ConfigError: the model has no thresholds, or there are too few images.
         """
         raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
+
+    # A checkpoint
+    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
+        """Return what a trained model's images went through, by the settings of its data."""
+        size = model.hparams["image_size"]
+        factor = self.datamodule.decode_factor
+        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
+        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
+
+    @abstractmethod
+    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
+        """Return a trained model as programs run it."""
+
+    @abstractmethod
+    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
+        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""

@@ -1,6 +1,7 @@
 """The task `keypoints`, put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,14 @@ from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.tables.unused_columns import coordinate_column
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_outside
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
@@ -93,3 +96,12 @@ class Keypoints(Task):
     ) -> PointPredictions:
         """Return the predicted points."""
         return predict_points(model, datamodule, split)
+
+    # A checkpoint
+    def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
+        """Return a trained regressor as programs run it."""
+        return PointModule(model, preprocess)
+
+    def output_format(self, model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
+        """Return what its outputs mean."""
+        return point_format(model, data_settings)

@@ -1,7 +1,7 @@
 """The task `multilabel`, put together."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
@@ -24,6 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.thresholds import Aim
@@ -38,6 +40,7 @@ class MultiLabel(Task):
     names_key = "vocab"
     datamodule = MultiLabelDataModule
     model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
+    val_xtra = 0.14
 
     # Configs
     targets = "labels"
@@ -108,3 +111,12 @@ class MultiLabel(Task):
         if model.thresholds is None:
             return super().choose_thresholds(model, predict)
         return choose_thresholds(predict(), model.temperature, aim, recall, each_label, calibrate)
+
+    # A checkpoint
+    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
+        """Return a trained classifier as programs run it."""
+        return LabelModule(model, preprocess)
+
+    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
+        """Return what its outputs mean."""
+        return label_format(model)
