@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lightning_tasks.atomic_write import sync
 from lightning_tasks.errors import DatasetNotFoundError
 from lightning_tasks.filesystem import exists, is_folder
 
@@ -68,8 +69,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             try:
                 if is_folder(target):
                     target.rmdir()  # it is empty; not every system renames onto a folder
+                if hasattr(os, "sync"):
+                    os.sync()  # many small files at once; or a power failure could leave their names without content
                 work.replace(target)
-                _sync_folder(target.parent)
+                sync(target.parent)
             except OSError as error:
                 raise _cannot_be_made(target, error) from error
     finally:
@@ -97,17 +100,6 @@ def _acquire(target: Path) -> FileLock:
         print(f"waiting for another process that makes {target}", flush=True)
         lock.acquire()
     return lock
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk, where a folder can be opened: not on Windows."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_be_made(target: Path, error: OSError) -> DatasetNotFoundError:

@@ -184,8 +184,6 @@ def _build(
             bar.update()
         file.write(index.tobytes())
         file.write(np.array([(offset, len(paths))], dtype=_TRAILER).tobytes())
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the name without the pixels
 
 
 def _decode(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import file_size_px
@@ -15,6 +16,7 @@ from lightning_tasks.data.tables.csv_table import first_row, quote
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.filesystem import is_file
+from lightning_tasks.tasks.keypoints.table import point_names, point_positions
 
 UNIT, OUTSIDE = "unit", "outside"  # kinds of problems
 
@@ -248,3 +250,21 @@ def _count_points(points: TablePoints, rows: Rows, which: NDArray[np.bool_], whe
         f"{points.source}: {n:,} annotated point{'s' * (n > 1)} in {in_rows:,} row{'s' * (in_rows > 1)} "
         f"{'lies' if n == 1 else 'lie'} {where}, first {first}"
     )
+
+
+def find_points_outside(table: pd.DataFrame, source: Path, sizes_px: NDArray[np.int64]) -> list[Problem]:
+    """Return each point of a table that lies outside its image.
+
+    Args:
+        table: of N rows with P points.
+        source: the table's file.
+        sizes_px: (N, 2), width and height; 0 where an image cannot be read.
+    """
+    positions, names = point_positions(table), point_names(table)
+    outside = ((positions < -0.5) | (positions > sizes_px[:, None] - 0.5)).any(-1)  # NaN is neither
+    problems = []
+    for row, point in np.argwhere(outside & sizes_px.all(1, keepdims=True)):
+        (x, y), (width, height) = positions[row, point], sizes_px[row]
+        place = f"{names[point]} at ({x:g}, {y:g}) is outside the image of {width}×{height} pixels"
+        problems.append(Problem("point", f"{source}: row {row + first_row(source)}: {place}", int(row)))
+    return problems

@@ -1,4 +1,4 @@
-"""What a data set with labels holds, for a person."""
+"""What a data set with labels holds, and what happens to a sample of it, for a person."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.describe import describe_counts
+from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.transforms.compose import augment_image
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset
+from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 
 
 def describe_labels(
@@ -32,3 +36,31 @@ def describe_labels(
     if "difficult" in table.columns:
         lines.append(f"{table['difficult'].map(len).sum():,} difficult ones count as {difficult}")
     return lines
+
+
+def count_labels(vocab: Sequence[str], train: MultiLabelDataset, valid: MultiLabelDataset) -> list[str]:
+    """Return a table of how many images of each split have each label."""
+    width = max(len(name) for name in vocab)
+    lines = [f"{'label':<{width}}  training  validation"]
+    rows = list(zip(vocab, (train.targets == 1).sum(0), (valid.targets == 1).sum(0), strict=True))
+    lines += [f"{name:<{width}}  {int(a):>8,}  {int(b):>10,}" for name, a, b in rows[:NAMES_LISTED]]
+    if len(rows) > NAMES_LISTED:
+        lines.append(f"... and {len(rows) - NAMES_LISTED} more")
+    none = [int((dataset.targets != 1).all(1).sum()) for dataset in (train, valid)]
+    return [*lines, f"{'no label':<{width}}  {none[0]:>8,}  {none[1]:>10,}"]
+
+
+def describe_sample(dataset: MultiLabelDataset, vocab: Sequence[str], row: int) -> list[str]:
+    """Return a line for each step of a sample."""
+    path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
+    image = dataset.images[row].image
+    with step("transform", path):
+        augmented = augment_image(dataset.transform, image, seed)
+    target = dataset.targets[row]
+    names = [name for name, on in zip(vocab, target, strict=True) if on == 1]
+    return [
+        f"one sample: {path}",
+        array_line("decode", image),
+        array_line("transform", augmented),
+        f"{array_line('target', target)}: {', '.join(names) or 'no label'}",
+    ]
