@@ -13,7 +13,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer, validation_step, validation_writer
-from lightning_tasks.tasks.registry import known_task_of, names_keys, task_of
+from lightning_tasks.tasks.registry import find_task, names_keys, task_of
 
 _MOST = 9  # images
 
@@ -24,7 +24,7 @@ class BatchFigure(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw it, unless the run is resumed: then it was drawn."""
         writer, datamodule = tensorboard_writer(trainer), _datamodule(trainer)
-        task = known_task_of(datamodule)
+        task = find_task(datamodule)
         if writer is None or task is None or trainer.global_step:
             return
         with isolate_rng():  # a DataLoader draws a seed: the training's own numbers must not depend on who looks

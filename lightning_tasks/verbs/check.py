@@ -20,7 +20,7 @@ from lightning_tasks.data.describe import describe_white
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.images.depth import FEW, FULL, likely_white
 from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
-from lightning_tasks.data.tables.csv_table import Complain, first_row
+from lightning_tasks.data.tables.csv_table import OnError, first_row
 from lightning_tasks.data.tables.file_checks import Files, LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem, respelt, trained_on
@@ -125,7 +125,7 @@ def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTab
     return datamodule.locate(datamodule.read_main_table(_noting(problems)))
 
 
-def _noting(problems: list[Problem]) -> Complain:
+def _noting(problems: list[Problem]) -> OnError:
     """Return what notes the first mistake of each row, and goes on."""
     rows = set()
 

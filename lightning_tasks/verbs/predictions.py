@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.tasks.registry import task_of_both
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, load_weights
 
 
@@ -17,13 +16,10 @@ def predictions_of(
     Raises:
         ConfigError: model and data are not of one task.
     """
-    task = task_of(model)
-    if task_of(datamodule).names_key != task.names_key:
-        raise ConfigError(f"A {type(model).__name__} does not predict what a {type(datamodule).__name__} has.")
     load_weights(model, Path(ckpt_path))
     model.to(trainer.strategy.root_device)
     with trainer.strategy.precision_plugin.forward_context():
-        return task.predict_split(model, datamodule, split)
+        return task_of_both(model, datamodule).predict_split(model, datamodule, split)
 
 
 def tables_of(datamodule: pl.LightningDataModule) -> list[Path]:

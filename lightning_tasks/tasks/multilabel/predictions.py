@@ -95,9 +95,12 @@ class LabelPredictions(SplitPredictions):
 
 
 def predict_labels(
-    model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
+    model: MultiLabelClassifier,
+    datamodule: MultiLabelDataModule,
+    split: Split = "valid",
+    kind: type[LabelPredictions] = LabelPredictions,
 ) -> LabelPredictions:
-    """Return the probabilities of a split's images; see `predict_batches`.
+    """Return the probabilities of a split's images, as predictions of some kind; see `predict_batches`.
 
     Raises:
         LightningTasksError: files cannot be read, or the predictions are not finite.
@@ -114,7 +117,7 @@ def predict_values(
     logits, targets, rows = predict_batches(
         model, loader, lambda batch: (model.uncalibrated(batch.images), batch.targets, batch.rows)
     )
-    probabilities = model.activation(logits / model.temperature)
+    probabilities = model.decode(model.calibrate(logits))
     require_finite(probabilities)
     between = datamodule.label_separator
     return {

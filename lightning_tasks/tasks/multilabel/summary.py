@@ -21,16 +21,16 @@ def describe_labels(
     used = np.union1d(*split)
     known = set(vocab)
     rows = table.iloc[used]
-    difficult_ones = rows["difficult"] if "difficult" in table.columns else [()] * len(rows)
+    difficult_cells = rows["difficult"] if "difficult" in table.columns else [()] * len(rows)
     positives = sum(
-        len(known.intersection(labels).difference(those))
-        for labels, those in zip(rows["labels"], difficult_ones, strict=True)
+        len(known.intersection(labels).difference(hard))
+        for labels, hard in zip(rows["labels"], difficult_cells, strict=True)
     )
     lines = [
         describe_counts(root, table, split),
         f"{len(vocab)} labels, {positives / len(used):.2f} an image: {', '.join(vocab)}",
     ]
-    empty = sum(not (labels or those) for labels, those in zip(rows["labels"], difficult_ones, strict=True))
+    empty = sum(not (labels or hard) for labels, hard in zip(rows["labels"], difficult_cells, strict=True))
     if empty:
         lines.append(f"{empty:,} images with no label: an empty cell says that an image has none of them")
     if "difficult" in table.columns:
