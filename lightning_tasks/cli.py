@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import run_folders, yaml_text
 from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.callbacks.end_of_fit import EndOfFit
 from lightning_tasks.callbacks.epoch_table import EpochTable
 from lightning_tasks.callbacks.finite_loss import FiniteLoss
@@ -39,7 +40,6 @@ from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.trainer_settings import check_trainer
-from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
 
 _FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")

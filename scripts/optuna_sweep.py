@@ -62,7 +62,8 @@ class TrialCLI(TaskCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Append the callback."""
         made = super().instantiate_trainer(**kwargs)
-        made.callbacks.append(Prune(self.trial, self.config.fit.checkpoint.monitor))
+        monitor = made.checkpoint_callback.monitor
+        made.callbacks.append(Prune(self.trial, monitor))
         return made
 
 
