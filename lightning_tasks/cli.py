@@ -41,7 +41,7 @@ from lightning_tasks.filesystem import expanded
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
-from lightning_tasks.tasks.registry import known_task_of, names_keys
+from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
@@ -276,7 +276,7 @@ class TaskCLI(LightningCLI):
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
         callbacks += [FiniteLoss(), self._end_of_fit]
-        if (task := known_task_of(self.model)) is not None:  # a user's own model may predict otherwise
+        if (task := find_task(self.model)) is not None:  # a user's own model may predict otherwise
             callbacks += [BatchFigure(), ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
         return callbacks
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_tasks import yaml_text
 from lightning_tasks.errors import LightningTasksWarning
+from lightning_tasks.yaml_text import dump_in_one_line, load
 
 
 class Renamed(NamedTuple):
@@ -192,7 +192,7 @@ def _config(value: str) -> Source:
 
 def _read(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
     try:
-        return yaml_text.load(text)
+        return load(text)
     except yaml.YAMLError:
         return text
 
@@ -200,7 +200,7 @@ def _read(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
 def _words(argument: _Argument, source: Source, verb: str) -> list[str]:
     """Return the words that set what a renamed source says."""
     if argument.option in ("--config", "-c"):
-        return [argument.option, yaml_text.dump_in_one_line(source.settings)]
+        return [argument.option, dump_in_one_line(source.settings)]
     words = []
     for section in source.settings:
         for name, value in source.options(section).items():
@@ -210,4 +210,4 @@ def _words(argument: _Argument, source: Source, verb: str) -> list[str]:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    return value if isinstance(value, str) else yaml_text.dump_in_one_line(value)
+    return value if isinstance(value, str) else dump_in_one_line(value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tasks.atomic_write import require_place
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.tables.csv_table import read_cells, require_folder
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
 from lightning_tasks.filesystem import as_text, exists, expanded, is_file, is_folder, why_missing
@@ -19,7 +19,7 @@ LONG = Path("x" * 300)
 
 
 def make(target):
-    with published_folder(target):
+    with atomic_folder(target):
         pass
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from lightning_tasks import renamed_options
+from lightning_tasks import renamed_options, yaml_text
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.errors import LightningTasksWarning
@@ -66,7 +66,7 @@ def test_in_a_config():
         f"old.yaml: data.max_bad_share is now data.max_bad_fraction {OVER}.",
     ]
     assert "\n" not in text
-    assert renamed_options.yaml_text.load(text) == {
+    assert yaml_text.load(text) == {
         "model": {"class_path": "KeypointRegressor", "init_args": {"lr": 0.001, "backbone": "1e3"}},
         "data": {"class_path": "KeypointDataModule", "init_args": {"flip_p": 0.5, "max_bad_fraction": 0.5}},
     }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_tasks.models.backbone import Backbone, weights_follow
 from lightning_tasks.models.checkpoint_check import refuse_other_checkpoint
-from lightning_tasks.models.optimizer import LearningRate, adamw, can_fuse
+from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse
 from lightning_tasks.models.views import mean_of_views
 from lightning_tasks.models.weighted_mean import WeightedMean
 
@@ -37,7 +37,7 @@ class ImageModel(LightningModule, ABC):
 
     Attributes:
         monitor: the score that tells which checkpoint is the best: read by checkpoints, early stopping and sweeps.
-        mode: whether it is to be low or high.
+        mode: whether it is to be low or high; of the others `mode_of` says it.
         names_key: the hyper-parameter (and attribute) that holds the names of the outputs.
         names_noun: what they are called in messages.
         settings_before: hyper-parameters that older checkpoints do not have, with what they were.
@@ -50,7 +50,7 @@ class ImageModel(LightningModule, ABC):
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
-        lr_mult: the head's rate over the early body's.
+        lr_mult: the head's rate over the early body's. Another than this counts in the callback FineTune too.
         weight_decay: of AdamW, for matrices.
         flip_tta: outside training, predictions are the mean of the image's and the mirrored one's. Of this run alone:
             not kept in checkpoints (`predict --flip` is its like).
@@ -79,7 +79,7 @@ class ImageModel(LightningModule, ABC):
         lr: LearningRate,
         pretrained: bool = False,
         weights: str | None = None,
-        lr_mult: float = 10.0,
+        lr_mult: float = LR_MULT,
         weight_decay: float = 0.01,
         flip_tta: bool = False,
         compile: bool = False,
@@ -115,6 +115,16 @@ class ImageModel(LightningModule, ABC):
         """Do as Lightning's, whatever became of the name that the first weights had; see `weights_follow`."""
         with weights_follow():
             return super().load_from_checkpoint(*args, **kwargs)
+
+    @classmethod
+    def mode_of(cls, score: str) -> Literal["min", "max"]:
+        """Return whether a score that is logged, such as `val/accuracy`, is to be low or high."""
+        return "min" if score.endswith("/loss") else cls.mode
+
+    @property
+    def given_lr_mult(self) -> float | None:
+        """The head's rate over the early body's, where it is not the default: for schedules with another default."""
+        return None if self.lr_mult == LR_MULT else self.lr_mult
 
     @abstractmethod
     def configure_models(self, source: BackboneSource) -> None:

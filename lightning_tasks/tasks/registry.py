@@ -14,13 +14,21 @@ from lightning_tasks.tasks.task import Task
 TASKS: tuple[Task, ...] = (MultiClass(), MultiLabel(), Keypoints())  # a subclass of another's classes before it
 
 
+def find_task(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task | None:
+    """Return what `task_of` does; None: it is a user's own."""
+    for task in TASKS:
+        if task.wrote(thing) if isinstance(thing, Mapping) else isinstance(thing, (task.datamodule, task.model)):
+            return task
+    return None
+
+
 def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task:
     """Return the task of a data module, of a model, or of a checkpoint by its hyper-parameters.
 
     Raises:
         ConfigError: it is of none of our tasks.
     """
-    task = known_task_of(thing)
+    task = find_task(thing)
     if task is not None:
         return task
     what = "The checkpoint" if isinstance(thing, Mapping) else type(thing).__name__
@@ -28,11 +36,16 @@ def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) ->
     raise ConfigError(f"{what} is of none of the tasks that are known here: {known}.")
 
 
-def known_task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task | None:
-    """Return as `task_of`; None for a user's own class, which is of no task."""
-    if isinstance(thing, Mapping):
-        return next((task for task in TASKS if task.wrote(thing)), None)
-    return next((task for task in TASKS if isinstance(thing, (task.datamodule, task.model))), None)
+def task_of_both(model: LightningModule, datamodule: LightningDataModule) -> Task:
+    """Return the task of a model that is to predict some data.
+
+    Raises:
+        ConfigError: it is of none of our tasks, or the data is of another.
+    """
+    task = task_of(model)
+    if task_of(datamodule).names_key != task.names_key:
+        raise ConfigError(f"A {type(model).__name__} does not predict what a {type(datamodule).__name__} has.")
+    return task
 
 
 def names_keys() -> list[str]:

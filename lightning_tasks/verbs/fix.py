@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.tables.csv_table import delimiter_of, encoding_of, is_image_set, read_cells
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.verbs.near_duplicates import NEAR_DUPLICATE
 
 
-def require_csv(datamodule: MultiLabelDataModule | KeypointDataModule) -> None:
+def require_csv(datamodule: ImageDataModule) -> None:
     """Raise ConfigError where there is no csv that rows could be left out of."""
     if is_image_set(datamodule.csv) or not is_file(datamodule.csv):
         module = type(datamodule).__name__

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from lightning_tasks.atomic_write import require_place
 from lightning_tasks.csv_text import STDOUT
-from lightning_tasks.tasks.split_predictions import LabelPredictions, PointPredictions, Split, write_predictions
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 
@@ -20,7 +20,7 @@ def run(
     split: Split = "valid",
     output: str = "predictions.csv",
     excel: bool = False,
-) -> LabelPredictions | PointPredictions:
+) -> SplitPredictions:
     """Write what a checkpoint says of a split's images, beside what is annotated, to a csv.
 
     Args:
@@ -37,7 +37,7 @@ def run(
         require_place(path, [Path(ckpt_path), *tables_of(datamodule)])
     with redirect_stdout(sys.stderr if path == STDOUT else sys.stdout):
         found = predictions_of(trainer, model, datamodule, ckpt_path, split)
-    columns = write_predictions(path, found, model, datamodule, excel=excel)
+    columns = found.write_csv(path, excel=excel)
     for line in (f"predictions      {output}", *(f"columns          {column}" for column in columns)):
         print(line, file=sys.stderr if path == STDOUT else sys.stdout)
     return found

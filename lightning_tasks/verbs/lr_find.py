@@ -3,7 +3,7 @@
 import pytorch_lightning as pl
 
 from lightning_tasks.callbacks import LRFinder
-from lightning_tasks.callbacks.skipped import tell_skipped
+from lightning_tasks.reports.terminal import tell_skipped
 
 
 def run(

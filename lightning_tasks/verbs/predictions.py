@@ -4,21 +4,13 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.tasks.split_predictions import (
-    LabelPredictions,
-    PointPredictions,
-    Split,
-    label_predictions,
-    load_weights,
-    point_predictions,
-)
+from lightning_tasks.tasks.registry import task_of_both
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, load_weights
 
 
 def predictions_of(
     trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
-) -> LabelPredictions | PointPredictions:
+) -> SplitPredictions:
     """Return what a checkpoint says of a split; the model gets its weights.
 
     Raises:
@@ -27,11 +19,7 @@ def predictions_of(
     load_weights(model, Path(ckpt_path))
     model.to(trainer.strategy.root_device)
     with trainer.strategy.precision_plugin.forward_context():
-        if isinstance(model, MultiLabelClassifier) and isinstance(datamodule, MultiLabelDataModule):
-            return label_predictions(model, datamodule, split)
-        if isinstance(model, KeypointRegressor) and isinstance(datamodule, KeypointDataModule):
-            return point_predictions(model, datamodule, split)
-    raise ConfigError(f"Labels or points are predicted, not {type(model).__name__} on {type(datamodule).__name__}.")
+        return task_of_both(model, datamodule).predict_split(model, datamodule, split)
 
 
 def tables_of(datamodule: pl.LightningDataModule) -> list[Path]:

@@ -1,17 +1,15 @@
 """From which probability on a label is predicted: chosen on a split, and kept in the checkpoint."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 
 from lightning_tasks.atomic_write import require_apart, require_place
 from lightning_tasks.checkpoint import store_hyper_parameters
-from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
-from lightning_tasks.tasks import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose
-from lightning_tasks.tasks.multilabel.thresholds import Aim
-from lightning_tasks.tasks.split_predictions import LabelPredictions, Split
+from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 
@@ -20,7 +18,7 @@ def run(
     model: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     ckpt_path: str,
-    aim: Aim = "f1",
+    aim: Literal["accuracy", "f1", "precision_at_recall"] = "f1",
     recall: float = 0.8,
     each_label: bool = True,
     calibrate: bool = False,
@@ -43,20 +41,22 @@ def run(
         output: a checkpoint to write instead of changing this one.
         curve: an image of the accuracy at each threshold to write.
     """
-    if not isinstance(model, MultiLabelClassifier) or model.thresholds is None:
-        raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
     target = Path(output or ckpt_path)
     require_place(target, tables_of(datamodule))
     if curve is not None:
         require_figure_place(Path(curve))
         require_apart(target, Path(curve))
-    found = predictions_of(trainer, model, datamodule, ckpt_path, split)
-    assert isinstance(found, LabelPredictions)  # of such a model
-    choice = choose(found.logits, found.targets, model.vocab, model.temperature, aim, recall, each_label, calibrate)
+    choice = task_of(model).choose_thresholds(
+        model,
+        lambda: predictions_of(trainer, model, datamodule, ckpt_path, split),
+        aim,
+        recall,
+        each_label,
+        calibrate,
+    )
     print(choice.table)
     if curve is not None:
         write_figure(Path(curve), choice.curve)
         print(f"threshold curve  {curve}")
-    values = {"threshold": choice.threshold, "temperature": choice.temperature}
-    store_hyper_parameters(Path(ckpt_path), target, values)
+    store_hyper_parameters(Path(ckpt_path), target, choice.hyper_parameters)
     print(f"thresholds       kept in {target}")

@@ -155,7 +155,7 @@ def test_of_several_that_open_it_at_once_one_builds(paths, tmp_path, monkeypatch
 @pytest.mark.processes
 def test_of_several_processes_one_builds(paths, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lightning_tasks.data import cache as c; b = c._build\n"
+        "import sys; from pathlib import Path; from lightning_tasks.data.images import cache as c; b = c._build\n"
         "def build(*args): print('built'); b(*args)\n"
         "c._build = build\n"
         f"s = c.CacheSettings('disk', {str(tmp_path / 'cache')!r}, 1.0)\n"

@@ -49,9 +49,9 @@ def test_help_lists_what_the_parent_takes(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--model.help", "lightning_tasks.MultiClassClassifier"])
     told = capsys.readouterr().out
-    assert "--model.init_args.lr_mult LR_MULT" in told
+    assert "--model.lr_mult LR_MULT" in told
     assert "the head's rate over the early body's" in " ".join(told.split())
-    assert "--model.init_args.temperature" in told
+    assert "--model.temperature" in told
     assert "threshold" not in told
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from lightning_tasks.data.download.archives import BIWI_HEAD_POSE
 from lightning_tasks.data.download.atomic_folder import is_there
 from lightning_tasks.data.download.fetch import fetch
-from lightning_tasks.data.tables.csv_table import Complain, raise_at_once
+from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.biwi_files import PERSON_OF_SEQUENCE, LabelFrame, read_biwi
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
@@ -57,7 +57,7 @@ class BiwiDataModule(KeypointDataModule):
         """Fetch the archive if root does not exist."""
         fetch(BIWI_HEAD_POSE, self.root, self.mirrors)
 
-    def read_main_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
+    def read_main_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return one row for each frame, with `is_valid` from the validation sequences unless a fold decides."""
         table = read_biwi(self.root, self.label_frame)
         if self.fold is None:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.describe import listed
-from lightning_tasks.data.tables.cells import normalized
-from lightning_tasks.data.tables.csv_table import Complain, raise_at_once
+from lightning_tasks.data.tables.cells import normalize
+from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
@@ -64,12 +64,12 @@ class KeypointDataModule(ImageDataModule):
     ) -> None:
         super().__init__(root=root, csv=csv, size=size, **kwargs)
         self.flip_p = flip_p
-        self.swap_pairs = [(normalized(left), normalized(right)) for left, right in swap_pairs or []]
+        self.swap_pairs = [(normalize(left), normalize(right)) for left, right in swap_pairs or []]
         self.max_rotate_deg = max_rotate_deg
         self.max_zoom = max_zoom
         self.max_warp = max_warp
         self.max_lighting = max_lighting
-        self._given_names = None if point_names is None else [normalized(name) for name in point_names]
+        self._given_names = None if point_names is None else [normalize(name) for name in point_names]
 
     @property
     def point_names(self) -> list[str]:
@@ -109,9 +109,9 @@ class KeypointDataModule(ImageDataModule):
         """Return lines about the table and its split, for a person; these have been read."""
         return describe_points(self.root, self.table, self.split, self.point_names)
 
-    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
-        table = read_keypoint_table(path, complain)
+    def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
+        table = read_keypoint_table(path, on_error)
         names = point_names(table)
         if self._given_names is not None and names != self._given_names:
             raise TableError(
@@ -120,10 +120,10 @@ class KeypointDataModule(ImageDataModule):
             )
         return table
 
-    def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table for testing, which has this one's points; `complain`: see `read_table`."""
+    def read_test_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table for testing, which has this one's points; `on_error`: see `read_table`."""
         self._given_names = self.point_names
-        return super().read_test_table(complain)
+        return super().read_test_table(on_error)
 
     def check_tables(self, *stages: str) -> None:
         """Ask what is wrong with the tables of stages, and with which points change places; see `CheckedTables`."""

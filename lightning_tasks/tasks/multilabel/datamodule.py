@@ -12,7 +12,7 @@ import pandas as pd
 from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.dataset import sample_seed
-from lightning_tasks.data.tables.csv_table import Complain, is_image_set, raise_at_once
+from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
@@ -99,9 +99,9 @@ class MultiLabelDataModule(ImageDataModule):
         """Return a squash and the centre of it."""
         return self._crops[1]
 
-    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
-        return read_multilabel_table(path, self.label_separator, complain, self._given_vocab or ())
+    def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
+        return read_multilabel_table(path, self.label_separator, on_error, self._given_vocab or ())
 
     def points_of(self, table: pd.DataFrame) -> list[str]:
         """Return none: labels have no points."""

@@ -8,7 +8,7 @@ import pandas as pd
 from lightning_tasks.data.download.archives import PASCAL_2007
 from lightning_tasks.data.download.atomic_folder import is_there
 from lightning_tasks.data.download.fetch import fetch
-from lightning_tasks.data.tables.csv_table import Complain, is_image_set, raise_at_once
+from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.sample import draw_pascal
@@ -67,9 +67,9 @@ class PascalDataModule(MultiLabelDataModule):
         self._find_official()  # which may not have been there when this was made
         super().setup(stage)
 
-    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+    def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table of a csv, or of one of VOC's image sets."""
-        return read_voc(path, complain) if is_image_set(path) else super().read_table(path, complain)
+        return read_voc(path, on_error) if is_image_set(path) else super().read_table(path, on_error)
 
     def _find_official(self) -> None:
         tree = find_voc(self.root)
