@@ -7,6 +7,7 @@ import pytest
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from lightning_tasks.reports.results import label_results
 from matplotlib import font_manager
 from PIL import Image
 
@@ -14,7 +15,6 @@ from lightning_tasks.errors import LightningTasksWarning
 from lightning_tasks.reports import fonts
 from lightning_tasks.reports.canvas import Canvas
 from lightning_tasks.reports.figure_file import write_figure
-from lightning_tasks.reports.results import label_results
 
 CAT = "猫"
 
