@@ -16,24 +16,24 @@ _SEPARATORS = " ;,|"
 _BOM = "\ufeff"
 
 
-def apart(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """Return a user's names as columns beside ours: `error_` for `error`, where we have such a column."""
-    taken = {*theirs, *ours}
+def distinct_columns(names: Sequence[str], reserved: Sequence[str]) -> list[str]:
+    """Return a user's names as columns beside reserved ones: `error_` for `error`, where there is such a column."""
+    taken = {*names, *reserved}
     columns = []
-    for name in theirs:
+    for name in names:
         column = name
-        while column in ours or (column != name and column in taken):
+        while column in reserved or (column != name and column in taken):
             column += "_"
         taken.add(column)
         columns.append(column)
     return columns
 
 
-def renamed(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """Return a sentence for each of a user's names that `apart` had to change."""
+def describe_renames(names: Sequence[str], reserved: Sequence[str]) -> list[str]:
+    """Return a sentence for each of a user's names that `distinct_columns` had to change."""
     return [
         f"{name!r} is in the column {new!r}"
-        for name, new in zip(theirs, apart(theirs, ours), strict=True)
+        for name, new in zip(names, distinct_columns(names, reserved), strict=True)
         if name != new
     ]
 

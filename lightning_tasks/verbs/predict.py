@@ -17,7 +17,7 @@ from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.draw import annotate_images, check_folder
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renames, write_rows
+from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renamed_columns, write_rows
 from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.deploy.sources import STDIN, Found, search
 from lightning_tasks.errors import ConfigError, ImageError
@@ -100,7 +100,7 @@ def predict(
         stopped = error
     if rows or stopped is None:
         write_rows(table, rows, predictor.output_format, excel=excel)
-    _report(rows, table, folder, describe_renames(table, predictor.output_format), undrawn, left_out)
+    _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
     if stopped is not None:
         kept = f"{table} holds these" if rows else "nothing is written"
         print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_stream(table))
