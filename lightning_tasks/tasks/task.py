@@ -131,6 +131,22 @@ class Task(ABC):
             LightningTasksError: files cannot be read, or the predictions are not finite.
         """
 
+    # A checkpoint
+    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
+        """Return what a trained model's images went through, by the settings of its data."""
+        size = model.hparams["image_size"]
+        factor = self.datamodule.decode_factor
+        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
+        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
+
+    @abstractmethod
+    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
+        """Return a trained model as programs run it."""
+
+    @abstractmethod
+    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
+        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""
+
     # What only some tasks offer
     def grad_cam(self, model: Any, label: str) -> Explanation:  # noqa: ANN401 - of the task
         """Return where in images a label comes from.
@@ -164,19 +180,3 @@ class Task(ABC):
             ConfigError: the model has no thresholds, or there are too few images.
         """
         raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
-
-    # A checkpoint
-    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
-        """Return what a trained model's images went through, by the settings of its data."""
-        size = model.hparams["image_size"]
-        factor = self.datamodule.decode_factor
-        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
-        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
-
-    @abstractmethod
-    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
-        """Return a trained model as programs run it."""
-
-    @abstractmethod
-    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
-        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""

@@ -21,7 +21,8 @@ from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_ou
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
-from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
+from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
 from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
@@ -104,4 +105,6 @@ class Keypoints(Task):
 
     def output_format(self, model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
         """Return what its outputs mean."""
-        return point_format(model, data_settings)
+        names = tuple(model.point_names)
+        mirrored = mirrored_order(names, data_settings.get("swap_pairs"))
+        return PointFormat(names, mirrored, model.hparams["image_size"])

@@ -25,7 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
-from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.thresholds import Aim
@@ -93,6 +93,16 @@ class MultiLabel(Task):
         """Return the labels' probabilities."""
         return predict_labels(model, datamodule, split)
 
+    # A checkpoint
+    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
+        """Return a trained classifier as programs run it."""
+        return LabelModule(model, preprocess)
+
+    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
+        """Return what its outputs mean."""
+        assert model.thresholds is not None  # else it is a MultiClassClassifier
+        return LabelFormat(tuple(model.vocab), model.thresholds.cpu().numpy(), model.temperature)
+
     # What only some tasks offer
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
@@ -111,12 +121,3 @@ class MultiLabel(Task):
         if model.thresholds is None:
             return super().choose_thresholds(model, predict)
         return choose_thresholds(predict(), model.temperature, aim, recall, each_label, calibrate)
-
-    # A checkpoint
-    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
-        """Return a trained classifier as programs run it."""
-        return LabelModule(model, preprocess)
-
-    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
-        """Return what its outputs mean."""
-        return label_format(model)
