@@ -1,7 +1,6 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
-import pydoc
 import re
 import sys
 import warnings
@@ -29,6 +28,7 @@ from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
+from lightning_tasks.command_line.best_checkpoint import MODELS_OWN, choose_checkpoints
 from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
 from lightning_tasks.command_line.foreign_errors import others_errors_told
 from lightning_tasks.command_line.lightning_messages import quieten
@@ -49,7 +49,6 @@ from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
-_MODELS_OWN = "auto"  # which score tells the best checkpoint: the model's class attributes `monitor` and `mode` say it
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -130,7 +129,7 @@ class TaskCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
-                "checkpoint.monitor": _MODELS_OWN,
+                "checkpoint.monitor": MODELS_OWN,
                 "checkpoint.filename": "best",
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written
@@ -166,7 +165,7 @@ class TaskCLI(LightningCLI):
                 LightningTasksWarning,
                 stacklevel=2,
             )
-        self._choose_checkpoints()
+        choose_checkpoints(self.config[self.subcommand])
         trainer = self.config[self.subcommand].trainer
         check_trainer(vars(trainer))
         if trainer.precision is None:
@@ -178,19 +177,6 @@ class TaskCLI(LightningCLI):
         self._written = self.config
         self.config = self._written.clone()
         vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
-
-    def _choose_checkpoints(self) -> None:
-        """Let the model say which checkpoint is the best, unless the user does; and give each a name of its own."""
-        config = self.config[self.subcommand]
-        checkpoint = config.get("checkpoint")
-        if checkpoint and checkpoint.monitor == _MODELS_OWN:
-            model = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
-            checkpoint.monitor = getattr(model, "monitor", None)
-            checkpoint.mode = getattr(model, "mode", checkpoint.mode)
-        if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
-            checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-        if checkpoint and checkpoint.dirpath:
-            checkpoint.enable_version_counter = True  # another run's may lie there
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
