@@ -30,7 +30,7 @@ from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.best_checkpoint import MODELS_OWN, choose_checkpoints
 from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
-from lightning_tasks.command_line.foreign_errors import others_errors_told
+from lightning_tasks.command_line.foreign_errors import translate_foreign_errors
 from lightning_tasks.command_line.lightning_messages import quieten
 from lightning_tasks.command_line.saved_config import SavedConfig
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
@@ -38,7 +38,7 @@ from lightning_tasks.command_line.trainer_settings import check_trainer
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
@@ -60,7 +60,7 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: with 2, after a message, for arguments that cannot be parsed; see also `StopSignals`.
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
-    with others_errors_told():
+    with translate_foreign_errors():
         given = with_expanded_configs(sys.argv[1:] if args is None else args)
         if given[0] in _FROM_CHECKPOINT:
             given = with_checkpoint_settings(given)
@@ -155,7 +155,7 @@ class TaskCLI(LightningCLI):
         """Check the checkpoint's path, choose what depends on the device, and expand paths."""
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            found = read_checkpoint(Path(expanded(path)))  # or Lightning would fail later, with a traceback
+            found = read_checkpoint(Path(expand_path(path)))  # or Lightning would fail later, with a traceback
             stored = found.get("hyper_parameters", {}).get("architecture")
             if stored is not None and "architecture" in self.config.fit.model.get("init_args", {}):
                 self.config.fit.model.init_args.architecture = stored  # so that the hub is not asked
@@ -279,7 +279,7 @@ class TaskCLI(LightningCLI):
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it was resumed
-        rank_zero_only(print)(f"resuming from    {run_folders.shown(path)}")
+        rank_zero_only(print)(f"resuming from    {run_folders.relative_path(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, ImageDataModule):  # its sampler can

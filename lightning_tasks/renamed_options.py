@@ -151,7 +151,9 @@ def with_new_names(args: Sequence[str]) -> list[str]:
     before = deepcopy(sources)
     rename(sources)
     changed = zip(arguments, sources, before, strict=True)
-    return [word for one, now, old in changed for word in (one.words if now == old else _words(one, now, args[0]))]
+    return [
+        word for given, now, old in changed for word in (given.words if now == old else _words(given, now, args[0]))
+    ]
 
 
 def _arguments(args: Sequence[str]) -> Iterator[_Argument]:
