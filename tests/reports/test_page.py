@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from lightning_tasks.reports.page_run import read_run
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from lightning_tasks.reports.page import label_page, point_page, write_page
-from lightning_tasks.reports.page_run import read_run
 from lightning_tasks.verbs.report import read_reduced as read
 from tests.fakes import write_image
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_tasks.reports.page_figures import error_histogram, learning_curves
+from lightning_tasks.reports.page_gallery import sample_rows, thumbnail, worst_rows
+from lightning_tasks.reports.page_run import read_run
 from sklearn.metrics import confusion_matrix
 
 import lightning_tasks
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.page import write_page
-from lightning_tasks.reports.page_figures import error_histogram, learning_curves
-from lightning_tasks.reports.page_gallery import sample_rows, thumbnail, worst_rows
-from lightning_tasks.reports.page_run import read_run
 from lightning_tasks.tasks.multilabel.threshold_counts import threshold_counts
 from lightning_tasks.verbs.report import read_reduced as read
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from lightning_tasks.reports.results import heat_results, label_results, point_results
 
 from lightning_tasks.callbacks.epoch_table import EpochTable
-from lightning_tasks.reports.results import heat_results, label_results, point_results
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import CURVE
 

@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_tasks.reports.show_batch import label_batch, point_batch
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.reports.show_batch import label_batch, point_batch
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from tests.fakes import write_multilabel, write_points
 
 CONF = Path(__file__).parents[2] / "conf"
