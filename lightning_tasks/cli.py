@@ -18,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import run_folders, yaml_text
 from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.callbacks.end_of_fit import EndOfFit
 from lightning_tasks.callbacks.epoch_table import EpochTable
 from lightning_tasks.callbacks.finite_loss import FiniteLoss
@@ -43,7 +44,6 @@ from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
-from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
 from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 

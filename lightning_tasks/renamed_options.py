@@ -77,9 +77,15 @@ def rename(sources: Sequence[Source]) -> None:
             section, _, old = renamed.old.partition(".")
             options = Source(where, settings).options(section)
             if old in options:
-                value = renamed.value(options.pop(old))
-                options.setdefault(renamed.new.partition(".")[2], value)
+                _replace(options, old, renamed.new.partition(".")[2], renamed.value)
                 _tell(f"{where}: {renamed.old} is now {renamed.new}")
+
+
+def _replace(options: dict[str, Any], old: str, new: str, value: Callable[[Any], Any]) -> None:
+    """Rename an option in its place; one that is there by its new name, too, is kept as it is."""
+    items = [(name, given) for name, given in options.items() if name != old or new not in options]
+    options.clear()
+    options.update((new, value(given)) if name == old else (name, given) for name, given in items)
 
 
 def _divide(sources: Sequence[Source]) -> None:

@@ -10,10 +10,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.metrics_csv import MetricsCSV
-from lightning_tasks.training.checkpoint_places import BestCheckpoint
 from lightning_tasks.training.run_paths import last_checkpoint
 from lightning_tasks.training.slurm import is_of_this_job, note_job
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_tasks.reports.page_run import folder_of_run
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.reports.run_info import folder_of_run
 from tests.fakes import LABELS, write_multilabel
 from tests.quick_runs import PLAIN, fit, scores, settings, written
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
+from lightning_tasks.callbacks.scheduled import Scheduled
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.progress import RunLength, Scheduled, run_length
+from lightning_tasks.training.progress import RunLength, run_length
 from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
 _TRAIN_METRICS = "train_metric_states"

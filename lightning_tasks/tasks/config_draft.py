@@ -66,14 +66,10 @@ class ConfigDraft:
     Attributes:
         arguments: of the data module, in the order in which they are written.
         comments: lines above an argument, or above `csv`, by its name.
-        monitor: the metric by which checkpoints are chosen.
-        mode: whether that is the better the larger ("max") or the smaller ("min").
     """
 
     arguments: dict[str, Any]
     comments: dict[str, list[str]] = field(default_factory=dict)
-    monitor: str = "val/loss"
-    mode: str = "min"
 
 
 def describe_columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> list[str]:

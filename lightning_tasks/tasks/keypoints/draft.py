@@ -27,8 +27,6 @@ def draft_points(own: OwnTable) -> ConfigDraft:
     draft = ConfigDraft(
         {"size": _training_size(own.sizes)},
         {"csv": [*describe_columns(own.path, table, point_columns(table)), counts], "size": ["height and width"]},
-        "val/median_px",
-        "min",
     )
     if len(names) > 1:
         pairs = _pairs(names)

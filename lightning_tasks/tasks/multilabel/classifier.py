@@ -166,7 +166,7 @@ class MultiLabelClassifier(ImageModel):
 
     def uncalibrated(self, images: Tensor) -> Tensor:
         """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""
-        logits: Tensor = self.evaluated(images)[0] * self.temperature if self.flip_tta else self(images).float()
+        logits: Tensor = self._predict(images)[0] * self.temperature if self.flip_tta else self(images).float()
         return logits
 
     def predicted(self, probabilities: Tensor) -> Tensor:

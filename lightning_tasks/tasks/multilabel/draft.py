@@ -54,8 +54,6 @@ def draft_labels(own: OwnTable) -> ConfigDraft:
     return ConfigDraft(
         {"label_separator": separator, **given, "size": 128},
         {"csv": columns, "label_separator": lines, "size": ["128 is fastai's; larger images cost time by their area"]},
-        "val/mAP",
-        "max",
     )
 
 
