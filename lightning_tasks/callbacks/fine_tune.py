@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.callbacks.scheduled import Scheduled
-from lightning_tasks.callbacks.tensorboard import tensorboard_writer
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import GroupRates, fine_tune

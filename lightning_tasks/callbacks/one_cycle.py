@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_tasks.callbacks.scheduled import Scheduled
-from lightning_tasks.callbacks.tensorboard import tensorboard_writer
+from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import Rate, one_cycle

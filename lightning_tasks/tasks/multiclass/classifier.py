@@ -9,8 +9,10 @@ from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import are_weights_following
 from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
+from lightning_tasks.tasks.multiclass.one_label import check_one_label
 from lightning_tasks.tasks.multiclass.scores import class_losses
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.losses import check_label_smoothing
 
 _OF_ANY_NUMBER = ("threshold", "asymmetric_gamma", "asymmetric_clip")  # settings that mean nothing here
@@ -63,9 +65,9 @@ class MultiClassClassifier(MultiLabelClassifier):
     def setup(self, stage: str) -> None:
         """Refuse images without exactly one label, too."""
         super().setup(stage)
-        require = getattr(getattr(self.trainer, "datamodule", None), "require_one_label", None)
-        if require is not None:
-            require()
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if isinstance(datamodule, MultiLabelDataModule):
+            check_one_label(datamodule)
 
     def configure_losses(self) -> None:
         """Make the loss of training, and that without label smoothing."""

@@ -4,21 +4,20 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
-from torch import Tensor
 
 from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.lr_curve import lr_figure
 
-_INK, _LR_CURVE = "#767676", "#57606a"  # each becomes the page's own colour of text
+INK, _LR_CURVE = "#767676", "#57606a"  # each becomes the page's own colour of text
 _INCHES = (4.6, 3.1)  # small, so that a phone shows them at their own size
-_BINS = 30
 # Told apart without colour too.
 _LINES = (("#3d84d6", "-"), ("#d9772b", "--"), ("#3c9a5f", "-."), ("#9a6dd7", ":"))
 _STYLE: Any = {  # matplotlib types every key
@@ -26,7 +25,7 @@ _STYLE: Any = {  # matplotlib types every key
     "svg.hashsalt": "report",  # or every page would have other ids
     "text.parse_math": False,  # names of metrics are the user's
     "font.size": 9,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -85,31 +84,29 @@ def lr_find_chart(rows: Sequence[Mapping[str, str]], lr: float | None) -> Chart 
     )
 
 
-def error_histogram(errors_px: Tensor) -> Chart:
-    """Return how often errors (n,) of which size occur, with n > 0; what lies above 99 of 100 is in the last bar."""
-    median, p95, p99 = (float(errors_px.quantile(share)) for share in (0.5, 0.95, 0.99))
-    top = p99 or 1.0
+def draw_chart(title: str, alt: str, draw: Callable[[Axes], None]) -> Chart:
+    """Return a chart of what `draw` draws on axes in the page's style, with a legend above of what has a label.
+
+    Args:
+        title: stands over it.
+        alt: what it shows, in words.
+        draw: `INK` in it becomes the page's own colour of text.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         ax = figure.subplots()
-        ax.hist(errors_px.clamp(max=top).tolist(), bins=_BINS, range=(0, top), histtype="stepfilled", color="#3d84d6")
-        ax.axvline(median, color=_INK, ls="--", label=f"median {median:.1f} px")
-        ax.axvline(p95, color=_INK, ls=":", label=f"95th percentile {p95:.1f} px")
-        ax.set(xlabel="error in pixels of the original image", ylabel="points")
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside upper left", ncols=2)
-        svg = _svg(figure)
-    alt = f"Histogram of {len(errors_px):,} errors: half are below {median:.1f} px, 95 of 100 below {p95:.1f} px."
-    return Chart("Errors", f"{alt} The last bar holds all from {top * (1 - 1 / _BINS):.1f} px on.", svg)
+        draw(ax)
+        if ax.get_legend_handles_labels()[0]:
+            figure.legend(loc="outside upper left", ncols=2)
+        return Chart(title, alt, _svg(figure))
 
 
 def _curves(title: str, against: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> Chart | None:
     curves = {name.removesuffix("_epoch"): points for name, points in curves.items() if points}
     if not curves:
         return None
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=_INCHES, layout="constrained")
-        ax = figure.subplots()
+
+    def draw(ax: Axes) -> None:
         for (name, points), (colour, line) in zip(curves.items(), itertools.cycle(_LINES), strict=False):
             x, y = zip(*points, strict=True)
             ax.plot(x, y, color=colour, ls=line, marker="o" if against == "epoch" else "", markersize=3, label=name)
@@ -117,10 +114,9 @@ def _curves(title: str, against: str, curves: Mapping[str, Sequence[tuple[float,
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if against == "step":
             _plain_log(ax.yaxis)
-        figure.legend(loc="outside upper left", ncols=2)
-        svg = _svg(figure)
+
     ends = "; ".join(f"{name} from {points[0][1]:.3g} to {points[-1][1]:.3g}" for name, points in curves.items())
-    return Chart(title, f"{title} by {against}: {ends}.", svg)
+    return draw_chart(title, f"{title} by {against}: {ends}.", draw)
 
 
 def _plain_log(axis: Axis) -> None:
@@ -149,4 +145,4 @@ def _svg(figure: Figure) -> str:
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # "axes_1" stands in every figure; what is referred to are paths
-    return re.sub(f"{_INK}|{_LR_CURVE}", "currentColor", svg)
+    return re.sub(f"{INK}|{_LR_CURVE}", "currentColor", svg)

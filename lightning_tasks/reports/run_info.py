@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.reports.page_figures import Chart, learning_curves, lr_find_chart
+from lightning_tasks.reports.figures import Chart, learning_curves, lr_find_chart
 
 _IN_A_RUN = ("config.yaml", "metrics.csv")
 _PACKAGES = ("lightning-tasks", "torch", "pytorch-lightning", "timm")
 
 
 @dataclass(frozen=True)
-class Run:
+class RunInfo:
     """All that is shown of a run, whatever its task."""
 
     checkpoint: Path
@@ -42,7 +42,7 @@ def folder_of_run(checkpoint: Path) -> Path:
     return next((above.parent for above in (folder, *folder.parents) if above.name == "checkpoints"), folder)
 
 
-def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = None) -> Run:
+def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = None) -> RunInfo:
     """Return the run of a checkpoint; what its folder lacks is left out.
 
     Args:
@@ -55,7 +55,7 @@ def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = No
     lr = model.get("lr")
     lr_find_csv = _lr_find_csv(folder)
     config = folder / "config.yaml"
-    return Run(
+    return RunInfo(
         checkpoint=path,
         folder=folder,
         settings={
