@@ -130,6 +130,7 @@ class TaskCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.monitor": MODELS_OWN,
+                "checkpoint.mode": MODELS_OWN,
                 "checkpoint.filename": "best",
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written

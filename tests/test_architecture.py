@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "deploy": {"cores", "devices", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},
     "verbs": {"callbacks", "cores", "deploy", "run_folders", "training", "yaml_text", *_BELOW_TASKS, *_ASKS_TASKS},
     "trainer": {"reports", "training", "verbs"},
-    "command_line": {"checkpoint", "cores", "devices", "renamed_options", "tasks/registry", "verbs", "yaml_text",
+    "command_line": {"checkpoint", "cores", "devices", "models", "renamed_options", "tasks/registry", "verbs", "yaml_text",
                      *_FILES},
     "cli": {"callbacks", "checkpoint", "command_line", "data", "devices", "errors", "filesystem", "models",
             "renamed_options", "reports", "run_folders", "tasks/registry", "trainer", "training", "verbs", "yaml_text"},

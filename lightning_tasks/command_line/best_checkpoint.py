@@ -4,7 +4,9 @@ import pydoc
 
 from jsonargparse import Namespace
 
-MODELS_OWN = "auto"  # which score tells it: the model's class attributes `monitor` and `mode` say it
+from lightning_tasks.models.base import ImageModel
+
+MODELS_OWN = "auto"  # which score tells it: the model says it, see `ImageModel`
 
 
 def choose_checkpoints(config: Namespace) -> None:
@@ -14,11 +16,15 @@ def choose_checkpoints(config: Namespace) -> None:
         config: of a verb; changed in place.
     """
     checkpoint = config.get("checkpoint")
-    if checkpoint and checkpoint.monitor == MODELS_OWN:
-        model = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
-        checkpoint.monitor = getattr(model, "monitor", None)
-        checkpoint.mode = getattr(model, "mode", checkpoint.mode)
-    if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
+    if not checkpoint:
+        return
+    found = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
+    model = found if isinstance(found, type) and issubclass(found, ImageModel) else None
+    if checkpoint.monitor == MODELS_OWN:
+        checkpoint.monitor = model.monitor if model else None
+    if checkpoint.mode == MODELS_OWN:
+        checkpoint.mode = model.mode_of(checkpoint.monitor) if model and checkpoint.monitor else "min"
+    if checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
         checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-    if checkpoint and checkpoint.dirpath:
+    if checkpoint.dirpath:
         checkpoint.enable_version_counter = True  # another run's may lie there
