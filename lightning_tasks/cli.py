@@ -40,6 +40,7 @@ from lightning_tasks.devices import default_precision, keep_freed_memory, mistak
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.filesystem import expanded
 from lightning_tasks.models.backbone import weights_follow
+from lightning_tasks.models.base import ImageModel
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.tasks.registry import find_task, names_keys
@@ -49,7 +50,7 @@ from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
-_MODELS_OWN = "auto"  # which score tells the best checkpoint: the model's class attributes `monitor` and `mode` say it
+_MODELS_OWN = "auto"  # which score tells the best checkpoint: the model says it, see `ImageModel`
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -131,6 +132,7 @@ class TaskCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.monitor": _MODELS_OWN,
+                "checkpoint.mode": _MODELS_OWN,
                 "checkpoint.filename": "best",
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written
@@ -183,10 +185,13 @@ class TaskCLI(LightningCLI):
         """Let the model say which checkpoint is the best, unless the user does; and give each a name of its own."""
         config = self.config[self.subcommand]
         checkpoint = config.get("checkpoint")
-        if checkpoint and checkpoint.monitor == _MODELS_OWN:
-            model = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
-            checkpoint.monitor = getattr(model, "monitor", None)
-            checkpoint.mode = getattr(model, "mode", checkpoint.mode)
+        if checkpoint and _MODELS_OWN in (checkpoint.monitor, checkpoint.mode):
+            found = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
+            model = found if isinstance(found, type) and issubclass(found, ImageModel) else None
+            if checkpoint.monitor == _MODELS_OWN:
+                checkpoint.monitor = model.monitor if model else None
+            if checkpoint.mode == _MODELS_OWN:
+                checkpoint.mode = model.mode_of(checkpoint.monitor) if model and checkpoint.monitor else "min"
         if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
             checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
         if checkpoint and checkpoint.dirpath:
