@@ -6,12 +6,12 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.checkpoint_check import composed
 from lightning_tasks.models.optimizer import LearningRate
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
 from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps, HeatmapHead
 from lightning_tasks.tasks.keypoints.regression import RegressionHead

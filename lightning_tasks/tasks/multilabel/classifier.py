@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
 from lightning_tasks.tasks.multilabel.metrics import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 from lightning_tasks.tasks.multilabel.scores import label_losses

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import IGNORED
 from lightning_tasks.csv_text import describe_renames, distinct_columns, separator_for, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.multilabel.batch import IGNORED
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results

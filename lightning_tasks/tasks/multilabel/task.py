@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
@@ -18,6 +17,7 @@ from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.callbacks import ThresholdCurve
 from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
