@@ -47,7 +47,9 @@ class Columns(NamedTuple):
     """The columns of what is predicted, in any table."""
 
     texts: tuple[str, ...]
-    numbers: tuple[str, ...]  # named by the user; see `csv_text.apart` where one is called like another column
+    numbers: tuple[
+        str, ...
+    ]  # named by the user; see `csv_text.distinct_columns` where one is called like another column
 
 
 class Prediction(ABC):
@@ -85,19 +87,19 @@ class OutputFormat(ABC, Generic[P]):
     """What a checkpoint's outputs mean.
 
     Attributes:
-        task: in the metadata of exports.
         noun: what one of the outputs is called.
         output_name: of the outputs in an exported file.
         unit_scale: what `to_unit_scale` returns differences of.
         score_name: of `score`, with its unit.
+        schema: the class of `answer`, from which the server makes its description.
         names: of the outputs.
     """
 
-    task: ClassVar[str]
     noun: ClassVar[str]
     output_name: ClassVar[str]
     unit_scale: ClassVar[str]
     score_name: ClassVar[str]
+    schema: ClassVar[type[Answer]]
     names: tuple[str, ...]
 
     @abstractmethod
@@ -119,10 +121,6 @@ class OutputFormat(ABC, Generic[P]):
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Return what the server says of the model: its outputs by the answer's key, such as `{"labels": [...]}`."""
-
-    @abstractmethod
-    def schema(self) -> type[Answer]:
-        """Return the dataclass of `answer`, from which the server makes its description."""
 
     @abstractmethod
     def answer(self, prediction: P) -> dict[str, Any]:

@@ -71,11 +71,11 @@ class ValuesAnswer(Answer):
 
 @dataclass(frozen=True)
 class ValueFormat(OutputFormat[Values]):
-    task: ClassVar[str] = "values"
     noun: ClassVar[str] = "value"
     output_name: ClassVar[str] = "values"
     unit_scale: ClassVar[str] = "values"
     score_name: ClassVar[str] = "MAE"
+    schema: ClassVar[type[Answer]] = ValuesAnswer
 
     names: tuple[str, ...]
 
@@ -86,16 +86,13 @@ class ValueFormat(OutputFormat[Values]):
         return Columns((), self.names)
 
     def metadata(self):
-        return {"task": self.task, "output": "values: (B, T) float32", "targets": list(self.names)}
+        return {"task": "values", "output": "values: (B, T) float32", "targets": list(self.names)}
 
     def describe(self):
         return f"estimates {len(self.names)} numbers of an image"
 
     def as_json(self):
         return {"values": list(self.names)}
-
-    def schema(self):
-        return ValuesAnswer
 
     def answer(self, prediction):
         pairs = zip(self.names, prediction.values, strict=True)

@@ -10,18 +10,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_outside
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
-from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
+from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
 from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
@@ -108,4 +109,6 @@ class Keypoints(Task):
 
     def output_format(self, model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
         """Return what its outputs mean."""
-        return point_format(model, data_settings)
+        names = tuple(model.point_names)
+        mirrored = mirrored_order(names, data_settings.get("swap_pairs"))
+        return PointFormat(names, mirrored, model.hparams["image_size"])

@@ -9,7 +9,7 @@ from lightning_tasks.tasks.capabilities import ThresholdAim, ThresholdChoice
 from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
 from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule
 from lightning_tasks.tasks.multiclass.one_label import check_one_label
-from lightning_tasks.tasks.multiclass.output import ClassFormat, class_format
+from lightning_tasks.tasks.multiclass.output import ClassFormat
 from lightning_tasks.tasks.multiclass.predictions import ClassPredictions
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
@@ -60,4 +60,4 @@ class MultiClass(MultiLabel):
 
     def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> ClassFormat:
         """Return what its outputs mean."""
-        return class_format(model)
+        return ClassFormat(tuple(model.vocab), None, model.temperature)

@@ -9,7 +9,6 @@ import albumentations as A
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
@@ -17,8 +16,8 @@ from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.tables.unused_columns import TaskColumns
-from lightning_tasks.data.transforms.mixing import check_mixing, mix
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.label_checks import (
@@ -29,6 +28,7 @@ from lightning_tasks.tasks.multilabel.label_checks import (
     unknown_labels,
 )
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
+from lightning_tasks.tasks.multilabel.mixing import check_mixing, mix
 from lightning_tasks.tasks.multilabel.summary import describe_labels
 from lightning_tasks.tasks.multilabel.table import (
     LABEL_COLUMNS,

@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import IGNORED
-from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
+from lightning_tasks.csv_text import describe_renames, distinct_columns, separator_for, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.multilabel.batch import IGNORED
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
+from lightning_tasks.tasks.multilabel.output import label_columns
 from lightning_tasks.tasks.multilabel.page import label_page
 from lightning_tasks.tasks.multilabel.scores import LabelScores, label_losses, label_scores
 from lightning_tasks.tasks.split_predictions import (
@@ -28,8 +29,6 @@ from lightning_tasks.tasks.split_predictions import (
     predict_batches,
     require_finite,
 )
-
-LABEL_COLUMNS = ("fname", "labels", "predicted", "ignored")  # then the labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +75,20 @@ class LabelPredictions(SplitPredictions):
 
         A label that is called like another column gets another name, of which a sentence is returned.
         """
+        texts, numbers = label_columns(self.vocab)
+        first = ["fname", "labels", *texts, "ignored"]
         separator = separator_for(self.vocab, self.separator)
 
         def names(chosen: Tensor) -> str:
             return separator.join(label for label, on in zip(self.vocab, chosen, strict=True) if on)
 
-        table = [[*LABEL_COLUMNS, *apart(self.vocab, LABEL_COLUMNS)]]
+        table = [[*first, *distinct_columns(numbers, first)]]
         rows = zip(self.paths, self.targets, self.predicted, self.probabilities, strict=True)
         for fname, target, predicted, probabilities in rows:
             labels = (names(target == 1), names(predicted), names(target == IGNORED))
             table.append([str(fname), *labels, *(f"{p:.6f}" for p in probabilities.tolist())])
         write_csv(path, table, excel=excel)
-        return renamed(self.vocab, LABEL_COLUMNS)
+        return describe_renames(numbers, first)
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""

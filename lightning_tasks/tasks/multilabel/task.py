@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
@@ -18,6 +17,7 @@ from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.callbacks import ThresholdCurve
 from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
@@ -25,7 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
-from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.thresholds import Aim
@@ -104,7 +104,8 @@ class MultiLabel(Task):
 
     def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
         """Return what its outputs mean."""
-        return label_format(model)
+        assert model.thresholds is not None  # else it is a MultiClassClassifier
+        return LabelFormat(tuple(model.vocab), model.thresholds.cpu().numpy(), model.temperature)
 
     # --- what only some tasks offer ---
 

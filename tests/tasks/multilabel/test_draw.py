@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_heat, draw_results
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import CURVE
