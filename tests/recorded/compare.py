@@ -19,7 +19,19 @@ RENAMED: dict[str, dict[str, str]] = {
     },
     "safetensors.json": {'"flip"': '"flip_p"'},
     "predict*": {"labels": "predicted"},
-    "thresholds.txt": {"fname,labels": "fname,predicted"},
+    "thresholds.txt": {
+        "fname,labels": "fname,predicted",
+        "one for each, where they were chosen": "one for each, in-sample (optimistic)",
+    },
+    "report.txt": {
+        "found rightly": "TP: found rightly",
+        "missed": "FN: missed",
+        "FN: missed:": "FN:",  # of a label; the one before is the legend's
+        "found, but not there": "FP: found, but not there",
+        "right:": "TP:",
+        "extra:": "FP:",
+        "The threshold’s slider and the images’ filter": "The page’s controls",
+    },
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
 }
 
