@@ -75,6 +75,7 @@ class ValueFormat(OutputFormat[Values]):
     output_name: ClassVar[str] = "values"
     unit_scale: ClassVar[str] = "values"
     score_name: ClassVar[str] = "MAE"
+    description: ClassVar[str] = "estimates {} numbers of an image"
     schema: ClassVar[type[Answer]] = ValuesAnswer
 
     names: tuple[str, ...]
@@ -87,9 +88,6 @@ class ValueFormat(OutputFormat[Values]):
 
     def metadata(self):
         return {"task": "values", "output": "values: (B, T) float32", "targets": list(self.names)}
-
-    def describe(self):
-        return f"estimates {len(self.names)} numbers of an image"
 
     def as_json(self):
         return {"values": list(self.names)}
