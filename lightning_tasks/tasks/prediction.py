@@ -91,7 +91,7 @@ class OutputFormat(ABC, Generic[P]):
         output_name: of the outputs in an exported file.
         unit_scale: what `to_unit_scale` returns differences of.
         score_name: of `score`, with its unit.
-        description: what the model does, after "The model", with {} for the number of outputs.
+        description: what the model does, after "The model", with {} for the number of outputs and their noun.
         schema: the class of `answer`, from which the server makes its description.
         names: of the outputs.
     """
@@ -118,7 +118,8 @@ class OutputFormat(ABC, Generic[P]):
 
     def describe(self) -> str:
         """Return what the model does: `says which of 20 labels an image has`."""
-        return self.description.format(f"{len(self.names):,}")
+        count = len(self.names)
+        return self.description.format(f"{count:,} {self.noun}{'' if count == 1 else 's'}")
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:

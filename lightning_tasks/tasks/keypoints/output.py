@@ -94,7 +94,7 @@ class PointFormat(OutputFormat[PointPrediction]):
     output_name: ClassVar[str] = "points"
     unit_scale: ClassVar[str] = "points on −1..1"
     score_name: ClassVar[str] = "median error in px"
-    description: ClassVar[str] = "finds {} point(s) in an image"
+    description: ClassVar[str] = "finds {} in an image"
     schema: ClassVar[type[Answer]] = PointsAnswer
 
     names: tuple[str, ...]  # P points

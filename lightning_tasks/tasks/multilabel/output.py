@@ -91,7 +91,7 @@ class LabelFormat(OutputFormat[LabelPrediction]):
     output_name: ClassVar[str] = "probabilities"
     unit_scale: ClassVar[str] = "probabilities"
     score_name: ClassVar[str] = "mAP"
-    description: ClassVar[str] = "says which of {} labels an image has"
+    description: ClassVar[str] = "says which of {} an image has"
     schema: ClassVar[type[Answer]] = LabelsAnswer
 
     names: tuple[str, ...]  # C labels
