@@ -1,4 +1,4 @@
-"""What one adds to the book's training by config: Lightning's own callbacks and flags, on our modules."""
+"""What one adds to fastai's training by config: Lightning's own callbacks and flags, on our modules."""
 
 import csv
 import re
