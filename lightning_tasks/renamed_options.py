@@ -150,8 +150,10 @@ def with_new_names(args: Sequence[str]) -> list[str]:
     sources = [_source(argument, args[0]) for argument in arguments]
     before = deepcopy(sources)
     rename(sources)
-    changed = zip(arguments, sources, before, strict=True)
-    return [word for one, now, old in changed for word in (one.words if now == old else _words(one, now, args[0]))]
+    renamed: list[str] = []
+    for argument, now, old in zip(arguments, sources, before, strict=True):
+        renamed += argument.words if now == old else _words(argument, now, args[0])
+    return renamed
 
 
 def _arguments(args: Sequence[str]) -> Iterator[_Argument]:

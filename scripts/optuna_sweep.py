@@ -3,8 +3,8 @@
 python scripts/optuna_sweep.py --config conf/pascal_sample.yaml --trials 10 --study sqlite:///sweep.db
 
 What stands after `--` goes to each training: `-- --trainer.max_epochs 3 --data.size 96`. The score is what the model
-monitors, or the config. Trials that lag behind are pruned after an epoch. A study that is there goes on; each trial is
-a run of its own.
+monitors, or the config. Trials that lag behind are pruned after an epoch. A study that is there is resumed; each trial
+is a run of its own.
 """
 
 import argparse

@@ -96,8 +96,8 @@ class FineTune(Scheduled):
         """Lay the plan out over the run's steps, which must be known."""
         check_groups(trainer)
         self.lay_out(trainer, (self.freeze_epochs,))
-        self._described = trainer.global_step > 0  # by the run that goes on
-        self._set_stage(trainer, pl_module)  # of a new run, or of one that goes on
+        self._described = trainer.global_step > 0  # by the run that is resumed
+        self._set_stage(trainer, pl_module)  # of a new run, or of a resumed one
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Freeze or unfreeze, and set rates and momentum."""

@@ -17,7 +17,7 @@ class OneCycle(Scheduled):
     """fastai's `fit_one_cycle`: before each batch, set every group's learning rate and momentum.
 
     The rate is a function of the share of the training that is done, so a resumed run continues where it stopped, also
-    with epochs of another length. With more epochs than before it goes on at the share that those so far are of the new
+    with epochs of another length. With more epochs than before it is at the share that those so far are of the new
     number: its rate rises there, but not above the highest. Each group's highest rate is its `max_lr`, or the `lr` that
     its optimiser was made with. Logs `lr/<group>` and `momentum/<group>`, and before the first batch a table of the
     cycle into TensorBoard.
@@ -48,7 +48,7 @@ class OneCycle(Scheduled):
         for number, group in enumerate(g for optimizer in trainer.optimizers for g in optimizer.param_groups):
             group.setdefault("max_lr", group["lr"])
             group.setdefault("name", str(number))
-        self._described = trainer.global_step > 0  # by the run that goes on
+        self._described = trainer.global_step > 0  # by the run that is resumed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Set rate and momentum."""

@@ -56,5 +56,5 @@ class Scheduled(Callback):
         changes = "" if before is None else length.changes_from(before.length)
         if changes:
             share = self.timetable.span(step).position(step)
-            trainer.print(f"resumed with     {changes}: the schedule goes on at {share:.1%} of its cycle")
+            trainer.print(f"resumed with     {changes}: the schedule continues at {share:.1%} of its cycle")
         return self.timetable

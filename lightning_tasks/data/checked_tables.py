@@ -25,7 +25,7 @@ from lightning_tasks.data.tables.table_checks import (
 )
 from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
 from lightning_tasks.errors import ConfigError, LightningTasksError
-from lightning_tasks.filesystem import expanded, is_file
+from lightning_tasks.filesystem import expand_path, is_file
 
 
 class CheckedTables(LightningDataModule):
@@ -46,7 +46,7 @@ class CheckedTables(LightningDataModule):
 
     def in_root(self, name: str) -> Path:
         """Return a path that the user gave, which starts from the root unless it is absolute."""
-        return self.root / expanded(name, self.root)
+        return self.root / expand_path(name, self.root)
 
     @abstractmethod
     def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.architecture import Architecture, find_architecture, why_not_had
 from lightning_tasks.models.depthwise import float32_depthwise
 from lightning_tasks.models.weights import body_config, load_weights
@@ -94,7 +94,7 @@ class Backbone(nn.Module):
         )
         mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
-            path = Path(expanded(weights))
+            path = Path(expand_path(weights))
             mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
         if leave_out is not None:
             leave_out(self.body)

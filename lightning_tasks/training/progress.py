@@ -128,7 +128,7 @@ class Timetable(NamedTuple):
     ) -> Self:
         """Return the timetable of what is left, from `step` on, which is batch `batch` of epoch `epoch`.
 
-        A stage that was under way goes on from its position; with another number of epochs (or `max_steps`), from the
+        A stage that was under way continues from its position; with another number of epochs (or `max_steps`), from the
         share that its epochs so far are of the new number.
 
         Args:

@@ -126,7 +126,7 @@ def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTab
 
 
 def _noting(problems: list[Problem]) -> OnError:
-    """Return what notes the first mistake of each row, and goes on."""
+    """Return what notes the first mistake of each row, and continues."""
     rows = set()
 
     def note(row: int, error: TableError) -> None:

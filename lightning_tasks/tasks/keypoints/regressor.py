@@ -1,7 +1,7 @@
 """Where are the image's points?"""
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torchmetrics import SumMetric
@@ -45,7 +45,7 @@ class KeypointRegressor(ImageModel):
     mode = "min"
     names_key = "point_names"
     names_noun = "points"
-    settings_before = {"head": "regression", "max_stride": 16}  # noqa: RUF012 - a ClassVar of ImageModel
+    settings_before: ClassVar[dict[str, Any]] = {"head": "regression", "max_stride": 16}
 
     head: RegressionHead | HeatmapHead
 

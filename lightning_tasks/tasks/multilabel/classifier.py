@@ -1,6 +1,6 @@
 """Which labels does the image have? Any number of them."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class MultiLabelClassifier(ImageModel):
     mode = "max"
     names_key = "vocab"
     names_noun = "labels"
-    settings_before = {"head": "fastai"}  # noqa: RUF012 - a ClassVar of ImageModel
+    settings_before: ClassVar[dict[str, Any]] = {"head": "fastai"}
 
     thresholds: Tensor | None  # (C,); None: there are none
 
