@@ -91,6 +91,7 @@ class OutputFormat(ABC, Generic[P]):
         output_name: of the outputs in an exported file.
         unit_scale: what `to_unit_scale` returns differences of.
         score_name: of `score`, with its unit.
+        description: what the model does, after "The model", with {} for the number of outputs and their noun.
         schema: the class of `answer`, from which the server makes its description.
         names: of the outputs.
     """
@@ -99,6 +100,7 @@ class OutputFormat(ABC, Generic[P]):
     output_name: ClassVar[str]
     unit_scale: ClassVar[str]
     score_name: ClassVar[str]
+    description: ClassVar[str]
     schema: ClassVar[type[Answer]]
     names: tuple[str, ...]
 
@@ -114,9 +116,10 @@ class OutputFormat(ABC, Generic[P]):
     def metadata(self) -> dict[str, Any]:
         """Return what an exported file says of its output: a `task`, an `output`, names and all that decodes it."""
 
-    @abstractmethod
     def describe(self) -> str:
-        """Return what the model does, after "The model": `says which of 20 labels an image has`."""
+        """Return what the model does: `says which of 20 labels an image has`."""
+        count = len(self.names)
+        return self.description.format(f"{count:,} {self.noun}{'' if count == 1 else 's'}")
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
