@@ -30,6 +30,8 @@ RENAMED: dict[str, dict[str, str]] = {
         "found, but not there": "FP: found, but not there",
         "right:": "TP:",
         "extra:": "FP:",
+        "flip\n–": "flip_p\n–",  # of the settings; the run's config.yaml is shown as it was written
+        "max_bad_fraction:": "max_bad_share:",
         "The threshold’s slider and the images’ filter": "The page’s controls",
     },
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
