@@ -15,9 +15,10 @@ RENAMED: dict[str, dict[str, str]] = {
         "Pictures": "Images",
         "picture": "image",
         "pictures": "images",
-        "max_bad_share": "max_bad_fraction",
     },
-    "safetensors.json": {'"flip"': '"flip_p"'},
+    # Of the settings; the run's own config stays as it was written.
+    "safetensors.json": {'"flip"': '"flip_p"', '"max_bad_share"': '"max_bad_fraction"'},
+    "report.txt": {"flip\n–": "flip_p\n–", "max_bad_share\n0.01": "max_bad_fraction\n0.01"},
     "predict*": {"labels": "predicted"},
     "thresholds.txt": {"fname,labels": "fname,predicted"},
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
