@@ -15,9 +15,9 @@ RENAMED: dict[str, dict[str, str]] = {
         "Pictures": "Images",
         "picture": "image",
         "pictures": "images",
-        "max_bad_share": "max_bad_fraction",
     },
-    "safetensors.json": {'"flip"': '"flip_p"'},
+    # Of the settings; the run's own config stays as it was written.
+    "safetensors.json": {'"flip"': '"flip_p"', '"max_bad_share"': '"max_bad_fraction"'},
     "predict*": {"labels": "predicted"},
     "thresholds.txt": {
         "fname,labels": "fname,predicted",
@@ -31,7 +31,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "right:": "TP:",
         "extra:": "FP:",
         "flip\n–": "flip_p\n–",  # of the settings; the run's config.yaml is shown as it was written
-        "max_bad_fraction:": "max_bad_share:",
+        "max_bad_share\n0.01": "max_bad_fraction\n0.01",
         "The threshold’s slider and the images’ filter": "The page’s controls",
     },
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
