@@ -44,12 +44,15 @@ class InferenceModule(nn.Module, ABC):
 
 
 class Columns(NamedTuple):
-    """The columns of what is predicted, in any table."""
+    """The columns of what is predicted, in any table.
+
+    Attributes:
+        texts: our own words.
+        numbers: a user's names; where one is called like another column, see `csv_text.distinct_columns`.
+    """
 
     texts: tuple[str, ...]
-    numbers: tuple[
-        str, ...
-    ]  # named by the user; see `csv_text.distinct_columns` where one is called like another column
+    numbers: tuple[str, ...]
 
 
 class Prediction(ABC):
@@ -91,6 +94,7 @@ class OutputFormat(ABC, Generic[P]):
         output_name: of the outputs in an exported file.
         unit_scale: what `to_unit_scale` returns differences of.
         score_name: of `score`, with its unit.
+        description: what the model does, after "The model", with {} for the number of outputs and their noun.
         schema: the class of `answer`, from which the server makes its description.
         names: of the outputs.
     """
@@ -99,6 +103,7 @@ class OutputFormat(ABC, Generic[P]):
     output_name: ClassVar[str]
     unit_scale: ClassVar[str]
     score_name: ClassVar[str]
+    description: ClassVar[str]
     schema: ClassVar[type[Answer]]
     names: tuple[str, ...]
 
@@ -114,9 +119,10 @@ class OutputFormat(ABC, Generic[P]):
     def metadata(self) -> dict[str, Any]:
         """Return what an exported file says of its output: a `task`, an `output`, names and all that decodes it."""
 
-    @abstractmethod
     def describe(self) -> str:
-        """Return what the model does, after "The model": `says which of 20 labels an image has`."""
+        """Return what the model does: `says which of 20 labels an image has`."""
+        count = len(self.names)
+        return self.description.format(f"{count:,} {self.noun}{'' if count == 1 else 's'}")
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:

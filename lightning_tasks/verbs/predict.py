@@ -87,15 +87,11 @@ def predict(
     undrawn: list[str] = []
     stopped: BaseException | None = None
     try:
-        with (
-            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True) as bar,
-            contextlib.closing(_predict_batches(predictor, found, batch_size)) as batches,
-        ):
+        with contextlib.closing(_predict_batches(predictor, found, batch_size, progress)) as batches:
             for batch in batches:
                 rows += batch
                 if folder is not None:
                     undrawn += annotate_images(batch, folder, allow_pixels, predictor.white_level)
-                bar.update(len(batch))
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
         stopped = error
     if rows or stopped is None:
@@ -149,8 +145,11 @@ class _Preprocessed(NamedTuple):
     error: str | None
 
 
-def _predict_batches(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
+def _predict_batches(
+    predictor: Predictor, found: Sequence[Found], batch_size: int, progress: bool
+) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
+    bar = tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True)
     # One thread each, or every one of them would take all cores for its resizing.
     pool = ThreadPoolExecutor(usable_cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -159,8 +158,10 @@ def _predict_batches(predictor: Predictor, found: Sequence[Found], batch_size: i
             ahead = [pool.submit(_preprocess, predictor, image.path) for image in found[begin : begin + batch_size]]
             if reading:
                 yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
+                bar.update(len(reading))
             reading = ahead
     finally:
+        bar.close()
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what was not begun is not
 
 

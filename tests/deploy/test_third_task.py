@@ -75,6 +75,7 @@ class ValueFormat(OutputFormat[Values]):
     output_name: ClassVar[str] = "values"
     unit_scale: ClassVar[str] = "values"
     score_name: ClassVar[str] = "MAE"
+    description: ClassVar[str] = "estimates {} of an image"
     schema: ClassVar[type[Answer]] = ValuesAnswer
 
     names: tuple[str, ...]
@@ -87,9 +88,6 @@ class ValueFormat(OutputFormat[Values]):
 
     def metadata(self):
         return {"task": "values", "output": "values: (B, T) float32", "targets": list(self.names)}
-
-    def describe(self):
-        return f"estimates {len(self.names)} numbers of an image"
 
     def as_json(self):
         return {"values": list(self.names)}
@@ -182,4 +180,4 @@ def test_it_is_answered_over_http(checkpoint):
         assert client.get("/model").json()["values"] == list(NAMES)
         assert set(client.get("/openapi.json").json()["components"]["schemas"]) >= {"Value", "ValuesAnswer"}
         assert "All numbers that the model predicts" in client.get("/docs").text
-        assert "The model estimates 2 numbers of an image, at 32×32 pixels" in client.get("/").text
+        assert "The model estimates 2 values of an image, at 32×32 pixels" in client.get("/").text

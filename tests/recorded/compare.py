@@ -15,11 +15,25 @@ RENAMED: dict[str, dict[str, str]] = {
         "Pictures": "Images",
         "picture": "image",
         "pictures": "images",
-        "max_bad_share": "max_bad_fraction",
     },
-    "safetensors.json": {'"flip"': '"flip_p"'},
+    # Of the settings; the run's own config stays as it was written.
+    "safetensors.json": {'"flip"': '"flip_p"', '"max_bad_share"': '"max_bad_fraction"'},
     "predict*": {"labels": "predicted"},
-    "thresholds.txt": {"fname,labels": "fname,predicted"},
+    "thresholds.txt": {
+        "fname,labels": "fname,predicted",
+        "one for each, where they were chosen": "one for each, in-sample (optimistic)",
+    },
+    "report.txt": {
+        "found rightly": "TP: found rightly",
+        "missed": "FN: missed",
+        "FN: missed:": "FN:",  # of a label; the one before is the legend's
+        "found, but not there": "FP: found, but not there",
+        "right:": "TP:",
+        "extra:": "FP:",
+        "flip\n–": "flip_p\n–",  # of the settings; the run's config.yaml is shown as it was written
+        "max_bad_share\n0.01": "max_bad_fraction\n0.01",
+        "The threshold’s slider and the images’ filter": "The page’s controls",
+    },
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
 }
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.reports.gallery import make_gallery
 from lightning_tasks.reports.grid import batch_grid, grid, loss_lines
 from lightning_tasks.reports.page import render_page
@@ -30,6 +31,10 @@ PAGE = """{% extends "base.html.j2" %}
 """
 
 
+class LevelBatch(NamedTuple):
+    images: torch.Tensor
+
+
 class Levels(LightningDataModule):
     """Images, and how bright they are: the table says it wrongly of the last one."""
 
@@ -44,7 +49,7 @@ class Levels(LightningDataModule):
         self.train_set = None
 
     def one_batch(self):
-        return (self.images,)
+        return LevelBatch(self.images)
 
 
 class LevelModel(LightningModule):
@@ -107,7 +112,7 @@ class Brightness(Task):
         return ConfigDraft({"size": 8}, {"size": ["eight will do"]})
 
     def draw_batch(self, batch, datamodule, originals=False):
-        return batch_grid(batch[0], [], 0.3)[0]
+        return batch_grid(batch.images, [], 0.3)[0]
 
     def predict_split(self, model, datamodule, split="valid"):
         with torch.inference_mode():
@@ -187,6 +192,6 @@ def test_its_table_gets_a_config(run, capsys):
     with pytest.raises(ConfigError, match="is there already"):
         init(str(data.csv))
     with pytest.raises(
-        ConfigError, match=r"both labels and levels.*`fname,labels`, or `fname,<point>_x,<point>_y`, or"
+        TableError, match=r"both labels and levels\. A table has `fname,labels`, .*, or `fname,level`\."
     ):
         init(str(data.csv), force=True)

@@ -94,6 +94,7 @@ class PointFormat(OutputFormat[PointPrediction]):
     output_name: ClassVar[str] = "points"
     unit_scale: ClassVar[str] = "points on −1..1"
     score_name: ClassVar[str] = "median error in px"
+    description: ClassVar[str] = "finds {} in an image"
     schema: ClassVar[type[Answer]] = PointsAnswer
 
     names: tuple[str, ...]  # P points
@@ -130,10 +131,6 @@ class PointFormat(OutputFormat[PointPrediction]):
             "output": "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)",
             "point_names": list(self.names),
         }
-
-    def describe(self) -> str:
-        """Return what the model does."""
-        return f"finds {len(self.names):,} point{'' if len(self.names) == 1 else 's'} in an image"
 
     def as_json(self) -> dict[str, Any]:
         """Return the points' names; `labels` is null for clients that tell the tasks apart by it."""

@@ -91,6 +91,7 @@ class LabelFormat(OutputFormat[LabelPrediction]):
     output_name: ClassVar[str] = "probabilities"
     unit_scale: ClassVar[str] = "probabilities"
     score_name: ClassVar[str] = "mAP"
+    description: ClassVar[str] = "says which of {} an image has"
     schema: ClassVar[type[Answer]] = LabelsAnswer
 
     names: tuple[str, ...]  # C labels
@@ -128,10 +129,6 @@ class LabelFormat(OutputFormat[LabelPrediction]):
             # A label is chosen where its probability is greater; null: exactly one, the likeliest.
             "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
         }
-
-    def describe(self) -> str:
-        """Return what the model does."""
-        return f"says which of {len(self.names):,} labels an image has"
 
     def as_json(self) -> dict[str, Any]:
         """Return the labels with their thresholds; `points` is null for clients that tell the tasks apart by it."""
