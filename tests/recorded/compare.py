@@ -24,6 +24,15 @@ RENAMED: dict[str, dict[str, str]] = {
         "one for each, where they were chosen": "one for each, in-sample (optimistic)",
     },
     "report.txt": {
+        # Of exactly one label an image: the class, and settings that it has not.
+        "lightning_tasks.MultiLabelClassifier\nvocab\n['bar', 'disc', 'none of them']": (
+            "lightning_tasks.MultiClassClassifier\nvocab\n['bar', 'disc', 'none of them']"
+        ),
+        "linear\nthreshold\n0.5\ntemperature": "linear\ntemperature",
+        "asymmetric_gamma\n[4.0, 1.0]\nasymmetric_clip\n0.05\nData\nData\nname\nvalue\nclass\n"
+        "lightning_tasks.MultiLabelDataModule\nroot\ndata\ncsv\none_label.csv": (
+            "Data\nData\nname\nvalue\nclass\nlightning_tasks.MultiClassDataModule\nroot\ndata\ncsv\none_label.csv"
+        ),
         "found rightly": "TP: found rightly",
         "missed": "FN: missed",
         "FN: missed:": "FN:",  # of a label; the one before is the legend's
