@@ -11,7 +11,12 @@ from lightning_tasks.tasks.multiclass.task import MultiClass
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (MultiClass(), MultiLabel(), Keypoints())  # a subclass of another's classes before it
+# A subclass of another's classes stands before it.
+TASKS: tuple[Task, ...] = (
+    MultiClass(),
+    MultiLabel(),
+    Keypoints(),
+)
 
 
 def find_task(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task | None:
