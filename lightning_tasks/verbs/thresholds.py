@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 from lightning_tasks.atomic_write import require_apart, require_place
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
-from lightning_tasks.tasks.capabilities import ThresholdAim
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.task import ThresholdAim
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple, TypeVar, cast
 import albumentations as A
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lightning_tasks.batch import Batch, Planned, PlannedBatch
+from lightning_tasks.batch import Batch, Planned, PlannedBatch, TargetBatch
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.skipping import Skipped
-from lightning_tasks.data.transforms.device_plan import Plan
+from lightning_tasks.data.transforms.compose import augment_image
+from lightning_tasks.data.transforms.device_plan import Plan, plan_image
 
 
 class EpochIndex(NamedTuple):
@@ -114,6 +116,35 @@ class ImageDataset(Dataset[Sample], ABC):
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+class TargetSample(NamedTuple):
+    """One image and its row of targets."""
+
+    image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
+    target: NDArray[np.float32]  # (T,)
+    row: int
+
+
+class TargetDataset(ImageDataset[TargetSample]):
+    """Images with targets (N, T) float32 that no transform changes; for the other arguments see `ImageDataset`."""
+
+    def __init__(self, images: ImageStore, targets: NDArray[np.float32], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(images, *args, **kwargs)
+        self.targets = targets
+
+    def sample(self, row: int, seed: int) -> TargetSample:
+        """Return a row's sample, its image transformed by what `seed` says."""
+        if self.on_device:
+            slot, size, _ = self.images.look_up(row)
+            return TargetSample(plan_image(self.transform, slot, size, seed), self.targets[row], row)
+        return TargetSample(augment_image(self.transform, self.images[row].image, seed), self.targets[row], row)
+
+
+def collate_targets(samples: Sequence[TargetSample]) -> TargetBatch:
+    """Stack samples into a batch."""
+    images, targets, rows = zip(*samples, strict=True)
+    return TargetBatch(stack_images(images), torch.from_numpy(np.stack(targets)), torch.tensor(rows))
 
 
 def collate_planned(collate: Callable[[Sequence[Any]], Batch], samples: Sequence[Any]) -> PlannedBatch:

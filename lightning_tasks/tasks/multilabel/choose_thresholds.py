@@ -6,21 +6,19 @@ import torch
 from torch import Tensor
 
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
 from lightning_tasks.tasks.multilabel.scores import LabelScores, accuracy_multi, calibration_error, label_scores
-from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
+from lightning_tasks.tasks.multilabel.threshold_curve import threshold_curve, threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import (
-    Aim,
     Gain,
     Scores,
     best_threshold,
     calibrated,
     class_thresholds,
     temperature,
-    threshold_curve,
     threshold_gain,
 )
+from lightning_tasks.tasks.task import ThresholdAim, ThresholdChoice
 
 _FOLDS = 5
 _ROUNDING = 1e-6  # recalls are float32
@@ -29,7 +27,7 @@ _ROUNDING = 1e-6  # recalls are float32
 def choose_thresholds(
     found: LabelPredictions,
     given_temperature: float,
-    aim: Aim = "f1",
+    aim: ThresholdAim = "f1",
     recall: float = 0.8,
     each_label: bool = True,
     calibrate: bool = False,

@@ -7,16 +7,15 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
-from lightning_tasks.tasks.multilabel.metrics import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
-from lightning_tasks.tasks.multilabel.scores import label_losses
+from lightning_tasks.tasks.multilabel.scores import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 
 _EPSILON = 1e-7  # a probability as near to 0 or 1 has a logit in float32
 
@@ -138,21 +137,21 @@ class MultiLabelClassifier(ImageModel):
         logits: Tensor = self.head(self.backbone(images))
         return logits
 
-    def training_loss(self, outputs: Tensor, batch: MultiLabelBatch) -> Tensor:
+    def training_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the loss that was chosen, of logits (B, C)."""
         loss: Tensor = self.training_criterion(outputs, batch.targets)
         return loss
 
-    def evaluation_loss(self, outputs: Tensor, batch: MultiLabelBatch) -> Tensor:
+    def evaluation_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the plain loss of logits (B, C)."""
         loss: Tensor = self.plain_criterion(outputs, batch.targets)
         return loss
 
-    def loss_weight(self, batch: MultiLabelBatch) -> int | Tensor:
+    def loss_weight(self, batch: TargetBatch) -> int | Tensor:
         """Return the number of cells that count."""
         return (batch.targets >= 0).sum()
 
-    def log_metrics(self, stage: str, predictions: Tensor, batch: MultiLabelBatch) -> None:
+    def log_metrics(self, stage: str, predictions: Tensor, batch: TargetBatch) -> None:
         """Gather and log the metrics of probabilities (B, C)."""
         metrics = self.metrics[stage]
         assert isinstance(metrics, MetricCollection)
@@ -200,10 +199,6 @@ class MultiLabelClassifier(ImageModel):
         """Return which labels are predicted, (B, C) bool, from probabilities on any device."""
         assert self.thresholds is not None
         return probabilities > self.thresholds.to(probabilities.device)
-
-    def image_losses(self, probabilities: Tensor, targets: Tensor) -> Tensor:
-        """Return each image's plain loss (N,); see `label_losses`."""
-        return label_losses(probabilities, targets)
 
 
 def _thresholds(threshold: float | list[float], labels: int) -> Tensor:

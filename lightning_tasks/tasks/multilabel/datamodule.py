@@ -9,35 +9,33 @@ import albumentations as A
 import numpy as np
 import pandas as pd
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.loading.dataset import sample_seed
+from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets, sample_seed
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.transforms.crop import crop_train, crop_valid
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
-from lightning_tasks.tasks.multilabel.label_checks import (
-    FEW,
-    alike_labels,
-    few_positives,
-    nothing_counts,
-    unknown_labels,
-)
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
 from lightning_tasks.tasks.multilabel.mixing import check_mixing, mix
+from lightning_tasks.tasks.multilabel.scores import IGNORED
 from lightning_tasks.tasks.multilabel.summary import describe_labels
 from lightning_tasks.tasks.multilabel.table import (
+    FEW,
     LABEL_COLUMNS,
+    alike_labels,
     build_vocab,
     checked_vocab,
     encode_labels,
+    few_positives,
+    nothing_counts,
     read_multilabel_table,
+    unknown_labels,
 )
-from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 
 Difficult = Literal["ignored", "negative"]
 
@@ -65,7 +63,7 @@ class MultiLabelDataModule(ImageDataModule):
         LightningTasksError: on first use, where files or settings cannot be used.
     """
 
-    collate = staticmethod(collate_multilabel)
+    collate = staticmethod(collate_targets)
     decode_factor = 2  # a crop of .35 of the area is half as high or wide as the image
 
     def __init__(
@@ -165,15 +163,15 @@ class MultiLabelDataModule(ImageDataModule):
         """Return lines about the table and its split, for a person; these have been read."""
         return describe_labels(self.root, self.table, self.split, self.vocab, self.difficult)
 
-    def mix_batch(self, batch: MultiLabelBatch, epoch: int) -> MultiLabelBatch:
+    def mix_batch(self, batch: TargetBatch, epoch: int) -> TargetBatch:
         """Return the batch with its images mixed, where that is asked for."""
         if not (self.mixup_alpha or self.cutmix_alpha):
             return batch  # before a device is waited for
         seed = sample_seed(self.seed, epoch, int(batch.rows[0]))  # of nothing that a restart would not know
         return mix(batch, self.mixup_alpha, self.cutmix_alpha, seed)
 
-    def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> MultiLabelDataset:  # noqa: ANN401
+    def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> TargetDataset:  # noqa: ANN401
         """Return the data set of some of a table's rows; see `ImageDataModule`."""
         difficult = IGNORED if self.difficult == "ignored" else 0
         targets = encode_labels(located.table, rows, self.vocab, located.source, difficult)
-        return MultiLabelDataset(targets=targets, **shared)
+        return TargetDataset(targets=targets, **shared)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.reports.grid import GREEN, RED, Image, batch_grid, grid, loss_lines
-from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
+from lightning_tasks.tasks.multilabel.scores import IGNORED
 
 _MOST_LABELS = 4
 _TITLE_WIDTH = 46  # letters of the title's size over an image
 
 
-def draw_batch(batch: MultiLabelBatch, vocab: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
+def draw_batch(batch: TargetBatch, vocab: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
     """Draw each image with its labels above; mixed images with their shares.
 
     Args:

@@ -6,21 +6,20 @@ import torch
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 
+from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.models.checkpoint_check import composed
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.reports.selection import Results, choose_rows
-from lightning_tasks.tasks.capabilities import Explanation
 from lightning_tasks.tasks.multilabel.attention import LastMap
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.draw import draw_heat
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
 from lightning_tasks.tasks.multilabel.scores import label_losses
 from lightning_tasks.tasks.split_predictions import evaluating
 
 
-class GradCam(Explanation):
+class GradCam:
     """The parts of images that speak for a label, by the last map of features that the backbone pools.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
@@ -63,12 +62,12 @@ class GradCam(Explanation):
         heat: Tensor = self._enlarged(maps, images.shape[-2:], "bilinear")
         return heat[:, 0].detach().to(images.device)
 
-    def draw(self, found: LabelPredictions, dataset: MultiLabelDataset, n: int, worst: bool) -> Results:  # type: ignore[override]  # of its task
+    def draw(self, found: LabelPredictions, dataset: TargetDataset, n: int, worst: bool) -> Results:
         """Draw the heat on the images as the model sees them: where the label is most probable, or its loss highest."""
         probabilities, targets = found.probabilities[:, self.column], found.targets[:, self.column]
         losses = label_losses(probabilities[:, None], targets[:, None])
         rows = choose_rows(losses if worst else probabilities, n, worst=True)
-        images = collate_multilabel([dataset[int(row)] for row in found.rows[rows]]).images
+        images = collate_targets([dataset[int(row)] for row in found.rows[rows]]).images
         values = tuple(losses[rows].tolist())
         figure = draw_heat(
             to_arrays(images), self(images), self.label, targets[rows], probabilities[rows], values if worst else ()

@@ -21,11 +21,9 @@ _WRAPPED = {'"': '"', "'": "'", "[": "]", "{": "}"}
 
 
 def separator_problems(path: Path, separator: str) -> list[Problem]:
-    """Return what speaks against the separator, as doubts of one line each.
+    """Return what speaks against the separator of a csv file's column `labels`, as doubts of one line each.
 
-    Args:
-        path: the csv file, with the column `labels`.
-        separator: as in `split_cell`. Of BLANK it is taken that somebody chose it; of AUTO it is not.
+    Of BLANK it is taken that somebody chose it; of AUTO it is not.
     """
     if separator == WHOLE:
         return []
@@ -62,7 +60,7 @@ def names_with_blanks(cells: Mapping[str, int]) -> str:
     Args:
         cells: how many rows have each.
     """
-    names = {tuple(cell.split()): 0 for cell in cells}
+    names = Counter[tuple[str, ...]]()
     for cell, n in cells.items():
         names[tuple(cell.split())] += n
     several = {words: n for words, n in names.items() if len(words) > 1}
@@ -122,19 +120,20 @@ def _other_separator(cells: Mapping[str, int], separator: str) -> str:
         if joined and (
             other in ";|" or any(pieces[piece.strip()] > 1 for cell in joined for piece in cell.split(other))
         ):
-            return (
-                f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
-                f"'{other}'; where each cell is one label, {WHOLE}."
-            )
+            return _between(other, joined)
     for other in _RARE if separator == AUTO else "":
         # Alone, or between what are labels elsewhere.
         joined = [part for part in parts if part == other or (other in part and parts.issuperset(part.split(other)))]
         if joined and any(other in cell.strip(other) for cell in cells):
-            return (
-                f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
-                f"'{other}'; where each cell is one label, {WHOLE}."
-            )
+            return _between(other, joined)
     return ""
+
+
+def _between(other: str, joined: Sequence[str]) -> str:
+    return (
+        f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
+        f"'{other}'; where each cell is one label, {WHOLE}."
+    )
 
 
 def _wrapped(cells: Mapping[str, int], separator: str) -> str:

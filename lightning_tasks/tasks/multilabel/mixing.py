@@ -3,8 +3,9 @@
 import torch
 from torchvision.transforms.v2 import CutMix, MixUp
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
+from lightning_tasks.tasks.multilabel.scores import IGNORED
 
 
 def check_mixing(mixup_alpha: float, cutmix_alpha: float) -> None:
@@ -15,7 +16,7 @@ def check_mixing(mixup_alpha: float, cutmix_alpha: float) -> None:
         )
 
 
-def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: int) -> MultiLabelBatch:
+def mix(batch: TargetBatch, mixup_alpha: float, cutmix_alpha: float, seed: int) -> TargetBatch:
     """Return the batch with each image mixed with its neighbour, and the targets in the same proportion.
 
     The proportion comes from Beta(alpha, alpha). With both alphas above 0, each batch takes one of the two ways.
@@ -37,4 +38,4 @@ def mix(batch: MultiLabelBatch, mixup_alpha: float, cutmix_alpha: float, seed: i
             images, targets = CutMix(alpha=cutmix_alpha)(batch.images, batch.targets)
     ignored = batch.targets == IGNORED
     targets = targets.masked_fill(ignored | ignored.roll(1, 0), IGNORED)  # torchvision mixes with the one before
-    return MultiLabelBatch(images, targets, batch.rows)
+    return TargetBatch(images, targets, batch.rows)

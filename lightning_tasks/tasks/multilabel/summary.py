@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.describe import describe_counts
-from lightning_tasks.data.loading.dataset import sample_seed
+from lightning_tasks.data.loading.dataset import TargetDataset, sample_seed
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.transforms.compose import augment_image
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset
 from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 
 
@@ -38,7 +37,7 @@ def describe_labels(
     return lines
 
 
-def count_labels(vocab: Sequence[str], train: MultiLabelDataset, valid: MultiLabelDataset) -> list[str]:
+def count_labels(vocab: Sequence[str], train: TargetDataset, valid: TargetDataset) -> list[str]:
     """Return a table of how many images of each split have each label."""
     width = max(len(name) for name in vocab)
     lines = [f"{'label':<{width}}  training  validation"]
@@ -50,7 +49,7 @@ def count_labels(vocab: Sequence[str], train: MultiLabelDataset, valid: MultiLab
     return [*lines, f"{'no label':<{width}}  {none[0]:>8,}  {none[1]:>10,}"]
 
 
-def describe_sample(dataset: MultiLabelDataset, vocab: Sequence[str], row: int) -> list[str]:
+def describe_sample(dataset: TargetDataset, vocab: Sequence[str], row: int) -> list[str]:
     """Return a line for each step of a sample."""
     path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
     image = dataset.images[row].image

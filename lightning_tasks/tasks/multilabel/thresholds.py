@@ -1,36 +1,21 @@
 """From which probability on is a label predicted? Thresholds chosen on predictions, and what they honestly bring."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lightning_tasks.tasks.multilabel.batch import IGNORED
-from lightning_tasks.tasks.multilabel.scores import accuracy_multi
+from lightning_tasks.tasks.multilabel.scores import IGNORED
+from lightning_tasks.tasks.task import ThresholdAim as Aim
 
-CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # fastai's chapter's, .05 to .95
-Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
 _MAX_TEMPERATURE = 20.0
 _MAX_LOGIT = 1e4  # a logit; at any temperature the probability is 0 or 1
 
 
-def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
-    """Return fastai's 29 thresholds with the accuracy over cells (accuracy_multi) at each."""
-    return [(threshold, accuracy_multi(probabilities, targets, threshold)) for threshold in CURVE]
-
-
 def best_threshold(probabilities: Tensor, targets: Tensor, aim: Aim = "accuracy", recall: float = 0.8) -> float:
     """Return one threshold for all classes, chosen over all cells as `class_thresholds` does for one."""
     return float(class_thresholds(probabilities.reshape(-1, 1), targets.reshape(-1, 1), aim, recall))
-
-
-def best_of_curve(accuracies: Sequence[float]) -> float:
-    """Return the threshold whose accuracy, of the 29, is the highest; the middle one where several are."""
-    best = [i for i, accuracy in enumerate(accuracies) if accuracy == max(accuracies)]
-    return CURVE[best[len(best) // 2]]
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
