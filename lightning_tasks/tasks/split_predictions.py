@@ -79,12 +79,8 @@ def predict_batches(
 ) -> tuple[Tensor, ...]:
     """Return what `predict` makes of each batch, over all images of the loader, on the CPU.
 
-    The model stays on its device and goes back to the mode that it was in.
-
-    Args:
-        model: in evaluation mode, without gradients, when `predict` is called.
-        loader: of batches, whose tensors are moved to the model's device.
-        predict: from a batch of B images to predictions, and whatever else of the batch is wanted, (B, ...) each.
+    It goes from a batch of B images, on the model's device, to predictions and whatever else of the batch is wanted,
+    (B, ...) each: in evaluation mode, which the model leaves thereafter, and without gradients.
 
     Raises:
         LightningTasksError: files cannot be read.

@@ -68,6 +68,7 @@ class MultiClassClassifier(MultiLabelClassifier):
     """
 
     not_kept = (*MultiLabelClassifier.not_kept, *_OF_ANY_NUMBER)
+    is_exclusive = True
 
     def __init__(
         self,
@@ -81,7 +82,8 @@ class MultiClassClassifier(MultiLabelClassifier):
             raise ConfigError(
                 f"MultiClassClassifier tells labels apart; the data has {vocab[0]!r} alone. Take MultiLabelClassifier."
             )
-        _drop_old_settings(kwargs)
+        if are_weights_following():  # a checkpoint of an older version has what never meant anything here
+            kwargs = {name: value for name, value in kwargs.items() if name not in ("_class_path", *_OF_ANY_NUMBER)}
         super().__init__(
             vocab,
             backbone,
@@ -132,18 +134,6 @@ class MultiClassClassifier(MultiLabelClassifier):
         """Return logits (B, C) for probabilities (B, C)."""
         return predictions.clamp(min=1e-30).log()
 
-    @staticmethod
-    def is_loss(stored: str | None) -> bool:
-        """Return whether a checkpoint with this loss is of this class."""
-        return stored == "cross_entropy"
-
     def predicted(self, probabilities: Tensor) -> Tensor:
         """Return which label is the likeliest, (B, C) bool; several that are equally likely."""
         return probabilities == probabilities.amax(1, keepdim=True)
-
-
-def _drop_old_settings(settings: dict[str, Any]) -> None:
-    """Remove what checkpoints of older versions have beside the settings: it never meant anything here."""
-    if are_weights_following():
-        for name in ("_class_path", *_OF_ANY_NUMBER):
-            settings.pop(name, None)

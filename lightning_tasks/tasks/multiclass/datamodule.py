@@ -32,13 +32,7 @@ class MultiClassDataModule(MultiLabelDataModule):
 
 
 def one_label_problems(table: pd.DataFrame, rows: Rows, source: Path) -> list[Problem]:
-    """Return the rows that have not exactly one label, and that labels may be difficult, each an error.
-
-    Args:
-        table: of labels.
-        rows: that count.
-        source: the table's file.
-    """
+    """Return which of the rows have not exactly one label, and that labels may be difficult, each an error."""
     if "difficult" in table.columns:
         way_out = f"Take the column 'difficult' out, {_ANY_NUMBER}"
         message = f"{source}: row 1: cross-entropy knows no difficult labels"
@@ -53,10 +47,6 @@ def one_label_problems(table: pd.DataFrame, rows: Rows, source: Path) -> list[Pr
 
 
 def check_one_label(datamodule: MultiLabelDataModule) -> None:
-    """Check the tables that a data module has read so far, which itself allows any number of labels.
-
-    Raises:
-        TableError: a row of them has not exactly one label.
-    """
+    """Raise TableError where a row of the tables that a data module has read so far has not exactly one label."""
     for source, table, rows in datamodule.tables_read:
         raise_or_warn(one_label_problems(table, rows, source))

@@ -40,8 +40,8 @@ def choose_thresholds(
     Args:
         found: the predictions; of these the logits count, as their probabilities may all round to 0 or 1.
         given_temperature: to be kept, unless another is chosen.
-        aim: what is chosen for; see `class_thresholds`.
-        recall: for `precision_at_recall`.
+        aim: what is chosen for; see `class_thresholds`, also for `recall`.
+        recall: the share of the positives to be found.
         each_label: a threshold for each label, or one for all.
         calibrate: choose the temperature first.
 

@@ -51,6 +51,7 @@ class MultiLabelClassifier(ImageModel):
     names_key = "vocab"
     names_noun = "labels"
     settings_before: ClassVar[dict[str, Any]] = {"head": "fastai"}
+    is_exclusive: ClassVar[bool] = False  # each image has exactly one of the labels
 
     thresholds: Tensor | None  # (C,); None: there are none
 
@@ -119,13 +120,20 @@ class MultiLabelClassifier(ImageModel):
         # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
         self.register_buffer("thresholds", self.new_thresholds(), persistent=False)
         for stage in stages:
-            self.metrics[stage] = MetricCollection(
-                {"mAP": MacroAveragePrecision(), **self.new_accuracies()}, prefix=f"{stage}/"
-            )
+            scores: dict[str, Metric | MetricCollection] = {"mAP": MacroAveragePrecision(), **self.new_accuracies()}
+            self.metrics[stage] = MetricCollection(scores, prefix=f"{stage}/")
 
     def new_thresholds(self) -> Tensor | None:
         """Return the labels' thresholds (C,), or None for predictions without."""
-        return _thresholds(self._threshold, len(self.vocab))
+        threshold, labels = self._threshold, len(self.vocab)
+        given = threshold if isinstance(threshold, list) else [threshold] * labels
+        if len(given) != labels:
+            raise ConfigError(
+                f"model.threshold has {len(given)} values for {labels} labels. Give one for each, or one."
+            )
+        if not all(0 <= value <= 1 for value in given):
+            raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
+        return torch.tensor(given)
 
     def new_accuracies(self) -> dict[str, Metric]:
         """Return the accuracy, and what it must beat to mean anything."""
@@ -175,16 +183,11 @@ class MultiLabelClassifier(ImageModel):
         """Return logits (B, C) for probabilities (B, C)."""
         return predictions.logit(_EPSILON)
 
-    @staticmethod
-    def is_loss(stored: str | None) -> bool:
-        """Return whether a checkpoint with this loss (None: it has none) is of this class."""
-        return stored != "cross_entropy"
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of probabilities of another kind, too: its weights would fit."""
         super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get("hyper_parameters", {}).get("loss")
-        if not self.is_loss(stored):
+        if (stored == "cross_entropy") != self.is_exclusive:
             raise CheckpointError(
                 f"The checkpoint's loss is {stored or 'bce'}, which is not {type(self).__name__}'s: take the other of "
                 "MultiClassClassifier (cross_entropy: exactly one label an image) and MultiLabelClassifier."
@@ -199,12 +202,3 @@ class MultiLabelClassifier(ImageModel):
         """Return which labels are predicted, (B, C) bool, from probabilities on any device."""
         assert self.thresholds is not None
         return probabilities > self.thresholds.to(probabilities.device)
-
-
-def _thresholds(threshold: float | list[float], labels: int) -> Tensor:
-    given = threshold if isinstance(threshold, list) else [threshold] * labels
-    if len(given) != labels:
-        raise ConfigError(f"model.threshold has {len(given)} values for {labels} labels. Give one for each, or one.")
-    if not all(0 <= value <= 1 for value in given):
-        raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
-    return torch.tensor(given)

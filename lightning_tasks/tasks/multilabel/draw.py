@@ -15,13 +15,7 @@ _TITLE_WIDTH = 46  # letters of the title's size over an image
 
 
 def draw_batch(batch: TargetBatch, vocab: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
-    """Draw each image with its labels above; mixed images with their shares.
-
-    Args:
-        batch: B augmented images.
-        vocab: the labels of the targets' columns.
-        originals: the same B images untouched, to stand on the left of each; none: without.
-    """
+    """Draw B augmented images with their labels above, mixed ones with their shares; untouched ones on the left."""
     figure, axes = batch_grid(batch.images, originals, text_inches=0.35)
     for ax, target in zip(axes, batch.targets.tolist(), strict=True):
         names = [name if on == 1 else f"{name} {on:.2f}" for name, on in zip(vocab, target, strict=True) if on > 0]
@@ -44,7 +38,7 @@ def draw_results(
         targets: (N, C) of 1, 0 and −1 (which does not count).
         probabilities: (N, C).
         vocab: C labels.
-        predicted: (N, C) bool, which labels are predicted.
+        predicted: (N, C) bool.
         losses: N, to be written below; none: without.
     """
     agree = ((predicted == (targets == 1)) | (targets == IGNORED)).all(1)

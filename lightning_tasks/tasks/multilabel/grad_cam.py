@@ -28,10 +28,6 @@ class GradCam:
         model: a classifier with a convolutional backbone; it is left as it was.
         label: one of its labels.
 
-    Attributes:
-        label: the label.
-        column: which of the C labels it is.
-
     Raises:
         ConfigError: the model has no such label, or no map of features.
         MissingLibraryError: captum is not installed.
@@ -95,14 +91,11 @@ def _pooled_layer(model: MultiLabelClassifier) -> nn.Module:
         for hook in hooks:
             hook.remove()
     layers = [layer for layer, output in outputs if pooled and output is pooled[-1][0]]
-    if not layers or not _is_map(*pooled[-1]):
+    maps, features = pooled[-1] if layers else (torch.empty(0),) * 2
+    # Is it (B, C, h, w), pooled to C features or to 2·C, of average and maximum? Swin's is (B, h, w, C).
+    if maps.ndim != 4 or features.shape[1] not in (maps.shape[1], 2 * maps.shape[1]):
         raise ConfigError(
             f"Grad-CAM needs the map of features that a convolutional backbone pools; {model.hparams['backbone']!r} "
             "has none. Train with a convolutional one (--model.backbone), such as resnet50.tv_in1k."
         )
     return layers[-1]
-
-
-def _is_map(maps: Tensor, features: Tensor) -> bool:
-    """Is it (B, C, h, w), pooled to C features or to 2·C, of average and maximum? Swin's is (B, h, w, C)."""
-    return maps.ndim == 4 and features.shape[1] in (maps.shape[1], 2 * maps.shape[1])

@@ -67,11 +67,11 @@ def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predi
     right = ((predicted == truth) & counts).sum() / counts.sum()
     predicted = predicted & counts
     true_positives = (predicted & truth).sum(0)
-    precision, recall, f1 = _precision_recall_f1(true_positives, predicted.sum(0), truth.sum(0))
+    precision, recall, f1 = precision_recall_f1(true_positives, predicted.sum(0), truth.sum(0))
     ap = average_precision(probabilities, targets)
     ap_11 = average_precision_11(probabilities, targets)
     has_positive = truth.any(0)
-    micro = _precision_recall_f1(true_positives.sum(), predicted.sum(), truth.sum())
+    micro = precision_recall_f1(true_positives.sum(), predicted.sum(), truth.sum())
     columns = zip(vocab, truth.sum(0), ap, ap_11, precision, recall, f1, strict=True)
     return LabelScores(
         classes=tuple(ClassScores(row[0], int(row[1]), *(float(value) for value in row[2:])) for row in columns),
@@ -161,7 +161,7 @@ def calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) ->
     return float(binary_calibration_error(probabilities[counts], (targets[counts] == 1).int(), n_bins=bins))
 
 
-def _precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the three; precision is NaN where nothing is predicted, recall and F1 where there is no positive."""
     recall = true_positives / positives
     f1 = torch.where(positives > 0, 2 * true_positives / (predicted + positives), torch.nan)

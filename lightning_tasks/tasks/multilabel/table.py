@@ -210,19 +210,20 @@ def alike_labels(table: pd.DataFrame, rows: Rows, source: Path, given_vocab: Seq
 
 
 def nothing_counts(
-    table: pd.DataFrame, splits: Mapping[str, Rows], source: Path, vocab: Sequence[str]
+    table: pd.DataFrame, splits: Mapping[str, Rows], source: Path, given_vocab: Sequence[str] | None
 ) -> list[Problem]:
     """Return the splits of which no label of any row counts, as all are difficult: an error of training, else a doubt.
 
-    `splits` are rows by what they are for.
+    `splits` are rows by what they are for; without `given_vocab` it is the labels of the first.
     """
     if "difficult" not in table.columns:
         return []
     cells = table["difficult"].to_numpy()
+    vocab = set(given_vocab or build_vocab(table["labels"].iloc[next(iter(splits.values()))]))
     way_out = "Take some out of the column 'difficult', or count them as absent with --data.difficult negative."
     problems = []
     for split, rows in splits.items():
-        if len(rows) and len(vocab) and all(set(vocab).issubset(cell) for cell in cells[rows]):
+        if len(rows) and vocab and all(vocab.issubset(cell) for cell in cells[rows]):
             message = f"{source}: all labels of all {len(rows):,} rows for {split} are difficult: none counts"
             problems.append(Problem("ignored", message, None, split == "training", way_out))
     return problems

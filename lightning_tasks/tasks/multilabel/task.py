@@ -11,9 +11,12 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from lightning_tasks.batch import TargetBatch
+from lightning_tasks.data.describe import NAMES_LISTED, array_line, step
 from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
@@ -25,7 +28,6 @@ from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
-from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task, ThresholdChoice
@@ -64,8 +66,20 @@ class MultiLabel(Task):
 
     def describe_sample(self, datamodule: MultiLabelDataModule, row: int) -> list[str]:
         """Return how often each label occurs, and what happens to a sample."""
-        counts = count_labels(datamodule.vocab, datamodule.train_set, datamodule.valid_set)
-        return [*counts, "", *describe_sample(datamodule.train_set, datamodule.vocab, row)]
+        vocab, dataset = datamodule.vocab, datamodule.train_set
+        path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
+        image, target = dataset.images[row].image, dataset.targets[row]
+        with step("transform", path):
+            augmented = augment_image(dataset.transform, image, seed)
+        names = [name for name, on in zip(vocab, target, strict=True) if on == 1]
+        return [
+            *_count_labels(vocab, dataset.targets, datamodule.valid_set.targets),
+            "",
+            f"one sample: {path}",
+            array_line("decode", image),
+            array_line("transform", augmented),
+            f"{array_line('target', target)}: {', '.join(names) or 'no label'}",
+        ]
 
     def draw_batch(self, batch: TargetBatch, datamodule: MultiLabelDataModule, originals: bool = False) -> Figure:
         """Draw images with their labels above."""
@@ -110,3 +124,17 @@ class MultiLabel(Task):
         if model.thresholds is None:
             return super().choose_thresholds(model, predict)
         return choose_thresholds(predict(), model.temperature, *settings, **named)
+
+
+def _count_labels(vocab: Sequence[str], train: NDArray[np.float32], valid: NDArray[np.float32]) -> list[str]:
+    """Return a table of how many images of each split, of targets (N, C), have each label."""
+    width = max(map(len, vocab))
+    rows = list(zip(vocab, (train == 1).sum(0), (valid == 1).sum(0), strict=True))
+    more = [f"... and {len(rows) - NAMES_LISTED} more"] if len(rows) > NAMES_LISTED else []
+    none = [(targets != 1).all(1).sum() for targets in (train, valid)]
+    return [
+        f"{'label':<{width}}  training  validation",
+        *(f"{name:<{width}}  {a:>8,}  {b:>10,}" for name, a, b in rows[:NAMES_LISTED]),
+        *more,
+        f"{'no label':<{width}}  {none[0]:>8,}  {none[1]:>10,}",
+    ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_tasks.tasks.multilabel.scores import IGNORED
+from lightning_tasks.tasks.multilabel.scores import IGNORED, precision_recall_f1
 from lightning_tasks.tasks.task import ThresholdAim as Aim
 
 _EPSILON = 1e-9
@@ -99,17 +99,10 @@ def threshold_gain(
 ) -> Gain:
     """Return the scores at .5, with one chosen threshold, and with one for each class.
 
-    Cross-fitted: each fifth of the images is predicted with thresholds that were chosen on the other four.
-
-    Args:
-        probabilities: (N, C).
-        targets: (N, C) of 1, 0 and −1 (which does not count).
-        aim: what is chosen for; see `class_thresholds`.
-        recall: for `precision_at_recall`.
-        folds: how many parts.
-        seed: of the parts.
+    Cross-fitted: each of the folds of images is predicted with thresholds that were chosen on the others. For the
+    arguments see `class_thresholds`.
     """
-    by_shared, by_own = torch.zeros_like(targets, dtype=torch.bool), torch.zeros_like(targets, dtype=torch.bool)
+    by_shared, by_own = (torch.zeros_like(targets, dtype=torch.bool) for _ in range(2))
     for held_out in _parts(len(targets), folds, seed):
         chosen_on, truth, part = probabilities[~held_out], targets[~held_out], probabilities[held_out]
         by_shared[held_out] = part > best_threshold(chosen_on, truth, aim, recall)
@@ -130,15 +123,9 @@ def _parts(n: int, folds: int, seed: int) -> list[Tensor]:
 
 def _scores(predicted: Tensor, targets: Tensor) -> Scores:
     counts, truth = targets != IGNORED, targets == 1
-    num_predicted, true_positives = (predicted & counts).sum(0), (predicted & truth).sum(0)
-    positives = truth.sum(0)
-    has_positive = positives > 0
-    return Scores(
-        accuracy=float(((predicted == truth) & counts).sum() / counts.sum()),
-        precision=float((true_positives / num_predicted.clamp(min=1))[has_positive].mean()),
-        recall=float((true_positives / positives)[has_positive].mean()),
-        f1=float((2 * true_positives / (num_predicted + positives))[has_positive].mean()),
-    )
+    columns = precision_recall_f1((predicted & truth).sum(0), (predicted & counts).sum(0), truth.sum(0))
+    accuracy = ((predicted == truth) & counts).sum() / counts.sum()
+    return Scores(float(accuracy), *(float(column.nan_to_num()[truth.any(0)].mean()) for column in columns))
 
 
 def temperature(logits: Tensor, targets: Tensor) -> float:

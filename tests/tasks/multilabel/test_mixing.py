@@ -5,7 +5,7 @@ import torch
 from lightning_tasks import MultiLabelDataModule
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.mixing import mix
+from lightning_tasks.tasks.multilabel.datamodule import mix
 
 
 def flat_batch(n=6, size=16):
