@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_tasks.reports.gallery import ReadReduced
@@ -16,26 +14,11 @@ from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
 from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule, check_one_label
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.output import LabelFormat
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.split_predictions import Split
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
-
-
-@dataclass(frozen=True)
-class ClassFormat(LabelFormat):
-    """Probabilities of labels of which each image has exactly one."""
-
-    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return the likeliest label of each image, (B, C), for probabilities (B, C)."""
-        return np.asarray(probabilities >= probabilities.max(1, keepdims=True))
-
-    def with_threshold(self, threshold: float) -> Self:
-        """Return the format as it is, once the threshold is looked at: the likeliest label has none."""
-        super().with_threshold(threshold)
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +66,3 @@ class MultiClass(MultiLabel):
     ) -> LabelPredictions:
         """Return the labels' probabilities, where each image has exactly one: the data module of any labels may not."""
         return predict_labels(model, datamodule, split, ClassPredictions, check_one_label)
-
-    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> ClassFormat:
-        """Return what its outputs mean."""
-        return ClassFormat(tuple(model.vocab), None, model.temperature)

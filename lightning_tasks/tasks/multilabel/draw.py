@@ -31,15 +31,10 @@ def draw_results(
     predicted: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each image with its labels above and the predicted ones below, green where both agree.
+    """Draw each of N images with its labels above and the predicted ones below, green where both agree.
 
-    Args:
-        images: N of them.
-        targets: (N, C) of 1, 0 and −1 (which does not count).
-        probabilities: (N, C).
-        vocab: C labels.
-        predicted: (N, C) bool.
-        losses: N, to be written below; none: without.
+    `targets` are (N, C) of 1, 0 and −1 (which does not count), `probabilities` and `predicted` (N, C) too. Losses are
+    written below, where there are any.
     """
     agree = ((predicted == (targets == 1)) | (targets == IGNORED)).all(1)
     figure, axes = grid(images, text_inches=0.9)
@@ -61,15 +56,9 @@ def draw_heat(
     probabilities: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each image under the heat of what speaks for a label, each scaled to its own highest.
+    """Draw each of N images under the heat (N, H, W), 0 or more, of what speaks for a label, scaled to its highest.
 
-    Args:
-        images: N of height H and width W.
-        heat: (N, H, W), 0 or more.
-        label: what it is the heat of.
-        targets: (N,), 1 where the image has the label.
-        probabilities: (N,).
-        losses: N, to be written below; none: without.
+    `targets` are (N,), 1 where the image has the label. Losses are written below, where there are any.
     """
     figure, axes = grid(images, text_inches=0.6 if losses else 0.45)
     for i, (ax, loss) in enumerate(zip(axes, loss_lines(losses, len(axes)), strict=True)):

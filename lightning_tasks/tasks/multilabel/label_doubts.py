@@ -8,9 +8,10 @@ from pathlib import Path
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import read_cells, shorten
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE, looks_like_a_list, split_cell
 
-SEPARATORS = " ;,|"
+_SEPARATORS = " ;,|"
 _RARE = "/+&、，；"  # which are part of names as often
 _OFTEN = 5  # rows in which two words stand together by more than chance, though the table holds other mixtures
 _TWICE = 2  # rows of the same, where the whole table speaks for names
@@ -27,14 +28,34 @@ def separator_problems(path: Path, separator: str) -> list[Problem]:
     """
     if separator == WHOLE:
         return []
-    cells = plain_cells(path)
+    cells = _plain_cells(path)
     doubts = [doubt for doubt in (_other_separator(cells, separator), _wrapped(cells, separator)) if doubt]
     names = names_with_blanks(cells) if separator == AUTO and not doubts else ""
-    doubts += [f"{names} {asked_for('--data.label_separator')}"] if names else []
+    doubts += [f"{names} {_asked_for('--data.label_separator')}"] if names else []
     return [Problem("separator", f"{path}: column 'labels': {doubt}") for doubt in doubts]
 
 
-def plain_cells(path: Path) -> Counter[str]:
+def guess_separator(path: Path) -> str:
+    """Return the separator that leaves the fewest different labels, and of equals the first.
+
+    Raises:
+        ConfigError: only blanks could be one, and they may be part of names.
+    """
+    cells = _plain_cells(path)
+    # A space may be part of a name: another separator goes before it.
+    different = {
+        separator: len({part.strip() for cell in cells for part in cell.split(separator) if part.strip()})
+        for separator in _SEPARATORS
+        if separator != BLANK and any(separator in cell for cell in cells)
+    }
+    if different:
+        return min(different, key=different.__getitem__)
+    if names := names_with_blanks(cells):
+        raise ConfigError(f"{path}: column 'labels': {names} {_asked_for('--label_separator')}")
+    return BLANK
+
+
+def _plain_cells(path: Path) -> Counter[str]:
     """Return how many rows have each cell of the column `labels` that is neither empty nor a list.
 
     Of a long table every second row is looked at, or every third...: what is said of so many holds for all.
@@ -46,7 +67,7 @@ def plain_cells(path: Path) -> Counter[str]:
     return Counter({cell: n for cell, n in cells.items() if cell and not looks_like_a_list(cell)})
 
 
-def asked_for(option: str) -> str:
+def _asked_for(option: str) -> str:
     """Return how a person says what a blank is."""
     return f"Where each cell is one label, say {option} {WHOLE}; where blanks do separate labels, {option} ' '."
 
@@ -109,7 +130,7 @@ def _places_are_fixed(names: Mapping[tuple[str, ...], int], several: Collection[
 def _other_separator(cells: Mapping[str, int], separator: str) -> str:
     """Return why another separator was meant: the parts hold it, and what it would make of them is seen elsewhere."""
     parts = {part for cell in cells for part in split_cell(cell, separator)}
-    for other in SEPARATORS:
+    for other in _SEPARATORS:
         joined = [part for part in parts if other in part.strip(other)]
         if separator in (AUTO, BLANK):
             joined += [part for part in parts if other == part[-1]]  # `potted plant; tv`

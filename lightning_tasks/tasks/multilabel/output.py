@@ -106,14 +106,15 @@ class LabelFormat(OutputFormat[LabelPrediction]):
 
     def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which labels are chosen, (B, C), for probabilities (B, C)."""
-        assert self.thresholds is not None  # else it is a ClassFormat
+        if self.thresholds is None:
+            return np.asarray(probabilities >= probabilities.max(1, keepdims=True))
         return np.asarray(probabilities > self.thresholds)
 
     def with_threshold(self, threshold: float) -> Self:
-        """Return the format with one threshold for all labels."""
+        """Return the format with one threshold for all labels; where the likeliest is chosen, it is only checked."""
         if not 0 <= threshold <= 1:
             raise ConfigError(f"The threshold is {threshold}; it is a probability, from 0 to 1.")
-        return replace(self, thresholds=np.full(len(self.names), threshold, np.float32))
+        return self if self.thresholds is None else replace(self, thresholds=np.full_like(self.thresholds, threshold))
 
     def columns(self) -> Columns:
         """Return a column for the chosen labels, and one for each label's probability."""

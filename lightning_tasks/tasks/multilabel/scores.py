@@ -50,18 +50,16 @@ class LabelScores:
 
 
 def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predicted: Tensor) -> LabelScores:
-    """Return all scores of a set.
-
-    Args:
-        probabilities: (N, C) float32.
-        targets: (N, C) of 1, 0 and −1.
-        vocab: C labels.
-        predicted: (N, C) bool, which labels are predicted.
+    """Return all scores of a set; `predicted`: which labels are, (N, C) bool.
 
     Raises:
         ValueError: the shapes do not belong together.
     """
-    _check(probabilities, targets, vocab)
+    if probabilities.shape != targets.shape or probabilities.shape[1:] != (len(vocab),):
+        raise ValueError(
+            f"probabilities of shape {tuple(probabilities.shape)}, targets of {tuple(targets.shape)} and "
+            f"{len(vocab)} labels do not belong together"
+        )
     counts = targets != IGNORED
     truth = targets == 1
     right = ((predicted == truth) & counts).sum() / counts.sum()
@@ -166,14 +164,6 @@ def precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Te
     recall = true_positives / positives
     f1 = torch.where(positives > 0, 2 * true_positives / (predicted + positives), torch.nan)
     return true_positives / predicted, recall, f1
-
-
-def _check(probabilities: Tensor, targets: Tensor, vocab: list[str]) -> None:
-    if probabilities.shape != targets.shape or probabilities.shape[1:] != (len(vocab),):
-        raise ValueError(
-            f"probabilities of shape {tuple(probabilities.shape)}, targets of {tuple(targets.shape)} and "
-            f"{len(vocab)} labels do not belong together"
-        )
 
 
 class ThresholdedAccuracy(BinaryAccuracy):

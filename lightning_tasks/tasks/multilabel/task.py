@@ -106,8 +106,8 @@ class MultiLabel(Task):
 
     def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
         """Return what its outputs mean."""
-        assert model.thresholds is not None  # else it is a MultiClassClassifier
-        return LabelFormat(tuple(model.vocab), model.thresholds.cpu().numpy(), model.temperature)
+        thresholds = None if model.thresholds is None else model.thresholds.cpu().numpy()
+        return LabelFormat(tuple(model.vocab), thresholds, model.temperature)
 
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
