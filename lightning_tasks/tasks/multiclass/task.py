@@ -37,12 +37,7 @@ class ClassPredictions(LabelPredictions):
 
 
 def class_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Return each image's cross-entropy (N,), minus the logarithm of its label's probability: at most 100.
-
-    Args:
-        probabilities: (N, C) float32.
-        targets: (N, C), one 1 in each row.
-    """
+    """Return each image's cross-entropy (N,), minus the logarithm of its label's probability (N, C): at most 100."""
     return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))
 
 

@@ -17,8 +17,6 @@ from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastM
 from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
 from lightning_tasks.tasks.multilabel.scores import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 
-_EPSILON = 1e-7  # a probability as near to 0 or 1 has a logit in float32
-
 
 class MultiLabelClassifier(ImageModel):
     """Binary cross-entropy over labels, as in fastai's chapter 6.
@@ -181,7 +179,7 @@ class MultiLabelClassifier(ImageModel):
 
     def encode(self, predictions: Tensor) -> Tensor:
         """Return logits (B, C) for probabilities (B, C)."""
-        return predictions.logit(_EPSILON)
+        return predictions.logit(1e-7)  # a probability as near to 0 or 1 has a logit in float32
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of probabilities of another kind, too: its weights would fit."""

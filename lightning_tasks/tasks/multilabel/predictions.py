@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +30,12 @@ from lightning_tasks.tasks.split_predictions import (
 )
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
-_KINDS = {(True, True): "TP", (True, False): "FN", (False, True): "FP"}  # (in the image, predicted)
+_KINDS = {
+    (True, True): "TP",
+    (True, False): "FN",
+    (False, True): "FP",
+}  # (in the image, predicted): true and false positives and negatives
 _STEPS = 100  # of the page's slider
-
-
-class _Tag(NamedTuple):
-    """A label of an image: a true positive (TP), a false negative (FN) or a false positive (FP)."""
-
-    kind: str
-    name: str
-    probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,15 +120,15 @@ class LabelPredictions(SplitPredictions):
             keys_of=lambda row: [f"label-{c}" for c in involved[row].nonzero().flatten().tolist()],
         )
 
-    def _tags(self, row: int) -> list[_Tag]:
+    def _tags(self, row: int) -> list[dict[str, Any]]:
         """Return the labels that an image has or is predicted to have, but for those that do not count."""
         columns = (self.probabilities[row].tolist(), self.targets[row].tolist(), self.predicted[row].tolist())
         tags = [
-            _Tag(_KINDS[target == 1, found], name, probability)
+            {"kind": _KINDS[target == 1, found], "name": name, "probability": probability}
             for name, probability, target, found in zip(self.vocab, *columns, strict=True)
             if target != IGNORED and (target == 1, found) in _KINDS
         ]
-        return sorted(tags, key=lambda tag: -tag.probability)
+        return sorted(tags, key=lambda tag: -float(tag["probability"]))
 
 
 def threshold_counts(probabilities: Tensor, targets: Tensor) -> dict[str, list[int] | list[list[int]]]:

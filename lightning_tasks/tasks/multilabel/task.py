@@ -1,6 +1,8 @@
 """The task `multilabel`, put together."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,22 +17,28 @@ from lightning_tasks.data.describe import NAMES_LISTED, array_line, step
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.tables.table_checks import Problem, raise_or_warn
+from lightning_tasks.data.tables.unused_columns import TaskColumns
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.errors import TableError
 from lightning_tasks.reports.grid import to_arrays
-from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
+from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
+from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
+from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task, ThresholdChoice
+
+_LABELS_LISTED = 100  # in a config's comments
 
 
 class MultiLabel(Task):
@@ -50,7 +58,25 @@ class MultiLabel(Task):
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""
-        return draft_labels(table)
+        path, separator, known = table.path, table.label_separator, checked_vocab(table.vocab) or ()
+        rows = read_multilabel_table(path, separator, vocab=known)
+        asked = separator
+        if separator == AUTO:
+            separator = guess_separator(path)
+            rows = read_multilabel_table(path, separator, vocab=known)
+            asked = AUTO if separator == BLANK else separator  # nobody chose the blank
+        raise_or_warn(separator_problems(path, asked))
+        vocab = build_vocab(rows["labels"])
+        if not vocab:
+            raise TableError(f"{path}: no image has a label. Fill the column 'labels'.")
+        columns = describe_columns(path, rows, TaskColumns(LABEL_COLUMNS))
+        if "difficult" in rows.columns:
+            columns.append("labels in the column difficult count neither in the loss nor in the scores")
+        size = "128 is fastai's; larger images cost time by their area"
+        return ConfigDraft(
+            {"label_separator": separator, **({} if table.vocab is None else {"vocab": table.vocab}), "size": 128},
+            {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"]), "size": [size]},
+        )
 
     def find_problems(
         self,
@@ -124,6 +150,16 @@ class MultiLabel(Task):
         if model.thresholds is None:
             return super().choose_thresholds(model, predict)
         return choose_thresholds(predict(), model.temperature, *settings, **named)
+
+
+def _describe_vocab(vocab: Sequence[str], cells: "pd.Series[Any]") -> list[str]:
+    counts = Counter(chain.from_iterable(cells))
+    lines = [f"{len(vocab):,} labels, {counts.total() / len(cells):.2f} an image:"]
+    lines += [f"  {label}: {counts[label]:,}{'  (few)' * (counts[label] < FEW)}" for label in vocab[:_LABELS_LISTED]]
+    lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
+    if all(len(labels) == 1 for labels in cells) and len(vocab) > 1:
+        lines.append("each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax")
+    return lines
 
 
 def _count_labels(vocab: Sequence[str], train: NDArray[np.float32], valid: NDArray[np.float32]) -> list[str]:
