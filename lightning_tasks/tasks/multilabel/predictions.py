@@ -30,11 +30,8 @@ from lightning_tasks.tasks.split_predictions import (
 )
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
-_KINDS = {
-    (True, True): "TP",
-    (True, False): "FN",
-    (False, True): "FP",
-}  # (in the image, predicted): true and false positives and negatives
+# Of a label by whether it is in the image, and predicted: a true positive, a false negative, a false positive.
+_KINDS = {(True, True): "TP", (True, False): "FN", (False, True): "FP"}
 _STEPS = 100  # of the page's slider
 
 
