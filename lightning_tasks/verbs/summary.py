@@ -8,11 +8,11 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.describe import array_line, step
 from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset
 from lightning_tasks.errors import ImageError
 from lightning_tasks.reports.terminal import tell_skipped
 from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.tasks.sample_steps import array_line, step
 
 _BATCH = 4
 

@@ -7,8 +7,7 @@ from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler, TargetDataset, collate_targets
 from lightning_tasks.data.transforms.compose import compose_points
-from lightning_tasks.data.transforms.crop import crop_train
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
+from lightning_tasks.data.transforms.geometry import crop_train, geometry_and_lighting, resize_only
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from tests.fakes import write_image
 

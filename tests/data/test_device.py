@@ -14,9 +14,8 @@ from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, TargetDataset, collate_planned, collate_targets
 from lightning_tasks.data.tables.paths import Paths
 from lightning_tasks.data.transforms.compose import compose_points
-from lightning_tasks.data.transforms.crop import crop_train, crop_valid
 from lightning_tasks.data.transforms.device_plan import check_plannable, plan_image
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
+from lightning_tasks.data.transforms.geometry import crop_train, crop_valid, geometry_and_lighting, resize_only
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.data.transforms.warp import JointWarp

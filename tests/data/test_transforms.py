@@ -13,8 +13,7 @@ from lightning_tasks.data.transforms.compose import (
     scale_points,
     unscale_points,
 )
-from lightning_tasks.data.transforms.crop import crop_train, crop_valid
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
+from lightning_tasks.data.transforms.geometry import crop_train, crop_valid, geometry_and_lighting, resize_only
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.data.describe import NAMES_LISTED, array_line, describe_counts, listed, step
+from lightning_tasks.data.describe import describe_counts, listed
 from lightning_tasks.data.loading.dataset import EpochIndex, sample_seed
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.transforms.compose import augment_points
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, points_in
 from lightning_tasks.tasks.keypoints.table import point_positions
+from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 
 
 def describe_points(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows], point_names: Sequence[str]) -> list[str]:

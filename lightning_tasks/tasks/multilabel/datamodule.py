@@ -19,7 +19,7 @@ from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.tables.unused_columns import TaskColumns
-from lightning_tasks.data.transforms.crop import crop_train, crop_valid
+from lightning_tasks.data.transforms.geometry import crop_train, crop_valid
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems

@@ -13,7 +13,6 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from lightning_tasks.batch import TargetBatch
-from lightning_tasks.data.describe import NAMES_LISTED, array_line, step
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
@@ -35,6 +34,7 @@ from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predi
 from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
+from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task, ThresholdChoice
 
