@@ -78,10 +78,8 @@ def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tup
                 f"{label!r} stands for nothing. Empty the cell of an image that has none of the labels; if it is a "
                 f"label, name all labels: --data.vocab '[\"{label}\", ...]' (for init, --vocab)."
             )
-    if len(set(labels)) == len(labels):
-        return labels, ""
-    twice = next(label for label, n in Counter(labels).items() if n > 1)
-    return labels, f"the label {twice!r} stands twice. Keep one of them."
+    twice = next((label for label, n in Counter(labels).items() if n > 1), None)
+    return labels, "" if twice is None else f"the label {twice!r} stands twice. Keep one of them."
 
 
 def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
