@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -15,13 +15,10 @@ from lightning_tasks.cores import usable_cores
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.draw import annotate_images, check_folder
-from lightning_tasks.deploy.left_out import LeftOut
-from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renamed_columns, write_rows
-from lightning_tasks.deploy.predictor import Predictor
-from lightning_tasks.deploy.sources import STDIN, Found, search
+from lightning_tasks.deploy.predictor import Predictor, load
+from lightning_tasks.deploy.sources import STDIN, Found, LeftOut, search
 from lightning_tasks.errors import ConfigError, ImageError
-from lightning_tasks.tasks.prediction import Prediction
 
 _LISTED = 5
 
@@ -72,7 +69,7 @@ def predict(
     table, folder = Path(output), None if annotate is None else Path(annotate)
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:
-        check_folder(folder, [image.path for image in found], [image.name for image in found])
+        check_folder(folder, found)
     check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
     predictor = load(
         checkpoint,
@@ -112,7 +109,6 @@ def _report(
     undrawn: Sequence[str],
     left_out: LeftOut,
 ) -> None:
-    """Say what was written, and what was not done."""
     bad = [row.error for row in rows if row.error is not None]
     if rows:
         _print_lines(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
@@ -176,8 +172,8 @@ def _preprocess(predictor: Predictor, path: Path) -> _Preprocessed:
 def _rows(predictor: Predictor, found: Sequence[Found], preprocessed: Sequence[_Preprocessed]) -> list[Row]:
     good = [image for image in preprocessed if image.error is None]
     inputs, sizes = [image.inputs for image in good], [image.size for image in good]
-    predictions: Iterator[Prediction] = iter(predictor.predict(inputs, sizes) if good else [])
+    predictions = iter(predictor.predict(inputs, sizes) if good else [])
     return [
-        Row(file.path, file.name, image.size, next(predictions) if image.error is None else None, image.error)
+        Row(*file, next(predictions) if image.error is None else None, image.error)
         for file, image in zip(found, preprocessed, strict=True)
     ]
