@@ -30,7 +30,7 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     if exists(path) and not is_file(path):
         what = "it is a folder" if is_folder(path) else "it is no plain file"
         raise ConfigError(f"{path} cannot be written ({what}). Choose another place or name.")
-    if any(_same(path, read) for read in inputs):
+    if exists(path) and any(exists(read) and path.samefile(read) for read in inputs):
         raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
     try:
         above = next(folder for folder in path.absolute().parents if exists(folder))
@@ -41,13 +41,6 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
-
-
-def _same(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except (OSError, ValueError):
-        return False  # one of them is not there
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:

@@ -32,11 +32,7 @@ class Predictor:
         module: a trained model with its preprocessing, on the device that it is to run on, in evaluation mode.
         output_format: what its outputs mean.
         device: where the module is.
-        flip: also predict the mirrored image, and average: test-time augmentation.
-        scales: of each image, times the size that the model was trained at, to the next multiple of 32 pixels;
-            averaged too.
-        allow_pixels: a file with more is not read.
-        white_level: which value is white in images of more than 8 bits; see `rgb`.
+        flip, scales, allow_pixels, white_level: as `load` has them; scaled sizes are multiples of 32 pixels.
 
     Raises:
         ConfigError: mirrored images are asked for and it is not known which points change places, or the backbone

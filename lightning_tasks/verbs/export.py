@@ -10,18 +10,19 @@ import numpy as np
 from tqdm import tqdm
 
 from lightning_tasks.atomic_write import require_place, write_whole
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.deploy.exports.onnx_file import Precision, halve, open_onnx, quantise, require_onnx, write_onnx
 from lightning_tasks.deploy.exports.parity import (
-    Annotated,
     Bound,
     Files,
-    annotated_images,
     bound_of,
     compare,
+    files_of,
     parity,
     require,
     summarise,
+    training_data,
 )
 from lightning_tasks.deploy.exports.torch_files import (
     Run,
@@ -83,13 +84,13 @@ def export(
         files = Files([found.path for found in find_images([images], None)], None, predictor.white_level)
     else:
         assert own is not None
-        files = own.valid
+        files = files_of(own, own.valid_set)
     taken = files.take(n)
     print(f"checking with    {len(taken)} images")
     lines: list[str] = []
 
     def make(new: Path) -> None:
-        _write(predictor, path, new, format, precision, taken if own is None else own.training)
+        _write(predictor, path, new, format, precision, taken if own is None else files_of(own, own.train_set))
         run = {"onnx": open_onnx, "torch": open_program, "safetensors": open_weights}[format](new)
         lines.extend(_check(predictor, run, taken, bound))
         if precision != "float32":
@@ -100,8 +101,8 @@ def export(
 
     write_whole(target, make)
     print("\n".join(lines))
-    for own_files in (own.training, own.valid) if own is not None else ():
-        tell_skipped(own_files)
+    for dataset in (own.train_set, own.valid_set) if own is not None else ():
+        tell_skipped(dataset)
     print(f"exported         {target}  ({target.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -153,21 +154,21 @@ def _check(predictor: Predictor, run: Run, taken: Sequence[Image], bound: Bound)
     ]
 
 
-def _measure(predictor: Predictor, run: Run, own: Annotated | None, bound: Bound) -> list[str]:
+def _measure(predictor: Predictor, run: Run, own: ImageDataModule | None, bound: Bound) -> list[str]:
     """Return the score before and after on all validation images, which are held to the bound too."""
     if own is None:
         return ["the annotated images are not there: the change of the score was not measured (--data_root FOLDER)"]
     output_format = predictor.output_format
     rows, outputs = [], []
-    bar = tqdm(range(len(own.valid.paths)), desc="measuring", unit="", leave=False, disable=None)
-    for row, image in own.valid.read(bar):
+    bar = tqdm(range(len(own.valid_set.paths)), desc="measuring", unit="", leave=False, disable=None)
+    for row, image in files_of(own, own.valid_set).read(bar):
         rows.append(row)
         outputs.append(compare(predictor, run, image[None]))
     before, after, differences = map(np.concatenate, zip(*outputs, strict=True))
     name = f"over {len(rows):,} validation images"
     value = summarise(differences, bound.statistic)
     line = require(name, value, bound.whole_path, bound)
-    scores = [output_format.score(said, own.dataset, rows) for said in (before, after)]
+    scores = [output_format.score(said, own.valid_set, rows) for said in (before, after)]
     if np.isfinite(scores).all():
         return [line, f"{output_format.score_name} {name}: {scores[0]:.4f} → {scores[1]:.4f}"]
     return [line, f"{output_format.score_name}: none, as nothing is annotated that these images could be scored by"]
@@ -185,9 +186,9 @@ def _time(predictor: Predictor, run: Run, taken: Sequence[Image]) -> str:
     return f"an image at a time, on this CPU: checkpoint {checkpoint_ms:.1f} ms, this file {file_ms:.1f} ms"
 
 
-def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> Annotated | None:
+def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> ImageDataModule | None:
     try:
-        return annotated_images(checkpoint, root)
+        return training_data(checkpoint, root)
     except DatasetNotFoundError as error:
         if not needed and root is None:
             return None

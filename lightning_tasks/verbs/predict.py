@@ -5,7 +5,7 @@ import sys
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -93,11 +93,12 @@ def predict(
         stopped = error
     if rows or stopped is None:
         write_rows(table, rows, predictor.output_format, excel=excel)
-    _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
-    if stopped is not None:
-        kept = f"{table} holds these" if rows else "nothing is written"
-        print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_stream(table))
-        raise stopped
+    with contextlib.redirect_stdout(sys.stderr if table == STDOUT else sys.stdout):  # the table may have that
+        _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
+        if stopped is not None:
+            kept = f"{table} holds these" if rows else "nothing is written"
+            print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}")
+            raise stopped
     return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
 
 
@@ -111,26 +112,21 @@ def _report(
 ) -> None:
     bad = [row.error for row in rows if row.error is not None]
     if rows:
-        _print_lines(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
-        _print_lines(table, "columns", columns)
-        _print_lines(table, "annotated", [] if folder is None else [str(folder)])
-    _print_lines(table, "not predicted", bad, "see the column 'error'")
-    _print_lines(table, "not drawn", undrawn, "for the same reasons")
-    _print_lines(table, "not looked at", left_out.lines())
+        _print_lines("predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
+        _print_lines("columns", columns)
+        _print_lines("annotated", [] if folder is None else [str(folder)])
+    _print_lines("not predicted", bad, "see the column 'error'")
+    _print_lines("not drawn", undrawn, "for the same reasons")
+    _print_lines("not looked at", left_out.lines())
 
 
-def _print_lines(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
+def _print_lines(what: str, lines: Sequence[str], where: str | None = None) -> None:
     """Print lines under a heading; with `where` the rest is to be found, the first few."""
     listed = lines if where is None else lines[:_LISTED]
     for line in listed:
-        print(f"{what:<17}{line}", file=_stream(table))
+        print(f"{what:<17}{line}")
     if len(lines) > len(listed):
-        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_stream(table))
-
-
-def _stream(table: Path) -> TextIO:
-    """Return where messages go: standard output, unless the table has it."""
-    return sys.stderr if table == STDOUT else sys.stdout
+        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}")
 
 
 class _Preprocessed(NamedTuple):

@@ -123,14 +123,12 @@ class Files(NamedTuple):
         Raises:
             ImageError: one cannot be read; or of those that are to be skipped there are too many, or nothing is left.
         """
-        found = False
-        for row, image in readable(
-            rows, lambda row: read_image(self.paths[row], white_level=self.white_level), self.skipped
-        ):
-            found = True
-            yield row, image
-        if not found:
+        images = readable(rows, lambda row: read_image(self.paths[row], white_level=self.white_level), self.skipped)
+        first = next(images, None)
+        if first is None:
             raise ImageError("None of the images can be read. `lightning-tasks check` lists them; or name others.")
+        yield first
+        yield from images
 
     def take(self, n: int) -> list[Image]:
         """Return n images from all over the list, or as many as there are; errors as `read`."""
@@ -139,16 +137,13 @@ class Files(NamedTuple):
         return [image for _, image in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
 
 
-class Annotated(NamedTuple):
-    """The validation images of a checkpoint, what is true of them, and training images without their annotations."""
-
-    valid: Files
-    dataset: ImageDataset[Any]  # of the same images
-    training: Files
+def files_of(datamodule: ImageDataModule, dataset: ImageDataset[Any]) -> Files:
+    """Return the images of one of its splits."""
+    return Files(dataset.paths, dataset.skipped, datamodule.white_level)
 
 
-def annotated_images(checkpoint: Path, root: str | None) -> Annotated:
-    """Return the images of the data that a checkpoint was trained on, which lie in `root` now; None: where they lay.
+def training_data(checkpoint: Path, root: str | None) -> ImageDataModule:
+    """Return, set up, the data that a checkpoint was trained on, which lie in `root` now; None: where they lay.
 
     Raises:
         DatasetNotFoundError: they are not there, or the checkpoint does not say where they were.
@@ -172,6 +167,4 @@ def annotated_images(checkpoint: Path, root: str | None) -> Annotated:
     except TypeError as error:
         raise DatasetNotFoundError(f"{checkpoint} is of another version ({error}). Name images: --images.") from error
     datamodule.setup("fit")
-    sets = (datamodule.valid_set, datamodule.train_set)
-    valid, training = (Files(dataset.paths, dataset.skipped, datamodule.white_level) for dataset in sets)
-    return Annotated(valid, datamodule.valid_set, training)
+    return datamodule
