@@ -48,11 +48,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the checkpoint's content, loaded with `weights_only=True`.
-
-    Raises:
-        CheckpointError: there is no such file, or it is no checkpoint, or it holds more than tensors and plain values.
-    """
+    """Return a checkpoint's content; CheckpointError: there is no file, or none of tensors and plain values alone."""
     if not is_file(path):
         raise CheckpointError(f"There is no checkpoint {path}{why_missing(path)} (--ckpt_path).")
     instead = why_file_has_no_content(path)

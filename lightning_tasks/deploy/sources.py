@@ -110,7 +110,9 @@ def search(sources: Sequence[str], images: str | None, allow_outside: bool = Fal
 def _search_source(source: str, images: str | None, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     path = Path(source)
     if source == STDIN:
-        return [Found(Path(name), Path(name)) for name in _split_names(sys.stdin.buffer.read())]
+        stdin = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+        names = stdin.split(b"\0" if b"\0" in stdin else b"\n")
+        return [Found(path, path) for path in (Path(os.fsdecode(name)) for name in names if name.strip())]
     if not source:  # of a shell's variable that is not set; to Path it is the current folder
         raise DatasetNotFoundError("A name of what to predict is empty. For the current folder write a dot.")
     if is_folder(path):
@@ -135,12 +137,6 @@ def _search_source(source: str, images: str | None, allow_outside: bool, left_ou
     above = Path(*takewhile(lambda part: not has_magic(part), path.parts))
     files = [p for p in matches if not is_folder(p)]
     return [Found(p, p.relative_to(above)) for p in _filter_images(files, left_out)]
-
-
-def _split_names(stdin: bytes) -> list[str]:
-    separator = b"\0" if b"\0" in stdin else b"\n"
-    names = stdin.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(separator)
-    return [os.fsdecode(name) for name in names if name.strip()]
 
 
 def _find_locked(pattern: Path) -> dict[str, str]:

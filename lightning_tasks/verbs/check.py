@@ -96,7 +96,7 @@ def check(datamodule: ImageDataModule, min_positives: int = 10, max_distance: in
     images = _read(files, datamodule.white_level)
     for row, image in enumerate(images):
         if image.error and files.names[row].strip():  # that a name is empty was told of its cell
-            problems.append(Problem("image", f"{_at(datamodule, row)}: {image.error}", row))
+            problems.append(Problem("image", f"{_at(datamodule.csv, row)}: {image.error}", row))
     bad = {problem.row for problem in problems}
     kept = np.array([row for row in range(len(table)) if row not in bad], dtype=np.int64)
     if not len(kept):
@@ -113,7 +113,7 @@ def check(datamodule: ImageDataModule, min_positives: int = 10, max_distance: in
     for pair in near_duplicates([image.looks for image in images], train, valid, max_distance):
         other = table["fname"].iloc[pair.valid]
         apart = f"{pair.bits} of 64 bits differ, pixels by {pair.levels:.1f} of 255 levels"
-        message = f"{_at(datamodule, pair.train)}: looks like {other} of the validation split ({apart})"
+        message = f"{_at(datamodule.csv, pair.train)}: looks like {other} of the validation split ({apart})"
         problems.append(Problem(NEAR_DUPLICATE, message, pair.train))
     return problems
 
@@ -149,8 +149,7 @@ def _of_test(datamodule: ImageDataModule, training: NDArray[np.int64]) -> list[P
     tested = datamodule.test_rows(test.table)
     for row in tested[(test.files.missing | test.files.leads_out)[tested]]:
         if row not in bad:
-            where = f"{test.source}: row {row + first_row(test.source)}"
-            problems.append(Problem("image", f"{where}: {test.files.what_is_missing(int(row))}"))
+            problems.append(Problem("image", f"{_at(test.source, row)}: {test.files.what_is_missing(int(row))}"))
     problems += _dark_splits({"test": test.files.paths(tested)}, datamodule)
     problems += [*respelt(test), *trained_on(test, tested, datamodule.csv, training)]
     return [replace(problem, row=None) for problem in problems]
@@ -204,8 +203,8 @@ def read_one(path: Path, white_level: int | None = None) -> FileCheck:
     return FileCheck("", width, height, looks_of(image))
 
 
-def _at(datamodule: ImageDataModule, row: int) -> str:
-    return f"{datamodule.csv}: row {row + first_row(datamodule.csv)}"
+def _at(source: Path, row: int) -> str:
+    return f"{source}: row {row + first_row(source)}"
 
 
 def write_fixed(problems: Sequence[Problem], source: Path, target: Path, fix_near_duplicates: bool) -> str:

@@ -17,8 +17,6 @@ from lightning_tasks.run_folders import relative_path
 from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
-_SPLIT_NAMES = {"valid": "validation", "test": "test"}
-
 
 def run(
     trainer: pl.Trainer,
@@ -40,7 +38,8 @@ def run(
     require_place(path, [checkpoint, *tables_of(datamodule)])
     found = predictions_of(trainer, model, datamodule, ckpt_path, split)
     about = read_run(checkpoint, read_checkpoint(checkpoint), folder)
-    write_page(path, found.report(about, _SPLIT_NAMES[split], partial(read_reduced, white_level=found.white_level)))
+    name = "validation" if split == "valid" else split
+    write_page(path, found.report(about, name, partial(read_reduced, white_level=found.white_level)))
     print(f"report           {relative_path(path)}")
 
 

@@ -23,7 +23,6 @@ _ORIGIN = re.compile(r"\*|https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d+)?")
 _HOST_HINT = "is no host's name. Write it as a.example, *.a.example or *, without http:// and port."
 _ORIGIN_HINT = "is no site. Write it as https://a.example or http://localhost:3000, without a path; or * for all."
 _MORE_CONNECTIONS = 512  # than images that wait: those that are being sent, and pages that are open
-_KEEP_ALIVE_S, _FINISH_S = 5, 10
 
 
 def serve(
@@ -61,7 +60,6 @@ def serve(
     allowed, origins = _split(allowed_hosts), _split(allowed_origins)
     _check_names("allowed_hosts", allowed, _HOST, _HOST_HINT)
     _check_names("allowed_origins", origins, _ORIGIN, _ORIGIN_HINT)
-    hosts = _hosts(host, allowed)
     try:
         import uvicorn
 
@@ -75,7 +73,7 @@ def serve(
         predictor = load(checkpoint, device, threshold=threshold, white_level=white_level)
         _prepare(predictor, concurrency)
         limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
-        app = make_app(predictor, limits, Path(checkpoint).name, hosts, origins)
+        app = make_app(predictor, limits, Path(checkpoint).name, _hosts(host, allowed), origins)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -87,8 +85,8 @@ def serve(
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=queue + _MORE_CONNECTIONS,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_FINISH_S,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=10,
             )
         )
 

@@ -9,7 +9,6 @@ from fastapi import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_SIDE_PX = 65_535  # a JPEG's own; an image's resize costs memory by its longer side too
-_RETRY_AFTER_S = 2
 _HEAD_S = 10.0  # until a connection's request begins
 
 
@@ -90,7 +89,7 @@ class Memory:
 
 def busy(why: str) -> HTTPException:
     """Return a 503 that says when to come again."""
-    return HTTPException(503, f"{why} Send the image again in a moment.", {"Retry-After": str(_RETRY_AFTER_S)})
+    return HTTPException(503, f"{why} Send the image again in a moment.", {"Retry-After": "2"})
 
 
 class Protocol(H11Protocol):
