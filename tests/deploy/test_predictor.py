@@ -240,7 +240,7 @@ def test_a_forked_process_predicts_the_same(labels_run):
 
 def test_memory_is_kept_unless_that_is_not_wanted(labels_run, monkeypatch):
     calls = []
-    monkeypatch.setattr(sys.modules["lightning_tasks.deploy.load"], "keep_memory", lambda: calls.append(1))
+    monkeypatch.setattr("lightning_tasks.deploy.predictor.keep_memory", lambda: calls.append(1))
     load(Path(*labels_run), "cpu", keep_freed_memory=False)
     assert not calls
     load(Path(*labels_run), "cpu")

@@ -1,8 +1,8 @@
 """Going on without the images that cannot be read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from lightning_tasks.errors import ConfigError, ImageError
 
 OnBadImage = Literal["error", "skip"]
+T = TypeVar("T")
 
 _SMALLEST_BATCH = 2  # batch normalisation needs them
 _LISTED = 5
@@ -79,6 +80,21 @@ class Skipped:
     def clear(self) -> None:
         """Forget them: an epoch is over."""
         self._flags.zero_()
+
+
+def readable(rows: Iterable[int], read: Callable[[int], T], skipped: Skipped | None) -> Iterator[tuple[int, T]]:
+    """Yield the rows whose images can be read, each with what `read` makes of it.
+
+    Raises:
+        ImageError: one cannot be read, and none is to be skipped; or there are too many to be skipped.
+    """
+    for row in rows:
+        try:
+            yield row, read(row)
+        except ImageError as error:
+            if skipped is None:
+                raise
+            skipped.add(row, error)
 
 
 class Skipping(Dataset[Any]):
