@@ -13,15 +13,7 @@ _TEXT_SHARE = 1 / 22  # of the shorter side
 
 
 class Canvas:
-    """An image to draw on, and letters for it.
-
-    Args:
-        image: is drawn on.
-        text_px: the letters' size; None: by the image's.
-
-    Attributes:
-        draw: what draws on the image.
-    """
+    """An image to draw on by `draw`, and letters for it, `text_px` high; None: by the image's size."""
 
     def __init__(self, image: Pillow.Image, text_px: int | None = None) -> None:
         self.height = image.height
@@ -43,12 +35,9 @@ class Canvas:
         margin, step = self.text_px // 3, round(self.text_px * 1.35)
         for i, line in enumerate(lines[: max(1, (self.height - margin) // step)]):
             top = margin + i * step
-            box = (margin, top, 3 * margin + self._length(line), top + step - 2)
-            self.draw.rectangle(box, fill=(*DARK, 190))
+            length = sum(self._font(file).getlength(part) for file, part in runs(line, fonts_for([line])))
+            self.draw.rectangle((margin, top, 3 * margin + length, top + step - 2), fill=(*DARK, 190))
             self.write(2 * margin, top + (step - 2) / 2, line, fill=WHITE)
-
-    def _length(self, text: str) -> float:
-        return sum(self._font(file).getlength(part) for file, part in runs(text, fonts_for([text])))
 
     def _font(self, file: str) -> ImageFont.FreeTypeFont:
         if file not in self._fonts:

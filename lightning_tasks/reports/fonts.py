@@ -1,6 +1,7 @@
 """Letters for drawn text: fonts that have them, whatever alphabet a label is written in."""
 
 import contextlib
+import itertools
 import re
 import unicodedata
 import warnings
@@ -26,12 +27,12 @@ _told: set[str] = set()
 
 def fonts_for(texts: Iterable[str]) -> tuple[str, ...]:
     """Return font files that together have the letters of `texts`, as far as this machine has them; DejaVu first."""
-    return _fonts_and_missing(_letters(texts))[0]
+    return _fonts_and_missing(frozenset().union(*texts))[0]
 
 
 def drawable(text: str) -> str:
     """Return the text with a box for each letter that no font has; warn of each such letter once."""
-    missing = _fonts_and_missing(_letters([text]))[1]
+    missing = _fonts_and_missing(frozenset(text))[1]
     new = sorted(letter for letter in missing - _told if unicodedata.category(letter) not in _UNSEEN)
     if new:
         _told.update(new)
@@ -43,20 +44,19 @@ def drawable(text: str) -> str:
             LightningTasksWarning,
             stacklevel=2,
         )
-    return "".join(_instead(letter) if letter in missing else letter for letter in text)
+    instead = {letter: "" if unicodedata.category(letter) in _UNSEEN else BOX for letter in missing}
+    instead |= {letter: " " for letter in missing if letter.isspace()}
+    return "".join(instead.get(letter, letter) for letter in text)
 
 
 def runs(text: str, fonts: Iterable[str]) -> list[tuple[str, str]]:
     """Return the text in parts, each with the first of the font files that has its letters."""
-    parts: list[tuple[str, str]] = []
     files = list(fonts)
-    for letter in text:
-        file = next((file for file in files if ord(letter) in _code_points(file)), files[0])
-        if parts and parts[-1][0] == file:
-            parts[-1] = (file, parts[-1][1] + letter)
-        else:
-            parts.append((file, letter))
-    return parts
+
+    def font_of(letter: str) -> str:
+        return next((file for file in files if letter in _letters(file)), files[0])
+
+    return [(file, "".join(letters)) for file, letters in itertools.groupby(text, font_of)]
 
 
 def letter_figure(figure: Figure) -> Figure:
@@ -69,38 +69,23 @@ def letter_figure(figure: Figure) -> Figure:
     return figure
 
 
-def _instead(letter: str) -> str:
-    if letter.isspace():
-        return " "
-    return "" if unicodedata.category(letter) in _UNSEEN else BOX
-
-
-def _letters(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(letter for text in texts for letter in text if letter != "\n")
-
-
 @cache
 def _fonts_and_missing(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    chosen, missing = [DEJAVU], _without(letters, DEJAVU)
+    chosen, missing = [DEJAVU], letters - _letters(DEJAVU) - {"\n"}
     for file in _others() if missing else ():
-        left = _without(missing, file)
-        if left != missing:
-            chosen, missing = [*chosen, file], left
+        if missing & _letters(file):
+            chosen, missing = [*chosen, file], missing - _letters(file)
         if not missing:
             break
     return tuple(chosen), missing
 
 
-def _without(letters: frozenset[str], file: str) -> frozenset[str]:
-    return frozenset(letter for letter in letters if ord(letter) not in _code_points(file))
-
-
 @cache
-def _code_points(file: str) -> frozenset[int]:
+def _letters(file: str) -> frozenset[str]:
     with contextlib.suppress(RuntimeError, OSError, ValueError):  # a damaged font
         font = font_manager.get_font(file)
         if font.scalable:  # else it is of coloured images
-            return frozenset(font.get_charmap())
+            return frozenset(map(chr, font.get_charmap()))
     return frozenset()
 
 

@@ -22,7 +22,7 @@ CAT = "猫"
 @pytest.fixture
 def clean(monkeypatch):
     """Fonts as if none had been asked for yet."""
-    cached = (fonts._fonts_and_missing, fonts._others, fonts._code_points, fonts._family)
+    cached = (fonts._fonts_and_missing, fonts._others, fonts._letters, fonts._family)
     monkeypatch.setattr(fonts, "_told", set())
     for function in cached:
         function.cache_clear()
