@@ -26,6 +26,7 @@ _DOES_NOT_BUILD = (AssertionError, RuntimeError, TypeError, ValueError)  # what 
 _COMMON_SIZES = (96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512)
 _FITTING_LISTED = 4
 _weights_follow = ContextVar("weights_follow", default=False)
+are_weights_following = _weights_follow.get  # whether this is within `weights_follow`
 
 
 @contextlib.contextmanager
@@ -43,23 +44,16 @@ def weights_follow() -> Iterator[None]:
         _weights_follow.reset(token)
 
 
-def are_weights_following() -> bool:
-    """Return whether a checkpoint's weights are loaded next: this is within `weights_follow`."""
-    return _weights_follow.get()
-
-
 class Backbone(nn.Module):
     """Images to pooled features by any timm model.
 
     Convolutional models are pooled by average and maximum, concatenated; others (ViT, ConvNeXt) in their own way.
 
     Args:
-        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or one of the Hugging Face hub or a
-            folder; see `find_architecture`.
+        name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or another; see `find_architecture`.
         image_size: height and width of the images.
         pretrained: fetch the tag's weights from timm's hub (or its cache).
-        weights: a file to read instead: of timm's, or one of our checkpoints or exports, with its mean and standard
-            deviation; see `load_weights`.
+        weights: a file to read instead: of timm's, or one of our checkpoints or exports; see `load_weights`.
         stored: what a checkpoint keeps of a hub's backbone, to be built without the hub.
         leave_out: removes layers that are not needed from the body; a weights file need not have them.
 
@@ -89,10 +83,8 @@ class Backbone(nn.Module):
         self.to_store = architecture.to_store
         pretrained = pretrained and weights is None and not follow
         self.body, self.num_features = _build(architecture, name, image_size, pretrained)
-        config = (
-            {"mean": [math.nan] * 3, "std": [math.nan] * 3} if architecture.says_nothing else body_config(self.body)
-        )
-        mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
+        config = {} if architecture.says_nothing else body_config(self.body)
+        mean, std = (torch.tensor(config.get(part, [math.nan] * 3)).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
             path = Path(expand_path(weights))
             mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
@@ -176,13 +168,9 @@ def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
 def probe_output_shape(body: nn.Module, image_size: tuple[int, int]) -> tuple[int, ...]:
     """Return the shape (1, ...) of a network's output for one black image; of the first where there are several.
 
-    The network stays in the mode that it is in.
-
-    Raises:
-        MemoryError: there is not enough, which says nothing of the size.
+    The network stays in the mode that it is in. MemoryError says nothing of the size.
     """
-    training = body.training
-    device = next(body.parameters()).device
+    training, device = body.training, next(body.parameters()).device
     try:
         output: Tensor | list[Tensor] = body.eval()(torch.zeros(1, 3, *image_size, device=device))
     except RuntimeError as error:
@@ -195,14 +183,9 @@ def probe_output_shape(body: nn.Module, image_size: tuple[int, int]) -> tuple[in
 
 
 def _fitting_sizes(architecture: Architecture, image_size: tuple[int, int]) -> str:
-    fitting = []
-    for size in sorted(_COMMON_SIZES, key=lambda size: abs(size - max(image_size))):
-        options: tuple[dict[str, Any], ...] = ({}, {"img_size": (size, size)})
-        if any(_builds(architecture, option, size) for option in options):
-            fitting.append(size)
-        if len(fitting) == _FITTING_LISTED:
-            break
-    return ", ".join(str(size) for size in sorted(fitting)) or "none of the usual ones"
+    nearest = sorted(_COMMON_SIZES, key=lambda size: abs(size - max(image_size)))
+    fitting = (s for s in nearest if any(_builds(architecture, o, s) for o in ({}, {"img_size": (s, s)})))
+    return ", ".join(map(str, sorted(itertools.islice(fitting, _FITTING_LISTED)))) or "none of the usual ones"
 
 
 def _builds(architecture: Architecture, options: dict[str, Any], size: int) -> bool:

@@ -28,19 +28,9 @@ def _is_slow(convolution: nn.Conv2d) -> bool:
 
 def _forward(convolution: nn.Conv2d, images: Tensor) -> Tensor:
     plain = type(convolution).forward
-    if not (_in_bfloat16(images) and _is_trained(convolution, images)):
+    on_cpu = images.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    trained = torch.is_grad_enabled() and (images.requires_grad or convolution.weight.requires_grad)
+    if not (on_cpu and torch.get_autocast_dtype("cpu") == torch.bfloat16 and trained):
         return plain(convolution, images)
     with torch.autocast("cpu", enabled=False):
         return plain(convolution, images.float()).bfloat16()
-
-
-def _in_bfloat16(images: Tensor) -> bool:
-    return (
-        images.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    )
-
-
-def _is_trained(convolution: nn.Conv2d, images: Tensor) -> bool:
-    return torch.is_grad_enabled() and (images.requires_grad or convolution.weight.requires_grad)

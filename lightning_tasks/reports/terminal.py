@@ -31,12 +31,8 @@ class TerminalBar(TQDMProgressBar):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the bars' lines: an error's message begins on one of its own."""
-        for bar in (
-            self._val_progress_bar,
-            self._train_progress_bar,
-            self._test_progress_bar,
-            self._predict_progress_bar,
-        ):
+        for part in ("val", "train", "test", "predict"):
+            bar = getattr(self, f"_{part}_progress_bar")
             if bar is not None:
                 bar.close()
 

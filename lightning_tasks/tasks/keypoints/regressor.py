@@ -8,8 +8,7 @@ from torchmetrics import SumMetric
 
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import Backbone
-from lightning_tasks.models.base import BackboneSource, ImageModel
-from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.models.base import BackboneSource, ImageModel, composed
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored

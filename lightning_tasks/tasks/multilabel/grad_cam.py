@@ -7,7 +7,7 @@ from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.models.base import composed
 from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import Explanation
