@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.errors import CheckpointError, ConfigError
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 

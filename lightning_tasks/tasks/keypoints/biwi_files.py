@@ -23,39 +23,10 @@ from lightning_tasks.filesystem import is_file, is_folder, why_missing
 LabelFrame = Literal["fastbook", "calibrated"]
 Array = NDArray[np.float64]
 
+_PEOPLE = [*(f"F{number:02d}" for number in range(1, 7)), *(f"M{number:02d}" for number in range(1, 9))]  # of 01 to 14
+_PEOPLE += ["F03", "M09", "M10", "F05", "M11", "M12", "F02", "M01", "M13", "M14"]  # of 15 to 24
 # Sequence → person. Splitting 15, 18, 21 or 22 from 03, 05, 02 or 07 would show a person in both splits.
-PERSON_OF_SEQUENCE = {
-    f"{number:02d}": person
-    for number, person in enumerate(
-        [
-            "F01",
-            "F02",
-            "F03",
-            "F04",
-            "F05",
-            "F06",
-            "M01",
-            "M02",
-            "M03",
-            "M04",
-            "M05",
-            "M06",
-            "M07",
-            "M08",
-            "F03",
-            "M09",
-            "M10",
-            "F05",
-            "M11",
-            "M12",
-            "F02",
-            "M01",
-            "M13",
-            "M14",
-        ],
-        start=1,
-    )
-}
+PERSON_OF_SEQUENCE = {f"{number:02d}": person for number, person in enumerate(_PEOPLE, start=1)}
 _FASTBOOK_SEQUENCE = "01"  # fastai projects every sequence with this one's intrinsics
 _IMAGE_SUFFIXES = (".jpg", ".png")
 
@@ -108,9 +79,7 @@ def project_calibrated(centre_mm: Array, camera: Calibration) -> Array:
 def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     """Return one row for each frame: `fname` (in root), `group` (the person), `sequence`, `head_x`, `head_y` in pixels.
 
-    Args:
-        root: the folder that holds the sequences' folders, or a folder with them, such as `hpdb`.
-        label_frame: `fastbook` for fastai's labels, `calibrated` for the true ones; see the two projections.
+    The sequences' folders lie in root or in a folder there, such as `hpdb`. For `label_frame` see the two projections.
 
     Raises:
         DatasetNotFoundError: no sequences, or a sequence without frames, calibration or images.
@@ -120,7 +89,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     sequences = _sequences(folder)
     if label_frame == "fastbook":
         book = read_calibration(_existing(folder / _FASTBOOK_SEQUENCE / "rgb.cal"))
-    frames: list[pd.DataFrame] = []
+    frames = []
     for sequence in tqdm(sequences, desc="reading poses", leave=False, disable=None):
         poses = sorted((folder / sequence).glob("frame_*_pose.txt"))
         if not poses:
@@ -130,17 +99,9 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
             points_px = project_fastbook(centres_mm, book.intrinsics)
         else:
             points_px = project_calibrated(centres_mm, read_calibration(_existing(folder / sequence / "rgb.cal")))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "fname": _images(root, folder / sequence, poses),
-                    "group": PERSON_OF_SEQUENCE[sequence],
-                    "sequence": sequence,
-                    "head_x": points_px[:, 0],
-                    "head_y": points_px[:, 1],
-                }
-            )
-        )
+        names = {"fname": _images(root, folder / sequence, poses), "group": PERSON_OF_SEQUENCE[sequence]}
+        places = {"sequence": sequence, "head_x": points_px[:, 0], "head_y": points_px[:, 1]}
+        frames.append(pd.DataFrame(names | places))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -148,8 +109,7 @@ def _find_sequences(root: Path) -> Path:
     if _sequences(root):
         return root
     # By their cameras: the authors' annotations and masks come in folders of the same names.
-    inner = sorted(camera.parents[1] for camera in root.glob("*/[0-2][0-9]/rgb.cal"))
-    for folder in inner:
+    for folder in sorted(camera.parents[1] for camera in root.glob("*/[0-2][0-9]/rgb.cal")):
         if _sequences(folder):
             return folder
     raise DatasetNotFoundError(

@@ -1,19 +1,20 @@
 """Rows with points to samples and batches."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lightning_tasks.data.images.decode import Image, Size
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
 from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
 from lightning_tasks.data.transforms.device_plan import Plan, plan_points
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 
 
 class KeypointSample(NamedTuple):
@@ -24,6 +25,16 @@ class KeypointSample(NamedTuple):
     visible: NDArray[np.bool_]  # (P,), see `KeypointDataset.keep_outside`
     original_size_px: tuple[int, int]  # width, height
     row: int
+
+
+class KeypointBatch(NamedTuple):
+    """Images with P points each."""
+
+    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
+    points_norm: Tensor  # (B, P, 2) float32, x and y on the −1..1 scale of the image; 0 where not visible
+    visible: Tensor  # (B, P) bool, False where not annotated, and in training where outside the image
+    original_size_px: Tensor  # (B, 2) float32, width and height of the image on disk
+    rows: Tensor  # (B,) int64, which samples of the data set they are
 
 
 class KeypointDataset(ImageDataset[KeypointSample]):
@@ -55,22 +66,16 @@ class KeypointDataset(ImageDataset[KeypointSample]):
 
     def sample(self, row: int, seed: int) -> KeypointSample:
         """Return a row's sample, transformed by what `seed` says."""
-        image: Image | Plan
+        change: Any
         if self.on_device:
             slot, size, original = self.images.look_up(row)
-            points_px = points_in(self.points_px[row], original, size)
-            image, points_px, visible = plan_points(
-                self.transform, slot, size, points_px, seed, keep_outside=self.keep_outside
-            )
-            height, width = image.size
+            change = partial(plan_points, self.transform, slot, size)
         else:
             decoded, original = self.images[row]
-            points_px = points_in(self.points_px[row], original, decoded.shape[:2])
-            image, points_px, visible = augment_points(
-                self.transform, decoded, points_px, seed, keep_outside=self.keep_outside
-            )
-            height, width = image.shape[:2]
-        points_norm = scale_points(points_px, (height, width)).astype(np.float32)
+            size, change = decoded.shape[:2], partial(augment_points, self.transform, decoded)
+        points_px = points_in(self.points_px[row], original, size)
+        image, points_px, visible = change(points_px, seed, keep_outside=self.keep_outside)
+        points_norm = scale_points(points_px, image.size if self.on_device else image.shape[:2]).astype(np.float32)
         points_norm[~visible] = 0  # never NaN: NaN times a mask of 0 is NaN
         return KeypointSample(image, points_norm, visible, (original[1], original[0]), row)
 

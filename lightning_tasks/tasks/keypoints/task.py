@@ -16,17 +16,16 @@ from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_outside
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
 from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
-from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
-from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
+from lightning_tasks.tasks.keypoints.table import coordinate_column
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task
 
