@@ -48,8 +48,9 @@ class BiwiDataModule(KeypointDataModule):
             valid_fraction=0.2,
             **kwargs,
         )
-        numbers = [13] if validation_sequences is None else validation_sequences
-        self.validation_sequences = [f"{number:02d}" for number in numbers]
+        self.validation_sequences = [
+            f"{n:02d}" for n in ([13] if validation_sequences is None else validation_sequences)
+        ]
         self.label_frame: LabelFrame = label_frame
         self.mirrors = mirrors or []
 

@@ -55,8 +55,13 @@ def read_calibration(path: Path) -> Calibration:
     """Return the camera of an `rgb.cal` or `depth.cal`.
 
     Raises:
-        TableError: the file is cut short or holds something other than numbers.
+        DatasetNotFoundError: there is no such file.
+        TableError: it is cut short or holds something other than numbers.
     """
+    if not is_file(path):
+        raise DatasetNotFoundError(
+            f"There is no calibration file {path}{why_missing(path)}. Restore it from the archive."
+        )
     numbers = _read_numbers(path, [3, 3, 3, 4, 3, 3, 3, 3, 2])
     width, height = numbers[8]
     return Calibration(np.stack(numbers[:3]), np.stack(numbers[4:7]), numbers[7], (int(width), int(height)))
@@ -86,19 +91,18 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
         TableError: a pose or calibration file cannot be used.
     """
     folder = _find_sequences(root)
-    sequences = _sequences(folder)
-    if label_frame == "fastbook":
-        book = read_calibration(_existing(folder / _FASTBOOK_SEQUENCE / "rgb.cal"))
     frames = []
-    for sequence in tqdm(sequences, desc="reading poses", leave=False, disable=None):
+    for sequence in tqdm(_sequences(folder), desc="reading poses", leave=False, disable=None):
         poses = sorted((folder / sequence).glob("frame_*_pose.txt"))
         if not poses:
             raise DatasetNotFoundError(f"{folder / sequence} holds no frame_*_pose.txt. Restore or remove it.")
         centres_mm = np.stack([read_pose(pose)[1] for pose in poses])
         if label_frame == "fastbook":
-            points_px = project_fastbook(centres_mm, book.intrinsics)
+            points_px = project_fastbook(
+                centres_mm, read_calibration(folder / _FASTBOOK_SEQUENCE / "rgb.cal").intrinsics
+            )
         else:
-            points_px = project_calibrated(centres_mm, read_calibration(_existing(folder / sequence / "rgb.cal")))
+            points_px = project_calibrated(centres_mm, read_calibration(folder / sequence / "rgb.cal"))
         names = {"fname": _images(root, folder / sequence, poses), "group": PERSON_OF_SEQUENCE[sequence]}
         places = {"sequence": sequence, "head_x": points_px[:, 0], "head_y": points_px[:, 1]}
         frames.append(pd.DataFrame(names | places))
@@ -131,14 +135,6 @@ def _images(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
             raise DatasetNotFoundError(f"{pose} has no image {stem}.jpg or .png beside it. Restore it, or remove both.")
         names.append(f"{sequence.relative_to(root).as_posix()}/{name}")
     return names
-
-
-def _existing(path: Path) -> Path:
-    if not is_file(path):
-        raise DatasetNotFoundError(
-            f"There is no calibration file {path}{why_missing(path)}. Restore it from the archive."
-        )
-    return path
 
 
 def _read_numbers(path: Path, counts: list[int]) -> list[Array]:

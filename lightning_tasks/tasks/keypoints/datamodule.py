@@ -67,9 +67,7 @@ class KeypointDataModule(ImageDataModule):
         super().__init__(root=root, csv=csv, size=size, **kwargs)
         self.flip_p = flip_p
         self.swap_pairs = [(normalize(left), normalize(right)) for left, right in swap_pairs or []]
-        self.max_rotate_deg = max_rotate_deg
-        self.max_zoom = max_zoom
-        self.max_warp = max_warp
+        self.max_rotate_deg, self.max_zoom, self.max_warp = max_rotate_deg, max_zoom, max_warp
         self.max_lighting = max_lighting
         self._given_names = None if point_names is None else [normalize(name) for name in point_names]
 
@@ -84,10 +82,8 @@ class KeypointDataModule(ImageDataModule):
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
         """Return what `ImageDataModule.find_problems` does, and what is wrong with the points."""
-        points = self._table_points(table, self.csv, self.images)
-        return super().find_problems(table, train, valid) + find_point_problems(
-            points, {"training": train, "validation": valid}
-        )
+        points, splits = self._table_points(table, self.csv, self.images), {"training": train, "validation": valid}
+        return super().find_problems(table, train, valid) + find_point_problems(points, splits)
 
     def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
         """Return what `find_problems` does for the table for testing, as `read_table` returns it."""
@@ -102,10 +98,8 @@ class KeypointDataModule(ImageDataModule):
     @property
     def one_row_each(self) -> str:
         """What to do about several rows of one image that differ."""
-        return (
-            "An image has one row; several people (or other things) in one image are not supported: crop them, or "
-            "keep one of the rows."
-        )
+        several = "several people (or other things) in one image are not supported: crop them, or keep one of the rows."
+        return f"An image has one row; {several}"
 
     def describe_annotations(self) -> list[str]:
         """Return lines about the table and its split, for a person; these have been read."""
@@ -136,13 +130,11 @@ class KeypointDataModule(ImageDataModule):
     def make_train_transform(self) -> A.Compose:
         """Return geometry and lighting."""
         names = self.point_names
-        flip_p = self.flip_p
-        if flip_p is None:
-            # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
-            flip_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
+        # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
+        safe_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
         steps = geometry_and_lighting(
             self.image_size,
-            flip_p=flip_p,
+            flip_p=safe_p if self.flip_p is None else self.flip_p,
             max_rotate_deg=self.max_rotate_deg,
             max_zoom=self.max_zoom,
             max_warp=self.max_warp,

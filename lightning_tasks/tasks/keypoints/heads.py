@@ -22,11 +22,11 @@ class RegressionHead(nn.Sequential):
         super().__init__(*fastai_head(in_features, 2 * points))
         self.y_range = y_range
 
-    def decode(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
+    def decode(self, logits: Tensor, image_size: Sequence[int]) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale, float32, for logits (B, 2·P) of images of any size."""
         return torch.unflatten(sigmoid_range(logits.float(), *self.y_range), 1, (-1, 2))
 
-    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
+    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: Sequence[int]) -> Tensor:
         """Return what training minimises; see `masked_mse`."""
         return masked_mse(points_norm, target_norm, visible)
 
@@ -82,6 +82,31 @@ def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
     return [last[stride] for stride in sorted(last)]
 
 
+def soft_argmax(logits: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return the mean position (B, P, 2) under the softmax of each map (B, P, h, w), on the −1..1 scale, in float32.
+
+    Source: Sun et al., "Integral Human Pose Regression", 2018.
+    """
+    shares = logits.float().flatten(2).softmax(2).view(logits.shape)
+    positions = []
+    for along, length_px in ((shares.sum(2), image_size[1]), (shares.sum(3), image_size[0])):
+        # A cell's centre lies between its pixels' centres, and the first pixel's centre is position 0.
+        centres_px = torch.arange(along.shape[2], device=along.device) * STRIDE + (STRIDE - 1) / 2
+        positions.append((along * (2 / length_px * centres_px - 1)).sum(2))
+    return torch.stack(positions, -1)
+
+
+def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
+
+    Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
+    Shapes: see `masked_mse`.
+    """
+    cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
+    distances = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
+    return (distances * visible).sum() / visible.sum().clamp(min=1)
+
+
 class HeatmapHead(nn.Module):
     """Maps of features to a heatmap of logits for each point, at the finest map's size.
 
@@ -89,6 +114,9 @@ class HeatmapHead(nn.Module):
 
     Source: the lateral connections of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
     """
+
+    decode = staticmethod(soft_argmax)
+    loss = staticmethod(masked_cell_loss)
 
     def __init__(self, channels: Sequence[int], points: int, width: int = 64) -> None:
         super().__init__()
@@ -104,39 +132,6 @@ class HeatmapHead(nn.Module):
             mixed = maps + F.interpolate(mixed, maps.shape[-2:], mode="bilinear")
         logits: Tensor = self.maps(self.mix(mixed))
         return logits
-
-    def decode(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Return points (B, P, 2) on the −1..1 scale, float32, for logits (B, P, h, w); see `soft_argmax`."""
-        return soft_argmax(logits, image_size)
-
-    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Return what training minimises; see `masked_cell_loss`."""
-        return masked_cell_loss(points_norm, target_norm, visible, image_size)
-
-
-def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the mean position (B, P, 2) under the softmax of each map (B, P, h, w), on the −1..1 scale, in float32.
-
-    Source: Sun et al., "Integral Human Pose Regression", 2018.
-    """
-    shares = logits.float().flatten(2).softmax(2).view(logits.shape)
-    positions = []
-    for along, length_px in ((shares.sum(2), image_size[1]), (shares.sum(3), image_size[0])):
-        # A cell's centre lies between its pixels' centres, and the first pixel's centre is position 0.
-        centres_px = torch.arange(along.shape[2], device=along.device) * STRIDE + (STRIDE - 1) / 2
-        positions.append((along * (2 / length_px * centres_px - 1)).sum(2))
-    return torch.stack(positions, -1)
-
-
-def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
-
-    Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
-    Shapes: see `masked_mse`.
-    """
-    cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
-    distances = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
-    return (distances * visible).sum() / visible.sum().clamp(min=1)
 
 
 def _layer(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:

@@ -38,7 +38,7 @@ class PointModule(InferenceModule):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
-        return self.head.decode(self.head(self.backbone(inputs)), (inputs.shape[2], inputs.shape[3]))
+        return self.head.decode(self.head(self.backbone(inputs)), inputs.shape[2:])
 
 
 @dataclass(frozen=True)

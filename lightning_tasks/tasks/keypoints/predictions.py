@@ -29,25 +29,15 @@ from lightning_tasks.tasks.split_predictions import (
 
 @dataclass(frozen=True, kw_only=True)
 class PointPredictions(SplitPredictions):
-    """N images with P points each; see `SplitPredictions`.
-
-    Attributes:
-        point_names: P names.
-        points_norm: (N, P, 2) float32, predicted, on the −1..1 scale.
-        targets_norm: (N, P, 2) float32.
-        visible: (N, P) bool, which points are annotated.
-        original_size_px: (N, 2) float32, width and height of the image on disk.
-        points_px: (N, P, 2) float32, predicted, in the pixels of the image on disk.
-        targets_px: (N, P, 2) float32, likewise; NaN where not visible.
-    """
+    """N images with P points each; see `SplitPredictions`."""
 
     point_names: list[str]
-    points_norm: Tensor
-    targets_norm: Tensor
-    visible: Tensor
-    original_size_px: Tensor
-    points_px: Tensor
-    targets_px: Tensor
+    points_norm: Tensor  # (N, P, 2) float32, predicted, on the −1..1 scale
+    targets_norm: Tensor  # (N, P, 2) float32
+    visible: Tensor  # (N, P) bool, which points are annotated
+    original_size_px: Tensor  # (N, 2) float32, width and height of the image on disk
+    points_px: Tensor  # (N, P, 2) float32, predicted, in the pixels of the image on disk
+    targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
 
     def losses(self) -> Tensor:
         """Return each image's mean squared error (N,); see `point_losses`."""
@@ -73,9 +63,8 @@ class PointPredictions(SplitPredictions):
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their annotated and predicted points."""
-        return draw_results(
-            self.images(rows), self.targets_px[rows], self.points_px[rows], self.errors_px()[rows], losses
-        )
+        places = (self.targets_px[rows], self.points_px[rows], self.errors_px()[rows])
+        return draw_results(self.images(rows), *places, losses)
 
     def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
         """Write the predicted places in pixels of the images on disk, and the annotated ones where there are any."""

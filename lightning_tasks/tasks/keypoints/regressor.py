@@ -112,7 +112,7 @@ class KeypointRegressor(ImageModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for (B, 3, H, W) RGB from 0 to 255."""
-        return self.head.decode(self.head(self.backbone(images)), _size(images))
+        return self.head.decode(self.head(self.backbone(images)), images.shape[2:])
 
     def unmirror(self, predictions: Tensor, width_px: int) -> Tensor:
         """Return points (B, P, 2) of images for those of the mirrored images, both on the −1..1 scale."""
@@ -120,7 +120,7 @@ class KeypointRegressor(ImageModel):
 
     def training_loss(self, outputs: Tensor, batch: KeypointBatch) -> Tensor:
         """Return the head's own loss of points (B, P, 2)."""
-        return self.head.loss(outputs, batch.points_norm, batch.visible, _size(batch.images))
+        return self.head.loss(outputs, batch.points_norm, batch.visible, batch.images.shape[2:])
 
     def evaluation_loss(self, outputs: Tensor, batch: KeypointBatch) -> Tensor:
         """Return the masked mean squared error of points (B, P, 2), for both heads."""
@@ -186,10 +186,6 @@ def unmirrored(points_norm: Tensor, order: Sequence[int] | None, width_px: int) 
     assert order is not None  # who asks has refused what is not known
     x = -points_norm[..., 0] - 2 / width_px
     return torch.stack([x, points_norm[..., 1]], -1)[:, list(order)]
-
-
-def _size(images: Tensor) -> tuple[int, int]:
-    return images.shape[2], images.shape[3]
 
 
 def _positions(names: tuple[str, str], point_names: list[str]) -> tuple[int, int]:

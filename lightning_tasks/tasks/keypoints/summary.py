@@ -32,11 +32,8 @@ def count_points(point_names: Sequence[str], train: KeypointDataset, valid: Keyp
     width = max(len(name) for name in point_names)
     lines = [f"{'point':<{width}}  annotated  x in pixels      y in pixels"]
     for number, name in enumerate(point_names[:NAMES_LISTED]):
-        places = points[:, number]
-        places = places[~np.isnan(places).any(1)]
-        spans = ["", ""]
-        if len(places):
-            spans = [f"{low:.0f} to {high:.0f}" for low, high in zip(places.min(0), places.max(0), strict=True)]
+        places = points[~np.isnan(points[:, number]).any(1), number]
+        spans = [f"{axis.min():.0f} to {axis.max():.0f}" if len(axis) else "" for axis in places.T]
         lines.append(f"{name:<{width}}  {len(places):>9,}  {spans[0]:<15}  {spans[1]}")
     if len(point_names) > NAMES_LISTED:
         lines.append(f"... and {len(point_names) - NAMES_LISTED} more")
