@@ -35,9 +35,8 @@ def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tu
     The names in the file may have something in front of them, as those of a model around the body have. It is a
     .safetensors file, or what torch.save wrote of tensors and plain values.
 
-    Returns:
-        Mean and standard deviation (1, 3, 1, 1) of the images that the weights were trained on, on the scale of 0 to
-        255, where the file has them.
+    Returned are mean and standard deviation (1, 3, 1, 1) of the images that the weights were trained on, on the scale
+    of 0 to 255, where the file has them.
 
     Raises:
         BackboneError: it cannot be read, or does not fit.
@@ -62,12 +61,6 @@ def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tu
     if fitting.endswith(_BODY) and all(part is not None and part.shape == (1, 3, 1, 1) for part in found):
         return found[0].float(), found[1].float()  # type: ignore[union-attr]  # neither is None
     return None
-
-
-def body_config(body: nn.Module) -> dict[str, Any]:
-    """Return what timm says of a body's weights."""
-    config: dict[str, Any] = body.pretrained_cfg  # type: ignore[assignment]  # taken for a tensor
-    return config
 
 
 def _read(path: Path) -> _WeightsFile:
@@ -126,7 +119,8 @@ def _load(body: nn.Module, state: State, prefix: str, needed: set[str]) -> str |
     part.pop("n_averaged", None)  # of torch's AveragedModel: no parameter
     # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    classifiers = body_config(body).get("classifier") or ()
+    config: Any = body.pretrained_cfg
+    classifiers = config.get("classifier") or ()
     classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
     try:
         result = body.load_state_dict(convert(part, body) if convert is not None else part, strict=False)

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.reports.fonts import letter_figure
+from lightning_tasks.reports.canvas import letter_figure
 
 DRAWN = "drawn by lightning-tasks"  # stands near an end of each image that is written for people to look at
 _NEAR_AN_END = 1024  # bytes

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from lightning_tasks.atomic_write import put_whole
-from lightning_tasks.reports.fonts import letter_figure
+from lightning_tasks.reports.canvas import letter_figure
 
 INK, _LR_CURVE = "#767676", "#57606a"  # each becomes the page's own colour of text
 _INCHES = (4.6, 3.1)  # small, so that a phone shows them at their own size
@@ -112,10 +112,7 @@ def lr_figure(
 
 
 def draw_chart(title: str, alt: str, draw: Callable[[Axes], None]) -> Chart:
-    """Return a chart of what `draw` draws on axes in the page's style, with a legend above of what has a label.
-
-    `title` stands over it, `alt` says in words what it shows; `INK` becomes the page's own colour of text.
-    """
+    """Return a chart of what `draw` draws in the page's style, with a legend; `INK` becomes the page's colour of text."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         ax = figure.subplots()

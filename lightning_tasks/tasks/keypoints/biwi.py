@@ -48,9 +48,8 @@ class BiwiDataModule(KeypointDataModule):
             valid_fraction=0.2,
             **kwargs,
         )
-        self.validation_sequences = [
-            f"{n:02d}" for n in ([13] if validation_sequences is None else validation_sequences)
-        ]
+        numbers = [13] if validation_sequences is None else validation_sequences
+        self.validation_sequences = [f"{number:02d}" for number in numbers]
         self.label_frame: LabelFrame = label_frame
         self.mirrors = mirrors or []
 

@@ -27,7 +27,6 @@ _PEOPLE = [*(f"F{number:02d}" for number in range(1, 7)), *(f"M{number:02d}" for
 _PEOPLE += ["F03", "M09", "M10", "F05", "M11", "M12", "F02", "M01", "M13", "M14"]  # of 15 to 24
 # Sequence → person. Splitting 15, 18, 21 or 22 from 03, 05, 02 or 07 would show a person in both splits.
 PERSON_OF_SEQUENCE = {f"{number:02d}": person for number, person in enumerate(_PEOPLE, start=1)}
-_FASTBOOK_SEQUENCE = "01"  # fastai projects every sequence with this one's intrinsics
 _IMAGE_SUFFIXES = (".jpg", ".png")
 
 
@@ -42,11 +41,7 @@ class Calibration:
 
 
 def read_pose(path: Path) -> tuple[Array, Array]:
-    """Return the head's rotation (3, 3) and its centre (3,) in millimetres, both in the depth camera's frame.
-
-    Raises:
-        TableError: the file is cut short or holds something other than numbers.
-    """
+    """Return the head's rotation (3, 3) and its centre (3,) in mm, in the depth camera's frame; may raise TableError."""
     numbers = _read_numbers(path, [3, 3, 3, 3])
     return np.stack(numbers[:3]), numbers[3]
 
@@ -98,9 +93,8 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
             raise DatasetNotFoundError(f"{folder / sequence} holds no frame_*_pose.txt. Restore or remove it.")
         centres_mm = np.stack([read_pose(pose)[1] for pose in poses])
         if label_frame == "fastbook":
-            points_px = project_fastbook(
-                centres_mm, read_calibration(folder / _FASTBOOK_SEQUENCE / "rgb.cal").intrinsics
-            )
+            camera = read_calibration(folder / "01" / "rgb.cal")  # fastai projects every sequence with this one's
+            points_px = project_fastbook(centres_mm, camera.intrinsics)
         else:
             points_px = project_calibrated(centres_mm, read_calibration(folder / sequence / "rgb.cal"))
         names = {"fname": _images(root, folder / sequence, poses), "group": PERSON_OF_SEQUENCE[sequence]}

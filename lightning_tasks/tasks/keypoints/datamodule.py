@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import albumentations as A
+import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.describe import listed
+from lightning_tasks.data.describe import describe_counts, listed
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
@@ -19,7 +20,6 @@ from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resi
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.keypoints.checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.keypoints.summary import describe_points
 from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 
 
@@ -103,7 +103,14 @@ class KeypointDataModule(ImageDataModule):
 
     def describe_annotations(self) -> list[str]:
         """Return lines about the table and its split, for a person; these have been read."""
-        return describe_points(self.root, self.table, self.split, self.point_names)
+        names, lines = self.point_names, [describe_counts(self.root, self.table, self.split)]
+        if "group" in self.table.columns:
+            groups = self.table["group"]
+            valid = ", ".join(sorted(groups.iloc[self.split[1]].unique()))
+            lines.append(f"{groups.nunique()} groups; validation: {valid}")
+        annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
+        points = f"{len(names)} point{'s' * (len(names) > 1)} ({listed(names)})"
+        return [*lines, f"{points}, annotated in {annotated.mean():.1%} of the images"]
 
     def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""

@@ -38,16 +38,10 @@ class KeypointBatch(NamedTuple):
 
 
 class KeypointDataset(ImageDataset[KeypointSample]):
-    """Images with points.
+    """N images with points (N, P, 2) in pixels, NaN where not annotated; for the rest see `ImageDataset`.
 
-    Args:
-        images: N of them.
-        points_px: (N, P, 2) float32 pixels, NaN where not annotated.
-        transform: what `augment_points` applies.
-        seed: of the augmentation, together with epoch and row.
-        keep_outside: points outside the transformed image are visible too: to be scored, as they were annotated. In
-            training they are not: no output says them, and a crop hides what the model would have to see.
-        kwargs: see `ImageDataset`.
+    With `keep_outside`, points outside the transformed image are visible too: to be scored, as they were annotated. In
+    training they are not: no output says them, and a crop hides what the model would have to see.
     """
 
     def __init__(
@@ -82,13 +76,10 @@ class KeypointDataset(ImageDataset[KeypointSample]):
 
 def collate_keypoints(samples: Sequence[KeypointSample]) -> KeypointBatch:
     """Stack samples into a batch."""
-    return KeypointBatch(
-        images=stack_images([sample.image for sample in samples]),
-        points_norm=torch.from_numpy(np.stack([sample.points_norm for sample in samples])),
-        visible=torch.from_numpy(np.stack([sample.visible for sample in samples])),
-        original_size_px=torch.tensor([sample.original_size_px for sample in samples], dtype=torch.float32),
-        rows=torch.tensor([sample.row for sample in samples]),
-    )
+    images, points_norm, visible, sizes_px, rows = zip(*samples, strict=True)
+    points, seen = (torch.from_numpy(np.stack(arrays)) for arrays in (points_norm, visible))
+    sizes = torch.tensor(sizes_px, dtype=torch.float32)
+    return KeypointBatch(stack_images(images), points, seen, sizes, torch.tensor(rows))
 
 
 def points_in(points_px: Points, original: Size, size: Size) -> Points:

@@ -14,11 +14,7 @@ _SIDES = (("left", "right"), ("_l", "_r"), ("l_", "r_"))
 
 
 def draft_points(own: OwnTable) -> ConfigDraft:
-    """Return what a config says of a table with points.
-
-    Raises:
-        LightningTasksError: the table cannot be used.
-    """
+    """Return what a config says of a table with points; errors: see `read_keypoint_table`."""
     table = read_keypoint_table(own.path)
     names = point_names(table)
     annotated = ~np.isnan(point_positions(table)).any(-1)

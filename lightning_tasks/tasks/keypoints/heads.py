@@ -35,13 +35,8 @@ class FeatureMaps(Backbone):
     """Images to maps of features at strides of 8 pixels and more by any timm model that has them.
 
     The layers behind the last map, which are most of them, are left out. `max_stride` is the coarsest map's: 8, 16 or
-    32 pixels; for the other arguments see `Backbone`.
-
-    Attributes:
-        channels: of each map, the finest first.
-
-    Raises:
-        BackboneError: see `Backbone`; or the model has no map at a stride of 8.
+    32 pixels; `channels` are of each map, the finest first. BackboneError: also where no map has a stride of 8; for the
+    rest see `Backbone`.
     """
 
     def __init__(

@@ -40,8 +40,6 @@ class Keypoints(Task):
     targets = "points"
     header = "fname,<point>_x,<point>_y"
 
-    # --- configs ---
-
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there are columns of points, also such as noseX, of which its table tells how to name them."""
         if any(name.endswith("_x") for name in header) and any(name.endswith("_y") for name in header):
@@ -51,8 +49,6 @@ class Keypoints(Task):
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""
         return draft_points(table)
-
-    # --- data ---
 
     def find_problems(
         self,
@@ -82,8 +78,6 @@ class Keypoints(Task):
         points = [torch.from_numpy(dataset.points_px[row]) for row in rows]
         return draw_batch(batch, images, [point[~point.isnan().any(1)] for point in points])
 
-    # --- training ---
-
     def draw_results(self, batch: KeypointBatch, outputs: Tensor, model: KeypointRegressor) -> Figure:
         """Draw images with their annotated and predicted points."""
         size_px = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
@@ -92,15 +86,11 @@ class Keypoints(Task):
         images = to_arrays(batch.images)
         return draw_results(images, (targets + 1) * size_px / 2, (outputs + 1) * size_px / 2, errors_px)
 
-    # --- a split ---
-
     def predict_split(
         self, model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
     ) -> PointPredictions:
         """Return the predicted points."""
         return predict_points(model, datamodule, split)
-
-    # --- a checkpoint ---
 
     def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
         """Return a trained regressor as programs run it."""
