@@ -15,7 +15,7 @@ from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.__main__ import console
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.devices import default_precision
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 ROOT = Path(__file__).parents[1]

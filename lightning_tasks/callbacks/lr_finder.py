@@ -9,7 +9,7 @@ from pytorch_lightning.utilities.exceptions import _TunerExitException
 from lightning_tasks.callbacks.fine_tune import FineTune
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import write_figure
-from lightning_tasks.reports.lr_curve import lr_figure, lr_table, write_lr_csv
+from lightning_tasks.reports.figures import lr_figure, lr_table, write_lr_csv
 from lightning_tasks.training.lr_suggest import Suggestions, check_steps, suggest
 from lightning_tasks.training.lr_sweep import Sweep, lr_sweep
 from lightning_tasks.training.run_paths import run_folder

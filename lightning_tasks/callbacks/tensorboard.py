@@ -10,8 +10,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from lightning_tasks.reports.canvas import letter_figure
 from lightning_tasks.reports.figure_file import write_figure
-from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer, validation_step, validation_writer
 from lightning_tasks.tasks.registry import find_task, names_keys, task_of
 

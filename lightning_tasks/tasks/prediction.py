@@ -14,7 +14,7 @@ from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.models.views import mean_of_views
+from lightning_tasks.models.means import mean_of_views
 from lightning_tasks.reports.canvas import Canvas
 
 

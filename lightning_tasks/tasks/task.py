@@ -19,7 +19,7 @@ from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.reports.selection import Results
+from lightning_tasks.reports.gallery import Results
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions

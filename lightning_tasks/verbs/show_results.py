@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
-from lightning_tasks.reports.selection import Results, choose_rows
+from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.verbs.predictions import predictions_of

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gpu_checking.step import Check, Kind, each, run
 from lightning_tasks.batch import TargetBatch
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 
 _PRECISIONS: dict[str, torch.dtype | None] = {
     "32-true": None,

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import CheckpointError, ConfigError
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 
 
 def images(n=4, size=(32, 32)):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.models.base import composed
+from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.reports.grid import to_arrays
-from lightning_tasks.reports.selection import Results, choose_rows
 from lightning_tasks.tasks.multilabel.attention import LastMap
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.draw import draw_heat
