@@ -5,8 +5,7 @@ from importlib import import_module
 from jsonargparse import ArgumentParser
 
 from lightning_tasks import yaml_text
-from lightning_tasks.command_line.arguments import words_and_options
-from lightning_tasks.command_line.config_paths import with_expanded_paths
+from lightning_tasks.command_line.arguments import with_expanded_paths, words_and_options
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.verbs.table import Kind, verbs_of

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 from unittest import mock
@@ -31,8 +32,9 @@ class Sweep(NamedTuple):
 class SmoothedLoss:
     """fastai's smoothed loss: an exponential moving average, divided by the weight that it has gathered."""
 
-    def __init__(self, beta: float = 0.98) -> None:
-        self.beta = beta
+    beta = 0.98
+
+    def __init__(self) -> None:
         self._average = 0.0
         self._count = 0
 
@@ -48,13 +50,10 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
 
     Every group has the same rate; whatever is frozen stays frozen; precision, gradient clipping, accumulation and the
     averaging over processes are the run's own. It goes through the training data as often as it takes, without
-    validation, and ends early when the smoothed loss exceeds four times its best. With several processes the loss is
-    the mean over all, so that they agree. Nothing is logged. Weights, buffers, optimiser, loss scale, samplers and
-    random states are put back bit for bit, also after an error or Ctrl-C.
+    validation, and ends early when the smoothed loss, of all processes, exceeds four times its best. Weights, buffers,
+    optimiser, loss scale, samplers and random states are put back bit for bit, also after an error or Ctrl-C.
 
-    To be called from a hook of a running `fit`, before its first batch.
-
-    Source: fastai's `LRFinder`.
+    To be called from a hook of a running `fit`, before its first batch. Source: fastai's `LRFinder`.
 
     Raises:
         ConfigError: there is not one optimiser and one loader, or the bounds are not in order.
@@ -116,20 +115,19 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
     loader = copy.copy(trainer.train_dataloader)
     loader._iterator = None  # or persistent workers would be taken from the run that is about to begin
     epoch_before = getattr(loader.sampler, "epoch", None)
+    set_epoch = getattr(loader.sampler, "set_epoch", None) if epoch_before is not None else None
     drawn_from = (loader, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
     generators = [g for g in (getattr(part, "generator", None) for part in drawn_from) if g is not None]
     states = [generator.get_state() for generator in generators]
 
     def endless() -> Generator[Any]:
-        epoch = trainer.current_epoch
-        while True:
-            if epoch_before is not None and hasattr(loader.sampler, "set_epoch"):
-                loader.sampler.set_epoch(epoch)
+        for epoch in itertools.count(trainer.current_epoch):
+            if set_epoch is not None:
+                set_epoch(epoch)
             for batch in loader:
                 batch = trainer.precision_plugin.convert_input(batch)
                 batch = pl_module._on_before_batch_transfer(batch, dataloader_idx=0)
                 yield trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            epoch += 1
 
     batches = endless()
     try:
@@ -138,16 +136,15 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
         batches.close()
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
-        if epoch_before is not None and hasattr(loader.sampler, "set_epoch"):
-            loader.sampler.set_epoch(epoch_before)
+        if set_epoch is not None:
+            set_epoch(epoch_before)
 
 
 @contextlib.contextmanager
 def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Put all that training changes back as it was, and log nothing."""
-    buffers = [
-        (module, dict(module._buffers)) for module in pl_module.modules()
-    ]  # a step may put others in their place
+    # A step may put others in the place of buffers.
+    buffers = [(module, dict(module._buffers)) for module in pl_module.modules()]
     tensors = [*pl_module.parameters(), *pl_module.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
@@ -171,5 +168,5 @@ def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.opt
                 module.reset()
 
 
-def _log_nothing(*args: object, **kwargs: object) -> None:
-    """Stand in for LightningModule.log."""
+def _log_nothing(*_: object, **__: object) -> None:
+    pass
