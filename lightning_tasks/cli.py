@@ -74,7 +74,6 @@ class TaskCLI(LightningCLI):
         self._verb = args[0] if args else None
         self._end_of_fit = EndOfFit()
         self._resumed: Path | None = None  # the folder of the run that is resumed
-        self._first_step: int | None = None  # that it logs next
         quieten(self._verb)
         super().__init__(
             model_class=LightningModule,
@@ -149,24 +148,21 @@ class TaskCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint's path, choose what depends on the device, and expand paths."""
-        if self.subcommand in ("validate", "test") and self.config[self.subcommand].ckpt_path is None:
-            warnings.warn(
-                f"No checkpoint is given: these are scores of a model that is not trained. {self.subcommand} best.ckpt",
-                LightningTasksWarning,
-                stacklevel=2,
-            )
-        choose_checkpoints(self.config[self.subcommand])
-        trainer = self.config[self.subcommand].trainer
+        config = self.config[self.subcommand]
+        if self.subcommand in ("validate", "test") and config.ckpt_path is None:
+            told = "No checkpoint is given: these are scores of a model that is not trained."
+            warnings.warn(f"{told} {self.subcommand} best.ckpt", LightningTasksWarning, stacklevel=2)
+        choose_checkpoints(config)
+        trainer = config.trainer
         check_trainer(vars(trainer))
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
-        if not torch.cuda.is_available():
-            keep_freed_memory()
-        else:
+        if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
-        self._written = self.config
-        self.config = self._written.clone()
-        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
+        else:
+            keep_freed_memory()
+        self._written, self.config = self.config, self.config.clone()
+        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(config)))
         if self.subcommand == "fit":
             self._find_checkpoint()
 
@@ -174,17 +170,14 @@ class TaskCLI(LightningCLI):
         """Find the run that is to be resumed, if one is, and read the checkpoint that the training starts from."""
         config = self.config.fit
         if not config.trainer.fast_dev_run:
-            runs = self._runs()
-            self._resumed = run_folders.requeued_run_folder(*runs)
+            self._resumed = run_folders.requeued_run_folder(*self._runs())
             if self._resumed is None and config.ckpt_path == "last":
-                self._resumed = run_folders.last_run_folder(*runs)
+                self._resumed = run_folders.last_run_folder(*self._runs())
             if self._resumed is not None:
                 config.ckpt_path = str(last_checkpoint(self._resumed))
         if config.ckpt_path in (None, *_WORDS_FOR_CHECKPOINTS):
             return
         found = read_checkpoint(Path(config.ckpt_path))  # or Lightning would fail later, with a traceback
-        if self._resumed is not None:
-            self._first_step = logged_steps(found)
         stored = found.get("hyper_parameters", {}).get("architecture")
         if stored is not None and "architecture" in config.model.get("init_args", {}):
             config.model.init_args.architecture = stored  # so that neither hub nor folder is asked
@@ -199,21 +192,20 @@ class TaskCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except (MemoryError, RuntimeError) as error:
-            told = mistake_with_devices(error, self.datamodule)
-            if told is None:
-                raise
-            raise told from error
+            if (told := mistake_with_devices(error, self.datamodule)) is not None:
+                raise told from error
+            raise
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
+        config = self.config[self.subcommand]
         if self.subcommand not in _WITHOUT_MODEL:
-            loads = self.config[self.subcommand].get("ckpt_path") is not None
-            with weights_follow() if loads else contextlib.nullcontext():
+            with weights_follow() if config.get("ckpt_path") is not None else contextlib.nullcontext():
                 super().instantiate_classes()
             return
         parser = ArgumentParser()
         parser.add_subclass_arguments(LightningDataModule, "data")
-        self.datamodule = parser.instantiate_classes({"data": self.config[self.subcommand].data}).data
+        self.datamodule = parser.instantiate_classes({"data": config.data}).data
         self.model = None
         self.trainer = Trainer(logger=False, enable_progress_bar=False)
         self.config_init = self.config
@@ -228,9 +220,9 @@ class TaskCLI(LightningCLI):
             self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedImages(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
-        plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
-        if plan is not None and trainer.max_epochs is None:
-            kwargs["max_epochs"] = plan.max_epochs
+        plans = [callback for callback in given if isinstance(callback, FineTune)]
+        if plans and trainer.max_epochs is None:
+            kwargs["max_epochs"] = plans[0].max_epochs
         callbacks = self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
@@ -267,12 +259,8 @@ class TaskCLI(LightningCLI):
             self.config = used
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
-        callbacks: list[Callback] = [
-            StepSeed(int(self.config[self.subcommand].seed_everything)),
-            EpochTable(),
-            SkippedImages(),
-            StartLine(),
-        ]
+        seed = StepSeed(int(self.config[self.subcommand].seed_everything))
+        callbacks: list[Callback] = [seed, EpochTable(), SkippedImages(), StartLine()]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
@@ -294,7 +282,7 @@ class TaskCLI(LightningCLI):
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, ImageDataModule):  # its sampler can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
-        return self._resumed, self._first_step
+        return self._resumed, logged_steps(read_checkpoint(path))
 
     def after_fit(self) -> None:
         """Name what the run left behind."""
@@ -302,6 +290,5 @@ class TaskCLI(LightningCLI):
             return
         if (reason := self._end_of_fit.reason(self.trainer)) is not None:
             print(reason)
-        print(
-            "\n".join(run_folders.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks))
-        )
+        folder = Path(self.trainer.default_root_dir)
+        print("\n".join(run_folders.left_behind(folder, self.trainer.checkpoint_callbacks)))

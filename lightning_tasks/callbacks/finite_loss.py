@@ -20,8 +20,6 @@ _SYNCHRONOUS_DEVICES = ("cpu",)  # whose work is done when Python continues
 
 
 class _Step(NamedTuple):
-    """What is known of a batch when its loss is."""
-
     step: int
     epoch: int
     batch_idx: int
@@ -46,8 +44,7 @@ class FiniteLoss(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget a training before this one, which may have ended anywhere."""
-        self._folder = run_folder(trainer)
-        self._batch, self._unseen = None, []
+        self._folder, self._batch, self._unseen = run_folder(trainer), None, []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Remember the batch."""
@@ -57,8 +54,8 @@ class FiniteLoss(Callback):
         """Remember the loss, and look at those that have come together."""
         if self._batch is None:  # LRFinder's sweep, which means to run away
             return
-        groups = trainer.optimizers[0].param_groups
-        rates = [(group.get("name", number), float(group["lr"])) for number, group in enumerate(groups)]
+        groups = enumerate(trainer.optimizers[0].param_groups)
+        rates = [(group.get("name", number), float(group["lr"])) for number, group in groups]
         position = (trainer.global_step, trainer.current_epoch, self._batch_idx)
         # The sum, since a loss may have the shape (1,).
         self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach().sum()))

@@ -35,15 +35,16 @@ class LastCheckpoint(Callback):
         every_n_steps: also within epochs; None: after each epoch alone.
     """
 
+    path: Path | None = None
+    _saved_step = -1
+    _logged_steps: int | None = None  # of a resumed run, until its first batch
+    _length_before: RunLength | None = None  # of a resumed run
+    _lr_before: object = None  # likewise; None: not known
+
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise ConfigError(f"last.every_n_steps is {every_n_steps}; it must be at least 1.")
         self.every_n_steps = every_n_steps
-        self.path: Path | None = None
-        self._saved_step = -1
-        self._logged_steps: int | None = None  # of a resumed run, until its first batch
-        self._length_before: RunLength | None = None  # of a resumed run
-        self._lr_before: object = None  # likewise; None: not known
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""

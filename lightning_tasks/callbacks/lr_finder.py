@@ -34,8 +34,7 @@ class LRFinder(Callback):
 
     Attributes:
         lr: the rate that was taken; None before, and with `only`.
-        sweep: the curve; None in a resumed run.
-        suggestions: by all four methods.
+        sweep: the curve; None in a resumed run; and `suggestions`, by all four methods.
     """
 
     def __init__(
@@ -46,9 +45,7 @@ class LRFinder(Callback):
         method: Literal["valley", "slide", "minimum", "steep"] = "valley",
         only: bool = False,
     ) -> None:
-        self.min_lr = min_lr
-        self.max_lr = max_lr
-        self.steps = steps
+        self.min_lr, self.max_lr, self.steps = min_lr, max_lr, steps
         self.method = method
         self.only = only
         self.lr: float | None = None

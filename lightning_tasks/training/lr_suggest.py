@@ -36,12 +36,8 @@ def check_steps(steps: int) -> None:
 def suggest(lrs: ArrayLike, losses: ArrayLike, steps: int) -> Suggestions:
     """Return the four suggestions for a sweep that was to have `steps` steps and may have ended earlier.
 
-    The first tenth of the steps and the last five points are left out, and all from the first NaN on.
-
-    Args:
-        lrs: (n,) rising learning rates.
-        losses: (n,) smoothed losses.
-        steps: what the sweep was laid out for.
+    Of (n,) rising rates and their (n,) smoothed losses the first tenth of the steps and the last five points are left
+    out, and all from the first NaN on.
 
     Raises:
         ConfigError: too little of the curve is left.

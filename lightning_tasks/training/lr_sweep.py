@@ -64,16 +64,15 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
         raise ConfigError(f"The learning-rate finder needs one optimiser; {len(trainer.optimizers)} were configured.")
     if not pl_module.automatic_optimization:
         raise ConfigError("The learning-rate finder makes the optimiser's steps itself: not for manual optimisation.")
-    optimizer = trainer.optimizers[0]
     disable = True if trainer.progress_bar_callback is None else None  # None: where there is no terminal
     bar = tqdm(total=steps, desc="lr_find", leave=False, disable=disable)
     sweep, smoothed_loss, best = Sweep([], [], []), SmoothedLoss(), float("inf")
-    with bar, _put_back(trainer, pl_module, optimizer), _batches(trainer, pl_module) as batches:
+    with bar, _put_back(trainer, pl_module), _batches(trainer, pl_module) as batches:
         for step in range(steps):
             lr = min_lr * (max_lr / min_lr) ** (step / steps)
-            for group in optimizer.param_groups:
+            for group in trainer.optimizers[0].param_groups:
                 group["lr"] = lr
-            loss = _train(trainer, pl_module, optimizer, batches, step)
+            loss = _train(trainer, pl_module, batches, step)
             smoothed = smoothed_loss.update(loss)
             for values, value in zip(sweep, (lr, loss, smoothed), strict=True):
                 values.append(value)
@@ -84,18 +83,16 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
     return sweep
 
 
-def _train(
-    trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer, batches: Iterator[Any], step: int
-) -> float:
+def _train(trainer: Trainer, pl_module: LightningModule, batches: Iterator[Any], step: int) -> float:
     """Make one optimiser step and return the loss, averaged over accumulated batches and processes."""
-    named = is_param_in_hook_signature(pl_module.training_step, "batch_idx", min_args=2)
+    optimizer = trainer.optimizers[0]
+    more = (step,) if is_param_in_hook_signature(pl_module.training_step, "batch_idx", min_args=2) else ()
     losses: list[Tensor] = []
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         for _ in range(trainer.accumulate_grad_batches):
-            batch = next(batches)
-            output = trainer.strategy.training_step(batch, step) if named else trainer.strategy.training_step(batch)
+            output = trainer.strategy.training_step(next(batches), *more)
             loss = output["loss"] if isinstance(output, dict) else output
             if not isinstance(loss, Tensor):
                 raise ConfigError("The learning-rate finder needs a training_step that returns a loss for each batch.")
@@ -141,14 +138,14 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
 
 
 @contextlib.contextmanager
-def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def _put_back(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
     """Put all that training changes back as it was, and log nothing."""
+    optimizer = trainer.optimizers[0]
     # A step may put others in the place of buffers.
     buffers = [(module, dict(module._buffers)) for module in pl_module.modules()]
     tensors = [*pl_module.parameters(), *pl_module.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
-    optimizer_before = copy.deepcopy(optimizer.state_dict())
-    precision_before = copy.deepcopy(trainer.precision_plugin.state_dict())
+    states = [(part, copy.deepcopy(part.state_dict())) for part in (optimizer, trainer.precision_plugin)]
     random_before = _collect_rng_states()  # Lightning's `isolate_rng` does not put them back after an error
     try:
         with mock.patch.object(pl_module, "log", _log_nothing):
@@ -161,8 +158,8 @@ def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.opt
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
         optimizer.zero_grad()
-        optimizer.load_state_dict(optimizer_before)
-        trainer.precision_plugin.load_state_dict(precision_before)
+        for part, state in states:
+            part.load_state_dict(state)
         for module in pl_module.modules():
             if isinstance(module, Metric):  # its state lies in no buffer
                 module.reset()
