@@ -10,8 +10,7 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 class EndOfFit(Callback):
     """Know whether there was a step, and why there is none after the last."""
 
-    def __init__(self) -> None:
-        self._trained = False
+    _trained = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget a training before this one."""

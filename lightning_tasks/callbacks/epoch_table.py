@@ -55,20 +55,15 @@ class EpochTable(Callback):
     Where the terminal is too narrow, the last metrics are left out: they are in metrics.csv alone.
     """
 
-    def __init__(self) -> None:
-        self._started_s = 0.0
-        self._validated = False
-        self._names: set[str] = set()  # for which the header was printed
-        self._columns: list[str] = []
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock: a run resumed within an epoch has no start of one."""
-        self._started_s = time.perf_counter()
+    _validated = False
+    _header: frozenset[str] = frozenset()  # whose names it was printed for
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock: training and validation count."""
         self._started_s = time.perf_counter()
         self._validated = False
+
+    on_train_start = on_train_epoch_start  # a run resumed within an epoch has no start of one
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember that this epoch has metrics: Lightning keeps those of the last one that had."""
@@ -82,8 +77,8 @@ class EpochTable(Callback):
             if name == "train/loss_epoch" or (self._validated and name.startswith("val/"))
         }
         seconds = time.perf_counter() - self._started_s
-        if not values.keys() <= self._names:
-            self._names, self._columns = set(values), _columns(list(values))
+        if not values.keys() <= self._header:
+            self._header, self._columns = frozenset(values), _columns(list(values))
             trainer.print(_row("epoch", dict(zip(values, values, strict=True)), self._columns, "seconds"))
             if more := len(values) - len(self._columns):
                 trainer.print(f"       and {more} more in metrics.csv")

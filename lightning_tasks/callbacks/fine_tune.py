@@ -1,13 +1,11 @@
 """The callback that carries `schedule.fine_tune` out."""
 
-from collections.abc import Callable
-
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Scheduled, check_share
+from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Rates, Scheduled, check_share
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import fine_tune
@@ -80,7 +78,7 @@ class FineTune(Scheduled):
         """
         if stage != "fit":
             return
-        given = getattr(pl_module, "given_lr_mult", None)
+        given = getattr(pl_module, "given_lr_mult", self.lr_mult)
         if None not in (given, self.lr_mult) and given != self.lr_mult:
             raise ConfigError(
                 f"The head's rate over the body's is given twice: model.lr_mult is {given}, FineTune's lr_mult "
@@ -129,9 +127,7 @@ class FineTune(Scheduled):
         trained = "head" if self.freeze_norm else "head, normalisation"
         return [Stage("frozen", trained, frozen), Stage("unfrozen", "everything", unfrozen)]
 
-    def _rates(
-        self, timetable: Timetable, step: int, pl_module: LightningModule
-    ) -> tuple[Callable[[Group], float], float]:
+    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
         lr_mult = self.lr_mult or getattr(pl_module, "given_lr_mult", None) or _LR_MULT
         span = timetable.span(step)

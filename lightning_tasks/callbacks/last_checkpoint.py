@@ -78,10 +78,8 @@ class LastCheckpoint(Callback):
             fit_loop["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
         checkpoint[_LENGTH] = list(run_length(trainer))
         if batches:
-            gathered = {
-                name: {"count": metric._update_count, "state": metric.metric_state}
-                for name, metric in _train_metrics(pl_module)
-            }
+            metrics = _train_metrics(pl_module)
+            gathered = {name: {"count": m._update_count, "state": m.metric_state} for name, m in metrics}
             checkpoint[_TRAIN_METRICS] = of_all_processes(gathered)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -164,15 +162,12 @@ def _position(fit_loop: dict[str, Any], num_batches: float) -> tuple[int, int]:
 
 def _set_position(fit_loop: dict[str, Any], epochs: int, batches: int) -> None:
     """Write the position as Lightning would note it before the start of an epoch, or within one before a batch."""
-    before = fit_loop["epoch_progress"]["current"]["processed"]
+    whole, within = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
+    before = whole["current"]["processed"]
+    within["is_last_batch"], within["current"]["processed"] = False, batches
     for part in ("total", "current"):
-        progress = fit_loop["epoch_progress"][part]
-        progress["processed"] += epochs - before
-        progress["completed"] = progress["processed"]
-        progress["ready"] = progress["started"] = progress["processed"] + (1 if batches else 0)
-    progress = fit_loop["epoch_loop.batch_progress"]
-    progress["is_last_batch"] = False
-    progress["current"]["processed"] = batches
-    for part in ("total", "current"):
-        progress[part]["started"] = progress[part]["completed"] = progress[part]["processed"]
-        progress[part]["ready"] = progress[part]["processed"] + 1
+        done = whole[part]["processed"] + epochs - before
+        started = done + (batches > 0)
+        whole[part] |= {"ready": started, "started": started, "processed": done, "completed": done}
+        done = within[part]["processed"]
+        within[part] |= {"ready": done + 1, "started": done, "processed": done, "completed": done}

@@ -1,10 +1,8 @@
 """The callback that carries `schedule.one_cycle` out."""
 
-from collections.abc import Callable
-
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Scheduled, check_share
+from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Rates, Scheduled, check_share
 from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import one_cycle
 from lightning_tasks.training.stage_table import Stage
@@ -52,9 +50,7 @@ class OneCycle(Scheduled):
     def _stages(self, timetable: Timetable) -> list[Stage]:
         return [Stage("one cycle", "everything", range(timetable.spans[0].end_step))]
 
-    def _rates(
-        self, timetable: Timetable, step: int, pl_module: LightningModule
-    ) -> tuple[Callable[[Group], float], float]:
+    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
         position = timetable.span(step).position(step)
         rate = one_cycle(position, self.pct_start, self.div, self.div_final, self.momentums)
         return lambda group: group["max_lr"] * rate.lr_factor, rate.momentum

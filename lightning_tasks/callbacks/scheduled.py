@@ -13,6 +13,7 @@ from lightning_tasks.training.progress import Timetable, place, run_length
 from lightning_tasks.training.stage_table import Stage, stages_table
 
 Group = dict[str, Any]  # of an optimiser's parameters
+Rates = tuple[Callable[[Group], float], float]  # what tells a group's learning rate; the momentum
 NO_DECAY = "_no_decay"  # behind the name of a group whose rate is that of its sister
 
 
@@ -44,19 +45,15 @@ class Scheduled(Callback):
     def lay_out(self, trainer: Trainer, boundaries: tuple[int, ...] = ()) -> Timetable:
         """Make the timetable of a run that begins, or is resumed; say what is different since its checkpoint.
 
-        Args:
-            trainer: of the run.
-            boundaries: the epochs at which stages end, but for the last.
+        The `boundaries` are the epochs at which stages end, but for the last.
 
         Raises:
             ConfigError: the run's length is not known.
         """
         total, length = trainer.estimated_stepping_batches, run_length(trainer)
         if total == math.inf or total < 0 or (boundaries and length.batches == math.inf):
-            name = type(self).__name__
-            raise ConfigError(
-                f"{name} needs to know the run's length. Set --trainer.max_epochs or --trainer.max_steps."
-            )
+            what = f"{type(self).__name__} needs to know the run's length."
+            raise ConfigError(f"{what} Set --trainer.max_epochs or --trainer.max_steps.")
         before, self._before = self._before, None
         step, epoch, batch = trainer.global_step, *place(trainer)
         self._described = step > 0  # by the run that is resumed
@@ -73,11 +70,19 @@ class Scheduled(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Set rates and momentum."""
-        assert self.timetable is not None
-        shown = self._shown(trainer)
-        if not self._described:  # not sooner: LRFinder may have to find the rate first
-            self._describe(trainer, pl_module, self.timetable, shown)
-        lr_of, momentum = self._rates(self.timetable, trainer.global_step, pl_module)
+        timetable, shown = self.timetable, self._shown(trainer)
+        assert timetable is not None
+        writer = None if self._described else tensorboard_writer(trainer)
+        self._described = True  # not sooner: LRFinder may have to find the rate first
+        if writer is not None and timetable.length.batches != math.inf:
+            table = stages_table(
+                self._stages(timetable),
+                timetable.length.steps,
+                [group["name"] for group in shown],
+                lambda step: list(map(self._rates(timetable, step, pl_module)[0], shown)),
+            )
+            writer.add_text(self._title, table)
+        lr_of, momentum = self._rates(timetable, trainer.global_step, pl_module)
         for group in (group for optimizer in trainer.optimizers for group in optimizer.param_groups):
             group["lr"] = lr_of(group)
             if "betas" in group:  # Adam's
@@ -98,23 +103,8 @@ class Scheduled(Callback):
         """Return what the table shows."""
 
     @abstractmethod
-    def _rates(
-        self, timetable: Timetable, step: int, pl_module: LightningModule
-    ) -> tuple[Callable[[Group], float], float]:
-        """Return what tells a group's learning rate, and the momentum."""
-
-    def _describe(self, trainer: Trainer, pl_module: LightningModule, timetable: Timetable, shown: list[Group]) -> None:
-        self._described = True
-        writer = tensorboard_writer(trainer)
-        if writer is not None and timetable.length.batches != math.inf:
-            names = [group["name"] for group in shown]
-            table = stages_table(
-                self._stages(timetable),
-                timetable.length.steps,
-                names,
-                lambda step: list(map(self._rates(timetable, step, pl_module)[0], shown)),
-            )
-            writer.add_text(self._title, table)
+    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
+        """Return those of a step."""
 
 
 def check_share(name: str, value: float) -> float:

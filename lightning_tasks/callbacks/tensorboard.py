@@ -22,8 +22,8 @@ class BatchFigure(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw it, unless the run is resumed: then it was drawn."""
-        writer, datamodule = tensorboard_writer(trainer), getattr(trainer, "datamodule", None)
-        task = find_task(datamodule)
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        writer, task = tensorboard_writer(trainer), find_task(datamodule)
         if writer is None or task is None or trainer.global_step:
             return
         with isolate_rng():  # a DataLoader draws a seed: the training's own numbers must not depend on who looks
@@ -38,21 +38,15 @@ class ResultsFigure(Callback):
     The last ones are `results.png` in the run's folder.
     """
 
-    def __init__(self) -> None:
-        self._kept: tuple[Any, Tensor] | None = None
+    _kept: tuple[Any, Tensor] | None = None
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: Any,  # noqa: ANN401 - of the task
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int, *_: object
     ) -> None:
         """Keep the first images and what was predicted of them."""
+        tensors: Any = batch  # of the task
         if not batch_idx and trainer.is_global_zero and isinstance(outputs, Tensor):  # a user's subclass may say none
-            self._kept = type(batch)(*(tensor[:_MOST].cpu() for tensor in batch)), outputs[:_MOST].float().cpu()
+            self._kept = type(tensors)(*(tensor[:_MOST].cpu() for tensor in tensors)), outputs[:_MOST].float().cpu()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw them."""
@@ -74,8 +68,7 @@ class HyperParameters(Callback):
     Lightning's own way would write a first value of each metric, which was never measured, into its curve.
     """
 
-    def __init__(self) -> None:
-        self._written = False
+    _written = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the settings and the metrics' names, once there are any."""

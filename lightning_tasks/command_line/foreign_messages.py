@@ -50,14 +50,14 @@ def translate_foreign_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
-        refused = isinstance(error, MisconfigurationException)  # Lightning's own word for a user's mistake
-        if not refused and users_mistake(error) is not None:  # jsonargparse wraps what a class raises into ValueErrors
-            raise
-        if not refused and (missing := missing_package(error)) is not None:
-            raise MissingLibraryError(missing) from error
-        if refused or _raised_by_lightning(error):
-            raise ConfigError(" ".join(str(error).split())) from error
-        raise
+        if not isinstance(error, MisconfigurationException):  # Lightning's own word for a user's mistake
+            if users_mistake(error) is not None:  # jsonargparse wraps what a class raises into ValueErrors
+                raise
+            if (missing := missing_package(error)) is not None:
+                raise MissingLibraryError(missing) from error
+            if not _raised_by_lightning(error):
+                raise
+        raise ConfigError(" ".join(str(error).split())) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise

@@ -21,9 +21,8 @@ def run(args: list[str]) -> int:
     yaml_text.use_for_configs()
     verb = verbs_of(Kind.FUNCTION)[args[0]]
     function = getattr(import_module(f"lightning_tasks.verbs.{verb.name}"), verb.name)
-    parser = ArgumentParser(
-        prog=f"lightning-tasks {verb.name}", description=(function.__doc__ or "").partition("\n")[0]
-    )
+    about = (function.__doc__ or "").partition("\n")[0]
+    parser = ArgumentParser(prog=f"lightning-tasks {verb.name}", description=about)
     first, *rest = verb.words
     parser.add_argument(first, type=str)
     for word in rest:

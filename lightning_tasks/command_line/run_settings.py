@@ -52,11 +52,7 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
 
 
 def choose_checkpoints(config: Namespace) -> None:
-    """Let the model say which checkpoint is the best, unless the user does; and give each a name of its own.
-
-    Args:
-        config: of a verb; changed in place.
-    """
+    """Let the model say in a verb's config which checkpoint is the best, unless the user does; name each by its own."""
     checkpoint = config.get("checkpoint")
     if not checkpoint:
         return

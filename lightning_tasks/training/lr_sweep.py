@@ -66,19 +66,17 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
         raise ConfigError("The learning-rate finder makes the optimiser's steps itself: not for manual optimisation.")
     disable = True if trainer.progress_bar_callback is None else None  # None: where there is no terminal
     bar = tqdm(total=steps, desc="lr_find", leave=False, disable=disable)
-    sweep, smoothed_loss, best = Sweep([], [], []), SmoothedLoss(), float("inf")
+    sweep, smoothed_loss = Sweep([], [], []), SmoothedLoss()
     with bar, _put_back(trainer, pl_module), _batches(trainer, pl_module) as batches:
         for step in range(steps):
             lr = min_lr * (max_lr / min_lr) ** (step / steps)
             for group in trainer.optimizers[0].param_groups:
                 group["lr"] = lr
             loss = _train(trainer, pl_module, batches, step)
-            smoothed = smoothed_loss.update(loss)
-            for values, value in zip(sweep, (lr, loss, smoothed), strict=True):
+            for values, value in zip(sweep, (lr, loss, smoothed_loss.update(loss)), strict=True):
                 values.append(value)
-            best = min(best, smoothed)
             bar.update()
-            if smoothed > _RUNS_AWAY * best:
+            if sweep.smoothed[-1] > _RUNS_AWAY * min(sweep.smoothed):
                 break
     return sweep
 
@@ -114,8 +112,7 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
     epoch_before = getattr(loader.sampler, "epoch", None)
     set_epoch = getattr(loader.sampler, "set_epoch", None) if epoch_before is not None else None
     drawn_from = (loader, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
-    generators = [g for g in (getattr(part, "generator", None) for part in drawn_from) if g is not None]
-    states = [generator.get_state() for generator in generators]
+    states = [(g, g.get_state()) for part in drawn_from if (g := getattr(part, "generator", None)) is not None]
 
     def endless() -> Generator[Any]:
         for epoch in itertools.count(trainer.current_epoch):
@@ -131,7 +128,7 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
         yield batches
     finally:
         batches.close()
-        for generator, state in zip(generators, states, strict=True):
+        for generator, state in states:
             generator.set_state(state)
         if set_epoch is not None:
             set_epoch(epoch_before)
@@ -141,21 +138,19 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
 def _put_back(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
     """Put all that training changes back as it was, and log nothing."""
     optimizer = trainer.optimizers[0]
-    # A step may put others in the place of buffers.
-    buffers = [(module, dict(module._buffers)) for module in pl_module.modules()]
-    tensors = [*pl_module.parameters(), *pl_module.buffers()]
-    before = [tensor.detach().clone() for tensor in tensors]
+    buffers = [(module, dict(module._buffers)) for module in pl_module.modules()]  # a step may put others there
+    tensors = [(tensor, tensor.detach().clone()) for tensor in (*pl_module.parameters(), *pl_module.buffers())]
     states = [(part, copy.deepcopy(part.state_dict())) for part in (optimizer, trainer.precision_plugin)]
     random_before = _collect_rng_states()  # Lightning's `isolate_rng` does not put them back after an error
     try:
-        with mock.patch.object(pl_module, "log", _log_nothing):
+        with mock.patch.object(pl_module, "log", lambda *_, **__: None):  # noqa: PT008 - a Mock would keep what it is given
             yield
     finally:
         _set_rng_states(random_before)
         for module, its_own in buffers:
             module._buffers.update(its_own)
         with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
+            for tensor, value in tensors:
                 tensor.copy_(value)
         optimizer.zero_grad()
         for part, state in states:
@@ -163,7 +158,3 @@ def _put_back(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
         for module in pl_module.modules():
             if isinstance(module, Metric):  # its state lies in no buffer
                 module.reset()
-
-
-def _log_nothing(*_: object, **__: object) -> None:
-    pass
