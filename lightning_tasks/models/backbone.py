@@ -93,7 +93,7 @@ class Backbone(nn.Module):
             {"mean": [math.nan] * 3, "std": [math.nan] * 3} if architecture.says_nothing else body_config(self.body)
         )
         mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
-        if weights is not None:
+        if weights is not None and not follow:
             path = Path(expand_path(weights))
             mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
         if leave_out is not None:
