@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -56,7 +57,8 @@ class EpochTable(Callback):
     """
 
     _validated = False
-    _header: frozenset[str] = frozenset()  # whose names it was printed for
+    _header: frozenset[str] = frozenset()  # the names that it was printed for
+    _columns: Sequence[str] = ()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock: training and validation count."""
@@ -97,6 +99,6 @@ def _columns(logged: list[str]) -> list[str]:
     return columns[: next(fitting, least)]
 
 
-def _row(epoch: str, cells: dict[str, str], columns: list[str], seconds: str) -> str:
+def _row(epoch: str, cells: dict[str, str], columns: Sequence[str], seconds: str) -> str:
     aligned = (cells.get(name, "").rjust(max(_WIDTH, len(name))) for name in columns)
     return "  ".join([epoch.rjust(5), *aligned, seconds.rjust(7)])

@@ -43,6 +43,10 @@ def test_the_epoch_table_shows_validation_only_where_it_ran():
     ]
 
 
+def test_where_nothing_is_logged_the_epochs_are_counted():
+    assert [line.split()[:-1] for line in printed(EpochTable(), Fake())] == [["0"]]
+
+
 NAMES = ("val/MAE_age", "val/aux_loss", "val/loss", "val/RMSE", "train/loss_epoch")
 WHOLE = "epoch  train/loss  val/aux_loss    val/loss  val/MAE_age    val/RMSE  seconds"
 NARROW = "epoch  train/loss    val/loss  val/MAE_age  val/aux_loss  seconds"
