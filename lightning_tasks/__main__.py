@@ -90,7 +90,7 @@ def _nobody_reads() -> bool:
             closed = False
         if closed:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter would fail at its end
-        gone = gone or closed
+        gone |= closed
     return gone
 
 

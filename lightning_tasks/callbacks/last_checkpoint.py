@@ -122,13 +122,11 @@ class LastCheckpoint(Callback):
         scheduled = [c for c in trainer.callbacks if isinstance(c, Scheduled)]  # type: ignore[attr-defined]  # Lightning sets it at run time
         if not scheduled and before is not None and (changes := length.changes_from(before)):
             trainer.print(f"resumed with     {changes}")
-        old, given = (
-            self._lr_before,
-            getattr(trainer.lightning_module, "lr", None),
-        )  # the optimiser is restored with old
-        known = isinstance(old, float) and isinstance(given, float)
-        if known and old != given and not any(callback.takes_lr for callback in scheduled):
-            trainer.print(f"learning rate    {old:g} as before, not {given:g}: that would need a new run")
+        # The optimiser is restored with its own rate.
+        old, new = self._lr_before, getattr(trainer.lightning_module, "lr", None)
+        known = isinstance(old, float) and isinstance(new, float)
+        if known and old != new and not any(callback.takes_lr for callback in scheduled):
+            trainer.print(f"learning rate    {old:g} as before, not {new:g}: that would need a new run")
 
     def save(self, trainer: Trainer) -> None:
         """Save what all the steps so far have led to, between two of them, unless it is saved already."""
