@@ -118,9 +118,9 @@ def _score(callback: ModelCheckpoint, best: float) -> str:
     )
 
 
-def run_name(datamodule: object) -> str:
+def run_name(class_path: str) -> str:
     """Return the name of a data module's runs: `pascal_sample` for PascalSampleDataModule."""
-    words = re.findall("[A-Z][^A-Z]*", type(datamodule).__name__.removesuffix("DataModule"))
+    words = re.findall("[A-Z][^A-Z]*", class_path.rpartition(".")[2].removesuffix("DataModule"))
     return "_".join(words).lower()
 
 

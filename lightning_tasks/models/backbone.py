@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         self.body, self.num_features = _build(architecture, name, image_size, pretrained)
         config: Any = {} if architecture.says_nothing else self.body.pretrained_cfg
         mean, std = (torch.tensor(config.get(part, [math.nan] * 3)).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
-        if weights is not None:
+        if weights is not None and not follow:
             path = Path(expand_path(weights))
             mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
         if leave_out is not None:
