@@ -13,9 +13,7 @@ from lightning_tasks.data.transforms.compose import (
     scale_points,
     unscale_points,
 )
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
-from lightning_tasks.data.transforms.lighting import LogitLighting
-from lightning_tasks.data.transforms.warp import JointWarp
+from lightning_tasks.data.transforms.geometry import JointWarp, LogitLighting, geometry_and_lighting, resize_only
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 

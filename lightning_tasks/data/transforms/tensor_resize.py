@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tasks.data.images.decode import Size
-from lightning_tasks.data.transforms.crop import SquashCrop
+from lightning_tasks.data.transforms.geometry import SquashCrop
 
 _SHRINKS_MUCH = 2  # from there on by area: see `data.images.resize`
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.data.describe import describe_counts, listed
 from lightning_tasks.data.loading.dataset import EpochIndex, sample_seed
-from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.csv_table import listed
+from lightning_tasks.data.tables.splits import Rows, describe_counts
 from lightning_tasks.data.transforms.compose import augment_points
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, points_in
 from lightning_tasks.tasks.keypoints.table import point_positions

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import FALSE, TRUE, as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, delimiter_of, quote, raise_error, read_csv
-from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.splits import check_split
+from lightning_tasks.data.tables.table_checks import TaskColumns
 from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.keypoints.point_columns import VISIBILITY_SUFFIXES, column_meant_by, coordinate_column
 

@@ -14,8 +14,7 @@ from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel

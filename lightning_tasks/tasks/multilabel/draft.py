@@ -3,8 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from lightning_tasks.data.tables.table_checks import raise_or_warn
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.table_checks import TaskColumns, raise_or_warn
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK

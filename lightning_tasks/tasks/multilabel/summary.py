@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.data.describe import describe_counts
 from lightning_tasks.data.loading.dataset import sample_seed
-from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.splits import Rows, describe_counts
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset
 from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step

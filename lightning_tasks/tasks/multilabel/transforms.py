@@ -3,7 +3,7 @@
 import albumentations as A
 
 from lightning_tasks.data.images.decode import Size
-from lightning_tasks.data.transforms.crop import RandomCropResize, SquashCrop
+from lightning_tasks.data.transforms.geometry import RandomCropResize, SquashCrop
 from lightning_tasks.errors import ConfigError
 
 
