@@ -60,10 +60,8 @@ class CheckedTables(LightningDataModule):
     def read_test_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table for testing; `on_error`: see `read_table`."""
         if self.test_csv is None:
-            raise ConfigError(
-                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
-                "its column 'split' marks rows test."
-            )
+            way_out = "it may be that of training, if its column 'split' marks rows test"
+            raise ConfigError(f"There is no test table. Name one in root: --data.test_csv test.csv; {way_out}.")
         return self.read_table(self.test_csv, on_error)
 
     @property

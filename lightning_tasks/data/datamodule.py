@@ -223,8 +223,19 @@ class ImageDataModule(CheckedTables):
         else:
             stores = [ImageStore(split.paths, self.decode_side, self.white_level) for split in splits]
         on_device = through_cache and self.loading.device_images is not None
-        for split, images in zip(splits, stores, strict=True):
-            setattr(self, _SETS[split.name], self._make_set(split, images, on_device))
+        for (name, located, rows, transform), images in zip(splits, stores, strict=True):
+            made = self.make_set(
+                located,
+                rows,
+                name,
+                images=images,
+                transform=transform,
+                seed=self.seed,
+                groups=groups_of(located.table, rows),
+                on_device=on_device,
+                skipped=Skipped(name, images.paths, self.max_bad_fraction) if self.on_bad_image == "skip" else None,
+            )
+            setattr(self, _SETS[name], made)
 
     def _splits_of(self, stage: str) -> list[Split]:
         valid_transform = self.valid_transform or self.make_valid_transform()
@@ -235,20 +246,6 @@ class ImageDataModule(CheckedTables):
         if stage != "fit":
             return [validation]
         return [Split("training", self.located, train, self.train_transform or self.make_train_transform()), validation]
-
-    def _make_set(self, split: Split, images: ImageStore, on_device: bool) -> ImageDataset[Any]:
-        skipped = Skipped(split.name, images.paths, self.max_bad_fraction) if self.on_bad_image == "skip" else None
-        return self.make_set(
-            split.located,
-            split.rows,
-            split.name,
-            images=images,
-            transform=split.transform,
-            seed=self.seed,
-            groups=groups_of(split.located.table, split.rows),
-            on_device=on_device,
-            skipped=skipped,
-        )
 
     def _settle_white_level(self, paths: Mapping[str, Sequence[Path]]) -> None:
         """Find which value is white in the files of each split, unless it was given."""

@@ -42,7 +42,7 @@ _MORE_ROOM = {"ram": "give the container more of it (docker --shm-size)", "disk"
 class CacheSettings(NamedTuple):
     """What the user asked for."""
 
-    kind: CacheKind
+    kind: CacheKind  # `auto` is `disk` where it fits, else none
     folder: str | None  # of `disk`; None: the user's cache folder
     limit_gb: float
 
@@ -148,16 +148,9 @@ def open_cache(
 ) -> Opened:
     """Return the cache of `paths`; build it first if it is not there, unless it is not wanted or does not fit.
 
-    Of several processes that ask at the same time one builds, and the others wait.
-
-    Args:
-        name: of the data set, for the file's name; its caches before this one are removed.
-        paths: the images, each once.
-        side: see `read_reduced`.
-        settings: `auto` is `disk` where it fits, else none.
-        progress: show a bar while it is built.
-        skip_bad: an image that cannot be read takes an empty place in the cache.
-        white_level: see `in_8_bits`.
+    Of several processes that ask at the same time one builds, and the others wait. The data set's `name` is in the
+    file's; its caches before this one are removed. With `skip_bad` an image that cannot be read takes an empty place.
+    For `side` and `white_level` see `read_reduced`.
 
     Raises:
         ConfigError: it was asked for and does not fit, or cannot be written.

@@ -40,7 +40,6 @@ _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # of JPEGs
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
 _COLOURS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _GREY = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION  # of some grey TIFFs of 32 and 64 bits it makes no colours
-_BYTE_BITS, _FULL_BITS = 8, 16
 _PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
@@ -228,9 +227,7 @@ def _by_opencv(content: bytes, name: str) -> Values:
     if array is None:
         raise undecodable(name)
     is_byte = array.dtype == np.uint8  # then OpenCV turns what is inverted itself
-    return Values(
-        array, white_of(None, content), layout.is_inverted and not is_byte, lost=is_byte and layout.bits > _BYTE_BITS
-    )
+    return Values(array, white_of(None, content), layout.is_inverted and not is_byte, lost=is_byte and layout.bits > 8)
 
 
 def _as_stored(content: bytes) -> NDArray[Any] | None:
@@ -238,7 +235,7 @@ def _as_stored(content: bytes) -> NDArray[Any] | None:
 
     Some grey ones of 32 and 64 bits are (H, W).
     """
-    for flags in (_COLOURS, _GREY) if tiff_layout(content).bits > _FULL_BITS else (_COLOURS,):
+    for flags in (_COLOURS, _GREY) if tiff_layout(content).bits > 16 else (_COLOURS,):
         with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
             image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
             if image is not None:  # asked for RGB, it swaps the bytes of TIFFs with 16 bits

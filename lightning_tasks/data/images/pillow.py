@@ -1,7 +1,7 @@
 """What Pillow reads: headers, and all formats but JPEG; which way is up; and whether a file is whole."""
 
 import io
-from typing import IO, TypeVar
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,6 @@ FORMATS = (
 _JPEG_START = b"\xff\xd8"
 _END, _START = 0xD9, 0xD8  # the second bytes of markers
 _WITHOUT_LENGTH = 0x01
-T = TypeVar("T", bound=np.generic)
-
-_BYTE_BITS, _FULL_BITS = 8, 16
-_TURNED_BY_90 = frozenset((5, 6, 7, 8))  # of EXIF's orientations
 
 
 def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile | None:
@@ -79,12 +75,12 @@ def values_of(image: Pillow.Image, name: str) -> Values:
             if layout.is_signed and image.mode == "L":
                 return Values(upright(np.array(image).view(np.int8), turn), is_inverted=layout.is_inverted)
             # A copy, as torch wants what can be written to.
-            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > _BYTE_BITS)
+            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > 8)
         array = np.asarray(image)
         scaled = image.format in ("PPM", "JPEG2000")  # by Pillow, to 16 bits, from however many there were
         if scaled or image.mode in SIXTEEN_BITS:
             array = array.astype(np.uint16)
-        white = 2**layout.bits - 1 if _BYTE_BITS < layout.bits < _FULL_BITS else None
+        white = 2**layout.bits - 1 if 8 < layout.bits < 16 else None
         return Values(upright(array, turn), white, layout.is_inverted, lost=scaled)
     except (Pillow.DecompressionBombError, ImageError):
         raise
@@ -123,9 +119,9 @@ def orientation(image: Pillow.Image, *, may_read_pixels: bool = True) -> int:
     return found if found in range(1, 9) else 1
 
 
-def upright(image: NDArray[T], orientation: int) -> NDArray[T]:
+def upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Return the pixels (H, W, ...) turned as an orientation asks; (W, H, ...) from 5 on."""
-    if orientation in _TURNED_BY_90:
+    if orientation >= 5:
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
@@ -136,7 +132,7 @@ def upright(image: NDArray[T], orientation: int) -> NDArray[T]:
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     """Return height and width of what `upright` returns."""
-    return size[::-1] if orientation in _TURNED_BY_90 else size
+    return size[::-1] if orientation >= 5 else size
 
 
 def is_whole(content: bytes) -> bool:

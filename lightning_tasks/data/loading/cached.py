@@ -20,8 +20,6 @@ from lightning_tasks.filesystem import expand_path
 # Machine-specific or security settings: a checkpoint that is read elsewhere must not bring them.
 NOT_IN_CHECKPOINT = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
 
-_MOST_SHRINK = 2  # that bilinear sampling takes
-
 
 class Split(NamedTuple):
     """Rows that become one data set."""
@@ -104,11 +102,9 @@ def load_through_cache(
     ]
     if device_size is None or trainer is None:
         return Loading(note), stores
-    if not 0 < side <= _MOST_SHRINK * min(device_size):
-        raise ConfigError(
-            f"data.device_cache samples bilinearly, which takes images of at most twice their size: set "
-            f"data.decode_side to {_MOST_SHRINK * min(device_size)} or less."
-        )
+    if not 0 < side <= (largest := 2 * min(device_size)):  # bilinear sampling takes no more
+        what = "data.device_cache samples bilinearly, which takes images of at most twice their size"
+        raise ConfigError(f"{what}: set data.decode_side to {largest} or less.")
     for split in splits:
         check_plannable(split.transform)
     device = trainer.strategy.root_device

@@ -63,9 +63,7 @@ class EpochSampler(Sampler[EpochIndex]):
         return (EpochIndex(self.epoch, int(row)) for row in share)
 
     def __len__(self) -> int:
-        if self.shuffle:
-            return self.n // self.world_size
-        return len(range(self.rank, self.n, self.world_size))
+        return self.n // self.world_size if self.shuffle else len(range(self.rank, self.n, self.world_size))
 
 
 Sample = TypeVar("Sample")

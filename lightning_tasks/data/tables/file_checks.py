@@ -17,8 +17,6 @@ from lightning_tasks.data.tables.paths import Confines, Paths, RealPaths
 from lightning_tasks.data.tables.splits import FILE
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 
-Bools = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Files:
@@ -27,8 +25,8 @@ class Files:
     folder: Path  # that they start from
     names: list[str]  # as the files are called; where there is none, as the table says
     ids: NDArray[np.int64]  # (N,), equal where names lead to one file, by whatever spelling, folder or link
-    missing: Bools  # (N,)
-    leads_out: Bools  # (N,), of the data's folders
+    missing: NDArray[np.bool_]  # (N,)
+    leads_out: NDArray[np.bool_]  # (N,), of the data's folders
     respelt: dict[int, str]  # of the names that no file had but that one fitted: row → as the table has it
     near: NearNames
 
@@ -46,8 +44,7 @@ class Files:
 
     def nearly(self, row: int) -> str:
         """Return which files a missing one nearly is, after a semicolon; nothing where it is none."""
-        fitting = self.near.fitting(self.names[row])
-        if fitting:
+        if fitting := self.near.fitting(self.names[row]):
             return f"; it may be any of {quote(fitting)}"
         other = self.near.with_other_endings(self.names[row]) or self.near.elsewhere(self.names[row])
         return f"; there is {quote(other)}" if other else ""

@@ -33,11 +33,6 @@ def scale_points(points_px: NDArray[Any], size: Size) -> NDArray[Any]:
     return np.asarray(points_px * 2 / np.array([size[1], size[0]]) - 1)
 
 
-def unscale_points(points_norm: NDArray[Any], size: Size) -> NDArray[Any]:
-    """Scale (..., 2) from −1..1 back to pixels of an image of `size` (height, width): `(p + 1)·(W, H)/2`."""
-    return np.asarray((points_norm + 1) * np.array([size[1], size[0]]) / 2)
-
-
 def seed_transform(transform: A.Compose, seed: int) -> None:
     """Let the transform draw from `seed`, all its steps from one stream: albumentations' own would repeat in each."""
     transform.set_random_state(np.random.default_rng(seed), Random(seed))

@@ -21,10 +21,7 @@ from lightning_tasks.errors import ConfigError
 class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentations ships no types
     """A piece of random area and ratio, resized by `images.resize`: albumentations' own averages five times slower.
 
-    Args:
-        size: height and width of the result.
-        min_scale: the smallest share of the image's area.
-        flip_p: how likely the piece is mirrored; fastai's chapter does not.
+    It has at least the share `min_scale` of the area, and is mirrored with probability `flip_p`.
     """
 
     def __init__(self, size: Size, min_scale: float = 0.35, flip_p: float = 0.0) -> None:
@@ -52,11 +49,8 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
 class SquashCrop(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations ships no types
     """The whole image squashed a little larger than `size`, then its centre.
 
-    128 px come from 152: `size + ceil(0.14·size/8)·8`, fastai's `RandomResizedCrop` outside training.
-
-    Args:
-        size: height and width of the result.
-        val_xtra: how much larger, fastai's name for it; at 0 the result is the whole image.
+    128 px come from 152: `size + ceil(val_xtra·size/8)·8`, fastai's `RandomResizedCrop` outside training; at 0 the
+    result is the whole image.
     """
 
     def __init__(self, size: Size, val_xtra: float = 0.14) -> None:
@@ -251,11 +245,7 @@ def geometry_and_lighting(
     max_lighting: float = 0.2,
     swap_pairs: Sequence[tuple[int, int]] = (),
 ) -> list[A.BasicTransform]:
-    """Return the steps of fastai's training transform, `aug_transforms(size=size)`: geometry and lighting.
-
-    Raises:
-        ConfigError: a strength is out of its range.
-    """
+    """Return the steps of fastai's `aug_transforms(size=size)`; raise ConfigError if a strength is out of its range."""
     if not 0 <= flip_p <= 1:
         raise ConfigError(f"data.flip_p is {flip_p}; it is a probability, from 0 to 1.")
     if max_zoom < 1 or not 0 <= max_lighting < 1 or not 0 <= max_warp < 1:
