@@ -102,7 +102,8 @@ def load_through_cache(
     ]
     if device_size is None or trainer is None:
         return Loading(note), stores
-    if not 0 < side <= (largest := 2 * min(device_size)):  # bilinear sampling takes no more
+    largest = 2 * min(device_size)
+    if not 0 < side <= largest:
         what = "data.device_cache samples bilinearly, which takes images of at most twice their size"
         raise ConfigError(f"{what}: set data.decode_side to {largest} or less.")
     for split in splits:
