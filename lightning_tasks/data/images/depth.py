@@ -43,10 +43,8 @@ def describe_white(white_level: int | None) -> list[str]:
 def in_8_bits(values: Values, white_level: int | None, name: str) -> Image:
     """Return an image as (H, W, 3) uint8, of whose 256 levels white is the last; 8 bits stay as they are.
 
-    White of more than 8 bits is what the file says, else `white_level`, else 65,535 of 16 bits and unknown of others.
-
-    Raises:
-        UnknownValuesError: nothing says which value is white.
+    White of more than 8 bits is what the file says, else `white_level`, else 65,535 of 16 bits; of others nothing says
+    it, which raises UnknownValuesError.
     """
     array, white = values.array, values.white
     if values.lost and white_level not in (None, FULL):

@@ -28,10 +28,8 @@ _WITHOUT_LENGTH = 0x01
 def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile | None:
     """Return an image whose pixels are not read yet; None where it has no header of these formats.
 
-    As `PIL.Image.open`; but that has a limit on pixels of the whole process, and warns before it.
-
-    Raises:
-        PIL.Image.DecompressionBombError: of the few formats that look at Pillow's limit themselves.
+    As `PIL.Image.open`; but that has a limit on pixels of the whole process, and warns before it. The few formats that
+    look at Pillow's limit themselves raise PIL.Image.DecompressionBombError.
     """
     Pillow.init()
     file.seek(0)
@@ -59,11 +57,7 @@ def has_more_frames(image: Pillow.Image) -> bool:
 
 
 def values_of(image: Pillow.Image, name: str) -> Values:
-    """Return an image's values, upright. Transparency is dropped.
-
-    Raises:
-        ImageError: it has no pixels, or is cut short or damaged.
-    """
+    """Return an image's values, upright, without transparency; raise ImageError if it has no pixels or is damaged."""
     try:
         image.load()
         if 0 in image.size:

@@ -84,10 +84,7 @@ class Skipping(Dataset[Any]):
 
 
 def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
-    """Collate the samples that there are; None: outside training, there are none of this batch.
-
-    Raise ImageError where too few of a training batch are left.
-    """
+    """Collate the samples that there are, None if none; raise ImageError where too few of a training batch are left."""
     readable = [sample for sample in samples if sample is not None]
     if not training and not readable:
         return None  # how many may be skipped does not depend on the batches: see Skipped
