@@ -11,9 +11,8 @@ from PIL import ImageFile
 
 from lightning_tasks.data.images.decode import MAX_PIXELS, decode_image, read_image, tell_of_frames
 from lightning_tasks.data.images.depth import Values, bits_lost, in_8_bits, unknown_values
-from lightning_tasks.data.images.pillow import Image, has_more_frames, undecodable, values_of
+from lightning_tasks.data.images.pillow import Image, has_more_frames, is_whole, undecodable, values_of
 from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, keeps_upper_bits
-from lightning_tasks.data.images.whole import is_whole
 from lightning_tasks.errors import ImageError
 
 Bytes = bytes | bytearray | memoryview  # a file's content

@@ -17,8 +17,9 @@ import numpy as np
 
 from lightning_tasks.data.images.decode import file_size_px
 from lightning_tasks.data.tables.csv_table import cell_at, read_cells
-from lightning_tasks.data.tables.file_checks import Confines, find_files, respelt_line
+from lightning_tasks.data.tables.file_checks import find_files, respelt_line
 from lightning_tasks.data.tables.near_names import IMAGES
+from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 from lightning_tasks.reports.figure_file import is_drawn

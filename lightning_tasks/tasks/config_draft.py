@@ -10,10 +10,10 @@ import pandas as pd
 
 from lightning_tasks.data.images.decode import Size, file_size_px
 from lightning_tasks.data.tables.csv_table import read_cells
-from lightning_tasks.data.tables.file_checks import Confines, Files, find_files
-from lightning_tasks.data.tables.split_column import marked_test
-from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
+from lightning_tasks.data.tables.file_checks import Files, find_files
+from lightning_tasks.data.tables.paths import Confines
+from lightning_tasks.data.tables.splits import Rows, marked_test
+from lightning_tasks.data.tables.table_checks import TaskColumns, unused_columns
 
 _SIZES_SEEN = 100
 

@@ -16,9 +16,8 @@ from tqdm import tqdm
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.describe import describe_white
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.data.images.depth import FEW, FULL, likely_white
+from lightning_tasks.data.images.depth import FEW, FULL, describe_white, likely_white
 from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
 from lightning_tasks.data.tables.csv_table import (
     OnError,

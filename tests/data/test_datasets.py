@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_tasks.data.images.store import ImageStore
+from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler, TargetDataset, collate_targets
 from lightning_tasks.data.transforms.compose import compose_points

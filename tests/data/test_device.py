@@ -9,16 +9,19 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
-from lightning_tasks.data.images.store import ImageStore
+from lightning_tasks.data.images.cache import CacheSettings, ImageStore, open_cache
 from lightning_tasks.data.loading.dataset import EpochIndex, TargetDataset, collate_planned, collate_targets
 from lightning_tasks.data.tables.paths import Paths
-from lightning_tasks.data.transforms.compose import compose_points
-from lightning_tasks.data.transforms.device_plan import check_plannable, plan_image
-from lightning_tasks.data.transforms.geometry import crop_train, crop_valid, geometry_and_lighting, resize_only
-from lightning_tasks.data.transforms.lighting import LogitLighting
+from lightning_tasks.data.transforms.compose import check_plannable, compose_points, plan_image
+from lightning_tasks.data.transforms.geometry import (
+    JointWarp,
+    LogitLighting,
+    crop_train,
+    crop_valid,
+    geometry_and_lighting,
+    resize_only,
+)
 from lightning_tasks.data.transforms.on_device import DeviceImages
-from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from tests.data.test_cache import smooth

@@ -13,9 +13,8 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from lightning_tasks.data.images import decode as images
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images.cache import CacheSettings, ImageStore, open_cache
 from lightning_tasks.data.images.decode import decode_image, file_size_px, read_image
-from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.deploy.server.upload import FORMATS, decode_upload

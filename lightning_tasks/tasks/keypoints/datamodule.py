@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.describe import describe_counts, listed
 from lightning_tasks.data.tables.cells import normalize
-from lightning_tasks.data.tables.csv_table import OnError, raise_error
+from lightning_tasks.data.tables.csv_table import OnError, listed, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
-from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.splits import Rows, describe_counts
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.errors import ConfigError, TableError

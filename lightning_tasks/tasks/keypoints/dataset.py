@@ -10,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.images.decode import Image, Size
-from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
-from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
-from lightning_tasks.data.transforms.device_plan import Plan, plan_points
+from lightning_tasks.data.transforms.compose import Plan, Points, augment_points, plan_points, scale_points
 
 
 class KeypointSample(NamedTuple):

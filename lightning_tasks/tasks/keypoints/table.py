@@ -20,8 +20,8 @@ from lightning_tasks.data.tables.csv_table import (
     raise_error,
     read_csv,
 )
-from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.splits import check_split
+from lightning_tasks.data.tables.table_checks import TaskColumns
 from lightning_tasks.errors import TableError
 
 _VISIBILITY_SUFFIXES = ("_v", "_visible", "_visibility")

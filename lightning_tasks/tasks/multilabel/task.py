@@ -16,8 +16,7 @@ from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem, raise_or_warn
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns, raise_or_warn
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.errors import TableError
