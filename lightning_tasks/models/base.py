@@ -209,8 +209,7 @@ class ImageModel(LightningModule, ABC):
 
     def _evaluate(self, batch: Any, stage: str) -> Tensor:  # noqa: ANN401 - the task's
         loss, predictions = self._shared_step(batch)
-        mean_loss = self.losses[stage]
-        assert isinstance(mean_loss, WeightedMean)
+        mean_loss: Any = self.losses[stage]
         mean_loss.update(loss, self.loss_weight(batch))
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         self.log_metrics(stage, predictions, batch)

@@ -125,11 +125,8 @@ class PointFormat(OutputFormat[PointPrediction]):
 
     def metadata(self) -> dict[str, Any]:
         """Return the points' names."""
-        return {
-            "task": "keypoints",
-            "output": "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)",
-            "point_names": list(self.names),
-        }
+        output = "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)"
+        return {"task": "keypoints", "output": output, "point_names": list(self.names)}
 
     def as_json(self) -> dict[str, Any]:
         """Return the points' names; `labels` is null for clients that tell the tasks apart by it."""
