@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from lightning_tasks.reports.terminal import tell_skipped
 
 _WIDTH = 10
+_LEAST_WIDTH = 120  # a narrower terminal breaks the lines rather than go without the score that counts
 
 
 class StartLine(Callback):
@@ -53,7 +54,7 @@ class SkippedImages(Callback):
 class EpochTable(Callback):
     """Print losses, metrics and seconds after each epoch; an epoch without validation has no metrics in its row.
 
-    Where the terminal is too narrow, the last metrics are left out: they are in metrics.csv alone.
+    Of many metrics the last ones, for which neither 120 letters nor the terminal have room, are in metrics.csv alone.
     """
 
     _validated = False
@@ -89,7 +90,7 @@ class EpochTable(Callback):
 
 def _columns(logged: list[str]) -> list[str]:
     """Return what fits: the losses first if that is all, else those of training and validation and what follows."""
-    width = shutil.get_terminal_size((120, 24)).columns
+    width = max(_LEAST_WIDTH, shutil.get_terminal_size().columns)
     columns = sorted(logged, key=lambda name: (name.partition("/")[0], not name.endswith("loss")))
     if len(_row("", {}, columns, "")) <= width:
         return columns
