@@ -16,27 +16,13 @@ from typing import Any
 
 from lightning_tasks import __version__
 from lightning_tasks.errors import LightningTasksError, LightningTasksWarning, user_message, users_mistake
+from lightning_tasks.verbs.table import Kind, help_lines, verbs_of
 
 _PIPE_EXIT = 141  # a shell's for what SIGPIPE ends
 _HELP = f"""lightning-tasks {__version__}: labels and points in images, on PyTorch Lightning
 
 A run is described by a config; anything in it can be overridden on the command line:
-  lightning-tasks init     labels.csv                    write a config for your own table
-  lightning-tasks prepare  --config conf/pascal.yaml     get and check the data
-  lightning-tasks check    --config conf/pascal.yaml     read every image once, and list what is wrong
-  lightning-tasks summary  --config conf/pascal.yaml     what there is, and one sample step by step
-  lightning-tasks show_batch --config conf/pascal.yaml   draw training images as the model will see them
-  lightning-tasks lr_find  --config conf/pascal.yaml     suggest a learning rate
-  lightning-tasks fit      --config conf/pascal.yaml     train; --ckpt_path last goes on with the newest run
-  lightning-tasks validate best.ckpt                     score on the validation split
-  lightning-tasks test     best.ckpt                     score on the test table
-  lightning-tasks thresholds best.ckpt                   choose thresholds, and keep them in the checkpoint
-  lightning-tasks get_preds best.ckpt                    write what it says of each image to a csv
-  lightning-tasks show_results best.ckpt                 draw targets beside predictions; --worst true, --grad_cam LABEL
-  lightning-tasks report   best.ckpt                     write one html page about it
-  lightning-tasks predict  best.ckpt holiday/ a.jpg      predict any images, and write a table
-  lightning-tasks export   best.ckpt --format onnx       write it for other programs, and check that it says the same
-  lightning-tasks serve    best.ckpt                     answer over HTTP, with a page to try images on
+{help_lines()}
 
   lightning-tasks VERB --help        every argument of a verb
   lightning-tasks --version
@@ -74,9 +60,9 @@ def _run(args: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         with _sigterm_leaves_in_order(), _warnings_in_one_line():
-            from lightning_tasks.commands import COMMANDS, run
+            if args[0] in verbs_of(Kind.FUNCTION):
+                from lightning_tasks.command_line.functions import run
 
-            if args[0] in COMMANDS:
                 return run(args)
             with _imports_set_aside():
                 from lightning_tasks.cli import main

@@ -1,21 +1,16 @@
-"""Writing a file: the whole of it or none."""
+"""Writing a file: the whole of it or none, whatever is killed and whenever the power fails."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
-from PIL import ExifTags
-from PIL import Image as Pillow
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import exists, is_file, is_folder
-from lightning_tasks.reports.fonts import letter_figure
 
 try:
     import fcntl
@@ -24,10 +19,6 @@ except ImportError:  # Windows
 
 _PREFIX = ".new-lightning_tasks-"
 _tidied: set[Path] = set()  # folders that were looked through for what a kill has left: once is enough, for a process
-DRAWN = "drawn by lightning-tasks"  # stands near an end of each image that is written for people to look at
-DRAWN_PNG = {"Software": DRAWN}
-_NEAR_AN_END = 1024  # bytes
-_WITH_EXIF = frozenset(("jpg", "jpeg", "tif", "tiff", "webp", "avif"))
 
 
 def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -62,30 +53,6 @@ def require_apart(one: Path, other: Path) -> None:
         raise ConfigError(f"{one} is to be two different files. Choose another name for one of them.")
 
 
-def require_figure_place(path: Path) -> None:
-    """Do as `require_place`, for what `write_figure` is to write.
-
-    Raises:
-        ConfigError: it cannot be written, or matplotlib knows no such format.
-    """
-    known = Figure().canvas.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in known:
-        endings = ", ".join(sorted(known))
-        raise ConfigError(f"{path} cannot be written (an image ends in {endings}). Choose another place or name.")
-    require_place(path)
-
-
-def is_drawn(image: Path) -> bool:
-    """Return whether a file is an image that this program has written for people to look at."""
-    try:
-        with image.open("rb") as file:
-            ends = file.read(_NEAR_AN_END)
-            file.seek(max(0, image.stat().st_size - _NEAR_AN_END))  # WebP has its texts behind the pixels
-            return DRAWN.encode() in ends or DRAWN.encode() in file.read()
-    except OSError:
-        return False
-
-
 def _same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
@@ -93,20 +60,20 @@ def _same(one: Path, other: Path) -> bool:
         return False  # one of them is not there
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
     """Do as `put_whole`, for a file that the user named.
 
     Raises:
         ConfigError: it cannot be written there.
     """
     try:
-        put_whole(path, write)
+        put_whole(path, write, durable=durable)
     except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
         reason = getattr(error, "strerror", None) or str(error).partition("(")[0].strip()
         raise ConfigError(f"{path} cannot be written ({reason}). Choose another place or name.") from error
 
 
-def put_whole(path: Path, write: Callable[[Path], object]) -> None:
+def put_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
     """Let `write` make the file in a folder beside its place, and put it there when it is complete.
 
     The folder is this call's alone: of several threads or processes that write one file each puts a whole one there,
@@ -115,6 +82,8 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: the place. Its folder is made if need be.
         write: makes the file that it is given, of the same name; whatever else it leaves beside it is removed.
+        durable: wait until content and name are on the disk, so that a power failure leaves the old file or the new
+            one. False: for many small files that are quickly made again.
 
     Raises:
         OSError: it cannot be written there; nothing is left of it.
@@ -128,7 +97,25 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(new)
         with contextlib.suppress(OSError):  # of a file system without modes
             new.chmod(folder.stat().st_mode & 0o666)  # as the user's umask has it: some libraries write for him alone
+        if durable:
+            sync(new)
         new.replace(path)
+    if durable:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: the disk is full, or has failed. That the system cannot do it, as Windows for folders, is no error.
+    """
+    try:
+        with _opened(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR) as descriptor:
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
+            raise
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -139,26 +126,6 @@ def remove_leftovers(folder: Path) -> None:
         with contextlib.suppress(OSError), _opened(left) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write an image in the format that the name ends in, PNG without an ending. Errors: see `write_whole`."""
-    letter_figure(figure)
-    form = path.suffix[1:].lower() or "png"
-    write_whole(path, lambda new: figure.savefig(new, dpi=110, format=form, **_mark(form)))
-
-
-def _mark(form: str) -> dict[str, Any]:
-    """Return what `savefig` is to be given so that `is_drawn` knows the file."""
-    if form == "png":
-        return {"metadata": DRAWN_PNG}
-    if form == "gif":
-        return {"pil_kwargs": {"comment": DRAWN}}
-    if form not in _WITH_EXIF:
-        return {}
-    exif = Pillow.Exif()
-    exif[ExifTags.Base.Software] = DRAWN
-    return {"pil_kwargs": {"exif": exif}}
 
 
 @contextlib.contextmanager
@@ -183,8 +150,8 @@ def _folder_of_our_own(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    descriptor = os.open(path, flags)
     try:
         yield descriptor
     finally:

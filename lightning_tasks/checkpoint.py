@@ -1,6 +1,5 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
-import os
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,9 +11,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
-
-# What the command line fills in from other settings, and so refuses from a config.
-_LINKED = {"model": ("vocab", "point_names", "image_size"), "data": ("seed",)}
+from lightning_tasks.renamed_options import with_new_hyper_parameters
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -49,8 +46,6 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     def write(new: Path) -> None:
         with new.open("wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
 
     try:
         put_whole(path, write)
@@ -81,7 +76,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
-    return checkpoint
+    return with_new_hyper_parameters(checkpoint, path)
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written
@@ -106,28 +101,3 @@ def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> 
         write_checkpoint(checkpoint, output)
     except OSError as error:
         raise CheckpointError(f"{output} cannot be written ({error.strerror}). {path} is as it was.") from error
-
-
-def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the `model` and `data` sections of a config that describes the checkpoint.
-
-    Raises:
-        CheckpointError: it was not written by the command line, so it does not say how to make model and data.
-    """
-    sections = {}
-    for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
-        stored = checkpoint.get(key, {})
-        values = dict(stored) if isinstance(stored, dict) else {}
-        class_path = values.pop("_class_path", None)
-        if class_path is None:
-            raise CheckpointError(
-                f"{path} does not say which {section} class it needs: it was not trained by `lightning-tasks fit`. "
-                "Give the config too: --config FILE."
-            )
-        init_args = {k: v for k, v in values.items() if k not in _LINKED[section] and not k.startswith("_")}
-        sections[section] = {"class_path": class_path, "init_args": init_args}
-    for names in ("vocab", "point_names"):
-        if names in sections["data"]["init_args"] and names in checkpoint["hyper_parameters"]:
-            # What the model was trained on, whatever table it is scored on.
-            sections["data"]["init_args"][names] = list(checkpoint["hyper_parameters"][names])
-    return sections

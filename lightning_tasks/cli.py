@@ -1,6 +1,7 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
+import pydoc
 import re
 import sys
 import warnings
@@ -25,25 +26,30 @@ from lightning_tasks.callbacks.last_checkpoint import logged_steps
 from lightning_tasks.callbacks.skipped import SkippedImages
 from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
-from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure, ThresholdCurve
+from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
-from lightning_tasks.config_paths import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.foreign_errors import others_errors_told
+from lightning_tasks.command_line.lightning_messages import quieten
+from lightning_tasks.command_line.saved_config import SavedConfig
+from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
+from lightning_tasks.command_line.trainer_settings import check_trainer
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.filesystem import expanded
-from lightning_tasks.foreign_errors import others_errors_told
-from lightning_tasks.lightning_messages import quieten
 from lightning_tasks.models.backbone import weights_follow
+from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
-from lightning_tasks.stored_settings import with_checkpoint_settings
-from lightning_tasks.tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
+from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
-from lightning_tasks.trainer_settings import check_trainer
 from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
+from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 
-_FROM_CHECKPOINT = ("validate", "test", "get_preds", "thresholds", "show_results", "report")
-_WITHOUT_MODEL = ("prepare", "check", "summary", "show_batch")
+_FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
+_WITHOUT_MODEL = verbs_of(Kind.DATA)
+_MODELS_OWN = "auto"  # which score tells the best checkpoint: the model's class attributes `monitor` and `mode` say it
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -57,7 +63,9 @@ def main(args: list[str] | None = None) -> None:
     """
     with others_errors_told():
         given = with_expanded_configs(sys.argv[1:] if args is None else args)
-        TaskCLI(with_checkpoint_settings(given) if given[:1] and given[0] in _FROM_CHECKPOINT else given)
+        if given[0] in _FROM_CHECKPOINT:
+            given = with_checkpoint_settings(given)
+        TaskCLI(with_new_names(given))
 
 
 class _Parser(LightningArgumentParser):
@@ -82,7 +90,8 @@ class TaskCLI(LightningCLI):
             trainer_class=Trainer,
             trainer_defaults={"num_sanity_val_steps": 0, "use_distributed_sampler": False, "log_every_n_steps": 10},
             auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SavedConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             parser_class=_Parser,
             args=args,
         )
@@ -98,9 +107,9 @@ class TaskCLI(LightningCLI):
 
         Only the verb in hand where it is one: a parser for each takes longer than all the rest of reading a config.
         """
-        verbs = {verb: skip for verb, skip in LightningCLI.subcommands().items() if verb != "predict"}
-        more = (*_WITHOUT_MODEL, "lr_find", *_FROM_CHECKPOINT[2:])
-        verbs |= {verb: {"model", "datamodule"} for verb in more}
+        lightnings = LightningCLI.subcommands()
+        methods = (verb.name for verb in VERBS if verb.kind is not Kind.FUNCTION)
+        verbs = {name: lightnings.get(name, {"model", "datamodule"}) for name in methods}
         return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -121,13 +130,14 @@ class TaskCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
+                "checkpoint.monitor": _MODELS_OWN,
                 "checkpoint.filename": "best",
                 "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.enable_version_counter": False,  # a run that goes on may find the file that it had written
+                "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written
             }
         )
         parser.add_lightning_class_args(LastCheckpoint, "last")
-        for name in ("vocab", "point_names", "image_size"):
+        for name in (*names_keys(), "image_size"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
@@ -156,11 +166,7 @@ class TaskCLI(LightningCLI):
                 LightningTasksWarning,
                 stacklevel=2,
             )
-        checkpoint = self.config[self.subcommand].get("checkpoint")
-        if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
-            checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-        if checkpoint and checkpoint.dirpath:
-            checkpoint.enable_version_counter = True  # another run's may lie there
+        self._choose_checkpoints()
         trainer = self.config[self.subcommand].trainer
         check_trainer(vars(trainer))
         if trainer.precision is None:
@@ -172,6 +178,19 @@ class TaskCLI(LightningCLI):
         self._written = self.config
         self.config = self._written.clone()
         vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
+
+    def _choose_checkpoints(self) -> None:
+        """Let the model say which checkpoint is the best, unless the user does; and give each a name of its own."""
+        config = self.config[self.subcommand]
+        checkpoint = config.get("checkpoint")
+        if checkpoint and checkpoint.monitor == _MODELS_OWN:
+            model = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
+            checkpoint.monitor = getattr(model, "monitor", None)
+            checkpoint.mode = getattr(model, "mode", checkpoint.mode)
+        if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
+            checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
+        if checkpoint and checkpoint.dirpath:
+            checkpoint.enable_version_counter = True  # another run's may lie there
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
@@ -257,14 +276,12 @@ class TaskCLI(LightningCLI):
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
             return callbacks
         callbacks += [FiniteLoss(), self._end_of_fit]
-        if isinstance(self.model, (MultiLabelClassifier, KeypointRegressor)):  # a user's own may predict otherwise
-            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters()]
-        if isinstance(self.model, MultiLabelClassifier):
-            callbacks.append(ThresholdCurve())
+        if (task := find_task(self.model)) is not None:  # a user's own model may predict otherwise
+            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
         return callbacks
 
     def _run_folder(self) -> tuple[Path, int | None]:
-        """Return a new folder; or that of the run to go on with, and its first step."""
+        """Return a new folder; or that of the run to resume, and its first step."""
         config = self.config[self.subcommand]
         runs_dir, name = Path(config.runs_dir), config.run_name or run_folders.run_name(self.datamodule)
         if self.subcommand == "lr_find":
@@ -275,11 +292,11 @@ class TaskCLI(LightningCLI):
         folder = folder or run_folders.last_run_folder(runs_dir, name)
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
-        self.save_config_callback = None  # the run's own is there, and does not say that it goes on
-        rank_zero_only(print)(f"going on with    {run_folders.shown(path)}")
+        self.save_config_callback = None  # the run's own is there, and does not say that it was resumed
+        rank_zero_only(print)(f"resuming from    {run_folders.shown(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
-        if isinstance(self.datamodule, (MultiLabelDataModule, KeypointDataModule)):  # their samplers can
+        if isinstance(self.datamodule, ImageDataModule):  # its sampler can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         return folder, logged_steps(read_checkpoint(path))
 

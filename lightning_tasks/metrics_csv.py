@@ -1,7 +1,6 @@
 """metrics.csv, for runs that are killed and go on."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,5 @@ def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
             if columns:
                 writer.writeheader()
             writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
 
     put_whole(path, write)

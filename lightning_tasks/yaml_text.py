@@ -37,6 +37,15 @@ def dump_in_one_line(value: Any) -> str:  # noqa: ANN401 - what YAML has words f
     return text.removesuffix("...\n").rstrip("\n")
 
 
+def load(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
+    """Return what the command line reads in a text.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    return get_loader("yaml")(text)
+
+
 def way_out(message: str) -> str:
     """Return what to do where a message of the parser's complains of text that YAML took for something else."""
     if "Expected a <class 'str'>. Got value:" not in message:

@@ -156,9 +156,9 @@ def is_right(said: dict[str, list[dict[str, object]]], wanted: LabelPrediction |
     if isinstance(wanted, PointPrediction):
         found = np.array([[one["x_px"], one["y_px"]] for one in said["points"]], dtype=np.float32)
         return bool(np.abs(found - wanted.points_px).max() < 100 * CLOSE)
-    by_label = {one["label"]: one["probability"] for one in said["labels"]}
+    by_label = {one["label"]: one["probability"] for one in said["predicted"]}
     found = np.array([by_label[label] for label in wanted.vocab], dtype=np.float32)
-    chosen = tuple(one["label"] for one in said["labels"] if one["chosen"])
+    chosen = tuple(one["label"] for one in said["predicted"] if one["chosen"])
     return bool(np.abs(found - wanted.probabilities).max() < CLOSE) and chosen == wanted.labels
 
 

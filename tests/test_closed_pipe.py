@@ -56,7 +56,7 @@ def test_a_pipe_of_anothers_that_breaks_is_no_reason_to_be_quiet(monkeypatch):
     def broken(args):
         raise BrokenPipeError("a loader's")
 
-    monkeypatch.setattr("lightning_tasks.commands.run", broken)
+    monkeypatch.setattr("lightning_tasks.command_line.functions.run", broken)
     with pytest.raises(BrokenPipeError, match="a loader's"):
         console(["init", "x.csv"])
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_tasks.atomic_write import require_figure_place, require_place
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.atomic_write import require_place
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.tables.csv_table import read_cells, require_folder
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
 from lightning_tasks.filesystem import as_text, exists, expanded, is_file, is_folder, why_missing
+from lightning_tasks.reports.figure_file import require_figure_place
 from lightning_tasks.run_folders import last_run_folder, new_run_folder
 from lightning_tasks.tasks.multilabel.voc import find_voc
 from lightning_tasks.verbs.init import init
@@ -18,7 +19,7 @@ LONG = Path("x" * 300)
 
 
 def make(target):
-    with published_folder(target):
+    with atomic_folder(target):
         pass
 
 

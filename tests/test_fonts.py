@@ -7,14 +7,14 @@ import pytest
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from lightning_tasks.reports.results import label_results
 from matplotlib import font_manager
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from lightning_tasks.atomic_write import write_figure
-from lightning_tasks.deploy.draw import Pen
 from lightning_tasks.errors import LightningTasksWarning
 from lightning_tasks.reports import fonts
-from lightning_tasks.reports.results import label_results
+from lightning_tasks.reports.canvas import Canvas
+from lightning_tasks.reports.figure_file import write_figure
 
 CAT = "猫"
 
@@ -61,7 +61,7 @@ def no_fonts(monkeypatch, clean):
 
 def written(text):
     image = Image.new("RGB", (240, 40))
-    Pen(ImageDraw.Draw(image, "RGBA"), 20).write(5, 5, fonts.drawable(text), fill=(255, 255, 255))
+    Canvas(image, 20).write(5, 15, fonts.drawable(text), fill=(255, 255, 255))
     return np.asarray(image)[:, :, 0]
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.checkpoint import settings as checkpoint_settings
+from lightning_tasks.command_line.stored_settings import settings as checkpoint_settings
 from lightning_tasks.data.images.decode import read_reduced
 from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import BackboneError, CheckpointError, ImageError, LightningTasksError

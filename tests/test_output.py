@@ -1,9 +1,11 @@
 """Files are whole, whoever writes them at the same time and whatever is killed."""
 
 import csv
+import errno
 import multiprocessing
 import os
 import signal
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -139,3 +141,37 @@ def test_a_writer_whose_folder_was_taken_for_a_leftover_takes_another(tmp_path, 
     assert (tmp_path / "x").read_text() == "whole"
     assert len(calls) == 3
     assert [found.name for found in tmp_path.iterdir()] == ["x"]
+
+
+def record_syncs(monkeypatch, path):
+    """Note each fsync by what it was of, and whether `path` had its name already."""
+    events, fsync = [], os.fsync
+
+    def note(descriptor):
+        found = os.fstat(descriptor)
+        events.append(("folder" if stat.S_ISDIR(found.st_mode) else found.st_size, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return events
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_content_is_on_the_disk_before_its_name_is_and_then_the_name(tmp_path, monkeypatch, kind):
+    path = tmp_path / "x"
+    events = record_syncs(monkeypatch, path)
+    WRITERS[kind][0](path, 1)
+    assert events == [(path.stat().st_size, False), ("folder", True)]
+
+
+def test_a_file_system_that_cannot_sync_is_no_error_and_a_disk_that_fails_is(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    number = errno.EINVAL
+    put_whole(tmp_path / "x", lambda new: new.write_text("whole"))
+    number = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        put_whole(tmp_path / "x", lambda new: new.write_text("new"))
+    assert (tmp_path / "x").read_text() == "whole"

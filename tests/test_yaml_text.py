@@ -12,7 +12,7 @@ from pytorch_lightning import LightningDataModule
 from lightning_tasks import yaml_text
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import main
-from lightning_tasks.stored_settings import as_config
+from lightning_tasks.command_line.stored_settings import as_config
 from tests.conftest import CONF
 from tests.fakes import FLAGS, write_multilabel
 

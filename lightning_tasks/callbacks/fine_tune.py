@@ -6,8 +6,8 @@ from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParalle
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_tasks.callbacks.tensorboard import tensorboard_writer
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Scheduled, Timetable
 from lightning_tasks.training.schedule import GroupRates, fine_tune
@@ -16,6 +16,7 @@ from lightning_tasks.training.stage_table import Stage, stages_table
 # As in fastai, group normalisation is none of them. On a CPU torch 2.9 to 2.12 also crash in its backward pass where
 # its channels_last input needs no gradient.
 _NORMS = (_BatchNorm, nn.LayerNorm)
+_LR_MULT = 100.0  # fastai's
 
 
 class FineTune(Scheduled):
@@ -32,7 +33,8 @@ class FineTune(Scheduled):
             line takes it from the plan where it is not given; from Python give `max_epochs=plan.max_epochs`.
         freeze_epochs: before them, with the body frozen but for its batch and layer normalisation.
         base_lr: the head's highest rate while frozen; None: the module's `lr`.
-        lr_mult: the head's rate over the earliest group's, when unfrozen.
+        lr_mult: the head's rate over the earliest group's, when unfrozen. None: the module's (`model.lr_mult`) where it
+            was given another than its default, else fastai's 100.
         pct_start: the share of the unfrozen batches in which the rate rises.
         freeze_pct_start: likewise of the frozen ones. fastai lets it rise to their end; for a run that ends frozen
             (`epochs` 0: a linear probe), such as 0.3.
@@ -46,7 +48,7 @@ class FineTune(Scheduled):
         epochs: int,
         freeze_epochs: int = 1,
         base_lr: float | None = None,
-        lr_mult: float = 100.0,
+        lr_mult: float | None = None,
         pct_start: float = 0.3,
         freeze_pct_start: float = 0.99,
         div: float = 5.0,
@@ -76,6 +78,12 @@ class FineTune(Scheduled):
         """
         if stage != "fit":
             return
+        given = getattr(pl_module, "given_lr_mult", None)
+        if None not in (given, self.lr_mult) and given != self.lr_mult:
+            raise ConfigError(
+                f"The head's rate over the body's is given twice: model.lr_mult is {given}, FineTune's lr_mult "
+                f"{self.lr_mult}. Leave out one."
+            )
         _freeze(_backbone(pl_module), False, self.freeze_norm)
         strategy = trainer.strategy
         if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
@@ -116,10 +124,11 @@ class FineTune(Scheduled):
 
     def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> GroupRates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
+        lr_mult = self.lr_mult or getattr(pl_module, "given_lr_mult", None) or _LR_MULT
         span = timetable.span(step)
         frozen, position = span == timetable.spans[0], span.position(step)
         return fine_tune(
-            frozen, position, base_lr, self.lr_mult, self.pct_start, self.freeze_pct_start, self.div, len(DEPTHS)
+            frozen, position, base_lr, lr_mult, self.pct_start, self.freeze_pct_start, self.div, len(DEPTHS)
         )
 
     def _describe(self, trainer: Trainer, pl_module: LightningModule, timetable: Timetable) -> None:

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.errors import TrainingError
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.training.launcher import is_watched
@@ -111,8 +112,8 @@ class FiniteLoss(Callback):
             file = self._folder / _FILE
             images += f" and {len(names) - _LISTED} more"
             with contextlib.suppress(OSError):  # the other processes wait for this one
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text("\n".join(names) + "\n", encoding="utf-8", errors="surrogateescape")
+                text = "\n".join(names) + "\n"
+                put_whole(file, lambda new: new.write_text(text, encoding="utf-8", errors="surrogateescape"))
                 images += f", all of them in {file}"
         rates = ", ".join(f"{group} {rate:.2e}" for group, rate in bad.rates)
         return (

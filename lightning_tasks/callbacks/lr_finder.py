@@ -6,9 +6,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import _TunerExitException
 
-from lightning_tasks.atomic_write import DRAWN_PNG
 from lightning_tasks.callbacks.fine_tune import FineTune
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.reports.lr_curve import lr_figure, lr_table, write_lr_csv
 from lightning_tasks.training.lr_suggest import Suggestions, check_steps, suggest
 from lightning_tasks.training.lr_sweep import Sweep, lr_sweep
@@ -131,7 +131,7 @@ class LRFinder(Callback):
         write_lr_csv(folder / "lr_find.csv", *self.sweep)
         by_name = {} if self.suggestions is None else self.suggestions._asdict()
         figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, None if self.only else self.method)
-        figure.savefig(folder / "lr_find.png", dpi=110, metadata=DRAWN_PNG)
+        write_figure(folder / "lr_find.png", figure)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("lr_find", figure)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_tasks.callbacks.tensorboard import tensorboard_writer
+from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Scheduled, Timetable
 from lightning_tasks.training.schedule import Rate, one_cycle

@@ -1,10 +1,8 @@
 """Which images an epoch went without."""
 
-from typing import Any
-
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightning_tasks.reports.terminal import print_line
+from lightning_tasks.reports.terminal import tell_skipped
 
 
 class SkippedImages(Callback):
@@ -21,10 +19,3 @@ class SkippedImages(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print those of the test table."""
         tell_skipped(trainer.test_dataloaders)
-
-
-def tell_skipped(source: object) -> None:
-    """Print which images of a loader, or of a dataset, were skipped, if any, and forget them."""
-    skipped: Any = getattr(getattr(source, "dataset", source), "skipped", None)
-    if skipped is not None and (line := skipped.report()):
-        print_line(line)  # each process of its own share: `trainer.print` would leave out those of all but the first

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
 from lightning_tasks.data.describe import count_images
-from lightning_tasks.data.tables.csv_table import Complain, is_image_set, raise_at_once, require_folder
+from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error, require_folder
 from lightning_tasks.data.tables.file_checks import Confines, LocatedTable, locate, require_files
 from lightning_tasks.data.tables.split_column import marked_test
 from lightning_tasks.data.tables.splits import Rows, Splitter, split_table
@@ -42,7 +42,7 @@ class CheckedTables(LightningDataModule):
     fold: int | None
     folds: int
     split_seed: int
-    train_on_valid = False
+    train_on_valid: bool
     splitter: Splitter | None
     label_columns: Sequence[str] = ()  # of the task, beside those of every table and the points'
 
@@ -51,21 +51,21 @@ class CheckedTables(LightningDataModule):
         return self.root / expanded(name, self.root)
 
     @abstractmethod
-    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table of a file; `complain`: what is done about a row that cannot be used."""
+    def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
 
-    def read_main_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table of training and validation; `complain`: see `read_table`."""
-        return self.read_table(self.csv, complain)
+    def read_main_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table of training and validation; `on_error`: see `read_table`."""
+        return self.read_table(self.csv, on_error)
 
-    def read_test_table(self, complain: Complain = raise_at_once) -> pd.DataFrame:
-        """Return the checked table for testing; `complain`: see `read_table`."""
+    def read_test_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
+        """Return the checked table for testing; `on_error`: see `read_table`."""
         if self.test_csv is None:
             raise ConfigError(
                 "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
                 "its column 'split' marks rows test."
             )
-        return self.read_table(self.test_csv, complain)
+        return self.read_table(self.test_csv, on_error)
 
     @property
     @abstractmethod
@@ -133,6 +133,17 @@ class CheckedTables(LightningDataModule):
     def located_test(self) -> LocatedTable:
         """The checked table for testing with its files."""
         return self.locate_test(self.read_test_table())
+
+    @property
+    def tables_read(self) -> list[tuple[Path, pd.DataFrame, Rows]]:
+        """The tables that were read so far: their files, themselves, and which rows are used."""
+        found = []
+        if "located" in self.__dict__:  # a cached_property that was asked for
+            found.append((self.csv, self.table, np.union1d(*self.split)))
+        if self.test_csv is not None and "located_test" in self.__dict__:
+            table = self.located_test.table
+            found.append((self.test_csv, table, self.test_rows(table)))
+        return found
 
     @cached_property
     def table(self) -> pd.DataFrame:

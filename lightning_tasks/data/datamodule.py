@@ -1,101 +1,262 @@
-"""What the data modules share."""
+"""What the data modules of all tasks share."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import albumentations as A
 from torch.utils.data import DataLoader
 
+from lightning_tasks.batch import Batch, PlannedBatch
 from lightning_tasks.data.checked_tables import CheckedTables
-from lightning_tasks.data.images.cache import CacheSettings
-from lightning_tasks.data.images.decode import Size
-from lightning_tasks.data.images.depth import FULL
+from lightning_tasks.data.describe import describe_white
+from lightning_tasks.data.images.cache import CacheKind
+from lightning_tasks.data.images.depth import FULL, check_white_level
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.images.white_level import doubt, find_white_level
-from lightning_tasks.data.loading.cached import Loading, load_through_cache, split_loader
+from lightning_tasks.data.loading.cached import (
+    NOT_IN_CHECKPOINT,
+    Loading,
+    Split,
+    cache_settings,
+    load_through_cache,
+    render,
+    side_to_decode,
+    split_loader,
+)
 from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.data.loading.skipping import OnBadImage, Skipped
+from lightning_tasks.data.tables.csv_table import groups_of
 from lightning_tasks.data.tables.file_checks import LocatedTable
-from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.splits import Rows, Splitter
+from lightning_tasks.data.transforms.compose import height_and_width
+from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch
+from lightning_tasks.filesystem import expanded
+
+_SETS = {"training": "train_set", "validation": "valid_set", "test": "test_set"}
 
 
 class ImageDataModule(CheckedTables):
-    """Images and what is annotated of them, from tables; batches of them for training, validation and testing."""
+    """Images and what is annotated of them, from tables; batches of them for training, validation and testing.
 
-    image_size: Size
-    batch_size: int
-    num_workers: int | None
-    cache_settings: CacheSettings
-    decode_side: int
-    device_cache: bool
-    white_level: int | None = None
-    on_bad_image: OnBadImage
-    max_bad_share: float
-    loading: Loading
-    seed: int
-    valid_transform: A.Compose
+    Args:
+        root: the data set's folder.
+        csv: the table, in root.
+        images: the folder in root that file names start from.
+        test_csv: the table of the test images, in root; the `test` verb needs it. Of one with a column `split`, which
+            may be `csv` itself, the rows marked test.
+        test_images: the folder of the test images; None: `images`.
+        size: side of the square the model sees, or height and width.
+        start_size: training begins with images reduced to this smaller side, and grows to `size` over the epochs in
+            steps of 32 pixels: progressive resizing. None: `size` throughout.
+        batch_size: images in a batch, of each process.
+        num_workers: processes that load; None: chosen from cores and device.
+        cache: where decoded images are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
+            the same in memory; `none`; `auto`: disk where it fits.
+        cache_dir: the folder of the cache on disk; None: the user's cache folder.
+        cache_limit_gb: no cache is larger.
+        decode_side: images are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
+            twice the smaller side of `size` (one and a half times for points), and 0 with transforms from Python.
+        white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
+            where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
+        device_cache: copy the cache to the device that trains, and do fastai's transforms there.
+        on_bad_image: what an image that cannot be read is: an `error`; or `skip` it, and say so after each epoch.
+        max_bad_fraction: more of a split's images than this share are an error all the same.
+        allow_outside: let the table's file names lead out of root, by `..`, an absolute path or a link.
+        valid_fraction: the share held out where neither `is_valid` nor `split` nor a fold nor a splitter decides.
+        fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
+        folds: how many folds.
+        split_seed: of drawn splits.
+        train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
+        seed: of order and augmentation.
+        splitter: from Python: table → (training rows, validation rows).
+        train_transform: from Python: an albumentations Compose in place of fastai's default; for points, see
+            `transforms.compose_points`.
+        valid_transform: likewise for validation and test. Errors in pixels take it for a resize.
+
+    Attributes:
+        decode_factor: how much larger than what the model sees images must be, as a transform enlarges a part.
+
+    Raises:
+        LightningTasksError: on first use, where files or settings cannot be used.
+    """
+
+    decode_factor: ClassVar[float]
+    collate: Callable[[Any], Any]
     train_set: Any
     valid_set: Any
     test_set: Any
-    collate: Callable[[Any], Any]
 
-    @property
-    @abstractmethod
-    def transform_of_training(self) -> A.Compose:
-        """What training images go through."""
+    def __init__(
+        self,
+        root: str,
+        csv: str,
+        images: str = ".",
+        test_csv: str | None = None,
+        test_images: str | None = None,
+        size: int | tuple[int, int] = 128,
+        start_size: int | None = None,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        cache: CacheKind = "auto",
+        cache_dir: str | None = None,
+        cache_limit_gb: float = 16.0,
+        decode_side: int | None = None,
+        white_level: int | None = None,
+        device_cache: bool = False,
+        on_bad_image: OnBadImage = "error",
+        max_bad_fraction: float = 0.01,
+        allow_outside: bool = False,
+        valid_fraction: float = 0.2,
+        fold: int | None = None,
+        folds: int = 5,
+        split_seed: int = 42,
+        train_on_valid: bool = False,
+        seed: int = 42,
+        splitter: Splitter | None = None,
+        train_transform: A.Compose | None = None,
+        valid_transform: A.Compose | None = None,
+    ) -> None:
+        super().__init__()
+        # For the checkpoint; the loggers get the model's, and Lightning allows no name to stand in both.
+        self.save_hyperparameters(
+            ignore=["splitter", "train_transform", "valid_transform", *NOT_IN_CHECKPOINT], logger=False
+        )
+        self.root = Path(expanded(root))
+        self.csv = self.in_root(csv)
+        self.images = self.in_root(images)
+        self.test_csv = None if test_csv is None else self.in_root(test_csv)
+        self.test_images = self.images if test_images is None else self.in_root(test_images)
+        self.allow_outside = allow_outside
+        self.valid_fraction = valid_fraction
+        self.fold = fold
+        self.folds = folds
+        self.split_seed = split_seed
+        self.train_on_valid = train_on_valid
+        self.splitter = splitter
+        self.image_size = height_and_width(size)
+        self.start_size = check_start(start_size, self.image_size)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
+        has_own_transforms = train_transform is not None or valid_transform is not None
+        self.decode_side = side_to_decode(decode_side, self.image_size, self.decode_factor, has_own_transforms)
+        self.white_level = check_white_level(white_level, "data.white_level")
+        self.device_cache = device_cache
+        self.on_bad_image = on_bad_image
+        self.max_bad_fraction = max_bad_fraction
+        self.seed = seed
+        self.train_transform = train_transform
+        self.valid_transform = valid_transform
+        self.loading = Loading("")
 
     @abstractmethod
-    def _make_set(
-        self, images: ImageStore, located: LocatedTable, rows: Rows, transform: A.Compose, split: str
-    ) -> ImageDataset[Any]:
-        """Return the data set of some of a table's rows, whose N images are `images`."""
+    def make_train_transform(self) -> A.Compose:
+        """Return what training images go through where `train_transform` does not say."""
+
+    @abstractmethod
+    def make_valid_transform(self) -> A.Compose:
+        """Return what validation and test images go through where `valid_transform` does not say."""
+
+    @abstractmethod
+    def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> ImageDataset[Any]:  # noqa: ANN401
+        """Return the data set of some of a table's rows; `shared`: the arguments of `ImageDataset`."""
+
+    @abstractmethod
+    def describe_annotations(self) -> list[str]:
+        """Return lines about the table and its split, for a person; these have been read."""
+
+    def mix_batch(self, batch: Any, epoch: int) -> Any:  # noqa: ANN401 - the task's
+        """Return a training batch with its images mixed, in a task that mixes them."""
+        return batch
+
+    def describe(self) -> str:
+        """Return what was found, for a person; reads and checks all of it."""
+        self.read_sets("fit", *["test"] * self.has_test_table)
+        return "\n".join([*self.describe_annotations(), *self.describe_test(), *describe_white(self.white_level)])
+
+    def one_batch(self) -> Any:  # noqa: ANN401 - the task's
+        """Return the first training batch, augmented, read in this process: to look at."""
+        self.read_sets("fit")
+        batch = next(iter(self._loader(self.train_set, training=True, num_workers=0)))
+        return self.mix_batch(batch, epoch=0)
+
+    def on_after_batch_transfer(self, batch: Batch | PlannedBatch, dataloader_idx: int) -> Batch:
+        """Transform images that the device has, and mix and downscale a training batch, on the device."""
+        made = render(batch, self.loading.device_images)
+        if not self.trainer or not self.trainer.training:
+            return made
+        epoch = self.trainer.current_epoch
+        mixed: Batch = self.mix_batch(made, epoch)
+        if self.start_size is None:
+            return mixed
+        size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, self.image_size)
+        return mixed._replace(images=downscale(mixed.images, size))
+
+    def setup(self, stage: str) -> None:
+        """Read the tables and check every row before the first batch; for `fit`, also decode the images once."""
+        self.check_tables(stage)
+        self._make_sets(stage, through_cache=stage == "fit")
 
     def read_sets(self, *stages: str) -> None:
         """Read and check the tables of stages, as `check_tables` does, and make their data sets."""
         self.check_tables(*stages)
         for stage in stages:
-            self._read_sets(stage)
+            self._make_sets(stage)
 
-    def _read_sets(self, stage: str) -> None:
+    def _make_sets(self, stage: str, *, through_cache: bool = False) -> None:
+        splits = self._splits_of(stage)
+        self._settle_white_level({split.name: split.paths for split in splits})
+        if through_cache:
+            self.loading, stores = load_through_cache(
+                self.root.name,
+                splits,
+                self.cache_settings,
+                self.decode_side,
+                self.white_level,
+                self.on_bad_image == "skip",
+                self.image_size if self.device_cache else None,
+                self.trainer,
+            )
+        else:
+            stores = [ImageStore(split.paths, self.decode_side, self.white_level) for split in splits]
+        on_device = through_cache and self.loading.device_images is not None
+        for split, images in zip(splits, stores, strict=True):
+            setattr(self, _SETS[split.name], self._make_set(split, images, on_device))
+
+    def _splits_of(self, stage: str) -> list[Split]:
+        valid_transform = self.valid_transform or self.make_valid_transform()
         if stage == "test":
-            rows = self.test_rows(self.located_test.table)
-            self.test_set = self._dataset(self.located_test, rows, self.valid_transform, "test")
-            self._settle_white_level(test=self.test_set)
-            return
+            return [Split("test", self.located_test, self.test_rows(self.located_test.table), valid_transform)]
         train, valid = self.split
-        if stage == "fit":
-            self.train_set = self._dataset(self.located, train, self.transform_of_training, "training")
-        self.valid_set = self._dataset(self.located, valid, self.valid_transform, "validation")
-        self._settle_white_level(**({"training": self.train_set} if stage == "fit" else {}), validation=self.valid_set)
+        validation = Split("validation", self.located, valid, valid_transform)
+        if stage != "fit":
+            return [validation]
+        return [Split("training", self.located, train, self.train_transform or self.make_train_transform()), validation]
 
-    def _dataset(self, located: LocatedTable, rows: Rows, transform: A.Compose, split: str) -> Any:  # noqa: ANN401 - of the task
-        images = ImageStore(located.files.paths(rows), self.decode_side)
-        dataset = self._make_set(images, located, rows, transform, split)
-        if self.on_bad_image == "skip":
-            dataset.skipped = Skipped(split, images.paths, self.max_bad_share)
-        return dataset
+    def _make_set(self, split: Split, images: ImageStore, on_device: bool) -> ImageDataset[Any]:
+        skipped = Skipped(split.name, images.paths, self.max_bad_fraction) if self.on_bad_image == "skip" else None
+        return self.make_set(
+            split.located,
+            split.rows,
+            split.name,
+            images=images,
+            transform=split.transform,
+            seed=self.seed,
+            groups=groups_of(split.located.table, split.rows),
+            on_device=on_device,
+            skipped=skipped,
+        )
 
-    def _settle_white_level(self, **splits: ImageDataset[Any]) -> None:
-        """Find which value is white, unless it was given, and read the images of these by it."""
-        paths = {split: dataset.paths for split, dataset in splits.items()}
+    def _settle_white_level(self, paths: Mapping[str, Sequence[Path]]) -> None:
+        """Find which value is white in the files of each split, unless it was given."""
         if self.white_level is None:
             self.white_level = find_white_level(paths, str(self.csv))
             if "white_level" in self.hparams:  # of a module that takes it
                 self.hparams["white_level"] = self.white_level
         elif self.white_level == FULL and "test" in paths:  # training has not seen them
             doubt(paths["test"], "test", str(self.csv))
-        for dataset in splits.values():
-            dataset.images.white_level = self.white_level
-
-    def setup(self, stage: str) -> None:
-        """Read the tables and check every row before the first batch; for `fit`, also decode the images once."""
-        self.read_sets(stage)
-        if stage == "fit":
-            sets = [self.train_set, self.valid_set]
-            self.loading = load_through_cache(
-                self.root.name, sets, self.cache_settings, self.image_size, self.device_cache, self.trainer
-            )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled, augmented batches."""

@@ -3,24 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from pytorch_lightning import LightningModule
 
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images.decode import MAX_PIXELS, allow
 from lightning_tasks.data.images.depth import check_white_level
-from lightning_tasks.data.loading.cached import side_to_decode
-from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
-from lightning_tasks.deploy.inference_module import LabelNetwork, PointNetwork
-from lightning_tasks.deploy.predictor import ONE_VIEW, Labels, Points, Predictor, Views
+from lightning_tasks.deploy.predictor import SINGLE_VIEW, Predictor, Views
 from lightning_tasks.devices import compute_after_fork
 from lightning_tasks.devices import keep_freed_memory as keep_memory
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import weights_follow
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.keypoints.datamodule import DECODE_FACTOR as POINTS_DECODE_FACTOR
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
-from lightning_tasks.tasks.multilabel.datamodule import DECODE_FACTOR as LABELS_DECODE_FACTOR
+from lightning_tasks.tasks.registry import task_of
 
 
 def load(
@@ -36,12 +30,12 @@ def load(
 ) -> Predictor:
     """Return a predictor for images: paths, files' bytes, arrays or PIL images.
 
-    Images go through the book's validation transform; one of your own (`valid_transform`) is not in a checkpoint.
+    Images go through the default validation transform; one of your own (`valid_transform`) is not in a checkpoint.
     Processes that are forked from this one afterwards (`multiprocessing.Pool`, `gunicorn --preload`) predict on one
     thread each; on an accelerator each must load for itself.
 
     Args:
-        checkpoint: of a MultiLabelClassifier or a KeypointRegressor.
+        checkpoint: of one of our tasks.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
         threshold: for all labels, in place of those in the checkpoint.
         flip: also predict the mirrored image, and average.
@@ -74,48 +68,30 @@ def predictor_of(
     device: str,
     *,
     threshold: float | None = None,
-    views: Views = ONE_VIEW,
+    views: Views = SINGLE_VIEW,
     allow_pixels: int = MAX_PIXELS,
 ) -> Predictor:
     """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
     white_level = data.get("white_level")  # none before one could choose: 65,535 of 16 bits
-    where = _device(device)
+    on_device = _device(device)
     compute_after_fork()
-    if "vocab" in hyper_parameters:
-        if threshold is not None:
-            hyper_parameters["threshold"] = threshold
-        labels = _model(MultiLabelClassifier, hyper_parameters, content, path)
-        size = labels.hparams["image_size"]
-        side = side_to_decode(data.get("decode_side"), size, LABELS_DECODE_FACTOR, own_transforms=False)
-        window = Window(size, data.get("val_xtra", 0.14))  # what it was before one could choose
-        network = LabelNetwork(labels, Preprocess(window, side)).eval().to(where)
-        thresholds = None if labels.one_label else labels.thresholds.numpy().astype(np.float32)
-        return Predictor(network, Labels(tuple(labels.vocab), thresholds), where, views, allow_pixels, white_level)
-    if "point_names" in hyper_parameters:
-        if threshold is not None:
-            raise ConfigError("A threshold is for labels; this checkpoint predicts points.")
-        points = _model(KeypointRegressor, hyper_parameters, content, path)
-        size = points.hparams["image_size"]
-        side = side_to_decode(data.get("decode_side"), size, POINTS_DECODE_FACTOR, own_transforms=False)
-        point_network = PointNetwork(points, Preprocess(Window(size, 0), side)).eval().to(where)
-        names = tuple(points.point_names)
-        return Predictor(
-            point_network,
-            Points(names, mirrored_order(names, data.get("swap_pairs"))),
-            where,
-            views,
-            allow_pixels,
-            white_level,
-        )
-    raise CheckpointError(
-        f"{path} says neither which labels nor which points it knows: it is not of a MultiLabelClassifier or a "
-        "KeypointRegressor. Take a checkpoint that `lightning-tasks fit` wrote."
-    )
+    try:
+        task = task_of(hyper_parameters)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error} Take a checkpoint that `lightning-tasks fit` wrote.") from error
+    model = _model(task.model, hyper_parameters, content, path)
+    output_format = task.output_format(model, data)
+    if threshold is not None:
+        output_format = output_format.with_threshold(threshold)
+    module = task.inference_module(model, task.preprocess(model, data)).eval().to(on_device)
+    return Predictor(module, output_format, on_device, views, allow_pixels, white_level)
 
 
-def _model(cls: Any, hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - either
+def _model(
+    cls: type[LightningModule], hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path
+) -> LightningModule:
     try:
         with weights_follow():
             model = cls(**hyper_parameters)

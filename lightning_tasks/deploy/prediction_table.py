@@ -8,19 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lightning_tasks.atomic_write import require_place, write_whole
-from lightning_tasks.csv_text import STDOUT, apart, renamed, separator_for, write_csv
+from lightning_tasks.csv_text import STDOUT, apart, renamed, write_csv
 from lightning_tasks.data.images.decode import Size
-from lightning_tasks.deploy.predictor import LabelPrediction, Labels, Points, Prediction
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.filesystem import as_text
+from lightning_tasks.tasks.prediction import Columns, OutputFormat, Prediction
 
 _SUFFIXES = (".csv", ".json", ".parquet")
 
 
 class Row(NamedTuple):
-    """An image and what is said of it, or why nothing is."""
+    """An image and what is predicted for it, or why nothing is."""
 
     path: Path
     name: Path  # of its annotated copy, below the folder of these
@@ -55,84 +56,53 @@ def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
     require_place(path, inputs)
 
 
-def write_rows(path: Path, rows: Sequence[Row], names: Labels | Points, *, excel: bool = False) -> None:
-    """Write a row for each image, in order; see `_columns` for csv and parquet, `_entry` for JSON.
+def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any], *, excel: bool = False) -> None:
+    """Write a row for each image, in order: its name, what is predicted, and why nothing is.
+
+    In csv and parquet, outputs that are called like another column get another name.
 
     Raises:
         ConfigError: it cannot be written.
     """
     if path.suffix == ".json":
-        text = json.dumps([_entry(row, names) for row in rows], indent=1, ensure_ascii=False)
+        text = json.dumps([_entry(row) for row in rows], indent=1, ensure_ascii=False)
         write_whole(path, lambda new: new.write_text(text + "\n", encoding="utf-8"))
-    elif path.suffix == ".parquet":
-        first, numbers = _columns(names)
-        texts = pd.DataFrame([_texts(row, names) for row in rows], columns=first, dtype=str)
-        values = np.array([_numbers(row.prediction, names) for row in rows], dtype=np.float32)
-        table = pd.concat([texts, pd.DataFrame(values, columns=numbers)], axis=1)
+        return
+    texts, numbers = output_format.columns()
+    first = ["fname", *texts, "error"]
+    columns = apart(numbers, first)
+    cells = [_cells(row, output_format.columns()) for row in rows]
+    if path.suffix == ".parquet":
+        table = pd.DataFrame([text for text, _ in cells], columns=first, dtype=str)
+        values = np.array([values for _, values in cells], dtype=np.float32)
+        table = pd.concat([table, pd.DataFrame(values, columns=columns)], axis=1)
         write_whole(path, lambda new: new.write_bytes(table.to_parquet(index=False)))
     else:
-        first, numbers = _columns(names)
-        cells = ([*_texts(row, names), *_written(row, names)] for row in rows)
-        write_csv(path, itertools.chain([[*first, *numbers]], cells), excel=excel)
+        lines = ([*text, *map(_as_text, values)] for text, values in cells)
+        write_csv(path, itertools.chain([[*first, *columns]], lines), excel=excel)
 
 
-def told_of_columns(path: Path, names: Labels | Points) -> list[str]:
-    """Return a sentence for each label or point that has another name in the table."""
+def describe_renames(path: Path, output_format: OutputFormat[Any]) -> list[str]:
+    """Return a sentence for each output that has another name in the table."""
     if path.suffix == ".json":
         return []
-    return renamed(_number_columns(names), _text_columns(names))
+    texts, numbers = output_format.columns()
+    return renamed(numbers, ["fname", *texts, "error"])
 
 
-def _columns(names: Labels | Points) -> tuple[list[str], list[str]]:
-    """Return the columns: `fname,labels,error` and the labels; or `fname,error` and each point's x and y.
-
-    A label that is called like one of the first gets another name.
-    """
-    first = _text_columns(names)
-    return first, apart(_number_columns(names), first)
-
-
-def _text_columns(names: Labels | Points) -> list[str]:
-    return ["fname", "error"] if isinstance(names, Points) else ["fname", "labels", "error"]
-
-
-def _number_columns(names: Labels | Points) -> list[str]:
-    return [f"{name}_{axis}" for name in names.names for axis in "xy"] if isinstance(names, Points) else [*names.vocab]
-
-
-def _texts(row: Row, names: Labels | Points) -> list[str]:
-    fname, error = as_text(row.path), as_text(row.error or "")
-    return (
-        [fname, error]
-        if isinstance(names, Points)
-        else [fname, separator_for(names.vocab).join(_labels(row.prediction)), error]
-    )
-
-
-def _written(row: Row, names: Labels | Points) -> list[str]:
-    return ["" if number != number else f"{number:.6f}" for number in _numbers(row.prediction, names)]
-
-
-def _entry(row: Row, names: Labels | Points) -> dict[str, Any]:
-    error = None if row.error is None else as_text(row.error)
-    entry: dict[str, Any] = {"fname": as_text(row.path), "error": error}
+def _cells(row: Row, columns: Columns) -> tuple[list[str], NDArray[np.float32]]:
     if row.prediction is None:
-        return entry
-    numbers = [round(float(number), 6) for number in _numbers(row.prediction, names)]
-    if isinstance(names, Points):
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        return entry | {"points_px": dict(zip(names.names, pairs, strict=True))}
-    probabilities = dict(zip(names.vocab, numbers, strict=True))
-    return entry | {"labels": list(_labels(row.prediction)), "probabilities": probabilities}
+        texts, numbers = [""] * len(columns.texts), np.full(len(columns.numbers), np.nan, np.float32)
+    else:
+        texts, numbers = row.prediction.cells()
+    return [as_text(row.path), *texts, as_text(row.error or "")], numbers
 
 
-def _numbers(prediction: Prediction | None, names: Labels | Points) -> list[float]:
-    if prediction is None:
-        return [np.nan] * (2 * len(names.names) if isinstance(names, Points) else len(names.vocab))
-    if isinstance(prediction, LabelPrediction):
-        return [float(number) for number in prediction.probabilities]
-    return [float(number) for number in prediction.points_px.ravel()]
+def _as_text(number: np.float32) -> str:
+    return "" if np.isnan(number) else f"{float(number):.6f}"
 
 
-def _labels(prediction: Prediction | None) -> tuple[str, ...]:
-    return prediction.labels if isinstance(prediction, LabelPrediction) else ()
+def _entry(row: Row) -> dict[str, Any]:
+    error = None if row.error is None else as_text(row.error)
+    predicted = {} if row.prediction is None else row.prediction.as_json()
+    return {"fname": as_text(row.path), "error": error, **predicted}

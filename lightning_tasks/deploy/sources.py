@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_tasks.atomic_write import is_drawn
 from lightning_tasks.data.images.decode import file_size_px
 from lightning_tasks.data.tables.csv_table import cell_at, read_cells
 from lightning_tasks.data.tables.file_checks import Confines, find_files, respelt_line
@@ -21,6 +20,7 @@ from lightning_tasks.data.tables.near_names import IMAGES
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
+from lightning_tasks.reports.figure_file import is_drawn
 
 STDIN = "-"
 

@@ -43,6 +43,11 @@ def weights_follow() -> Iterator[None]:
         _weights_follow.reset(token)
 
 
+def are_weights_following() -> bool:
+    """Return whether a checkpoint's weights are loaded next: this is within `weights_follow`."""
+    return _weights_follow.get()
+
+
 class Backbone(nn.Module):
     """Images to pooled features by any timm model.
 
@@ -79,7 +84,7 @@ class Backbone(nn.Module):
         leave_out: Callable[[nn.Module], None] | None = None,
     ) -> None:
         super().__init__()
-        follow = _weights_follow.get()
+        follow = are_weights_following()
         architecture = find_architecture(name, stored, follow)
         self.to_store = architecture.to_store
         pretrained = pretrained and weights is None and not follow
@@ -111,7 +116,7 @@ class Backbone(nn.Module):
     def require_size(self, size: tuple[int, int]) -> None:
         """Raise BackboneError unless images of another size go through too."""
         try:
-            see_nothing(self, size)
+            probe_output_shape(self, size)
         except _DOES_NOT_BUILD as error:
             raise BackboneError(
                 f"The backbone takes images of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
@@ -161,15 +166,17 @@ def _build(
 
 
 def _features(body: nn.Module, image_size: tuple[int, int]) -> int:
-    features = see_nothing(body, image_size)
-    if features.ndim != 2:
-        raise ValueError(f"features of shape {tuple(features.shape)} are not pooled")
-    return features.shape[1]
+    shape = probe_output_shape(body, image_size)
+    if len(shape) != 2:
+        raise ValueError(f"features of shape {shape} are not pooled")
+    return shape[1]
 
 
 @torch.no_grad()
-def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
-    """Return what a network makes of one black image, (1, ...); it stays in the mode that it is in.
+def probe_output_shape(body: nn.Module, image_size: tuple[int, int]) -> tuple[int, ...]:
+    """Return the shape (1, ...) of a network's output for one black image; of the first where there are several.
+
+    The network stays in the mode that it is in.
 
     Raises:
         MemoryError: there is not enough, which says nothing of the size.
@@ -177,14 +184,14 @@ def see_nothing(body: nn.Module, image_size: tuple[int, int]) -> Tensor:
     training = body.training
     device = next(body.parameters()).device
     try:
-        features: Tensor = body.eval()(torch.zeros(1, 3, *image_size, device=device))
+        output: Tensor | list[Tensor] = body.eval()(torch.zeros(1, 3, *image_size, device=device))
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise MemoryError(str(error)) from error
         raise
     finally:
         body.train(training)
-    return features
+    return tuple(output.shape if isinstance(output, Tensor) else output[0].shape)
 
 
 def _fitting_sizes(architecture: Architecture, image_size: tuple[int, int]) -> str:

@@ -2,26 +2,18 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
-
-from pytorch_lightning import LightningModule
+from typing import Any
 
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.models.backbone import weights_follow
-
-
-class FromCheckpoint(LightningModule):
-    """A LightningModule that is loaded from a checkpoint whatever became of the name that its first weights had."""
-
-    @classmethod
-    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's own
-        """Do as Lightning's; see `weights_follow`."""
-        with weights_follow():
-            return super().load_from_checkpoint(*args, **kwargs)
 
 
 def refuse_other_checkpoint(
-    checkpoint: Mapping[str, Any], key: str, names: Sequence[str], hparams: Mapping[str, Any]
+    checkpoint: Mapping[str, Any],
+    key: str,
+    noun: str,
+    names: Sequence[str],
+    hparams: Mapping[str, Any],
+    before: Mapping[str, Any],
 ) -> None:
     """Raise CheckpointError unless the checkpoint has the same names, in the same order, and is of the same network.
 
@@ -29,13 +21,13 @@ def refuse_other_checkpoint(
 
     Args:
         checkpoint: what Lightning loaded.
-        key: the hyper-parameter that holds the names: `vocab` or `point_names`.
+        key: the hyper-parameter that holds the names, such as `vocab`.
+        noun: what they are called, such as `labels`.
         names: those of the data.
         hparams: the model's hyper-parameters.
+        before: hyper-parameters that older checkpoints do not have, with what they were.
     """
     theirs = checkpoint.get("hyper_parameters", {})
-    # What a checkpoint does not say is what it was before there was a choice.
-    before = {"head": {"vocab": "fastai", "point_names": "regression"}[key], "max_stride": 16}
     for setting in ("backbone", "head", "max_stride"):
         ours = hparams.get(setting)
         found = theirs.get(setting, before.get(setting, ours))
@@ -46,9 +38,8 @@ def refuse_other_checkpoint(
             )
     stored = theirs.get(key)
     if stored is not None and composed(stored) != composed(names):
-        what = {"vocab": "labels", "point_names": "points"}[key]
         raise CheckpointError(
-            f"The checkpoint knows {len(stored)} {what} ({_listed(stored)}), the data has {len(names)} "
+            f"The checkpoint knows {len(stored)} {noun} ({_listed(stored)}), the data has {len(names)} "
             f"({_listed(names)}). Use the data that it was trained on, or a table with the same names."
         )
 

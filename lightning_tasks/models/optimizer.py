@@ -10,6 +10,7 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import Backbone
 
 LearningRate = float | Literal["auto"]
+LR_MULT = 10.0  # fastai's
 
 
 def adamw(

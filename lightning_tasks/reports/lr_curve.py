@@ -7,15 +7,21 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lightning_tasks.atomic_write import put_whole
+
 _COLUMNS = ("lr", "loss", "smoothed_loss")
 
 
 def write_lr_csv(path: Path, lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> None:
     """Write one row a step."""
-    with path.open("w", newline="", encoding="ascii") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows(zip(lrs, losses, smoothed, strict=True))
+
+    def write(new: Path) -> None:
+        with new.open("w", newline="", encoding="ascii") as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            writer.writerows(zip(lrs, losses, smoothed, strict=True))
+
+    put_whole(path, write)
 
 
 def lr_table(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> str:

@@ -79,6 +79,13 @@ def print_line(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - print's own
         print(*args, **{"flush": True, **kwargs})
 
 
+def tell_skipped(source: object) -> None:
+    """Print which images of a loader, or of a dataset, were skipped, if any, and forget them."""
+    skipped: Any = getattr(getattr(source, "dataset", source), "skipped", None)
+    if skipped is not None and (line := skipped.report()):
+        print_line(line)  # each process of its own share: `trainer.print` would leave out those of all but the first
+
+
 def _count(module: nn.Module) -> tuple[int, int]:
     """Return how many parameters there are, and how many of them are trained."""
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]

@@ -7,10 +7,19 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.task import Keypoints
+from lightning_tasks.tasks.multiclass.task import MultiClass
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (MultiLabel(), Keypoints())  # a subclass of another's classes before it
+TASKS: tuple[Task, ...] = (MultiClass(), MultiLabel(), Keypoints())  # a subclass of another's classes before it
+
+
+def find_task(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task | None:
+    """Return what `task_of` does; None: it is a user's own."""
+    for task in TASKS:
+        if task.wrote(thing) if isinstance(thing, Mapping) else isinstance(thing, (task.datamodule, task.model)):
+            return task
+    return None
 
 
 def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) -> Task:
@@ -19,12 +28,26 @@ def task_of(thing: LightningDataModule | LightningModule | Mapping[str, Any]) ->
     Raises:
         ConfigError: it is of none of our tasks.
     """
-    for task in TASKS:
-        if isinstance(thing, Mapping):
-            if task.wrote(thing):
-                return task
-        elif isinstance(thing, (task.datamodule, task.model)):
-            return task
+    task = find_task(thing)
+    if task is not None:
+        return task
     what = "The checkpoint" if isinstance(thing, Mapping) else type(thing).__name__
     known = ", ".join(f"{task.name} ({task.datamodule.__name__}, {task.model.__name__})" for task in TASKS)
     raise ConfigError(f"{what} is of none of the tasks that are known here: {known}.")
+
+
+def task_of_both(model: LightningModule, datamodule: LightningDataModule) -> Task:
+    """Return the task of a model that is to predict some data.
+
+    Raises:
+        ConfigError: it is of none of our tasks, or the data is of another.
+    """
+    task = task_of(model)
+    if task_of(datamodule).names_key != task.names_key:
+        raise ConfigError(f"A {type(model).__name__} does not predict what a {type(datamodule).__name__} has.")
+    return task
+
+
+def names_keys() -> list[str]:
+    """Return each hyper-parameter that holds the names of some task's outputs."""
+    return list(dict.fromkeys(task.names_key for task in TASKS))

@@ -1,12 +1,26 @@
 """What a kind of task is to everybody else: callbacks, deploy, verbs and the command line ask this and nothing more."""
 
-from abc import ABC
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
-from pytorch_lightning import LightningModule
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule
+from torch import Tensor
 
 from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.loading.cached import side_to_decode
+from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.capabilities import Explanation, ThresholdChoice
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
 
 
 class Task(ABC):
@@ -17,13 +31,152 @@ class Task(ABC):
         names_key: the hyper-parameter of its models that holds the names of the outputs.
         datamodule: the class of its data modules.
         model: the class of its models.
+        val_xtra: of data that does not say, as before one could choose; see `Window`.
     """
 
     name: ClassVar[str]
     names_key: ClassVar[str]
     datamodule: ClassVar[type[ImageDataModule]]
     model: ClassVar[type[LightningModule]]
+    val_xtra: ClassVar[float] = 0.0
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with these hyper-parameters is of this task."""
         return self.names_key in hyper_parameters
+
+    # Configs
+    targets: ClassVar[str]  # what its tables say of an image, in a word: "labels"
+    header: ClassVar[str]  # the least that its tables have, for messages: "fname,labels"
+
+    @abstractmethod
+    def recognises(self, header: Sequence[str]) -> bool:
+        """Return whether a table with these columns is of this task."""
+
+    @abstractmethod
+    def draft_config(self, table: OwnTable) -> ConfigDraft:
+        """Return what a config says of the data.
+
+        Raises:
+            LightningTasksError: the table cannot be used.
+        """
+
+    # Data
+    def find_problems(
+        self,
+        datamodule: Any,  # noqa: ANN401 - of the task
+        table: pd.DataFrame,
+        train: Rows,
+        valid: Rows,
+        sizes_px: NDArray[np.int64],
+        min_positives: int,
+    ) -> list[Problem]:
+        """Return what is wrong with a table: what `fit` asks of it, and what the images' sizes tell.
+
+        Args:
+            datamodule: whose table it is.
+            table: of N rows, as `datamodule.locate` returns it.
+            train: its rows for training.
+            valid: and for validation.
+            sizes_px: (N, 2), width and height of the images; 0 where one cannot be read.
+            min_positives: fewer training images with a label are few.
+        """
+        found: list[Problem] = datamodule.find_problems(table, train, valid)
+        return found
+
+    @abstractmethod
+    def describe_sample(self, datamodule: Any, row: int) -> list[str]:  # noqa: ANN401 - of the task
+        """Return lines about what is annotated, and about a training sample, step by step on its way to the model.
+
+        Args:
+            datamodule: whose sets have been read.
+            row: of the training set.
+
+        Raises:
+            LightningTasksError: a step failed; the message names it and the sample.
+        """
+
+    @abstractmethod
+    def draw_batch(self, batch: Any, datamodule: Any, originals: bool = False) -> Figure:  # noqa: ANN401 - of the task
+        """Draw a training batch as the model will see it, with what is annotated.
+
+        Args:
+            batch: of B images.
+            datamodule: whose training set it is of.
+            originals: each with the untouched image on its left.
+        """
+
+    # Training
+    def callbacks(self, model: Any) -> list[Callback]:  # noqa: ANN401 - of the task
+        """Return what every training of a model gets besides what all tasks get."""
+        return []
+
+    @abstractmethod
+    def draw_results(self, batch: Any, outputs: Tensor, model: Any) -> Figure:  # noqa: ANN401 - of the task
+        """Draw a validation batch of B images with what is true and what is predicted.
+
+        Args:
+            batch: of B images, on the CPU.
+            outputs: what `model.validation_step` returned of it, (B, ...) float32, on the CPU.
+            model: which did.
+        """
+
+    # A split
+    @abstractmethod
+    def predict_split(self, model: Any, datamodule: Any, split: Split = "valid") -> SplitPredictions:  # noqa: ANN401
+        """Return what a model predicts for a split, on the model's device: fastai's `get_preds`.
+
+        `train` is augmented, in a shuffled order, without the last, partial batch.
+
+        Raises:
+            LightningTasksError: files cannot be read, or the predictions are not finite.
+        """
+
+    # What only some tasks offer
+    def grad_cam(self, model: Any, label: str) -> Explanation:  # noqa: ANN401 - of the task
+        """Return where in images a label comes from.
+
+        Raises:
+            ConfigError: the model has no labels, not this one, or no map of features.
+            MissingLibraryError: captum is not installed.
+        """
+        raise ConfigError(f"--grad_cam explains a label of a classifier; this is a {type(model).__name__}.")
+
+    def choose_thresholds(
+        self,
+        model: Any,  # noqa: ANN401 - of the task
+        predict: Callable[[], SplitPredictions],
+        aim: Literal["accuracy", "f1", "precision_at_recall"] = "f1",
+        recall: float = 0.8,
+        each_label: bool = True,
+        calibrate: bool = False,
+    ) -> ThresholdChoice:
+        """Return from which probability on a label is predicted.
+
+        Args:
+            model: whose thresholds they are.
+            predict: returns the model's predictions of a split: asked only where they are of use.
+            aim: of each label.
+            recall: the share of the positives to be found, for `precision_at_recall`.
+            each_label: a threshold for each label, or one for all.
+            calibrate: choose a temperature first.
+
+        Raises:
+            ConfigError: the model has no thresholds, or there are too few images.
+        """
+        raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
+
+    # A checkpoint
+    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
+        """Return what a trained model's images went through, by the settings of its data."""
+        size = model.hparams["image_size"]
+        factor = self.datamodule.decode_factor
+        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
+        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
+
+    @abstractmethod
+    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
+        """Return a trained model as programs run it."""
+
+    @abstractmethod
+    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
+        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""

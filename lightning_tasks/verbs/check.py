@@ -1,6 +1,5 @@
 """Is there anything wrong with a data set? Reads every image once, and complains of everything at once."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,25 +9,58 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytorch_lightning as pl
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.atomic_write import require_place
 from lightning_tasks.cores import usable_cores
+from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.describe import describe_white
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.images.depth import FEW, FULL, likely_white
 from lightning_tasks.data.images.white_level import DARK, brightest_of_some, dark_split, few_bits
-from lightning_tasks.data.tables.csv_table import Complain, delimiter_of, encoding_of, first_row, read_cells
+from lightning_tasks.data.tables.csv_table import OnError, first_row
 from lightning_tasks.data.tables.file_checks import Files, LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem, respelt, trained_on
 from lightning_tasks.errors import ImageError, TableError
-from lightning_tasks.tasks import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT
-from lightning_tasks.tasks.keypoints.table import point_names, point_positions
-from lightning_tasks.verbs.near_duplicates import Looks, looks_of, near_duplicates
+from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.verbs.fix import require_csv, write_fixed
+from lightning_tasks.verbs.near_duplicates import NEAR_DUPLICATE, Looks, looks_of, near_duplicates
+from lightning_tasks.verbs.predictions import tables_of
 
-NEAR_DUPLICATE = "near-duplicate"
+
+def run(
+    trainer: pl.Trainer,
+    model: None,
+    datamodule: ImageDataModule,
+    fix: str | None = None,
+    min_positives: int = 10,
+    max_distance: int = 4,
+    fix_near_duplicates: bool = False,
+) -> None:
+    """Read every image once and print all that is wrong with the data; exit with 1 if anything is.
+
+    Args:
+        trainer: whose device is used.
+        model: none is needed.
+        datamodule: whose table and images are read.
+        fix: a csv to write, beside the table or elsewhere: the table without the bad rows.
+        min_positives: fewer training images with a label are few.
+        max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
+        fix_near_duplicates: leave training images that look like one of validation out of `fix` too.
+    """
+    task_of(datamodule)  # or there is nothing that it could ask
+    if fix is not None:
+        require_csv(datamodule)
+        require_place(Path(fix), tables_of(datamodule))
+    problems = check(datamodule, min_positives, max_distance)
+    print("\n".join([*describe_white(datamodule.white_level), describe_problems(problems)]))
+    if fix is not None:
+        print(write_fixed(problems, datamodule.csv, Path(fix), fix_near_duplicates))
+    if problems:
+        raise SystemExit(1)
 
 
 class Seen(NamedTuple):
@@ -40,16 +72,14 @@ class Seen(NamedTuple):
     looks: Looks
 
 
-def check(
-    datamodule: MultiLabelDataModule | KeypointDataModule, min_positives: int = 10, max_distance: int = 4
-) -> list[Problem]:
+def check(datamodule: ImageDataModule, min_positives: int = 10, max_distance: int = 4) -> list[Problem]:
     """Return what is wrong, in the order of kinds below; nothing where all is well.
 
     cell: a row of the table that cannot be used. name: files that are called a little otherwise. white: images of 16
     bits use few of them. image: missing, unreadable or cut short. Then what `fit` asks of the table too. column: one
     that nobody reads. duplicate: a file that stands in the table before. group: on both sides of the split. label: only
-    in validation. few: a label with few positives. unit, points: what the points look like. test: what trains is also
-    tested. At last point: outside its image. near-duplicate: a training image that looks like one of validation.
+    in validation. few: a label with few positives. unit, points: what the points look like. point: outside its image.
+    test: what trains is also tested. near-duplicate: a training image that looks like one of validation.
 
     Args:
         datamodule: whose table and images are read.
@@ -75,12 +105,10 @@ def check(
     if datamodule.train_on_valid:  # then no label stands in validation alone, and there is nothing to leak
         train, valid = np.union1d(train, valid), valid[:0]
     problems += _dark_splits({"training": files.paths(train), "validation": files.paths(valid)}, datamodule)
-    of_table = _of_table(datamodule, table, train, valid, min_positives)
+    sizes_px = np.array([(image.width, image.height) for image in images])
+    of_table = task_of(datamodule).find_problems(datamodule, table, train, valid, sizes_px, min_positives)
     repeated = {problem.row for problem in of_table if problem.kind == "duplicate"}
-    problems += [problem for problem in of_table if problem.kind != OUTSIDE]  # here each point is told
-    problems += _of_test(datamodule, files.ids[train])
-    if isinstance(datamodule, KeypointDataModule) and all(problem.kind != UNIT for problem in of_table):
-        problems += _points_outside(datamodule, table, images)
+    problems += [*of_table, *_of_test(datamodule, files.ids[train])]
     train, valid = (np.array([row for row in rows if row not in repeated], dtype=np.int64) for rows in (train, valid))
     return problems + _near_duplicates(datamodule, table, images, train, valid, max_distance)
 
@@ -93,33 +121,11 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts, *ways])
 
 
-def write_without(problems: Sequence[Problem], source: Path, target: Path) -> str:
-    """Write the table without the rows that have a problem; return what was done, for a person.
-
-    Rows of one image that deny each other are kept: without one of them the other would be as wrong. The cells are the
-    file's own, and so is what stands between them: what a comma means depends on it. The encoding is UTF-8.
-    """
-    header, *rows = read_cells(source)
-    delimiter = delimiter_of(source)
-    bad = {problem.row for problem in problems if not problem.keep_row}
-    kept = [cells for row, cells in enumerate(rows) if row not in bad]
-
-    def write(new: Path) -> None:
-        with new.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter=delimiter).writerows([header, *kept])
-
-    write_whole(target, write)
-    now = ", now in UTF-8" if encoding_of(source) != encoding_of(target) else ""
-    unsolved = sum(problem.keep_row for problem in problems)
-    more = f"\n{target}: with {unsolved:,} rows that only you can put right" if unsolved else ""
-    return f"{target}: without {len(rows) - len(kept):,} rows{now}{more}"
-
-
-def _located(datamodule: MultiLabelDataModule | KeypointDataModule, problems: list[Problem]) -> LocatedTable:
+def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTable:
     return datamodule.locate(datamodule.read_main_table(_noting(problems)))
 
 
-def _noting(problems: list[Problem]) -> Complain:
+def _noting(problems: list[Problem]) -> OnError:
     """Return what notes the first mistake of each row, and goes on."""
     rows = set()
 
@@ -131,19 +137,7 @@ def _noting(problems: list[Problem]) -> Complain:
     return note
 
 
-def _of_table(
-    datamodule: MultiLabelDataModule | KeypointDataModule,
-    table: pd.DataFrame,
-    train: Rows,
-    valid: Rows,
-    min_positives: int,
-) -> list[Problem]:
-    if isinstance(datamodule, MultiLabelDataModule):
-        return datamodule.find_problems(table, train, valid, min_positives)
-    return datamodule.find_problems(table, train, valid)
-
-
-def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: NDArray[np.int64]) -> list[Problem]:
+def _of_test(datamodule: ImageDataModule, training: NDArray[np.int64]) -> list[Problem]:
     """Return what is wrong with the test table; no row of it is one that could be left out of the other table."""
     if not datamodule.has_test_table:
         return []
@@ -161,7 +155,7 @@ def _of_test(datamodule: MultiLabelDataModule | KeypointDataModule, training: ND
     return [replace(problem, row=None) for problem in problems]
 
 
-def _settle_white_level(datamodule: MultiLabelDataModule | KeypointDataModule, files: Files) -> list[Problem]:
+def _settle_white_level(datamodule: ImageDataModule, files: Files) -> list[Problem]:
     """Let the data module read images of more than 8 bits as they seem to be meant, and return what is wrong there."""
     if datamodule.white_level is not None:
         return []
@@ -173,9 +167,7 @@ def _settle_white_level(datamodule: MultiLabelDataModule | KeypointDataModule, f
     return []
 
 
-def _dark_splits(
-    splits: Mapping[str, Sequence[Path]], datamodule: MultiLabelDataModule | KeypointDataModule
-) -> list[Problem]:
+def _dark_splits(splits: Mapping[str, Sequence[Path]], datamodule: ImageDataModule) -> list[Problem]:
     """Return which splits use few of 16 bits, though others do use them, or have none."""
     if datamodule.hparams.get("white_level") is not None or datamodule.white_level not in (None, FULL):
         return []  # it was said, or told of all images
@@ -215,22 +207,8 @@ def read_one(path: Path, white_level: int | None = None) -> Seen:
     return Seen("", width, height, looks_of(image))
 
 
-def _points_outside(datamodule: KeypointDataModule, table: pd.DataFrame, images: Sequence[Seen]) -> list[Problem]:
-    problems = []
-    positions, names = point_positions(table), point_names(table)
-    sizes = np.array([(image.width, image.height) for image in images])
-    outside = ((positions < -0.5) | (positions > sizes[:, None] - 0.5)).any(-1)  # NaN is neither
-    for row, point in zip(*np.nonzero(outside), strict=True):
-        if images[row].error:
-            continue
-        x, y = positions[row, point]
-        place = f"{names[point]} at ({x:g}, {y:g}) is outside the image of {sizes[row][0]}×{sizes[row][1]} pixels"
-        problems.append(Problem("point", f"{_at(datamodule, int(row))}: {place}", int(row)))
-    return problems
-
-
 def _near_duplicates(
-    datamodule: MultiLabelDataModule | KeypointDataModule,
+    datamodule: ImageDataModule,
     table: pd.DataFrame,
     images: Sequence[Seen],
     train: Rows,
@@ -249,5 +227,5 @@ def _near_duplicates(
     return problems
 
 
-def _at(datamodule: MultiLabelDataModule | KeypointDataModule, row: int) -> str:
+def _at(datamodule: ImageDataModule, row: int) -> str:
     return f"{datamodule.csv}: row {row + first_row(datamodule.csv)}"

@@ -12,6 +12,8 @@ from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.tables.splits import Rows
 
+NEAR_DUPLICATE = "near-duplicate"
+NEAR_DUPLICATE = "near-duplicate"
 _SIDE = 32  # of the thumbnails, which are kept of all images: 3 kB each
 _MOST = 0.125  # of what the images themselves vary by, their thumbnails may differ by
 _MOST_VIVID = 0.2  # likewise, once both are as bright and vary as much

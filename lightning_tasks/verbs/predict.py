@@ -17,10 +17,11 @@ from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.draw import annotate_images, check_folder
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.prediction_table import Row, check_output, told_of_columns, write_rows
-from lightning_tasks.deploy.predictor import Prediction, Predictor
+from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renames, write_rows
+from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.deploy.sources import STDIN, Found, search
 from lightning_tasks.errors import ConfigError, ImageError
+from lightning_tasks.tasks.prediction import Prediction
 
 _LISTED = 5
 
@@ -51,7 +52,7 @@ def predict(
         paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
             input, one a line.
         output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output.
-        annotate: a folder for copies of the images with labels or points drawn on them.
+        annotate: a folder for copies of the images with what is predicted drawn on them.
         images: the folder that a csv's file names start from; None: the csv's own.
         allow_outside: let a csv's file names lead out of that folder.
         batch_size: images that the network takes at once.
@@ -71,7 +72,7 @@ def predict(
     table, folder = Path(output), None if annotate is None else Path(annotate)
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:
-        check_folder(folder, [one.path for one in found], [one.name for one in found])
+        check_folder(folder, [image.path for image in found], [image.name for image in found])
     check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
     predictor = load(
         checkpoint,
@@ -88,18 +89,18 @@ def predict(
     try:
         with (
             tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True) as bar,
-            contextlib.closing(_predicted(predictor, found, batch_size)) as predicted,
+            contextlib.closing(_predict_batches(predictor, found, batch_size)) as batches,
         ):
-            for some in predicted:
-                rows += some
+            for batch in batches:
+                rows += batch
                 if folder is not None:
-                    undrawn += annotate_images(some, folder, allow_pixels, predictor.white_level)
-                bar.update(len(some))
+                    undrawn += annotate_images(batch, folder, allow_pixels, predictor.white_level)
+                bar.update(len(batch))
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
         stopped = error
     if rows or stopped is None:
-        write_rows(table, rows, predictor.names, excel=excel)
-    _tell(rows, table, folder, told_of_columns(table, predictor.names), undrawn, left_out)
+        write_rows(table, rows, predictor.output_format, excel=excel)
+    _tell(rows, table, folder, describe_renames(table, predictor.output_format), undrawn, left_out)
     if stopped is not None:
         kept = f"{table} holds these" if rows else "nothing is written"
         print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_out(table))
@@ -140,22 +141,22 @@ def _out(table: Path) -> TextIO:
     return sys.stderr if table == STDOUT else sys.stdout
 
 
-class _Seen(NamedTuple):
+class _Preprocessed(NamedTuple):
     """An image on its way to the network, or why it is not."""
 
-    views: list[Tensor]
+    inputs: list[Tensor]
     size: Size
     error: str | None
 
 
-def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
+def _predict_batches(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
     # One thread each, or every one of them would take all cores for its resizing.
     pool = ThreadPoolExecutor(usable_cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
-        reading: list[Future[_Seen]] = []
+        reading: list[Future[_Preprocessed]] = []
         for begin in range(0, len(found) + batch_size, batch_size):
-            ahead = [pool.submit(_see, predictor, one.path) for one in found[begin : begin + batch_size]]
+            ahead = [pool.submit(_preprocess, predictor, image.path) for image in found[begin : begin + batch_size]]
             if reading:
                 yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
             reading = ahead
@@ -163,19 +164,19 @@ def _predicted(predictor: Predictor, found: Sequence[Found], batch_size: int) ->
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what was not begun is not
 
 
-def _see(predictor: Predictor, path: Path) -> _Seen:
+def _preprocess(predictor: Predictor, path: Path) -> _Preprocessed:
     try:
         image = read_image(path, predictor.allow_pixels, predictor.white_level)
-        return _Seen(predictor.see(image), (image.shape[0], image.shape[1]), None)
+        return _Preprocessed(predictor.preprocess(image), (image.shape[0], image.shape[1]), None)
     except ImageError as error:
-        return _Seen([], (0, 0), str(error))
+        return _Preprocessed([], (0, 0), str(error))
 
 
-def _rows(predictor: Predictor, found: Sequence[Found], seen: Sequence[_Seen]) -> list[Row]:
-    good = [one for one in seen if one.error is None]
-    predictions = predictor.say([one.views for one in good], [one.size for one in good]) if good else []
-    said: Iterator[Prediction] = iter(predictions)
+def _rows(predictor: Predictor, found: Sequence[Found], preprocessed: Sequence[_Preprocessed]) -> list[Row]:
+    good = [image for image in preprocessed if image.error is None]
+    inputs, sizes = [image.inputs for image in good], [image.size for image in good]
+    predictions: Iterator[Prediction] = iter(predictor.predict(inputs, sizes) if good else [])
     return [
-        Row(one.path, one.name, what.size, next(said) if what.error is None else None, what.error)
-        for one, what in zip(found, seen, strict=True)
+        Row(file.path, file.name, image.size, next(predictions) if image.error is None else None, image.error)
+        for file, image in zip(found, preprocessed, strict=True)
     ]

@@ -4,72 +4,61 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pytorch_lightning import LightningModule
+import pytorch_lightning as pl
 
+from lightning_tasks.atomic_write import require_place
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.decode import read_reduced as read_file_reduced
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.reports.page import label_page, point_page, write_page
-from lightning_tasks.reports.page_run import folder_of_run, read_run
-from lightning_tasks.tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.tasks.split_predictions import LabelPredictions, PointPredictions
+from lightning_tasks.reports.page import write_page
+from lightning_tasks.reports.run_info import folder_of_run, read_run
+from lightning_tasks.run_folders import shown
+from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
+from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 _SPLIT_NAMES = {"valid": "validation", "test": "test"}
 
 
-def report(
-    checkpoint: Path,
-    model: LightningModule,
-    found: LabelPredictions | PointPredictions,
-    split: Literal["valid", "test"],
-    output: Path | None,
-) -> Path:
+def run(
+    trainer: pl.Trainer,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    ckpt_path: str,
+    split: Literal["valid", "test"] = "valid",
+    output: str | None = None,
+) -> None:
+    """Write one html page about a checkpoint, which holds everything it shows.
+
+    Args:
+        trainer: whose device is used.
+        model: takes the checkpoint's weights.
+        datamodule: whose images are predicted.
+        ckpt_path: the checkpoint.
+        split: valid or test (images of train would be augmented ones).
+        output: the page that is written; None: report.html in the run's folder.
+    """
+    path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"
+    require_place(path, [Path(ckpt_path), *tables_of(datamodule)])
+    found = predictions_of(trainer, model, datamodule, ckpt_path, split)
+    report(Path(ckpt_path), found, split, path)
+    print(f"report           {shown(path)}")
+
+
+def report(checkpoint: Path, found: SplitPredictions, split: Literal["valid", "test"], output: Path | None) -> Path:
     """Write the page, and return where it is.
 
     Args:
         checkpoint: what it is about.
-        model: with the checkpoint's weights.
-        found: what the model says of the split.
+        found: what its model predicts for the split.
         split: which images these are.
         output: the page; None: report.html in the run's folder.
     """
-    read = partial(read_reduced, white_level=found.white_level)
-    folder, name = run_of(checkpoint), _SPLIT_NAMES[split]
+    folder = run_of(checkpoint)
     run = read_run(checkpoint, read_checkpoint(checkpoint), folder)
-    if isinstance(found, LabelPredictions):
-        assert isinstance(model, MultiLabelClassifier)
-        page = label_page(
-            run,
-            name,
-            found.probabilities,
-            found.targets,
-            model.vocab,
-            model.predicted(found.probabilities),
-            None if model.one_label else model.thresholds.cpu(),
-            found.paths,
-            found.groups,
-            read,
-        )
-    else:
-        assert isinstance(model, KeypointRegressor)
-        page = point_page(
-            run,
-            name,
-            found.points_norm,
-            found.targets_norm,
-            found.visible,
-            found.original_size_px,
-            found.points_px,
-            found.targets_px,
-            model.point_names,
-            found.paths,
-            found.groups,
-            read,
-        )
     path = output or folder / "report.html"
-    write_page(path, page)
+    write_page(path, found.report(run, _SPLIT_NAMES[split], partial(read_reduced, white_level=found.white_level)))
     return path
 
 

@@ -13,7 +13,7 @@ import torch
 
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.predictor import Labels, Predictor
+from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,7 +57,7 @@ def serve(
         white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
     """
     _check(port, max_mb, max_megapixels, concurrency, queue)
-    hosts, origins = _hosts(host, _listed(allowed_hosts)), _listed(allowed_origins)
+    hosts, origins = _hosts(host, _split(allowed_hosts)), _split(allowed_origins)
     _check_origins(origins)
     try:
         import uvicorn
@@ -69,7 +69,7 @@ def serve(
         if (error.name or "").startswith("lightning_tasks"):
             raise
         raise MissingLibraryError(f"serve needs {error.name}: pip install 'lightning-tasks[serve]'") from error
-    with _listening(host, port) as listener:  # before the model is read, which takes a while
+    with _listen(host, port) as listener:  # before the model is read, which takes a while
         predictor = load(checkpoint, device, threshold=threshold, white_level=white_level)
         _prepare(predictor, concurrency)
         limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
@@ -94,13 +94,13 @@ def serve(
             server.should_exit = True
 
         # uvicorn finishes what it has begun, and then raises the signal again: to be ended by it is no failure.
-        before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            _say(predictor, checkpoint, host, listener.getsockname()[1])
+            _announce(predictor, checkpoint, host, listener.getsockname()[1])
             server.run([listener])
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _check(port: int, max_mb: float, max_megapixels: float, concurrency: int, queue: int) -> None:
@@ -116,7 +116,7 @@ def _check(port: int, max_mb: float, max_megapixels: float, concurrency: int, qu
         raise ConfigError(f"--queue is {queue}; it must be at least 0.")
 
 
-def _listed(names: list[str] | str | None) -> list[str]:
+def _split(names: list[str] | str | None) -> list[str]:
     """Return names that are given as a list, or as one text with commas between them."""
     parts = names.split(",") if isinstance(names, str) else names or []
     return [part.strip().lower() for part in parts if part.strip()]
@@ -148,7 +148,7 @@ def _check_origins(origins: list[str]) -> None:
             )
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -174,11 +174,10 @@ def _prepare(predictor: Predictor, concurrency: int) -> None:
     predictor(np.zeros((64, 64, 3), dtype=np.uint8))  # what fails, fails now; and the first to ask does not wait for it
 
 
-def _say(predictor: Predictor, checkpoint: str, host: str, port: int) -> None:
-    names = predictor.names
-    what = f"{len(names.vocab):,} label(s)" if isinstance(names, Labels) else f"{len(names.names):,} point(s)"
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    url = f"http://{shown}:{port}"
+def _announce(predictor: Predictor, checkpoint: str, host: str, port: int) -> None:
+    what = f"{len(predictor.output_format.names):,} {predictor.output_format.noun}(s)"
+    address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{address}:{port}"
     print(f"serving          {checkpoint}  ({what}, {predictor.device})")
     print(f"page             {url}/")
     print(f"for programs     curl --data-binary @a.jpg {url}/predict  (described on {url}/docs)", flush=True)

@@ -9,7 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
-from lightning_tasks.atomic_write import write_figure
+from lightning_tasks.reports.figure_file import write_figure
 from reproducing.facts import epochs, split_sha256, spread
 from reproducing.steps import ROOT, Steps
 

@@ -155,7 +155,7 @@ def test_of_several_that_open_it_at_once_one_builds(paths, tmp_path, monkeypatch
 @pytest.mark.processes
 def test_of_several_processes_one_builds(paths, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lightning_tasks.data import cache as c; b = c._build\n"
+        "import sys; from pathlib import Path; from lightning_tasks.data.images import cache as c; b = c._build\n"
         "def build(*args): print('built'); b(*args)\n"
         "c._build = build\n"
         f"s = c.CacheSettings('disk', {str(tmp_path / 'cache')!r}, 1.0)\n"
@@ -193,7 +193,7 @@ def test_batches_are_the_same_with_any_cache(tmp_path, cache):
 def test_workers_that_are_not_forked_load_the_same(tmp_path):
     # Python's way to start them on Linux from 3.14 on is forkserver.
     write_multilabel(tmp_path, ["fname,labels,is_valid", *(f"{i}.jpg,cat,{i >= 4}" for i in range(8))])
-    skipping = {"on_bad_image": "skip", "max_bad_share": 0.5}
+    skipping = {"on_bad_image": "skip", "max_bad_fraction": 0.5}
     data = MultiLabelDataModule(str(tmp_path), size=16, batch_size=4, num_workers=0, cache="ram", **skipping)
     (tmp_path / "7.jpg").write_bytes(b"none")
     data.setup("fit")
@@ -214,10 +214,10 @@ def test_workers_that_are_not_forked_load_the_same(tmp_path):
     ("cls", "more"),
     [
         (MultiLabelDataModule, {"cache": "ram", "start_size": 32, "mixup_alpha": 0.4}),
-        (MultiLabelDataModule, {"cache": "disk", "on_bad_image": "skip", "max_bad_share": 0.5}),
+        (MultiLabelDataModule, {"cache": "disk", "on_bad_image": "skip", "max_bad_fraction": 0.5}),
         (MultiLabelDataModule, {"cache": "auto", "device_cache": True}),
         (KeypointDataModule, {"cache": "ram", "swap_pairs": [("l", "r")]}),
-        (KeypointDataModule, {"cache": "none", "on_bad_image": "skip", "max_bad_share": 0.5}),
+        (KeypointDataModule, {"cache": "none", "on_bad_image": "skip", "max_bad_fraction": 0.5}),
     ],
 )
 def test_what_loads_can_be_sent_to_processes_that_are_not_forked(tmp_path, cls, more):

@@ -6,9 +6,10 @@ from torch.utils.data import DataLoader
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler
-from lightning_tasks.data.transforms.compose import crop_train, warp_train, warp_valid
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
+from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
+from lightning_tasks.tasks.multilabel.transforms import crop_train
 from tests.fakes import write_image
 
 

@@ -1,5 +1,7 @@
 """The device's transforms beside the CPU's, on real-looking images: the same code runs on a GPU."""
 
+from functools import partial
+
 import albumentations as A
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from lightning_tasks.data.images.cache import CacheSettings, open_cache
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
 from lightning_tasks.data.tables.paths import Paths
-from lightning_tasks.data.transforms.compose import crop_train, crop_valid, warp_train, warp_valid
 from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
+from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
+from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 from tests.data.test_cache import smooth
 from tests.fakes import LABELS, POINTS, write_multilabel, write_points
 
@@ -27,22 +30,19 @@ def images(tmp_path):
     names = [f"{i}.png" for i in range(len(SIZES))]
     for name, size in zip(names, SIZES, strict=True):
         smooth(tmp_path / name, size)
-    made = ImageStore(Paths(tmp_path, names), 64)
-    cache = open_cache("p", made.paths, 64, CacheSettings("disk", str(tmp_path / "c"), 1.0), progress=False).cache
-    made.look_up_in(cache, np.arange(len(names)))
-    return made
+    paths = Paths(tmp_path, names)
+    cache = open_cache("p", paths, 64, CacheSettings("disk", str(tmp_path / "c"), 1.0), progress=False).cache
+    return ImageStore(paths, 64, cache=cache, slots=np.arange(len(names)))
 
 
-def both_ways(dataset, collate, size):
-    """The batches of some epochs, made by the CPU and on the device."""
+def both_ways(make, collate, size):
+    """The batches of some epochs, made by the CPU and on the device; `make` takes whether it is there."""
+    on_cpu, on_device = make(on_device=False), make(on_device=True)
     for epoch in range(6):
-        keys = [EpochIndex(epoch, row) for row in range(len(dataset))]
-        dataset.on_device = False
-        on_cpu = collate([dataset[key] for key in keys])
-        dataset.on_device = True
-        planned = collate_planned(collate, [dataset[key] for key in keys])
-        images = DeviceImages(dataset.images.cache, torch.device("cpu"), size).render(planned.planned)
-        yield on_cpu, planned.batch._replace(images=images)
+        keys = [EpochIndex(epoch, row) for row in range(len(on_cpu))]
+        planned = collate_planned(collate, [on_device[key] for key in keys])
+        images = DeviceImages(on_device.images.cache, torch.device("cpu"), size).render(planned.planned)
+        yield collate([on_cpu[key] for key in keys]), planned.batch._replace(images=images)
 
 
 def difference(a, b):
@@ -55,8 +55,8 @@ def difference(a, b):
     ids=["train", "mirrored", "valid", "whole"],
 )
 def test_crops_agree(images, transform):
-    dataset = MultiLabelDataset(images, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
-    for a, b in both_ways(dataset, collate_multilabel, transform.transforms[0].size):
+    make = partial(MultiLabelDataset, images, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
+    for a, b in both_ways(make, collate_multilabel, transform.transforms[0].size):
         assert b.images.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(a.targets, b.targets)
         assert difference(a, b).max() <= 2
@@ -70,8 +70,8 @@ def test_warps_lighting_and_points_agree(images, transform):
     points = np.random.default_rng(0).uniform(0, 60, (len(SIZES), 3, 2)).astype(np.float32)
     points[0, 1] = np.nan
     points[1] = 200  # outside
-    dataset = KeypointDataset(images, points, transform, 0, keep_outside=transform is not _TRAIN)
-    for a, b in both_ways(dataset, collate_keypoints, (32, 40)):
+    make = partial(KeypointDataset, images, points, transform, 0, keep_outside=transform is not _TRAIN)
+    for a, b in both_ways(make, collate_keypoints, (32, 40)):
         torch.testing.assert_close(a.points_norm, b.points_norm, atol=1e-4, rtol=0)
         assert torch.equal(a.visible, b.visible)
         assert torch.equal(a.original_size_px, b.original_size_px)

@@ -15,14 +15,14 @@ from lightning_tasks import LabelPrediction, MultiLabelDataModule
 from lightning_tasks.data.images import decode as images
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.deploy.image_input import rgb
-from lightning_tasks.deploy.predictor import Labels
 from lightning_tasks.deploy.server.app import make_app
 from lightning_tasks.deploy.server.decode import FORMATS as BROWSERS
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import LightningTasksError
+from lightning_tasks.tasks.multilabel.output import LabelFormat
 from lightning_tasks.verbs.check import read_one
 from lightning_tasks.verbs.near_duplicates import looks_of
-from lightning_tasks.verbs.predict import _see
+from lightning_tasks.verbs.predict import _preprocess
 
 SIZE = (64, 80)
 COARSE = np.random.default_rng(3).integers(0, 256, (3, 5, 3), dtype=np.uint8)
@@ -205,8 +205,8 @@ REFUSED = {
 class Recorder:
     """A predictor that keeps what it is given."""
 
-    names = Labels(("cat",), np.array([0.5], np.float32))
-    network = SimpleNamespace(preprocess=SimpleNamespace(window=SimpleNamespace(size=(8, 8))))
+    output_format = LabelFormat(("cat",), np.array([0.5], np.float32))
+    module = SimpleNamespace(preprocess=SimpleNamespace(window=SimpleNamespace(size=(8, 8))))
     allow_pixels = images.MAX_PIXELS
 
     def __init__(self, white_level):
@@ -216,7 +216,7 @@ class Recorder:
         self.given = image
         return LabelPrediction(("cat",), np.array([0.7], np.float32), np.array([True]))
 
-    def see(self, image):
+    def preprocess(self, image):
         self.given = image
         return []
 
@@ -231,7 +231,7 @@ def by_http(content, white_level):
 
 def by_predict(path, white_level):
     recorder = Recorder(white_level)
-    error = _see(recorder, path).error
+    error = _preprocess(recorder, path).error
     return recorder.given if error is None else error
 
 

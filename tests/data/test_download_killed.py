@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lightning_tasks.data.download import http as transfer  # noqa: F401 - so that no process has to
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.download.fetch import fetch
 from tests.data.archive_server import PETS, QUICK, entry, serving, tar_of
 
@@ -138,7 +138,7 @@ def test_when_the_one_that_fetches_is_killed_the_one_that_waits_goes_on(tmp_path
 
 
 def test_a_folder_that_another_process_made_meanwhile_stays(tmp_path):
-    with published_folder(tmp_path / "pets") as work:
+    with atomic_folder(tmp_path / "pets") as work:
         (work / "mine").touch()
         (tmp_path / "pets").mkdir()
         (tmp_path / "pets" / "theirs").touch()
@@ -149,7 +149,7 @@ def test_a_folder_that_another_process_made_meanwhile_stays(tmp_path):
 def test_an_error_leaves_no_folder_and_what_a_kill_left_is_removed(tmp_path):
     (tmp_path / ".pets.new").mkdir()
     (tmp_path / ".pets.new" / "old").touch()
-    with pytest.raises(ZeroDivisionError), published_folder(tmp_path / "pets") as work:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "pets") as work:
         1 / len(list(work.iterdir()))
     assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
     assert not is_there(tmp_path / "pets")

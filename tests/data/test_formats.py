@@ -9,6 +9,7 @@ from pathlib import PurePath
 import cv2
 import numpy as np
 import pytest
+from lightning_tasks.reports.page_gallery import thumbnail
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
@@ -17,10 +18,9 @@ from lightning_tasks.data.images.cache import CacheSettings, open_cache
 from lightning_tasks.data.images.decode import decode_image, file_size_px, read_image
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.deploy.image_input import rgb
-from lightning_tasks.deploy.server.decode import FORMATS, decoded
+from lightning_tasks.deploy.server.decode import FORMATS, decode_upload
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import ImageError, LightningTasksWarning
-from lightning_tasks.reports.page_gallery import thumbnail
 from lightning_tasks.verbs.check import read_one
 from lightning_tasks.verbs.report import read_reduced as read
 
@@ -88,7 +88,7 @@ def doors(content, folder):
         "PIL, loaded": rgb(loaded),
     }
     if loaded.format in (*FORMATS, "MPO"):
-        found["HTTP"] = decoded(content, Limits())
+        found["HTTP"] = decode_upload(content, Limits())
     Pillow.fromarray(found["path"]).save(folder / "upright.png")
     assert read_one(path) == read_one(folder / "upright.png")
     return found

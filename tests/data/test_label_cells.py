@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.tables.cells import normalized
+from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
 
 
@@ -93,13 +93,13 @@ def test_what_starts_like_a_list_and_is_none_is_refused(cell):
         split_cell(cell, AUTO)
 
 
-LABEL = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1).filter(normalized)
+LABEL = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1).filter(normalize)
 LABELS = st.lists(LABEL, max_size=5, unique=True)
 
 
 @given(LABELS)
 def test_lists_of_any_text_are_read_as_json_python_and_numpy_write_them(labels):
-    wanted = tuple(normalized(label) for label in labels)
+    wanted = tuple(normalize(label) for label in labels)
     cells = [
         json.dumps(labels),
         json.dumps(labels, ensure_ascii=False),
@@ -116,7 +116,7 @@ def test_lists_of_any_text_are_read_as_json_python_and_numpy_write_them(labels):
 @given(st.text())
 def test_any_cell_is_labels_or_a_word_why_not(cell):
     with contextlib.suppress(ValueError):
-        assert all(label == normalized(label) != "" for label in split_cell(cell, AUTO))
+        assert all(label == normalize(label) != "" for label in split_cell(cell, AUTO))
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_several_points_are_mirrored_only_with_pairs(tmp_path):
     write_points(tmp_path, POINTS)
     settings = {"max_rotate_deg": 0.0, "max_warp": 0.0, "max_zoom": 1.0}
     assert not flips(KeypointDataModule(str(tmp_path), **settings))
-    assert flips(KeypointDataModule(str(tmp_path), flip=True, **settings))
+    assert flips(KeypointDataModule(str(tmp_path), flip_p=0.5, **settings))
     # With the pair swapped, left stays left in every mirrored image.
     paired = KeypointDataModule(str(tmp_path), swap_pairs=[("l", "r")], **settings)
     assert not flips(paired)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.data.transforms.progressive import check_start, reduced, size_of_epoch
+from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch
 from lightning_tasks.errors import ConfigError
 
 
@@ -37,12 +37,12 @@ def test_a_reduction_by_a_whole_number_is_close_to_opencvs_of_areas():
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
     wanted = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA).astype(int)
-    found = reduced(batch, (64, 64))
+    found = downscale(batch, (64, 64))
     assert found.dtype == torch.uint8
     inner = np.s_[2:14, 2:14]  # of one flat square: the filters differ at edges alone
     assert (found[0].permute(1, 2, 0).numpy()[inner] == wanted[inner]).all()
     assert np.abs(found[0].permute(1, 2, 0).numpy() - wanted).mean() < 5
-    assert reduced(batch, (128, 128)) is batch
+    assert downscale(batch, (128, 128)) is batch
 
 
 @pytest.mark.parametrize("start", [0, -32, 48, 96, 128])

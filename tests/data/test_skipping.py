@@ -85,7 +85,7 @@ def spoil(root, bad):
 
 
 def module(root, **settings):
-    data = MultiLabelDataModule(str(root), size=(32, 40), batch_size=8, max_bad_share=0.2, **settings)
+    data = MultiLabelDataModule(str(root), size=(32, 40), batch_size=8, max_bad_fraction=0.2, **settings)
     data.setup("fit")
     return data
 
@@ -130,7 +130,8 @@ def test_too_many_stop_the_training(tmp_path):
     root = labels(tmp_path / "root", [])
     for i in range(14):
         (root / f"{i}.jpg").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"\d of the 30 training images cannot be read, more than data\.max_bad_share"):
+    too_many = r"\d of the 30 training images cannot be read, more than data\.max_bad_fraction"
+    with pytest.raises(ImageError, match=too_many):
         list(module(root, on_bad_image="skip", num_workers=0, cache="none").train_dataloader())
 
 
@@ -139,7 +140,7 @@ def test_a_batch_with_nothing_in_it_is_left_out_of_scores(tmp_path):
     for i in range(30, 36):
         (root / f"{i}.jpg").write_bytes(b"")
     data = MultiLabelDataModule(
-        str(root), batch_size=6, num_workers=0, cache="none", on_bad_image="skip", max_bad_share=0.9
+        str(root), batch_size=6, num_workers=0, cache="none", on_bad_image="skip", max_bad_fraction=0.9
     )
     data.setup("fit")
     assert [len(batch.rows) for batch in data.val_dataloader()] == [4]
@@ -150,15 +151,15 @@ def test_points_skip_too(tmp_path):
     lines = ["fname,is_valid,x_x,x_y", *(f"{i}.jpg,{i >= 30},5,6" for i in range(N))]
     write_points(tmp_path / "root", lines, N)
     spoil(tmp_path / "root", [1, 2])
-    settings = {"num_workers": 0, "cache": "none", "on_bad_image": "skip", "max_bad_share": 0.1, "batch_size": 30}
+    settings = {"num_workers": 0, "cache": "none", "on_bad_image": "skip", "max_bad_fraction": 0.1, "batch_size": 30}
     data = KeypointDataModule(str(tmp_path / "root"), size=(32, 40), **settings)
     data.setup("fit")
     assert len(next(iter(data.train_dataloader())).rows) == 28
 
 
 def test_a_share_that_is_none(tmp_path):
-    with pytest.raises(ConfigError, match="max_bad_share is 1"):
-        MultiLabelDataModule(str(labels(tmp_path, [])), on_bad_image="skip", max_bad_share=1).setup("fit")
+    with pytest.raises(ConfigError, match="max_bad_fraction is 1"):
+        MultiLabelDataModule(str(labels(tmp_path, [])), on_bad_image="skip", max_bad_fraction=1).setup("fit")
 
 
 def test_the_command_line_counts_and_names_them(tmp_path, monkeypatch, capsys):
@@ -171,7 +172,7 @@ def test_the_command_line_counts_and_names_them(tmp_path, monkeypatch, capsys):
     for cache in ("none", "disk"):
         assert console([*run, "--data.cache", cache]) == 2
         assert "3.jpg" in capsys.readouterr().err
-        skipping = ["--data.cache", cache, "--data.on_bad_image", "skip", "--data.max_bad_share", "0.1"]
+        skipping = ["--data.cache", cache, "--data.on_bad_image", "skip", "--data.max_bad_fraction", "0.1"]
         assert console([*run, *skipping]) == 0
         said = capsys.readouterr().out
         assert said.count("skipped 1 of 30 training images: root/3.jpg") == 2
@@ -189,7 +190,7 @@ def skipped_run(root, folder):
         (root / name).write_bytes(b"")
     run = ["fit", "--config", str(CONF / "multilabel.yaml"), *FLAGS, "--data.root", str(root), "--data.size", "[32,40]"]
     run += ["--model.pretrained", "false", "--data.batch_size", "9", "--trainer.max_epochs", "1"]
-    run += ["--data.on_bad_image", "skip", "--data.max_bad_share", "0.1", "--runs_dir", str(folder)]
+    run += ["--data.on_bad_image", "skip", "--data.max_bad_fraction", "0.1", "--runs_dir", str(folder)]
     assert console(run) == 0
     return str(next(folder.rglob("best.ckpt"))), run
 
@@ -203,7 +204,7 @@ def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
     training = f"skipped 1 of 30 training images: {root}/0.jpg\n"
     assert valid in capsys.readouterr().out
     quiet = ["--trainer.enable_progress_bar", "false"]
-    data = [*run[1:3], "--data.root", str(root), "--data.on_bad_image", "skip", "--data.max_bad_share", "0.1"]
+    data = [*run[1:3], "--data.root", str(root), "--data.on_bad_image", "skip", "--data.max_bad_fraction", "0.1"]
     for told, *verb in (
         (valid, "validate", ckpt, *quiet),
         (valid, "get_preds", ckpt),
@@ -226,7 +227,7 @@ def test_every_verb_goes_on_and_counts_the_same(tmp_path, monkeypatch, capsys):
 
 def test_one_bad_image_alone_in_the_last_batch_is_skipped_too(tmp_path):
     root = labels(tmp_path / "root", [])
-    settings = {"batch_size": 9, "num_workers": 0, "cache": "none", "max_bad_share": 0.5}
+    settings = {"batch_size": 9, "num_workers": 0, "cache": "none", "max_bad_fraction": 0.5}
     for last, left in ((39, 9), (38, 8)):  # ten images: nine and one; then the last of the nine too
         (root / f"{last}.jpg").write_bytes(b"")
         data = MultiLabelDataModule(str(root), on_bad_image="skip", **settings)

@@ -15,7 +15,6 @@ from lightning_tasks.tasks.multilabel.table import (
     checked_vocab,
     encode_labels,
     read_multilabel_table,
-    require_one_label,
 )
 
 
@@ -270,18 +269,3 @@ def test_difficult_labels_are_ignored_or_negative(tmp_path):
     path.write_text("fname,labels,difficult\na.jpg,cat,\nb.jpg,cat,dgo\n")
     with pytest.raises(TableError, match=r"row 3, column 'difficult': the label 'dgo' is not among the 2 labels"):
         encode_labels(read_multilabel_table(path), np.arange(2), ["cat", "dog"], path, difficult=-1)
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (["fname,labels", "a.jpg,cat", "b.jpg,cat dog"], r"row 3, column 'labels': 2 labels; cross-entropy"),
-        (["fname,labels", "a.jpg,", "b.jpg,cat"], r"row 2, column 'labels': no labels; cross-entropy"),
-        (["fname,labels,difficult", "a.jpg,cat,"], r"row 1: cross-entropy knows no difficult labels"),
-    ],
-)
-def test_cross_entropy_wants_exactly_one_label(tmp_path, lines, message):
-    path = tmp_path / "labels.csv"
-    path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(TableError, match=message):
-        require_one_label(read_multilabel_table(path), np.array([0, 1]), path)

@@ -10,16 +10,14 @@ from lightning_tasks.data.transforms.compose import (
     augment_image,
     augment_points,
     compose_points,
-    crop_train,
-    crop_valid,
     scale_points,
     unscale_points,
-    warp_train,
-    warp_valid,
 )
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
+from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 
 sides = st.integers(48, 320)
 sizes = st.tuples(sides, sides)

@@ -133,7 +133,7 @@ def test_what_is_named_goes_before_what_is_found(tree):
     assert train_alone.valid_set.paths[0].parent == tree / "JPEGImages"
 
     other = PascalDataModule(str(tree), test_csv="mine.csv", test_images="JPEGImages", vocab=["car", "mine"])
-    other._read_sets("test")
+    other._make_sets("test")
     assert other.test_set.targets.tolist() == [[0, 1], [0, 1]]
     with pytest.raises(ConfigError, match="no test table"):
         PascalDataModule(str(tree), test_csv=None).setup("test")

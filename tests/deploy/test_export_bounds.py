@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from lightning_tasks import MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.deploy.exports.annotated import Annotated, Files, score
 from lightning_tasks.deploy.exports.onnx_file import open_onnx, quantise
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.keypoints.output import PointFormat
 from lightning_tasks.verbs import export as export_module
 
 
@@ -113,10 +114,9 @@ def test_a_score_that_is_none_is_no_number(labels_run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "mAP: none, as nothing is annotated" in printed
     assert "nan" not in printed
-    files = Files([], None, None)
-    points = Annotated(files, np.full((2, 1, 2), np.nan, np.float32), files, labels=False)
+    points = SimpleNamespace(points_px=np.full((2, 1, 2), np.nan, np.float32))
     with warnings.catch_warnings(action="error"):
-        assert np.isnan(score(points, [0, 1], np.zeros((2, 1, 2), np.float32)))
+        assert np.isnan(PointFormat(("l",), None, (8, 8)).score(np.zeros((2, 1, 2), np.float32), points, [0, 1]))
 
 
 def test_a_transformer_is_not_quantised_whole(labels_run, tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_a_row_for_each_image_of_a_folder(labels_run, images, capsys):
     for row in found:
         prediction = predictor(row["fname"])
         assert [float(row["cat"]), float(row["dog"])] == pytest.approx(prediction.probabilities, abs=2e-6)
-        assert row["labels"] == " ".join(prediction.labels)
+        assert row["predicted"] == " ".join(prediction.labels)
         assert row["error"] == ""
     assert "predictions.csv  (3 images)" in capsys.readouterr().out
 
@@ -80,7 +80,7 @@ def test_broken_images_become_rows_and_the_rest_goes_on(labels_run, images, caps
     for name, why in (("cut", "not an image"), ("empty", "is empty"), ("text", "not an image")):
         row = next(row for fname, row in found.items() if name in fname)
         assert why in row["error"]
-        assert row["cat"] == row["labels"] == ""
+        assert row["cat"] == row["predicted"] == ""
     assert sum(row["error"] == "" for row in found.values()) == 3
     assert capsys.readouterr().out.count("not predicted") == 3
     assert sorted(str(path) for path in Path("drawn").rglob("*.png")) == [
@@ -114,7 +114,7 @@ def test_json_and_parquet_say_the_same(labels_run, points_run, images):
                 assert entry["points_px"]["r"] == pytest.approx([row.r_x, row.r_y], abs=1e-4)
             else:
                 assert entry["probabilities"]["dog"] == pytest.approx(row.dog, abs=1e-5)
-                assert " ".join(entry["labels"]) == row.labels
+                assert " ".join(entry["predicted"]) == row.predicted
 
 
 def test_annotated_copies_show_labels_and_points(labels_run, points_run, images):

@@ -17,9 +17,10 @@ import pytest
 import lightning_tasks.verbs.predict as verb
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.deploy.prediction_table import Row, told_of_columns, write_rows
-from lightning_tasks.deploy.predictor import LabelPrediction, Labels, PointPrediction, Points
+from lightning_tasks.deploy.prediction_table import Row, describe_renames, write_rows
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointPrediction
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelPrediction
 from tests.fakes import write_image
 
 QUIET = ["--device", "cpu", "--progress", "false"]
@@ -141,10 +142,10 @@ def test_a_checkpoint_in_a_folder_whose_name_is_no_text(best, images):
 
 
 def labels(vocab):
-    return Labels(tuple(vocab), np.full(len(vocab), 0.5, np.float32))
+    return LabelFormat(tuple(vocab), np.full(len(vocab), 0.5, np.float32))
 
 
-VOCAB = ["=cmd", "error", "error_", "fname", "labels", "-1"]
+VOCAB = ["=cmd", "error", "error_", "fname", "predicted", "-1"]
 
 
 def label_rows():
@@ -154,7 +155,7 @@ def label_rows():
 
 
 def test_labels_that_are_called_like_columns(tmp_path):
-    columns = ["fname", "labels", "error", "=cmd", "error__", "error_", "fname_", "labels_", "-1"]
+    columns = ["fname", "predicted", "error", "=cmd", "error__", "error_", "fname_", "predicted_", "-1"]
     pytest.importorskip("pyarrow")
     for name in ("p.csv", "p.parquet"):
         write_rows(tmp_path / name, label_rows(), labels(VOCAB))
@@ -165,23 +166,28 @@ def test_labels_that_are_called_like_columns(tmp_path):
     table = pd.read_parquet(tmp_path / "p.parquet")
     assert list(table.columns) == columns
     assert table["error__"][0] == pytest.approx(0.26)
-    said = told_of_columns(Path("p.csv"), labels(VOCAB))
+    said = describe_renames(Path("p.csv"), labels(VOCAB))
     assert said == [
         f"{name!r} is in the column {name + more!r}"
-        for name, more in (("error", "__"), ("fname", "_"), ("labels", "_"))
+        for name, more in (("error", "__"), ("fname", "_"), ("predicted", "_"))
     ]
-    points = Points(("error", "fname"), None)
-    assert told_of_columns(Path("p.csv"), points) == told_of_columns(Path("p.json"), labels(VOCAB)) == []
+    points = PointFormat(("error", "fname"), None, (8, 8))
+    assert describe_renames(Path("p.csv"), points) == describe_renames(Path("p.json"), labels(VOCAB)) == []
 
 
 def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):
     write_rows(tmp_path / "p.csv", label_rows(), labels(VOCAB), excel=True)
     content = (tmp_path / "p.csv").read_bytes()
-    assert content.startswith(b"\xef\xbb\xbffname,labels,error,'=cmd,")
+    assert content.startswith(b"\xef\xbb\xbffname,predicted,error,'=cmd,")
     assert b"\n'@a.jpg," in content
     assert b",'=b," in content
     points = PointPrediction(("l",), np.float32([[-3.5, 2]]))
-    write_rows(tmp_path / "p.csv", [Row(Path("+1"), Path("a"), (2, 2), points, None)], Points(("l",), None), excel=True)
+    write_rows(
+        tmp_path / "p.csv",
+        [Row(Path("+1"), Path("a"), (2, 2), points, None)],
+        PointFormat(("l",), None, (8, 8)),
+        excel=True,
+    )
     assert (tmp_path / "p.csv").read_text("utf-8-sig") == "fname,error,l_x,l_y\n+1,,-3.500000,2.000000\n"
 
 
@@ -189,14 +195,14 @@ def test_a_table_on_standard_output_is_utf_8_whatever_the_terminal_is(monkeypatc
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", errors="backslashreplace"))
     write_rows(Path("-"), [Row(Path("猫"), Path("a"), (0, 0), None, "ï")], labels(["ä"]), excel=True)
-    assert written.getvalue() == "\ufefffname,labels,error,ä\n猫,,ï,\n".encode()
+    assert written.getvalue() == "\ufefffname,predicted,error,ä\n猫,,ï,\n".encode()
 
 
 def test_a_table_on_standard_output_and_names_on_standard_input(best, images, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"images/x.jpg\nimages/gone.jpg\n")))
     assert console(["predict", "--output", "-", best, "-", *QUIET]) == 1  # options before the words, too
     out, err = capsys.readouterr()
-    assert out.splitlines()[0] == "fname,labels,error,cat,dog"
+    assert out.splitlines()[0] == "fname,predicted,error,cat,dog"
     assert [line.partition(",")[0] for line in out.splitlines()[1:]] == ["images/x.jpg", "images/gone.jpg"]
     assert "-  (1 images)" in err
     assert "gone.jpg: cannot be read" in err

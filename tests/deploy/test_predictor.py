@@ -167,7 +167,7 @@ def test_checkpoints_that_are_none(labels_run, tmp_path):
         load(tmp_path / "none.ckpt")
     content = read_checkpoint(labels_run[0] / labels_run[1])
     for change, message in (
-        ({"hyper_parameters": {}}, "neither which labels nor which points"),
+        ({"hyper_parameters": {}}, "none of the tasks"),
         ({"state_dict": {}}, "does not fit"),
         ({"hyper_parameters": content["hyper_parameters"] | {"from_the_future": 1}}, "does not fit"),
     ):

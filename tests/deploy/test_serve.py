@@ -24,7 +24,7 @@ TestClient = pytest.importorskip("fastapi.testclient", exc_type=ImportError).Tes
 from lightning_tasks.deploy.server.app import make_app  # noqa: E402 - an extra
 from lightning_tasks.deploy.server.limits import Limits  # noqa: E402
 
-SMALL = Limits(max_bytes=200_000, max_pixels=1_000_000, linger_s=0.2)
+SMALL = Limits(max_bytes=200_000, max_pixels=1_000_000, drain_timeout_s=0.2)
 
 
 def client_of(predictor, limits=SMALL, hosts=None, origins=()):
@@ -99,11 +99,13 @@ def test_labels_are_those_of_the_file(client, labels, tmp_path, name):
     (tmp_path / "image").write_bytes(data)
     wanted = labels(tmp_path / "image")
     answer = client.post("/predict", content=data).json()
-    found = {one["label"]: one for one in answer["labels"]}
-    assert [np.float32(found[label]["probability"]) for label in labels.names.vocab] == wanted.probabilities.tolist()
-    assert tuple(one["label"] for one in answer["labels"] if one["chosen"]) == wanted.labels
-    assert {one["threshold"] for one in answer["labels"]} == {0.5}
-    probabilities = [one["probability"] for one in answer["labels"]]
+    found = {one["label"]: one for one in answer["predicted"]}
+    assert [
+        np.float32(found[label]["probability"]) for label in labels.output_format.names
+    ] == wanted.probabilities.tolist()
+    assert tuple(one["label"] for one in answer["predicted"] if one["chosen"]) == wanted.labels
+    assert {one["threshold"] for one in answer["predicted"]} == {0.5}
+    probabilities = [one["probability"] for one in answer["predicted"]]
     assert probabilities == sorted(probabilities, reverse=True)
     assert (answer["width_px"], answer["height_px"]) == {"turned": (30, 44), "16 bits": (24, 20)}.get(name, (44, 30))
 
@@ -136,8 +138,8 @@ def test_one_label_an_image(labels_run, tmp_path):
     with client_of(load(tmp_path / "one.ckpt", "cpu")) as client:
         answer = client.post("/predict", content=IMAGES["png"]).json()
         assert client.get("/model").json()["labels"][0] == {"label": "cat", "threshold": None}
-    assert [one["chosen"] for one in answer["labels"]] == [True, False]
-    assert answer["labels"][0]["threshold"] is None
+    assert [one["chosen"] for one in answer["predicted"]] == [True, False]
+    assert answer["predicted"][0]["threshold"] is None
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -203,7 +205,7 @@ def test_only_under_its_own_name(labels):
 
 
 def test_under_the_names_that_are_allowed(labels):
-    with client_of(labels, hosts=serving._hosts("127.0.0.1", serving._listed("A.example, *.b.example"))) as client:
+    with client_of(labels, hosts=serving._hosts("127.0.0.1", serving._split("A.example, *.b.example"))) as client:
         for host in ("localhost:8000", "127.0.0.1", "a.example", "A.EXAMPLE:443", "x.b.example", "y.x.b.example"):
             assert client.get("/health", headers={"Host": host}).status_code == 200
         for host in ("b.example", "evil-b.example", "xa.example", "a.example.evil.com", "x.a.example"):
@@ -276,7 +278,7 @@ def test_a_model_that_fails(labels):
         def predict(image):
             raise error
 
-        predict.names, predict.network, predict.white_level = labels.names, labels.network, None
+        predict.output_format, predict.module, predict.white_level = labels.output_format, labels.module, None
         return predict
 
     for error, message in ((ConfigError("The model predicts NaN."), "NaN"), (RuntimeError("secret"), "its log")):

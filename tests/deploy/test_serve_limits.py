@@ -26,7 +26,7 @@ class Held:
     """A predictor that waits until it is let go, and counts how many do."""
 
     def __init__(self, predictor):
-        self.predictor, self.names, self.network = predictor, predictor.names, predictor.network
+        self.predictor, self.output_format, self.module = predictor, predictor.output_format, predictor.module
         self.white_level = predictor.white_level
         self.go, self.lock = threading.Event(), threading.Lock()
         self.now = self.most = self.calls = 0
@@ -80,7 +80,7 @@ def test_images_that_are_sent_share_a_budget(labels):
         await first
         return refused, await client.post("/predict", content=IMAGES["bmp"])
 
-    limits = Limits(held_bytes=len(IMAGES["bmp"]) + 10, linger_s=0.1)
+    limits = Limits(held_bytes=len(IMAGES["bmp"]) + 10, drain_timeout_s=0.1)
     refused, after = run_with(make_app(held, limits, "a.ckpt"), use)
     assert (refused.status_code, "memory" in refused.json()["detail"]) == (503, True)
     assert after.status_code == 200
@@ -106,7 +106,7 @@ def test_who_trickles_is_sent_away_and_holds_nobody_up(labels):
 def test_connections_on_which_nothing_comes_are_closed(labels, monkeypatch):
     monkeypatch.setattr(protocol, "_HEAD_S", 0.3)
     held = Held(labels)
-    app = make_app(held, Limits(linger_s=0.1), "a.ckpt")
+    app = make_app(held, Limits(drain_timeout_s=0.1), "a.ckpt")
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, http=protocol.Protocol, lifespan="off", log_level="error"))
     thread = threading.Thread(target=server.run, args=([listener],))

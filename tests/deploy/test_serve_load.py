@@ -83,7 +83,7 @@ def a_round(address, images):
             return f"{found} for {status}: {said}"
         if wanted is None:
             return None if set(said) == {"detail"} else f"{status}: {said}"
-        numbers = {one["label"]: one["probability"] for one in said["labels"]}
+        numbers = {one["label"]: one["probability"] for one in said["predicted"]}
         return None if numbers == pytest.approx(wanted, abs=1e-6) else f"{numbers} for {wanted}"
 
     host, port = address.split(":")

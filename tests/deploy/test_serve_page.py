@@ -152,8 +152,8 @@ def test_names_are_never_markup(opened, labels_server, points_server, jpeg):
     assert {name for name, _, _ in shown(page)} == set(VOCAB)
     page = opened(points_server[1])
     choose(page, jpeg)
-    assert page.locator("#places img, #points-drawn img").count() == 0
-    assert page.locator("#places button").all_text_contents() == [HOSTILE, "nose"]
+    assert page.locator("#rows img, #marks img").count() == 0
+    assert page.locator("#rows button").all_text_contents() == [HOSTILE, "nose"]
     for url in (labels_server[1], points_server[1]):
         docs = opened(f"{url}/docs")
         assert docs.locator("script, h1 b").count() == 0
@@ -165,19 +165,19 @@ def test_points_lie_on_the_image(opened, points_server, jpeg):
     wanted = load(ckpt, "cpu")(jpeg).points_px
     page = opened(url)
     choose(page, jpeg)
-    cells = page.locator("#places td").all_text_contents()
+    cells = page.locator("#rows td").all_text_contents()
     assert np.array(cells, dtype=float).reshape(2, 2) == pytest.approx(wanted, abs=0.051)
-    image, dots = page.locator("#image").bounding_box(), page.locator("#points-drawn circle").all()
+    image, dots = page.locator("#image").bounding_box(), page.locator("#marks circle").all()
     scale = image["width"] / 90
     for dot, (x, y) in zip(dots, wanted, strict=True):
         box = dot.bounding_box()
         centre = (box["x"] + box["width"] / 2 - image["x"], box["y"] + box["height"] / 2 - image["y"])
         assert centre == pytest.approx(((x + 0.5) * scale, (y + 0.5) * scale), abs=0.6)
-    page.hover("#places tr:nth-child(2)")
-    assert page.locator("#points-drawn .lit title").text_content() == "nose"
+    page.hover("#rows tr:nth-child(2)")
+    assert page.locator("#marks .lit title").text_content() == "nose"
     page.mouse.move(0, 0)
-    tab_to(page, "#places tr:first-child button")
-    assert page.locator("#points-drawn .lit title").text_content() == HOSTILE
+    tab_to(page, "#rows tr:first-child button")
+    assert page.locator("#marks .lit title").text_content() == HOSTILE
 
 
 def test_a_turned_image(opened, points_server, tmp_path):
@@ -187,7 +187,7 @@ def test_a_turned_image(opened, points_server, tmp_path):
     page = opened(points_server[1])
     choose(page, tmp_path / "turned.jpg")
     box = page.locator("#image").bounding_box()
-    assert page.get_attribute("#points-drawn", "viewBox") == "-0.5 -0.5 60 90"
+    assert page.get_attribute("#marks", "viewBox") == "-0.5 -0.5 60 90"
     assert box["height"] / box["width"] == pytest.approx(1.5, abs=0.05)
 
 
@@ -247,7 +247,7 @@ def test_nothing_can_leave_the_page(opened, labels_server):
 def test_many_labels_are_shown_on_demand(opened, labels_server, jpeg):
     page = opened(labels_server[1])
     many = [{"label": f"label {i}", "probability": 1 / (i + 2), "threshold": 0.02, "chosen": i < 48} for i in range(90)]
-    page.route("**/predict", lambda route: route.fulfill(json={"labels": many, "width_px": 90, "height_px": 60}))
+    page.route("**/predict", lambda route: route.fulfill(json={"predicted": many, "width_px": 90, "height_px": 60}))
     choose(page, jpeg)
     assert page.locator("#bars li:visible").count() == 48  # all that are chosen
     page.fill("#slider", "0.2")
@@ -255,6 +255,18 @@ def test_many_labels_are_shown_on_demand(opened, labels_server, jpeg):
     page.click("#all")
     assert page.locator("#bars li:visible").count() == 90
     assert not page.is_visible("#all")
+
+
+def test_rows_of_any_other_task_are_a_table(opened, labels_server, jpeg):
+    page = opened(labels_server[1])
+    rows = [{"name": HOSTILE, "value": 31.23456, "unit": "years"}, {"name": "weight", "value": 7, "unit": None}]
+    page.route("**/predict", lambda route: route.fulfill(json={"values": rows, "width_px": 90, "height_px": 60}))
+    choose(page, jpeg)
+    assert page.locator("#headings th").all_text_contents() == ["label", "value", "unit"]
+    assert page.locator("#rows th").all_text_contents() == [HOSTILE, "weight"]
+    assert page.locator("#rows td").all_text_contents() == ["31.23", "years", "7", ""]
+    assert not page.is_visible("#bars")
+    assert not page.is_visible("#marks")
 
 
 def test_the_server_has_gone(opened, labels_server, jpeg):

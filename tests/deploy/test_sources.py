@@ -10,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lightning_tasks.atomic_write import write_figure
 from lightning_tasks.data.images import pillow
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.deploy.sources import IMAGES, find_images, search
 from lightning_tasks.errors import DatasetNotFoundError, TableError
+from lightning_tasks.reports.figure_file import write_figure
 from tests.fakes import write_image
 
 # How Pillow writes what an ending promises, where its own name for it is another.

@@ -16,6 +16,9 @@ RENAMED: dict[str, dict[str, str]] = {
         "picture": "image",
         "pictures": "images",
     },
+    "predict*": {"labels": "predicted"},
+    "thresholds.txt": {"fname,labels": "fname,predicted"},
+    "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
 }
 
 # Of the machine and the installation: a pattern → what stands in its place.

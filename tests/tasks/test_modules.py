@@ -42,7 +42,7 @@ def test_metrics_equal_fastais_definition_and_scikit_learns():
     targets = rng.integers(0, 2, (50, 4))
     targets[:, 3] = 0  # a class without a positive has no average precision
     probabilities = np.round(rng.random((50, 4)), 1).astype(np.float32)  # with ties, and values on the threshold
-    _, metrics = MultiLabelClassifier(list("abcd"), "test_resnet", image_size=(32, 32))._metrics("val")
+    metrics = MultiLabelClassifier(list("abcd"), "test_resnet", image_size=(32, 32)).metrics["val"]
     for rows in (slice(0, 30), slice(30, 50)):
         metrics.update(torch.from_numpy(probabilities[rows]), torch.from_numpy(targets[rows]))
     values = {name: value.item() for name, value in metrics.compute().items()}

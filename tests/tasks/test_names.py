@@ -13,9 +13,9 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
 def test_a_checkpoint_of_decomposed_names_belongs_to_composed_ones():
     stored = {"hyper_parameters": {"vocab": [DECOMPOSED, "tea"]}}
-    refuse_other_checkpoint(stored, "vocab", [COMPOSED, "tea"], {})
+    refuse_other_checkpoint(stored, "vocab", "labels", [COMPOSED, "tea"], {}, {})
     with pytest.raises(CheckpointError, match="The checkpoint knows 2 labels"):
-        refuse_other_checkpoint(stored, "vocab", ["tea", COMPOSED], {})
+        refuse_other_checkpoint(stored, "vocab", "labels", ["tea", COMPOSED], {}, {})
 
 
 @pytest.mark.parametrize("trained", [COMPOSED, DECOMPOSED])

@@ -9,9 +9,9 @@ import torch
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.commands import words_and_options
+from lightning_tasks.command_line.arguments import words_and_options
+from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.stored_settings import with_checkpoint_settings
 from lightning_tasks.tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.tasks.split_predictions import LabelPredictions, write_label_predictions
 from lightning_tasks.trainer import Trainer
@@ -49,7 +49,7 @@ def test_the_place_is_looked_at_before_anything_is_predicted(best, labels_run, c
     def late(*given, **more):
         raise AssertionError("predicted before the place was looked at")
 
-    monkeypatch.setattr(Trainer, "_predictions", late)
+    monkeypatch.setattr("lightning_tasks.verbs.predictions.load_weights", late)
     monkeypatch.setattr("lightning_tasks.verbs.export.load", late)
     Path("folder.onnx").mkdir()
     root = str(labels_run[0] / "root")

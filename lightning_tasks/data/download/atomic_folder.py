@@ -1,4 +1,4 @@
-"""Folders that appear complete or not at all, and that one process makes."""
+"""Atomic directory creation: a folder appears complete or not at all, and one process makes it."""
 
 import contextlib
 import os
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lightning_tasks.atomic_write import sync
 from lightning_tasks.errors import DatasetNotFoundError
 from lightning_tasks.filesystem import exists, is_folder
 
 
-def hidden(target: Path, kind: str) -> Path:
+def hidden_path(target: Path, kind: str) -> Path:
     """Return the name beside `target` of what belongs to its making."""
     return target.with_name(f".{target.name}.{kind}")
 
@@ -33,7 +34,7 @@ def is_there(target: Path) -> bool:
 
 
 @contextmanager
-def published_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that becomes `target` by one rename, or is removed after an error.
 
     Of several processes one is inside at a time, and the others wait: ask there whether `target` `is_there`. If it is,
@@ -51,10 +52,10 @@ def published_folder(target: Path) -> Iterator[Path]:
         raise DatasetNotFoundError(
             f"{target} is a mount point, which cannot be made. Name a folder in it: --data.root."
         )
-    work = hidden(target, "new")
+    work = hidden_path(target, "new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquired(target)
+        lock = _acquire(target)
     except OSError as error:
         raise _cannot_be_made(target, error) from error
     try:
@@ -68,8 +69,10 @@ def published_folder(target: Path) -> Iterator[Path]:
             try:
                 if is_folder(target):
                     target.rmdir()  # it is empty; not every system renames onto a folder
+                if hasattr(os, "sync"):
+                    os.sync()  # many small files at once; or a power failure could leave their names without content
                 work.replace(target)
-                _sync_folder(target.parent)
+                sync(target.parent)
             except OSError as error:
                 raise _cannot_be_made(target, error) from error
     finally:
@@ -84,30 +87,19 @@ def remove_leftovers(target: Path) -> None:
 
     The lock too: whoever waits for it finds the folder made, so it does not matter any more who has which.
     """
-    shutil.rmtree(hidden(target, "new"), ignore_errors=True)
+    shutil.rmtree(hidden_path(target, "new"), ignore_errors=True)
     with contextlib.suppress(OSError):  # where it is open somewhere, or nothing may be removed
-        hidden(target, "lock").unlink(missing_ok=True)
+        hidden_path(target, "lock").unlink(missing_ok=True)
 
 
-def _acquired(target: Path) -> FileLock:
-    lock = FileLock(hidden(target, "lock"))
+def _acquire(target: Path) -> FileLock:
+    lock = FileLock(hidden_path(target, "lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
         print(f"waiting for another process that makes {target}", flush=True)
         lock.acquire()
     return lock
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk, where a folder can be opened: not on Windows."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_be_made(target: Path, error: OSError) -> DatasetNotFoundError:

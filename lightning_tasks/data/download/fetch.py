@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.data.download.archives import Archive, NotTheArchiveError, checked_sha256
-from lightning_tasks.data.download.atomic_folder import hidden, is_there, published_folder, remove_leftovers
+from lightning_tasks.data.download.atomic_folder import atomic_folder, hidden_path, is_there, remove_leftovers
 from lightning_tasks.data.download.disk_space import require_space
 from lightning_tasks.data.download.partial_file import Partial
 from lightning_tasks.data.download.unpack import unpack
@@ -43,13 +43,13 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
     root = root.resolve()
     if not root.name:
         return  # a whole disk
-    partial = Partial(hidden(root, "part"))
+    partial = Partial(hidden_path(root, "part"))
     if is_there(root):
         with contextlib.suppress(OSError):  # the data may lie where nothing can be written
             partial.discard()
             remove_leftovers(root)
         return
-    with published_folder(root) as work:
+    with atomic_folder(root) as work:
         if is_there(root):
             return  # another process made it
         try:
@@ -78,7 +78,7 @@ def _first_that_gives_it(
         CannotFetchError,
         Patience,
         download,
-        shown,
+        without_secrets,
     )  # two HTTP clients: not before
 
     reasons = []
@@ -100,7 +100,7 @@ def _first_that_gives_it(
                         raise
                     resumed = False  # old and new may not have belonged together: once more from the start
         except (CannotFetchError, NotTheArchiveError) as error:
-            reasons.append(f"  {shown(address)}: {error}")
+            reasons.append(f"  {without_secrets(address)}: {error}")
     kept = f"{partial.size_bytes:,} bytes have come; the next try goes on from there. " if partial.size_bytes else ""
     raise DownloadError(
         f"{archive.name} cannot be fetched:\n" + "\n".join(reasons) + f"\n{kept}Try again later, name another address "

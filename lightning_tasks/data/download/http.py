@@ -1,7 +1,7 @@
-"""An archive's bytes over HTTP: tried again after errors, and gone on with where they were cut.
+"""An archive's bytes over HTTP: tried again after errors, and resumed with HTTP Range requests.
 
 requests and urllib3 connect, follow redirects, find proxies, and try again to get an answer; ours is what they lack:
-going on inside a file (RFC 9110, sections 13.1.5 and 14).
+resuming inside a file (RFC 9110, sections 13.1.5 and 14).
 """
 
 import re
@@ -42,7 +42,7 @@ class _CutError(Exception):
     """The rest did not come. Its text is the reason."""
 
 
-def shown(address: str) -> str:
+def without_secrets(address: str) -> str:
     """Return the address without what may be secret in it: a password, a signature."""
     try:
         parts = urlsplit(address)
@@ -76,7 +76,7 @@ def download(archive: Archive, address: str, partial: Partial, patience: Patienc
             session.mount(scheme, HTTPAdapter(max_retries=retries))
         while not partial.is_whole:
             try:
-                _go_on(session, archive, address, partial, patience)
+                _request_rest(session, archive, address, partial, patience)
             except requests.RequestException as error:
                 raise CannotFetchError(_innermost(error)) from error
             except _CutError as error:
@@ -99,10 +99,12 @@ def _fits(archive: Archive, partial: Partial) -> bool:
     )
 
 
-def _go_on(session: requests.Session, archive: Archive, address: str, partial: Partial, patience: Patience) -> None:
+def _request_rest(
+    session: requests.Session, archive: Archive, address: str, partial: Partial, patience: Patience
+) -> None:
     """Ask once, and write what comes."""
     origin, have = partial.origin, partial.size_bytes
-    its_own = origin is not None and origin.address == shown(address)
+    its_own = origin is not None and origin.address == without_secrets(address)
     headers = {"Accept-Encoding": "identity"}  # or a server may pack the archive again, and the sizes differ
     if origin is not None and have:
         headers["Range"] = f"bytes={have}-"
@@ -123,7 +125,7 @@ def _go_on(session: requests.Session, archive: Archive, address: str, partial: P
         total = archive.size_bytes if total is None else total
         if response.status_code == requests.codes.ok:
             have = 0
-            partial.start(Origin(archive.name, shown(address), _validator(response), total))
+            partial.start(Origin(archive.name, without_secrets(address), _validator(response), total))
         elif origin is not None and total != origin.total_bytes:
             partial.discard()
             raise _CutError("it is not the file that had begun to come")
@@ -174,7 +176,7 @@ def _innermost(error: BaseException) -> str:
     """Return the reason at the bottom of the libraries' errors, which wrap each other in their arguments."""
     while True:
         candidates = (getattr(error, "reason", None), *reversed(error.args))
-        inner = next((one for one in candidates if isinstance(one, BaseException)), None)
+        inner = next((candidate for candidate in candidates if isinstance(candidate, BaseException)), None)
         if inner is None:
             return re.sub(r"^\w*\(host=[^)]*\): ", "", str(error)).rstrip(".") or type(error).__name__
         error = inner

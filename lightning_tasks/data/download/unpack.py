@@ -70,7 +70,9 @@ def _extract(stream: _Bounded, folder: str, target: Path, limit_bytes: int) -> N
     ):
         for member in members:
             name = PurePosixPath(member.name)
-            if any(one.anchor or ".." in one.parts for one in (name, PurePath(member.name))):  # as the tar, the system
+            if any(
+                part.anchor or ".." in part.parts for part in (name, PurePath(member.name))
+            ):  # as the tar, the system
                 raise NotTheArchiveError(f"it holds a name that leads out of its folder: {member.name!r}")
             if not (member.isdir() or member.isreg()):
                 raise NotTheArchiveError(f"it holds a link or a device: {member.name!r}")

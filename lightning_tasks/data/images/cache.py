@@ -73,7 +73,7 @@ class DecodedCache:
     def __getitem__(self, slot: int) -> DecodedImage:
         (height, width), original = self.sizes(slot)
         begin = int(self.index["offset"][slot])
-        # A copy: transforms may write. It also brings the image near to the core, which warps it twice as fast.
+        # A copy: transforms may write. It also brings the image into the CPU cache, where it is warped twice as fast.
         image = np.array(self.pixels[begin : begin + height * width * 3]).reshape(height, width, 3)
         return DecodedImage(image, original)
 
@@ -177,18 +177,16 @@ def _build(
         total=len(paths), desc="decoding the images once", unit="", leave=False, disable=None if progress else True
     )
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
-        for slot, image in enumerate(_decoded(pool, paths, read, skip_bad)):
+        for slot, image in enumerate(_decode(pool, paths, read, skip_bad)):
             index[slot] = (offset, image.image.shape[:2], image.original_size)
             file.write(np.ascontiguousarray(image.image).data)
             offset += image.image.size
             bar.update()
         file.write(index.tobytes())
         file.write(np.array([(offset, len(paths))], dtype=_TRAILER).tobytes())
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the name without the pixels
 
 
-def _decoded(
+def _decode(
     pool: ThreadPoolExecutor, paths: Sequence[Path], read: Callable[[Path], DecodedImage], skip_bad: bool
 ) -> Iterator[DecodedImage]:
     def try_to_read(path: Path) -> DecodedImage:
@@ -200,8 +198,8 @@ def _decoded(
             return DecodedImage(np.empty((0, 0, 3), dtype=np.uint8), (0, 0))
 
     waiting = iter(paths)
-    while some := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory
-        yield from pool.map(try_to_read, some)
+    while chunk := list(islice(waiting, _AT_ONCE)):  # `map` would keep all that is decoded ahead in memory
+        yield from pool.map(try_to_read, chunk)
 
 
 def _refusal(paths: Sequence[Path], side: int, folder: Path, settings: CacheSettings) -> str | None:

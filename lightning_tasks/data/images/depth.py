@@ -56,7 +56,7 @@ def in_8_bits(values: Values, white_level: int | None, name: str) -> Image:
     if values.lost and white_level not in (None, FULL):
         raise bits_lost(name)
     if array.dtype != np.uint8 or white is not None:
-        array = _scaled(array, white, white_level, name)
+        array = _scale(array, white, white_level, name)
     if values.is_inverted:
         array = (_BYTE - 1) - array
     if array.ndim == 2:
@@ -100,7 +100,7 @@ def planes_unread(name: str) -> ImageError:
     )
 
 
-def _scaled(array: NDArray[Any], own_white: int | None, white_level: int | None, name: str) -> NDArray[Any]:
+def _scale(array: NDArray[Any], own_white: int | None, white_level: int | None, name: str) -> NDArray[Any]:
     white = own_white or white_level
     largest = array.max(initial=0)
     if white is None:

@@ -53,17 +53,17 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
 
 def orientation(image: Pillow.Image) -> int:
     """Return how a file's pixels are turned, as EXIF, XMP and AVIF say: 1 to 8, where 1 is upright."""
-    return _valid(image.getexif)
+    return _read_orientation(image.getexif)
 
 
 def header_orientation(header: ImageFile.ImageFile) -> int:
     """Return what `orientation` does for a file of which no pixels are read, nor shall be; its `size` is as stored."""
     if header.format == "TIFF":  # whose size Pillow has turned
         return 1
-    return _valid(partial(Pillow.Image.getexif, header))  # a PNG's own method would read the pixels
+    return _read_orientation(partial(Pillow.Image.getexif, header))  # a PNG's own method would read the pixels
 
 
-def _valid(getexif: Callable[[], Pillow.Exif]) -> int:
+def _read_orientation(getexif: Callable[[], Pillow.Exif]) -> int:
     try:
         found = getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # of damaged metadata, Pillow raises what it likes; the pixels are another matter

@@ -17,24 +17,27 @@ class ImageStore:
     Args:
         paths: N files.
         side: their shorter side is reduced to this; 0: they stay whole.
-
-    Attributes:
         white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+        cache: where the images are looked up; None: they are decoded.
+        slots: (N,), where in the cache each is.
     """
 
-    def __init__(self, paths: Sequence[Path], side: int = 0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        side: int = 0,
+        white_level: int | None = None,
+        cache: DecodedCache | None = None,
+        slots: NDArray[np.integer] | None = None,
+    ) -> None:
         self.paths = paths
         self.side = side
-        self.white_level: int | None = None
-        self.cache: DecodedCache | None = None
-        self._slots: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.white_level = white_level
+        self.cache = cache
+        self._slots = np.asarray([] if slots is None else slots, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def look_up_in(self, cache: DecodedCache, slots: NDArray[np.intp]) -> None:
-        """Take the images from `cache`, the n-th from the n-th slot, instead of decoding them."""
-        self.cache, self._slots = cache, np.asarray(slots, dtype=np.int64)
 
     def look_up(self, row: int) -> tuple[int, Size, Size]:
         """Return an image's slot in the cache, its size there, and that of its file.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import albumentations as A
 import numpy as np
 import torch
 from pytorch_lightning import Trainer
@@ -16,23 +17,39 @@ from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import ImageDataset, collate_planned
 from lightning_tasks.data.loading.skipping import Skipping, collate_readable
+from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.paths import Paths
+from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.transforms.device_plan import check_plannable
 from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import expanded
 
-# Of the machine, not of the run, or of its user's trust: a checkpoint that is read elsewhere must not bring them.
-MACHINES_OWN = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
+# Machine-specific or security settings: a checkpoint that is read elsewhere must not bring them.
+NOT_IN_CHECKPOINT = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
 
 _MOST_SHRINK = 2  # that bilinear sampling takes
+
+
+class Split(NamedTuple):
+    """Rows that become one data set."""
+
+    name: str  # training, validation or test
+    located: LocatedTable
+    rows: Rows
+    transform: A.Compose
+
+    @property
+    def paths(self) -> Paths:
+        """The rows' files."""
+        return self.located.files.paths(self.rows)
 
 
 class Loading(NamedTuple):
     """How a run gets its images."""
 
     note: str  # for a person
-    device_images: DeviceImages | None
+    device_images: DeviceImages | None = None
 
 
 def cache_settings(cache: CacheKind, cache_dir: str | None, cache_limit_gb: float, device_cache: bool) -> CacheSettings:
@@ -72,62 +89,60 @@ def side_to_decode(given: int | None, size: Size, factor: float, own_transforms:
 
 def load_through_cache(
     name: str,
-    datasets: Sequence[ImageDataset[Any]],
+    splits: Sequence[Split],
     settings: CacheSettings,
-    size: Size,
-    device_cache: bool,
+    side: int,
+    white_level: int | None,
+    skip_bad: bool,
+    device_size: Size | None,
     trainer: Trainer | None,
-) -> Loading:
-    """Let the datasets look their images up in a cache of all of them, which is built if need be.
+) -> tuple[Loading, list[ImageStore]]:
+    """Return the images of each split, looked up in a cache of all of them, which is built if need be.
 
     Args:
         name: of the data.
-        datasets: of one folder of images.
+        splits: of one folder of images.
         settings: of the cache.
-        size: height and width of the images that the model sees.
-        device_cache: also copy the images to the trainer's device, and plan transforms for it.
+        side: the images' shorter side is reduced to this; 0: they stay whole.
+        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+        skip_bad: an image that cannot be read takes an empty place in the cache.
+        device_size: also copy the images to the trainer's device, which makes images of this height and width of them;
+            None: they stay here.
         trainer: of the run, if there is one.
 
     Raises:
         LightningTasksError: the cache or the device cannot take them, or an image cannot be read.
     """
-    images = [dataset.images for dataset in datasets]
-    names = [paths.names for paths in (one.paths for one in images) if isinstance(paths, Paths)]
-    unique, slots = np.unique(np.concatenate(names), return_inverse=True)
-    paths = Paths(images[0].paths.folder, unique.tolist()) if isinstance(images[0].paths, Paths) else []
+    paths = [split.paths for split in splits]
+    unique, slots = np.unique(np.concatenate([files.names for files in paths]), return_inverse=True)
+    all_paths = Paths(paths[0].folder, unique.tolist())
     progress = trainer is None or trainer.progress_bar_callback is not None
-    skip_bad = datasets[0].skipped is not None
     cache, note = open_cache(
-        name,
-        paths,
-        images[0].side,
-        settings,
-        progress=progress,
-        skip_bad=skip_bad,
-        white_level=images[0].white_level,
+        name, all_paths, side, settings, progress=progress, skip_bad=skip_bad, white_level=white_level
     )
     if settings.kind == "ram" and cache is not None:
         if trainer is not None:
             trainer.strategy.barrier()  # until all processes of this machine have it mapped
         cache.remove_name()  # so that nothing is left in memory, however the run ends
     if cache is None:
-        if device_cache:
+        if device_size is not None:
             raise ConfigError(f"data.device_cache needs the decoded images: {note}. See data.cache.")
-        return Loading(note, None)
-    ends = np.cumsum([len(one) for one in images])[:-1]
-    for one, its_slots in zip(images, np.split(slots.reshape(-1), ends), strict=True):
-        one.look_up_in(cache, its_slots)
-    if not device_cache or trainer is None:
-        return Loading(note, None)
-    _check_shrink(images[0], size)
-    for dataset in datasets:
-        check_plannable(dataset.transform)
-        dataset.on_device = True
+        return Loading(note), [ImageStore(files, side, white_level) for files in paths]
+    ends = np.cumsum([len(files) for files in paths])[:-1]
+    stores = [
+        ImageStore(files, side, white_level, cache, slots_of_split)
+        for files, slots_of_split in zip(paths, np.split(slots.reshape(-1), ends), strict=True)
+    ]
+    if device_size is None or trainer is None:
+        return Loading(note), stores
+    _check_shrink(side, device_size)
+    for split in splits:
+        check_plannable(split.transform)
     device = trainer.strategy.root_device
-    return Loading(f"{note}, copied to {device}", DeviceImages(cache, device, size))
+    return Loading(f"{note}, copied to {device}", DeviceImages(cache, device, device_size)), stores
 
 
-def rendered(batch: Batch | PlannedBatch, device_images: DeviceImages | None) -> Batch:
+def render(batch: Batch | PlannedBatch, device_images: DeviceImages | None) -> Batch:
     """Return the batch with its images, which the device makes if they were only planned."""
     if not isinstance(batch, PlannedBatch):
         return batch
@@ -178,8 +193,8 @@ def _workers(trainer: Trainer | None) -> int:
     return default_workers(trainer.strategy.root_device.type != "cpu", max(1, trainer.num_devices))
 
 
-def _check_shrink(images: ImageStore, size: Size) -> None:
-    if not 0 < images.side <= _MOST_SHRINK * min(size):
+def _check_shrink(side: int, size: Size) -> None:
+    if not 0 < side <= _MOST_SHRINK * min(size):
         raise ConfigError(
             f"data.device_cache samples bilinearly, which takes images of at most twice their size: set "
             f"data.decode_side to {_MOST_SHRINK * min(size)} or less."

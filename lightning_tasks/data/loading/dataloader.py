@@ -1,4 +1,4 @@
-"""From a dataset to a DataLoader: the same few decisions for both tasks."""
+"""From a dataset to a DataLoader: the same few decisions for every task."""
 
 import atexit
 import contextlib
@@ -23,7 +23,7 @@ from lightning_tasks.errors import ConfigError, what_is_wrong
 _MOST_WORKERS = 8  # images this small do not keep more busy
 _FEW_CORES = 2
 _CORES_FOR_A_WORKER = 8
-_SENT_TO_ALL = {signal.SIGINT, signal.SIGTERM}
+_TERMINATION_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _workers: WeakSet[multiprocessing.process.BaseProcess] = WeakSet()  # multiprocessing keeps those that live
 
 
@@ -96,20 +96,20 @@ def default_workers(on_gpu: bool, processes: int) -> int:
 
 
 class _Loader(DataLoader[Any]):
-    """A DataLoader whose processes leave to this one what a terminal or a cluster sends to all: it ends them in order.
+    """A DataLoader whose workers ignore SIGINT and SIGTERM: the parent handles them, and ends the workers in order.
 
     (Should it die, they notice; one that is stuck in a read afterwards.)
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch's is of a private class
-        batches = self._started()  # at once: what follows is made when it is asked for
+        batches = self._start_workers()  # at once: what follows is made when it is asked for
         return (batch for batch in batches if batch is not None)  # see collate_readable
 
-    def _started(self) -> Iterator[Any]:
+    def _start_workers(self) -> Iterator[Any]:
         if not self.num_workers or self._iterator is not None or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()  # none is started
         others = multiprocessing.active_children()
-        with _held_back():
+        with _block_signals():
             try:
                 return super().__iter__()
             except (PicklingError, AttributeError, TypeError) as error:  # what pickle raises
@@ -126,34 +126,34 @@ class _Loader(DataLoader[Any]):
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold signals back from the processes that are started, and from this one until it knows of all of them.
+def _block_signals() -> Iterator[None]:
+    """Block termination signals in the workers that are started, and in this process until it knows of all of them.
 
     The mask is inherited, until they ignore the signals. But it is this thread's alone: another may take one, and
     Python then runs the handler in the main thread.
     """
-    came: list[int] = []
+    caught: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():  # no other may set handlers, nor runs them
-        found = {number: signal.getsignal(number) for number in _SENT_TO_ALL}
+        found = {number: signal.getsignal(number) for number in _TERMINATION_SIGNALS}
         handlers = {number: handler for number, handler in found.items() if handler is not None}  # None: not Python's
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION_SIGNALS)
     try:
         for number in handlers:
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, lambda number, _: caught.append(number))
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for one in came:
-            signal.raise_signal(one)
+        for caught_number in caught:
+            signal.raise_signal(caught_number)
 
 
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # or the workers fight for the cores
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does: a worker may have been spawned
-    for number in _SENT_TO_ALL:
+    for number in _TERMINATION_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid != os.getppid():  # which is all that torch looks at

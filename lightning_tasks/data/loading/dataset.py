@@ -1,5 +1,6 @@
 """What the data sets of every task share: order, seeds and stacked images."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -69,7 +70,7 @@ class EpochSampler(Sampler[EpochIndex]):
 Sample = TypeVar("Sample")
 
 
-class ImageDataset(Dataset[Sample]):
+class ImageDataset(Dataset[Sample], ABC):
     """Images and what is annotated of them.
 
     Args:
@@ -77,19 +78,34 @@ class ImageDataset(Dataset[Sample]):
         transform: of a sample.
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
-
-    Attributes:
         on_device: samples hold plans in place of images, which are looked up in a cache.
         skipped: where images are noted that cannot be read and that a loader goes on without; None: it does not.
     """
 
-    def __init__(self, images: ImageStore, transform: A.Compose, seed: int, groups: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        images: ImageStore,
+        transform: A.Compose,
+        seed: int,
+        groups: Sequence[str] = (),
+        *,
+        on_device: bool = False,
+        skipped: Skipped | None = None,
+    ) -> None:
         self.images = images
-        self.on_device = False
-        self.skipped: Skipped | None = None
         self.transform = transform
         self.seed = seed
         self.groups = groups
+        self.on_device = on_device
+        self.skipped = skipped
+
+    @abstractmethod
+    def sample(self, row: int, seed: int) -> Sample:
+        """Return a row's sample, transformed by what `seed` says."""
+
+    def __getitem__(self, key: int | EpochIndex) -> Sample:
+        epoch, row = epoch_and_row(key)
+        return self.sample(row, sample_seed(self.seed, epoch, row))
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -102,12 +118,12 @@ class ImageDataset(Dataset[Sample]):
 
 def collate_planned(collate: Callable[[Sequence[Any]], Batch], samples: Sequence[Any]) -> PlannedBatch:
     """Stack samples that hold plans; `collate` stacks the rest of them."""
-    slots, matrices, brightness, contrast = zip(*(cast("Plan", sample.image) for sample in samples), strict=True)
+    plans = [cast("Plan", sample.image) for sample in samples]
     planned = Planned(
-        slots=torch.tensor(slots),
-        to_source=torch.from_numpy(np.stack(matrices)),
-        brightness=torch.tensor(brightness, dtype=torch.float32),
-        contrast=torch.tensor(contrast, dtype=torch.float32),
+        slots=torch.tensor([plan.slot for plan in plans]),
+        to_source=torch.from_numpy(np.stack([plan.to_source for plan in plans])),
+        brightness=torch.tensor([plan.brightness for plan in plans], dtype=torch.float32),
+        contrast=torch.tensor([plan.contrast for plan in plans], dtype=torch.float32),
     )
     return PlannedBatch(planned, collate(samples))
 

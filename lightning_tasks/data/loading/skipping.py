@@ -22,18 +22,20 @@ class Skipped:
     Args:
         split: its name, for messages.
         paths: its N files.
-        most_share: of the images may be skipped.
+        max_fraction: of the images may be skipped.
 
     Raises:
-        ConfigError: `most_share` is no share.
+        ConfigError: `max_fraction` is no share.
     """
 
-    def __init__(self, split: str, paths: Sequence[Path], most_share: float) -> None:
-        if not 0 <= most_share < 1:
-            raise ConfigError(f"data.max_bad_share is {most_share}; it is a share of the images, from 0 to below 1.")
+    def __init__(self, split: str, paths: Sequence[Path], max_fraction: float) -> None:
+        if not 0 <= max_fraction < 1:
+            raise ConfigError(
+                f"data.max_bad_fraction is {max_fraction}; it is a share of the images, from 0 to below 1."
+            )
         self.split = split
         self._paths = paths
-        self._most = most_share * len(paths)
+        self._max_skipped = max_fraction * len(paths)
         self._flags: Tensor = torch.zeros(len(paths), dtype=torch.bool)
         self._flags.share_memory_()  # type: ignore[no-untyped-call]  # the loaders' processes write too
 
@@ -57,10 +59,11 @@ class Skipped:
             ImageError: they are too many.
         """
         self._flags[row] = True
-        if len(self) > self._most:
+        if len(self) > self._max_skipped:
             raise ImageError(
-                f"{len(self):,} of the {self.of:,} {self.split} images cannot be read, more than data.max_bad_share "
-                f"allows ({self._most / self.of:g}). The last one: {error} `lightning-tasks check` lists them all."
+                f"{len(self):,} of the {self.of:,} {self.split} images cannot be read, more than data.max_bad_fraction "
+                f"allows ({self._max_skipped / self.of:g}). The last one: {error} `lightning-tasks check` lists them "
+                "all."
             ) from error
 
     def report(self) -> str:

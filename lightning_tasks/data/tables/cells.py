@@ -19,7 +19,7 @@ _WITH_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 
 @lru_cache(_KEPT)
-def normalized(text: str) -> str:
+def normalize(text: str) -> str:
     """Return text such that what looks alike is alike.
 
     é is one character (NFC); there are no characters that nobody sees; no blanks are around it, and one plain blank is

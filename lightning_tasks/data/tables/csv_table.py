@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.cells import as_bool, normalized, stands_for_nothing
+from lightning_tasks.data.tables.cells import as_bool, normalize, stands_for_nothing
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_content, why_missing
 
 # What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
-Complain = Callable[[int, TableError], None]
+OnError = Callable[[int, TableError], None]
 
 OTHER_NAMES = {  # of columns, in other people's tables
     "fname": ("filename", "file", "image", "image_id", "path", "name"),
@@ -41,7 +41,7 @@ def require_folder(root: Path) -> None:
         )
 
 
-def raise_at_once(row: int, error: TableError) -> None:
+def raise_error(row: int, error: TableError) -> None:
     """Raise the complaint."""
     raise error
 
@@ -61,7 +61,7 @@ def read_cells(path: Path) -> list[list[str]]:
         TableError: it is no csv file in UTF-8, or in UTF-16 or UTF-32 with the mark that says so.
     """
     seen: dict[str, str] = {}  # of cells that are alike one is kept: a table may have a million
-    with _opened(path) as (file, delimiter):
+    with _open_csv(path) as (file, delimiter):
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         rows = [[seen.setdefault(cell, cell) for cell in row] for row in reader]
     if any("\0" in cell for cell in seen):
@@ -78,7 +78,7 @@ def delimiter_of(path: Path) -> str:
     Raises:
         LightningTasksError: like `read_cells`.
     """
-    with _opened(path) as (_, delimiter):
+    with _open_csv(path) as (_, delimiter):
         return delimiter
 
 
@@ -107,7 +107,7 @@ _MARKS = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codec
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[TextIO, str]]:
+def _open_csv(path: Path) -> Iterator[tuple[TextIO, str]]:
     """Open a csv file at its start, and say what stands between its cells."""
     if not is_file(path):
         missing = f"There is no table {path}{why_missing(path)}."
@@ -126,18 +126,18 @@ def _opened(path: Path) -> Iterator[tuple[TextIO, str]]:
 
 def _delimiter(header: str) -> str:
     """Return the first one that sets the column `fname` apart, or else the first one in the header."""
-    there = [one for one in _DELIMITERS if one in header]
-    apart = (one for one in there if "fname" in {name.strip(' "\r\n') for name in header.split(one)})
-    return next(apart, there[0] if there else ",")
+    found = [delimiter for delimiter in _DELIMITERS if delimiter in header]
+    apart = (d for d in found if "fname" in {name.strip(' "\r\n') for name in header.split(d)})
+    return next(apart, found[0] if found else ",")
 
 
-def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.DataFrame:
+def read_csv(path: Path, required: Sequence[str], on_error: OnError) -> pd.DataFrame:
     """Return a table's cells as str, with the columns of every task checked.
 
     Args:
         path: the csv file.
         required: columns that it must have.
-        complain: what is done about a row that cannot be used.
+        on_error: what is done about a row that cannot be used.
 
     Returns:
         A frame of str, with all columns of the file; `is_valid`, where there is one, of bool.
@@ -148,17 +148,15 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
     """
     rows = read_cells(path)
     if not rows:
-        raise TableError(
-            f"{path}: row 1: the table is empty. Write {quoted(required)} in it, and a row for each image."
-        )
-    header = [normalized(name) for name in rows[0]]
+        raise TableError(f"{path}: row 1: the table is empty. Write {quote(required)} in it, and a row for each image.")
+    header = [normalize(name) for name in rows[0]]
     for column in required:
         if column not in header:
             meant = near_column(column, header)
             way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
             if "".join(header[:1]).lower().startswith("sep="):
                 way_out = "Take this line out, which Excel alone understands."
-            raise TableError(f"{path}: row 1: no column {column!r}; it has {quoted(header)}. {way_out}")
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {quote(header)}. {way_out}")
     for column in header:
         if column and header.count(column) > 1:  # spreadsheets write empty columns
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")
@@ -170,34 +168,34 @@ def read_csv(path: Path, required: Sequence[str], complain: Complain) -> pd.Data
                 f"{path}: row {row + _FIRST_ROW}: {len(cells)} cells under {len(header)} columns. Take an empty row "
                 "out, and put quotes around a cell that has a comma in it."
             )
-            complain(row, TableError(message))
+            on_error(row, TableError(message))
     columns = itertools.zip_longest(header, *rows[1:], fillvalue="")
     table = pd.DataFrame({name: cells for name, *cells in itertools.islice(columns, len(header))}, dtype=str)
     for column in ("fname", "group"):
         if column in header:
-            _refuse_empty(path, column, table[column], complain)
+            _refuse_empty(path, column, table[column], on_error)
     if "group" in header:
-        table["group"] = table["group"].map(normalized)
+        table["group"] = table["group"].map(normalize)
     if "is_valid" in header:
-        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"], complain)
+        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"], on_error)
     return table
 
 
-def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> None:
+def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", on_error: OnError) -> None:
     empty = {cell: not cell.strip() or (column == "group" and stands_for_nothing(cell)) for cell in cells.unique()}
     for row in np.flatnonzero(cells.map(empty)):
         where, cell = cell_at(path, int(row), column), cells.iloc[row].strip()
         what = f"{cell!r} names nothing" if cell else "the cell is empty"
-        complain(int(row), TableError(f"{where}: {what}. Fill it, or take the row out."))
+        on_error(int(row), TableError(f"{where}: {what}. Fill it, or take the row out."))
 
 
-def _booleans(path: Path, column: str, cells: "pd.Series[str]", complain: Complain) -> list[bool]:
+def _booleans(path: Path, column: str, cells: "pd.Series[str]", on_error: OnError) -> list[bool]:
     values = []
     for row, cell in enumerate(cells):
         truth = as_bool(cell)
         if truth is None:
             where = cell_at(path, row, column)
-            complain(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
+            on_error(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
         values.append(bool(truth))
     return values
 
@@ -217,7 +215,7 @@ def is_image_set(path: Path) -> bool:
     return path.suffix == ".txt" and path.parts[-3:-1] == ("ImageSets", "Main")
 
 
-def shortened(cell: str, most: int = 60) -> str:
+def shorten(cell: str, most: int = 60) -> str:
     """Return a cell for a message."""
     return cell if len(cell) <= most else f"{cell[:most]}…"
 
@@ -233,6 +231,6 @@ def plain_name(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def quoted(names: Iterable[str]) -> str:
+def quote(names: Iterable[str]) -> str:
     """Return names for a message."""
     return ", ".join(repr(str(name)) for name in names)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.confines import Confines, RealPaths
-from lightning_tasks.data.tables.csv_table import cell_at, quoted
+from lightning_tasks.data.tables.csv_table import cell_at, quote
 from lightning_tasks.data.tables.near_names import NearNames
 from lightning_tasks.data.tables.paths import Paths
 from lightning_tasks.data.tables.splits import FILE
@@ -50,9 +50,9 @@ class Files:
         """Return which files a missing one nearly is, after a semicolon; nothing where it is none."""
         fitting = self.near.fitting(self.names[row])
         if fitting:
-            return f"; it may be any of {quoted(fitting)}"
+            return f"; it may be any of {quote(fitting)}"
         other = self.near.with_other_endings(self.names[row]) or self.near.elsewhere(self.names[row])
-        return f"; there is {quoted(other)}" if other else ""
+        return f"; there is {quote(other)}" if other else ""
 
 
 def find_files(names: Sequence[str], folder: Path, confines: Confines | None) -> Files:
@@ -146,7 +146,7 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
         for row in rows[located.files.leads_out[rows]]:
             name = located.files.names[row]
             inside = located.files.near.elsewhere(name)
-            there = f"; there is {quoted(inside)}" if inside else ""
+            there = f"; there is {quote(inside)}" if inside else ""
             raise TableError(
                 f"{cell_at(located.source, int(row), 'fname')}: {name!r} leads out of the data's folder{there}. "
                 "Correct it; or, if you trust the table, --data.allow_outside true."

@@ -93,7 +93,7 @@ class NearNames:
 
     @cached_property
     def _subfolders(self) -> list[str]:
-        folders = (one for one in self._list("") if _ending(one) not in IMAGES and is_folder(self._folder / one))
+        folders = (name for name in self._list("") if _ending(name) not in IMAGES and is_folder(self._folder / name))
         return list(islice(folders, _SUBFOLDERS))
 
     def _folders(self, name: str, parts: Sequence[str]) -> list[str]:

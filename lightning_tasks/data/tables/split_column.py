@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.csv_table import Complain, cell_at, first_row
+from lightning_tasks.data.tables.csv_table import OnError, cell_at, first_row
 from lightning_tasks.errors import TableError
 
 _PART_OF = {
@@ -16,7 +16,7 @@ _PART_OF = {
 }
 
 
-def check_split(path: Path, table: pd.DataFrame, complain: Complain) -> None:
+def check_split(path: Path, table: pd.DataFrame, on_error: OnError) -> None:
     """Check the column `split`, and mark the rows for validation in `is_valid`, in place.
 
     Where no row is for validation there is no `is_valid` either: validation is then drawn.
@@ -24,10 +24,10 @@ def check_split(path: Path, table: pd.DataFrame, complain: Complain) -> None:
     Args:
         path: the table's file.
         table: of str, and `is_valid`, where there is one, of bool.
-        complain: what is done about a row that cannot be used.
+        on_error: what is done about a row that cannot be used.
 
     Raises:
-        TableError: from `complain`, at an unknown word, or where `is_valid` says otherwise.
+        TableError: from `on_error`, at an unknown word, or where `is_valid` says otherwise.
     """
     parts = _parts(table["split"])
     for row in np.flatnonzero(parts.isna()):
@@ -35,7 +35,7 @@ def check_split(path: Path, table: pd.DataFrame, complain: Complain) -> None:
             f"{cell_at(path, int(row), 'split')}: {table['split'].iloc[row]!r} is none of train, val and test. Write "
             "one of them; or give the column another name if it says something else."
         )
-        complain(int(row), TableError(message))
+        on_error(int(row), TableError(message))
     for_validation = (parts == "valid").to_numpy()
     if "is_valid" not in table.columns:
         if for_validation.any():
@@ -46,7 +46,7 @@ def check_split(path: Path, table: pd.DataFrame, complain: Complain) -> None:
             f"{path}: row {row + first_row(path)}, columns 'split' and 'is_valid': {table['split'].iloc[row]!r} and "
             f"{table['is_valid'].iloc[row]} contradict each other. Correct one of them, or take one column out."
         )
-        complain(int(row), TableError(message))
+        on_error(int(row), TableError(message))
 
 
 def marked_test(table: pd.DataFrame) -> NDArray[np.bool_]:

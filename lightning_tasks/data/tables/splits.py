@@ -48,7 +48,7 @@ def split_table(
     """
     rows = np.flatnonzero(~marked_test(table))
     if splitter is not None:
-        train, valid = _checked(splitter(table), len(table))
+        train, valid = _check_split(splitter(table), len(table))
         way_out = "It is the splitter that chose so."
     elif fold is not None:
         train, valid = _k_fold(table, rows, source, fold, folds, seed)
@@ -62,7 +62,7 @@ def split_table(
         train, valid = rows, rows
         way_out = "All are marked test in the column 'split'."
     else:
-        train, valid = _drawn(table, rows, valid_fraction, seed)
+        train, valid = _draw_split(table, rows, valid_fraction, seed)
         way_out = f"There is only one {'group' if 'group' in table.columns else 'image'}, which is not split: add more."
     for name, part in (("training", train), ("validation", valid)):
         if not len(part):
@@ -70,7 +70,7 @@ def split_table(
     return train, valid
 
 
-def _checked(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
+def _check_split(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: int) -> tuple[Rows, Rows]:
     train, valid = (np.unique(np.asarray(rows, dtype=np.int64)) for rows in split)
     both = np.concatenate([train, valid])
     outside = both[(both < 0) | (both >= n)]
@@ -112,7 +112,7 @@ def _k_fold(table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int,
     return train, sides[fold]
 
 
-def _drawn(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
+def _draw_split(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
     units = _units(table, rows)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_tasks.data.tables.csv_table import cell_at, first_row, quoted
+from lightning_tasks.data.tables.csv_table import cell_at, first_row, quote
 from lightning_tasks.data.tables.file_checks import LocatedTable, respelt_line
 from lightning_tasks.data.tables.splits import FILE, Rows
 from lightning_tasks.errors import LightningTasksWarning, TableError
@@ -78,7 +78,7 @@ def same_image(
         row, other = int(rows[i]), int(rows[before[i]])
         what = f"{source}: row {row + top}: {names[row]} stands in row {other + top} already"
         if differing_columns:
-            message = f"{what}, with other cells in {quoted(differing_columns)}: one row denies what the other says."
+            message = f"{what}, with other cells in {quote(differing_columns)}: one row denies what the other says."
             problems.append(Problem("duplicate", message, row, True, way_out, keep_row=True))
         elif is_valid[i] != is_valid[before[i]]:
             message = f"{what}: one row is for training, one for validation, and the score would be too good."

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lightning_tasks.data.tables.csv_table import plain_name, quoted
+from lightning_tasks.data.tables.csv_table import plain_name, quote
 from lightning_tasks.data.tables.splits import FILE
 from lightning_tasks.data.tables.table_checks import Problem
 
@@ -46,7 +46,7 @@ def unused_columns(
     if not unused:
         return []
     more = f" and {len(unused) - _LISTED:,} more" * (len(unused) > _LISTED)
-    listed = quoted(unused) if more or len(unused) == 1 else f"{quoted(unused[:-1])} and {unused[-1]!r}"
+    listed = quote(unused) if more or len(unused) == 1 else f"{quote(unused[:-1])} and {unused[-1]!r}"
     message = f"{path}: row 1: nothing reads the column{'s' * (len(unused) > 1)} {listed}{more}."
     pairs = [f"{column!r} to {name!r}" for column, name in nearest.items() if column in unused and name is not None]
     if pairs:

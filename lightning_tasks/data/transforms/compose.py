@@ -1,7 +1,6 @@
 """Image transforms, joint image-and-point transforms, and the scale of points.
 
 Positions follow OpenCV: the centre of the top-left pixel is (0, 0), so an image W pixels wide spans −0.5..W − 0.5.
-The book's transforms are those of fastai's chapter 6 (`RandomResizedCrop` and `aug_transforms`), on albumentations.
 """
 
 from collections.abc import Sequence
@@ -13,9 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import Image, Size
-from lightning_tasks.data.transforms.crop import RandomCropResize, SquashCrop
-from lightning_tasks.data.transforms.lighting import LogitLighting
-from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 
 Points = NDArray[np.float32]  # (P, 2), x and y in pixels, NaN where not annotated
@@ -105,56 +101,3 @@ def compose_points(transforms: Sequence[A.BasicTransform]) -> A.Compose:
         keypoint_params=A.KeypointParams(format="xy", remove_invisible=False, label_fields=["slot"]),
         is_check_shapes=False,  # of masks, which there are none of
     )
-
-
-def crop_train(size: Size, min_scale: float = 0.35, flip_p: float = 0.0) -> A.Compose:
-    """The book's training transform for labels: a crop of random area and ratio, resized to `size`. No flip.
-
-    Raises:
-        ConfigError: `min_scale`, the smallest share of the image, or `flip_p` does not lie between 0 and 1.
-    """
-    if not 0 < min_scale <= 1:
-        raise ConfigError(f"data.min_scale is {min_scale}; it is a share of the image, above 0 and up to 1.")
-    if not 0 <= flip_p <= 1:
-        raise ConfigError(f"data.flip_p is {flip_p}; it is a probability, from 0 to 1.")
-    return A.Compose([RandomCropResize(size, min_scale, flip_p)])
-
-
-def crop_valid(size: Size, val_xtra: float = 0.14) -> A.Compose:
-    """The book's validation transform for labels: the whole image squashed a little larger, then its centre.
-
-    Raises:
-        ConfigError: `val_xtra`, how much larger, is below 0 or above 1.
-    """
-    if not 0 <= val_xtra <= 1:
-        raise ConfigError(f"data.val_xtra is {val_xtra}; it is a share of the side, from 0 (no crop) to 1.")
-    return A.Compose([SquashCrop(size, val_xtra)])
-
-
-def warp_train(
-    size: Size,
-    *,
-    flip_p: float = 0.5,
-    max_rotate_deg: float = 10.0,
-    max_zoom: float = 1.1,
-    max_warp: float = 0.2,
-    max_lighting: float = 0.2,
-    swap_pairs: Sequence[tuple[int, int]] = (),
-) -> A.Compose:
-    """The book's training transform for points, `aug_transforms(size=size)`: geometry and lighting.
-
-    Raises:
-        ConfigError: a strength is out of its range.
-    """
-    if max_zoom < 1 or not 0 <= max_lighting < 1 or not 0 <= max_warp < 1:
-        raise ConfigError(
-            f"data.max_zoom {max_zoom} must be 1 or more; data.max_lighting {max_lighting} and data.max_warp "
-            f"{max_warp} at least 0 and below 1."
-        )
-    warp = JointWarp(size, flip_p, max_rotate_deg, max_zoom, max_warp, swap_pairs=swap_pairs)
-    return compose_points([warp, LogitLighting(max_lighting)])
-
-
-def warp_valid(size: Size) -> A.Compose:
-    """The book's validation transform for points: a resize."""
-    return compose_points([JointWarp(size, flip_p=0, max_rotate_deg=0, max_zoom=1, max_warp=0)])

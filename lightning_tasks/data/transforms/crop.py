@@ -1,4 +1,4 @@
-"""The book's crops for labels."""
+"""Crops that resize: fastai's for training, and for validation."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import Image, Size, resize
+from lightning_tasks.data.transforms.device_plan import Plan
 
 
 class Box(NamedTuple):
@@ -25,7 +26,7 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
     Args:
         size: height and width of the result.
         min_scale: the smallest share of the image's area.
-        flip_p: how likely the piece is mirrored; the book does not.
+        flip_p: how likely the piece is mirrored; fastai's chapter does not.
     """
 
     def __init__(self, size: Size, min_scale: float = 0.35, flip_p: float = 0.0) -> None:
@@ -38,11 +39,12 @@ class RandomCropResize(A.RandomResizedCrop):  # type: ignore[misc]  # albumentat
         drawn: dict[str, Any] = super().get_params_dependent_on_data(params, data)
         return {**drawn, "flipped": self.py_random.random() < self.flip_p if self.flip_p else False}
 
-    def draw(self, shape: Size) -> tuple[Box, bool]:
-        """Draw a piece of an image of `shape` (height, width), and whether it is mirrored."""
-        drawn = self.get_params_dependent_on_data({"shape": shape}, {})
+    def plan(self, plan: Plan) -> Plan:
+        """Return the plan with this crop in it; see `PlansForDevice`."""
+        drawn = self.get_params_dependent_on_data({"shape": plan.size}, {})
         x_min, y_min, x_max, y_max = drawn["crop_coords"]
-        return Box(x_min, y_min, x_max - x_min, y_max - y_min), drawn["flipped"]
+        box = Box(x_min, y_min, x_max - x_min, y_max - y_min)
+        return plan.warp(box_to_source(box, self.size, drawn["flipped"]), self.size)
 
     def apply(self, img: Image, crop_coords: tuple[int, int, int, int], flipped: bool, **_: Any) -> Image:  # noqa: ANN401 - albumentations'
         """Cut, resize and mirror."""
@@ -68,10 +70,11 @@ class SquashCrop(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         self.squashed = (height, width)
         self.top, self.left = (height - size[0]) // 2, (width - size[1]) // 2
 
-    def box(self, shape: Size) -> Box:
-        """Return the part that is seen of an image of `shape` (height, width)."""
-        y, x = shape[0] / self.squashed[0], shape[1] / self.squashed[1]
-        return Box(self.left * x, self.top * y, self.size[1] * x, self.size[0] * y)
+    def plan(self, plan: Plan) -> Plan:
+        """Return the plan with this crop in it; see `PlansForDevice`."""
+        y, x = plan.size[0] / self.squashed[0], plan.size[1] / self.squashed[1]
+        box = Box(self.left * x, self.top * y, self.size[1] * x, self.size[0] * y)
+        return plan.warp(box_to_source(box, self.size), self.size)
 
     def apply(self, img: Image, **_: Any) -> Image:  # noqa: ANN401 - albumentations'
         """Squash and cut."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.transforms.device_plan import Plan
 
 
 class LogitLighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations ships no types
@@ -37,6 +38,10 @@ class LogitLighting(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentatio
             limit = math.log(1 - self.max_lighting)
             contrast = math.exp(self.py_random.uniform(limit, -limit))
         return {"brightness": brightness, "contrast": contrast}
+
+    def plan(self, plan: Plan) -> Plan:
+        """Return the plan with this lighting in it; see `PlansForDevice`."""
+        return plan.light(**self.get_params())
 
     def apply(self, img: Image, brightness: float, contrast: float, **_: Any) -> Image:  # noqa: ANN401 - albumentations'
         """Apply both through one table of 256 values."""

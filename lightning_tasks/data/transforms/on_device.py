@@ -1,4 +1,4 @@
-"""The book's transforms on the device that trains, with the whole decoded data set in its memory."""
+"""fastai's default transforms on the device that trains, with the whole decoded data set in its memory."""
 
 import numpy as np
 import torch
@@ -51,28 +51,30 @@ class DeviceImages:
         left, top = x.floor(), y.floor()
         right_share, lower_share = x - left, y - top
         columns, rows = left.long(), top.long()
-        light = torch.zeros(*x.shape, 3, device=x.device)
+        pixels = torch.zeros(*x.shape, 3, device=x.device)
         for dy, vertical in ((0, 1 - lower_share), (1, lower_share)):
             for dx, horizontal in ((0, 1 - right_share), (1, right_share)):
-                light += self._taken(planned.slots, rows + dy, columns + dx) * (vertical * horizontal)[..., None]
-        lit = _lit(light / 255, planned.brightness[:, None, None], planned.contrast[:, None, None])
-        images = (lit * 255).round().to(torch.uint8).view(len(x), *self.size, 3)
+                pixels += self._gather(planned.slots, rows + dy, columns + dx) * (vertical * horizontal)[..., None]
+        lighted = _apply_lighting(pixels / 255, planned.brightness[:, None, None], planned.contrast[:, None, None])
+        images = (lighted * 255).round().to(torch.uint8).view(len(x), *self.size, 3)
         return images.permute(0, 3, 1, 2)
 
-    def _taken(self, slots: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def _gather(self, slots: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the pixels (B, n, 3) at rows and columns (B, n) of the images, reflected at the borders."""
         height, width = (self.sizes[slots, axis][:, None] for axis in (0, 1))
-        first = self.offsets[slots][:, None] + 3 * (_reflected(rows, height) * width + _reflected(columns, width))
+        first = self.offsets[slots][:, None] + 3 * (
+            _reflect_index(rows, height) * width + _reflect_index(columns, width)
+        )
         return self.pixels[first[..., None] + torch.arange(3, device=first.device)].float()
 
 
-def _reflected(position: Tensor, length: Tensor) -> Tensor:
+def _reflect_index(position: Tensor, length: Tensor) -> Tensor:
     """Return positions within 0..length − 1, the outer ones mirrored about the centre of the last pixel."""
     period = (2 * (length - 1)).clamp(min=1)
     within = position.abs() % period
     return torch.minimum(within, period - within).clamp(max=length - 1)
 
 
-def _lit(light: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Return light from 0 to 1 with brightness and contrast on the logit scale, as `LogitLighting` has it."""
-    return torch.sigmoid((torch.logit(light.clamp(_TINY, 1 - _TINY)) + brightness) * contrast)
+def _apply_lighting(pixels: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Return pixels from 0 to 1 with brightness and contrast on the logit scale, as `LogitLighting` has it."""
+    return torch.sigmoid((torch.logit(pixels.clamp(_TINY, 1 - _TINY)) + brightness) * contrast)

@@ -46,7 +46,7 @@ def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Siz
     return min(height, size[0]), min(width, size[1])
 
 
-def reduced(images: Tensor, size: Size) -> Tensor:
+def downscale(images: Tensor, size: Size) -> Tensor:
     """Return (B, 3, *size) of (B, 3, H, W) uint8 images at least as large, averaged over what a pixel covers."""
     if images.shape[2:] == size:
         return images

@@ -40,7 +40,7 @@ class Preprocess(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, 3, h, w) float32 from 0 to 255 for (B, H, W, 3) uint8 RGB."""
         y, x = (_positions(length, images.device) for length in images.shape[1:3])
-        reduced_y, reduced_x = self._reduced(y, x)
+        reduced_y, reduced_x = self._reduced_lengths(y, x)
         much = torch.minimum(_length(y) / reduced_y, _length(x) / reduced_x) > _SHRINKS_MUCH
         (height, width), top, left = self.window.size, self.top, self.left
         rest = torch.minimum(reduced_y / self.squashed[0], reduced_x / self.squashed[1]) > _SHRINKS_MUCH
@@ -51,7 +51,7 @@ class Preprocess(nn.Module):
         resized = mixed.reshape(*mixed.shape[:2], -1, 3).permute(0, 3, 1, 2) @ columns.T
         return resized.round()  # whole numbers, as in training: some networks see the difference
 
-    def _reduced(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _reduced_lengths(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the height and width that `data.images.reduced_size` does, as scalars."""
         height, width = _length(y), _length(x)
         shorter = torch.minimum(height, width)

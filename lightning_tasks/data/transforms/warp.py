@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import Image, Size
 from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.transforms.device_plan import Plan, move_points
 
 
 class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships no types
@@ -82,15 +83,12 @@ class JointWarp(A.DualTransform):  # type: ignore[misc]  # albumentations ships 
         **_: Any,  # noqa: ANN401 - albumentations'
     ) -> NDArray[Any]:
         """Move the points along, and let pairs change places in a flip."""
-        moved = keypoints.copy()
-        from_source = cv2.invert(to_source)[1]
-        moved[:, :2] = cv2.perspectiveTransform(keypoints[None, :, :2].astype(np.float64), from_source)[0]
-        if flipped:
-            order = np.arange(len(moved))
-            for left, right in self.swap_pairs:
-                order[[left, right]] = order[[right, left]]
-            moved = moved[order]
-        return moved
+        return move_points(keypoints, to_source, self.swap_pairs if flipped else ())
+
+    def plan(self, plan: Plan) -> Plan:
+        """Return the plan with this warp in it; see `PlansForDevice`."""
+        drawn = self.get_params_dependent_on_data({"shape": plan.size}, {})
+        return plan.warp(drawn["to_source"], self.size, self.swap_pairs if drawn["flipped"] else ())
 
     def _draw(self, shape: Size, flipped: bool) -> NDArray[np.float64]:
         height, width = shape

@@ -36,7 +36,7 @@ def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output:
     """Write the network, with `images` (B, H, W, 3) uint8 as input and one output of the name `output`.
 
     Raises:
-        ConfigError: the backbone does what cannot be traced, or what ONNX has no word for.
+        ConfigError: the backbone does what cannot be traced, or what ONNX has no operator for.
     """
     import onnx
 
@@ -49,8 +49,8 @@ def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output:
             )  # fmt: skip
     except Exception as error:  # the exporter's own kinds are not public
         raise ConfigError(
-            f"ONNX has no words for this backbone ({what_is_wrong(error)}). --format torch or "
-            "safetensors write it all the same."
+            f"This backbone cannot be exported to ONNX: an operator is not supported ({what_is_wrong(error)}). "
+            "--format torch or safetensors write it all the same."
         ) from error
     assert exported is not None
     exported.save(path, external_data=False)
@@ -63,7 +63,7 @@ def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output:
     onnx.save(model, path)
 
 
-def halved(network: nn.Module) -> nn.Module:
+def halve(network: nn.Module) -> nn.Module:
     """Return a copy of the network with backbone and head in float16: pixels and positions need more."""
     copied = copy.deepcopy(network)
     for name in ("backbone.body", "head"):

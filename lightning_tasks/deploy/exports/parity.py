@@ -1,4 +1,4 @@
-"""Does an exported file say what the checkpoint says?"""
+"""Does an exported file predict what the checkpoint predicts?"""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from lightning_tasks.data.images.decode import Image, resize
 from lightning_tasks.deploy.exports.onnx_file import Precision
 from lightning_tasks.deploy.exports.run import Run
-from lightning_tasks.deploy.predictor import Points, Predictor
+from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.errors import CheckpointError, ConfigError
 
 Statistic = Literal["largest", "root mean square"]
 
 
 class Parity(NamedTuple):
-    """Differences over some images, as one number: of probabilities, or of points on the −1..1 scale."""
+    """Differences over some images, as one number, on the unit scale of the outputs."""
 
     from_resized: float  # images that the resize leaves as they are, as one batch; infinite where one is not finite
     whole_path: float  # the images themselves, one by one; likewise
@@ -67,19 +67,19 @@ def parity(predictor: Predictor, run: Run, images: Sequence[Image], statistic: S
     Raises:
         ConfigError: the checkpoint itself says NaN.
     """
-    squashed = np.stack([resize(image, predictor.network.preprocess.squashed) for image in images])
-    whole_path = [_differences(predictor, run, image[None]) for image in images]
-    from_resized = _differences(predictor, run, squashed)
-    return Parity(summed_up(from_resized, statistic), summed_up(np.concatenate(whole_path), statistic), len(images))
+    squashed = np.stack([resize(image, predictor.module.preprocess.squashed) for image in images])
+    whole_path = [differences(predictor, run, image[None]) for image in images]
+    from_resized = differences(predictor, run, squashed)
+    return Parity(summarise(from_resized, statistic), summarise(np.concatenate(whole_path), statistic), len(images))
 
 
-def summed_up(differences: NDArray[np.float32], statistic: Statistic) -> float:
+def summarise(values: NDArray[np.float32], statistic: Statistic) -> float:
     """Return one number for differences of any shape; infinity where one is not finite, which is no small one."""
-    if not np.isfinite(differences).all():
+    if not np.isfinite(values).all():
         return math.inf
     if statistic == "largest":
-        return float(np.abs(differences).max())
-    return float(np.sqrt(np.square(differences, dtype=np.float64).mean()))
+        return float(np.abs(values).max())
+    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))
 
 
 def require(name: str, value: float, most: float, precision: Precision, statistic: Statistic) -> None:
@@ -95,38 +95,32 @@ def require(name: str, value: float, most: float, precision: Precision, statisti
     elif not math.isfinite(value):
         do = f"Take --precision float32: this network's numbers are beyond {precision}."
     else:
-        do = f"Take --precision float32, or allow what {precision} loses: --max_difference {_rounded_up(value):g}."
+        do = f"Take --precision float32, or allow what {precision} loses: --max_difference {_round_up(value):g}."
     raise CheckpointError(
         f"The exported file does not say what the checkpoint says: {wrong}. Nothing was written. {do}"
     )
 
 
-def said(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what the checkpoint says of (B, H, W, 3) images.
+def outputs_of(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the checkpoint's outputs (B, ...) for (B, H, W, 3) images.
 
     Raises:
-        ConfigError: it says NaN.
+        ConfigError: it predicts NaN.
     """
     with torch.inference_mode():
-        found: NDArray[np.float32] = predictor.network(torch.from_numpy(images)).numpy()
-    if not np.isfinite(found).all():
+        outputs: NDArray[np.float32] = predictor.module(torch.from_numpy(images)).numpy()
+    if not np.isfinite(outputs).all():
         raise ConfigError("The model predicts NaN: its training diverged. Take an earlier checkpoint.")
-    return found
+    return outputs
 
 
-def scaled(predictor: Predictor, differences: NDArray[np.float32], images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return differences of outputs for (B, H, W, 3) images: of points on the −1..1 scale, of probabilities as is."""
-    if not isinstance(predictor.names, Points):
-        return differences
-    height, width = images.shape[1:3]
-    return np.asarray(differences * 2 / np.array([width, height], dtype=np.float32))
+def differences(predictor: Predictor, run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how far an exported file's outputs (B, ...) for (B, H, W, 3) images are off, on their unit scale."""
+    off = run(images) - outputs_of(predictor, images)
+    return predictor.output_format.to_unit_scale(off, (images.shape[1], images.shape[2]))
 
 
-def _differences(predictor: Predictor, run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return scaled(predictor, run(images) - said(predictor, images), images)
-
-
-def _rounded_up(value: float) -> float:
+def _round_up(value: float) -> float:
     """Return the next number of two digits that is greater, whatever is rounded in the other run."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{(math.floor(value / unit) + 1) * unit:.2g}")

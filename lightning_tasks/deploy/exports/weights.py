@@ -39,11 +39,11 @@ def open_weights(path: Path) -> Run:
     """Return a function that runs the network which the two files describe."""
     build = json.loads(json_beside(path).read_text(encoding="utf-8"))
     content = {key: build[key] for key in ("hyper_parameters", "datamodule_hyper_parameters")}
-    network = predictor_of(content | {"state_dict": load_file(path)}, path, "cpu").network
+    module = predictor_of(content | {"state_dict": load_file(path)}, path, "cpu").module
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(network(torch.from_numpy(images)))
+            return np.asarray(module(torch.from_numpy(images)))
 
     return run
 

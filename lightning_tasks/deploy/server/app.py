@@ -12,20 +12,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
 import lightning_tasks
-from lightning_tasks.deploy.predictor import Labels, Points, Predictor
-from lightning_tasks.deploy.server.decode import decoded
-from lightning_tasks.deploy.server.limits import Limits, Memory, Turns
+from lightning_tasks.deploy.predictor import Predictor
+from lightning_tasks.deploy.server.decode import decode_upload
+from lightning_tasks.deploy.server.limits import ConcurrencyLimiter, Limits, Memory
 from lightning_tasks.deploy.server.pages import docs_page, try_page
-from lightning_tasks.deploy.server.schemas import (
-    HealthAnswer,
-    LabelOfModel,
-    LabelsAnswer,
-    ModelAnswer,
-    PointsAnswer,
-    Problem,
-    answer,
-    shortest,
-)
+from lightning_tasks.deploy.server.schemas import HealthAnswer, ModelAnswer, Refusal
 from lightning_tasks.deploy.server.security import Guard
 from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, image_bytes
 from lightning_tasks.errors import LightningTasksError
@@ -62,14 +53,14 @@ def make_app(
     """Return an application that answers with what `predictor` says.
 
     Args:
-        predictor: of labels or points.
+        predictor: of any task.
         limits: where requests are refused.
         name: the checkpoint's, for people.
         hosts: the names under which it may be asked; None: any.
         origins: the other sites whose pages may ask, as `https://a.example`; `*`: all.
     """
     model = _describe(predictor, limits, name)
-    turns, memory = Turns(limits.concurrency, limits.queue), Memory(limits.held_bytes)
+    limiter, memory = ConcurrencyLimiter(limits.concurrency, limits.queue), Memory(limits.held_bytes)
     # Threads of our own, which stay: those that come and go would each leave torch's memory behind.
     pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
     app = FastAPI(
@@ -83,15 +74,16 @@ def make_app(
     app.add_exception_handler(LightningTasksError, _model_fails)
     app.add_exception_handler(Exception, _server_fails)
 
-    def say(data: bytes) -> LabelsAnswer | PointsAnswer:
-        image = decoded(data, limits, predictor.white_level)
-        return answer(predictor(image), predictor.names, (image.shape[0], image.shape[1]))
+    def answer(data: bytes) -> dict[str, Any]:
+        image = decode_upload(data, limits, predictor.white_level)
+        answered = predictor.output_format.answer(predictor(image))
+        return {**answered, "width_px": image.shape[1], "height_px": image.shape[0]}
 
     @app.post(
         "/predict",
         summary="What the model says of an image: JPEG, PNG, WebP, AVIF, GIF or BMP.",
-        response_model=LabelsAnswer if isinstance(predictor.names, Labels) else PointsAnswer,
-        responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
+        response_model=predictor.output_format.schema(),
+        responses={status: {"model": Refusal, "description": text} for status, text in _REFUSALS.items()},
         openapi_extra={"requestBody": _BODY},
     )
     async def predict(request: Request) -> Any:  # noqa: ANN401 - the answer, or a response that nobody reads
@@ -100,10 +92,10 @@ def make_app(
                 data = await image_bytes(request, limits, take)
             except ClientDisconnect:
                 return _CLIENT_HAS_GONE
-            async with turns.turn():
+            async with limiter.slot():
                 if await request.is_disconnected():
                     return _CLIENT_HAS_GONE
-                return await asyncio.get_running_loop().run_in_executor(pool, say, data)
+                return await asyncio.get_running_loop().run_in_executor(pool, answer, data)
 
     @app.get("/model", summary="What the model knows, and this server's limits.", response_model=ModelAnswer)
     async def describe() -> ModelAnswer:
@@ -111,9 +103,9 @@ def make_app(
 
     @app.get("/health", summary="Whether the server answers, and how busy it is.", response_model=HealthAnswer)
     async def health() -> HealthAnswer:
-        return HealthAnswer(status="ok", running=turns.running, waiting=turns.waiting)
+        return HealthAnswer(status="ok", running=limiter.running, waiting=limiter.waiting)
 
-    _add_page(app, "/", try_page(model))
+    _add_page(app, "/", try_page(model, predictor.output_format))
     _add_page(app, "/docs", docs_page(app.openapi()))
     return app
 
@@ -127,17 +119,10 @@ def _add_page(app: FastAPI, path: str, page: tuple[str, str]) -> None:
 
 
 def _describe(predictor: Predictor, limits: Limits, name: str) -> ModelAnswer:
-    height, width = predictor.network.preprocess.window.size
-    names = predictor.names
-    labels = None
-    if isinstance(names, Labels):
-        thresholds = [None] * len(names.vocab) if names.thresholds is None else map(shortest, names.thresholds)
-        pairs = zip(names.vocab, thresholds, strict=True)
-        labels = [LabelOfModel(label=label, threshold=threshold) for label, threshold in pairs]
+    height, width = predictor.module.preprocess.window.size
     return ModelAnswer(
         name=name,
-        labels=labels,
-        points=list(names.names) if isinstance(names, Points) else None,
+        **predictor.output_format.as_json(),
         seen_height_px=height,
         seen_width_px=width,
         max_mb=limits.max_bytes / 1e6,

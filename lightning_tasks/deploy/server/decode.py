@@ -15,7 +15,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 _NAMES = "a JPEG, PNG, WebP, AVIF, GIF or BMP image"
 
 
-def decoded(data: bytes, limits: Limits, white_level: int | None = None) -> Image:
+def decode_upload(data: bytes, limits: Limits, white_level: int | None = None) -> Image:
     """Return the image as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Args:

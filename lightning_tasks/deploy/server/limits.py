@@ -22,7 +22,7 @@ class Limits:
         queue: images that wait for a prediction, in memory.
         held_bytes: of all bodies in memory together.
         body_s: from a request's head to the end of its body.
-        linger_s: for the rest of a body that is refused: most clients read no answer before they have sent all.
+        drain_timeout_s: for the rest of a body that is refused: most clients read no answer before they have sent all.
     """
 
     max_bytes: int = 20_000_000
@@ -31,14 +31,14 @@ class Limits:
     queue: int = 256
     held_bytes: int = 1_000_000_000
     body_s: float = 30.0
-    linger_s: float = 5.0
+    drain_timeout_s: float = 5.0
 
 
-class Turns:
+class ConcurrencyLimiter:
     """Let `concurrency` in at once, in the order in which they came, while at most `queue` wait.
 
     Args:
-        concurrency: how many have their turn at once.
+        concurrency: how many are in at once.
         queue: how many may wait.
     """
 
@@ -49,8 +49,8 @@ class Turns:
         self._slots = asyncio.Semaphore(concurrency)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it.
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it.
 
         Raises:
             HTTPException: 503, as many wait as may.

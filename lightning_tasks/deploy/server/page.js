@@ -1,8 +1,9 @@
 "use strict";
 
-const SHOWN_FIRST = 20; // labels; more on demand
-const FEW_POINTS = 10; // have their names beside them
+const SHOWN_FIRST = 20; // bars; more on demand
+const FEW_MARKS = 10; // have their names beside them
 const MAX_MB = Number(document.body.dataset.maxMb);
+const NOUN = document.body.dataset.noun; // what one of the model's outputs is called
 
 const find = (id) => document.getElementById(id);
 let sending = null; // the request that is under way
@@ -30,21 +31,21 @@ function complain(message) {
   find("status").textContent = "";
 }
 
-/** What the server says of an image's file; throws an Error with a sentence for people. */
+/** What the server answers of an image's file; throws an Error with a sentence for people. */
 async function ask(file, signal) {
   if (file.size > MAX_MB * 1e6) {
     throw new Error(`The image has ${(file.size / 1e6).toFixed(1)} MB; this server takes ${MAX_MB} MB at most.`);
   }
   if (file.type && !file.type.startsWith("image/")) throw new Error("This is no image.");
   const type = file.type || "application/octet-stream";
-  const answer = await fetch("predict", { method: "POST", headers: { "Content-Type": type }, body: file, signal }).catch(
+  const response = await fetch("predict", { method: "POST", headers: { "Content-Type": type }, body: file, signal }).catch(
     (error) => {
       throw error.name === "AbortError" ? error : new Error("The server does not answer. Is it still running?");
     }
   );
-  const said = await answer.json().catch(() => null);
-  if (!answer.ok || said === null) throw new Error(said?.detail ?? `The server refuses the image (${answer.status}).`);
-  return said;
+  const answer = await response.json().catch(() => null);
+  if (!response.ok || answer === null) throw new Error(answer?.detail ?? `The server refuses the image (${response.status}).`);
+  return answer;
 }
 
 async function send(file) {
@@ -52,7 +53,7 @@ async function send(file) {
   const mine = (sending = new AbortController());
   find("error").hidden = true;
   // The attribute: what is SVG has no property of this name.
-  for (const part of ["labels", "points", "points-drawn"]) find(part).toggleAttribute("hidden", true);
+  for (const part of ["bars-section", "table", "marks"]) find(part).toggleAttribute("hidden", true);
   URL.revokeObjectURL(find("image").src);
   find("image").src = URL.createObjectURL(file);
   find("image").alt = file.name;
@@ -61,10 +62,11 @@ async function send(file) {
   find("status").textContent = "The model looks at the image.";
   find("result").hidden = false;
   try {
-    const said = await ask(file, mine.signal);
-    find("caption").textContent = `${file.name}, ${said.width_px}×${said.height_px} pixels`;
-    if (said.labels) showLabels(said.labels);
-    else showPoints(said);
+    const answer = await ask(file, mine.signal);
+    find("caption").textContent = `${file.name}, ${answer.width_px}×${answer.height_px} pixels`;
+    const rows = Object.values(answer).find(Array.isArray); // of any task, an answer has one list
+    if ("probability" in rows[0]) showBars(rows);
+    else showTable(rows, answer);
   } catch (error) {
     if (mine.signal.aborted) return; // for another image
     find("result").hidden = true;
@@ -73,15 +75,15 @@ async function send(file) {
   find("image").classList.remove("waiting");
 }
 
-function showLabels(said) {
-  labels = said;
+function showBars(rows) {
+  labels = rows;
   find("bars").replaceChildren(...labels.map(labelRow));
   const more = labels.length > SHOWN_FIRST;
   find("all").hidden = !more;
   find("all").textContent = `Show all ${labels.length.toLocaleString("en")} labels`;
   find("bars").dataset.all = more ? "" : "yes";
   find("threshold").hidden = labels[0].threshold === null;
-  find("labels").hidden = false;
+  find("bars-section").hidden = false;
   applyThreshold();
 }
 
@@ -96,10 +98,10 @@ function labelRow({ label, probability, threshold }) {
 }
 
 function applyThreshold() {
-  const own = labels.map((one) => one.threshold);
-  const shared = own.every((one) => one === own[0]) ? own[0] : null; // the model's own, where there is but one
+  const own = labels.map((label) => label.threshold);
+  const shared = own.every((threshold) => threshold === own[0]) ? own[0] : null; // the model's own, where there is but one
   const at = common ?? shared;
-  const isChosen = (one) => (common === null ? one.chosen : one.probability > common);
+  const isChosen = ({ chosen, probability }) => (common === null ? chosen : probability > common);
   [...find("bars").children].forEach((row, i) => {
     const chosen = isChosen(labels[i]);
     row.classList.toggle("chosen", chosen);
@@ -115,52 +117,67 @@ function applyThreshold() {
   find("whose").textContent =
     common !== null ? `${count}, by one threshold for all` : `${count}, by the model’s own threshold${shared === null ? "s" : ""}`;
   find("reset").disabled = common === null;
-  find("status").textContent = chosen.map((one) => `${one.label} ${one.probability.toFixed(2)}`).join(", ") || "nothing found";
+  find("status").textContent = chosen.map(({ label, probability }) => `${label} ${probability.toFixed(2)}`).join(", ") || "nothing found";
 }
 
-function showPoints({ points, width_px, height_px }) {
-  const drawn = find("points-drawn");
-  const few = points.length < FEW_POINTS;
+/** Rows of whatever a task predicts, a column for each of their keys; those with a place are marked on the image. */
+function showTable(rows, { width_px, height_px }) {
+  const keys = Object.keys(rows[0]);
+  const heading = (key) => (key === "name" ? NOUN : key.replace(/_px$/, ", pixels").replaceAll("_", " "));
+  find("headings").replaceChildren(
+    ...keys.map((key) => Object.assign(element("th", "", heading(key)), { scope: "col" }))
+  );
+  const lines = rows.map((row) => tableRow(keys, row, "x_px" in row));
+  find("rows").replaceChildren(...lines);
+  if ("x_px" in rows[0]) mark(rows, lines, width_px, height_px);
+  find("table").hidden = false;
+  find("status").textContent = `${rows.length} ${NOUN}${rows.length === 1 ? "" : "s"} predicted`;
+}
+
+function tableRow(keys, row, marked) {
+  const text = (key) => {
+    if (typeof row[key] !== "number") return row[key] ?? "";
+    return key.endsWith("_px") ? row[key].toFixed(1) : String(Number(row[key].toPrecision(4)));
+  };
+  const line = element("tr");
+  const head = element("th", "", marked ? undefined : text(keys[0]));
+  head.scope = "row";
+  if (marked) head.append(Object.assign(element("button", "", text(keys[0])), { type: "button" }));
+  line.append(head, ...keys.slice(1).map((key) => element("td", "", text(key))));
+  return line;
+}
+
+/** Draw the rows' places on the image, each lit together with its line of the table. */
+function mark(rows, lines, width_px, height_px) {
+  const drawn = find("marks");
+  const few = rows.length < FEW_MARKS;
   const unit = Math.max(width_px, height_px) / 100;
   // Half a pixel: positions count from the centre of the first pixel, the drawing from its corner.
   drawn.setAttribute("viewBox", `-0.5 -0.5 ${width_px} ${height_px}`);
   drawn.setAttribute("class", few ? "few" : "");
-  const marks = points.map(({ name, x_px, y_px }) => {
-    const mark = svg("g", {});
+  const marks = rows.map(({ name, x_px, y_px }) => {
+    const group = svg("g", {});
     const dot = svg("circle", { cx: x_px, cy: y_px, r: unit * (few ? 1 : 0.6) });
     dot.append(svg("title", {}, name));
     const leftward = x_px > 0.7 * width_px; // a name stays within the image
     const anchor = { x: x_px + (leftward ? -1.8 : 1.8) * unit, y: y_px, "text-anchor": leftward ? "end" : "start" };
-    mark.append(dot, svg("text", { ...anchor, "font-size": 3.6 * unit, "stroke-width": 0.8 * unit }, name));
-    return mark;
+    group.append(dot, svg("text", { ...anchor, "font-size": 3.6 * unit, "stroke-width": 0.8 * unit }, name));
+    return group;
   });
   drawn.replaceChildren(...marks);
-  const rows = points.map(({ name, x_px, y_px }) => {
-    const row = element("tr");
-    const head = element("th");
-    head.scope = "row";
-    const button = element("button", "", name);
-    button.type = "button";
-    head.append(button);
-    row.append(head, element("td", "", x_px.toFixed(1)), element("td", "", y_px.toFixed(1)));
-    return row;
-  });
-  find("places").replaceChildren(...rows);
-  points.forEach((_, i) => {
+  lines.forEach((line, i) => {
     const light = (on) => {
-      for (const one of [rows[i], marks[i]]) one.classList.toggle("lit", on);
+      for (const part of [line, marks[i]]) part.classList.toggle("lit", on);
       if (on) drawn.append(marks[i]); // above the others
     };
-    for (const one of [rows[i], marks[i]]) {
-      one.addEventListener("pointerenter", () => light(true));
-      one.addEventListener("pointerleave", () => light(false));
+    for (const part of [line, marks[i]]) {
+      part.addEventListener("pointerenter", () => light(true));
+      part.addEventListener("pointerleave", () => light(false));
     }
-    rows[i].addEventListener("focusin", () => light(true));
-    rows[i].addEventListener("focusout", () => light(false));
+    line.addEventListener("focusin", () => light(true));
+    line.addEventListener("focusout", () => light(false));
   });
   drawn.toggleAttribute("hidden", false);
-  find("points").hidden = false;
-  find("status").textContent = `${points.length} point${points.length === 1 ? "" : "s"} found`;
 }
 
 for (const input of [find("file"), find("camera")]) {

@@ -11,15 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lightning_tasks.deploy.server.schemas import ModelAnswer
 from lightning_tasks.deploy.server.security import NOTHING_ALLOWED
+from lightning_tasks.tasks.prediction import OutputFormat
 
 _HERE = Path(__file__).parent
 
 
-def try_page(model: ModelAnswer) -> tuple[str, str]:
+def try_page(model: ModelAnswer, output_format: OutputFormat[Any]) -> tuple[str, str]:
     """Return the page on which one tries images, and its Content-Security-Policy."""
     js = _file("page.js")
     policy = f"{_policy()}; script-src {_hash(js)}; img-src blob: data:; connect-src 'self'"
-    return _render("page.html.j2", css=_file("page.css"), js=js, model=model), policy
+    return _render("page.html.j2", css=_file("page.css"), js=js, model=model, output_format=output_format), policy
 
 
 def docs_page(schema: Mapping[str, Any]) -> tuple[str, str]:

@@ -41,7 +41,7 @@ async def image_bytes(request: Request, limits: Limits, take: Callable[[int], No
         message = f"The image did not arrive within {limits.body_s:g} seconds. Send a smaller one."
         raise HTTPException(408, message, {"Connection": "close"}) from error
     except HTTPException:
-        await _let_finish(request, limits.linger_s)
+        await _drain_body(request, limits.drain_timeout_s)
         raise
 
 
@@ -84,12 +84,12 @@ async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> byt
     return await files[0].read()
 
 
-async def _let_finish(request: Request, seconds: float) -> None:
+async def _drain_body(request: Request, timeout_s: float) -> None:
     """Read the rest of the body and forget it: who still sends when the connection is closed never sees the answer."""
     if request.headers.get("expect", "").lower() == "100-continue":
         return  # it waits for leave to send
     with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):  # the last: all has been read
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout_s):
             async for _ in request.stream():
                 pass
 

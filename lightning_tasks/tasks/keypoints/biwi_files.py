@@ -56,7 +56,7 @@ PERSON_OF_SEQUENCE = {
         start=1,
     )
 }
-_FASTBOOK_SEQUENCE = "01"  # the book projects every sequence with this one's intrinsics
+_FASTBOOK_SEQUENCE = "01"  # fastai projects every sequence with this one's intrinsics
 _IMAGE_SUFFIXES = (".jpg", ".png")
 
 
@@ -92,9 +92,9 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def project_fastbook(centre_mm: Array, intrinsics: Array) -> Array:
-    """Project (..., 3) millimetres of the depth frame to (..., 2) pixels as the book does.
+    """Project (..., 3) millimetres of the depth frame to (..., 2) pixels as fastai's chapter does.
 
-    The book leaves out the way from the depth camera to the RGB camera, so its labels are some 14 px off at a metre.
+    fastai leaves out the way from the depth camera to the RGB camera, so its labels are some 14 px off at a metre.
     """
     projected = centre_mm @ intrinsics.T
     return np.asarray(projected[..., :2] / projected[..., 2:])
@@ -110,7 +110,7 @@ def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
 
     Args:
         root: the folder that holds the sequences' folders, or a folder with them, such as `hpdb`.
-        label_frame: `fastbook` for the book's labels, `calibrated` for the true ones; see the two projections.
+        label_frame: `fastbook` for fastai's labels, `calibrated` for the true ones; see the two projections.
 
     Raises:
         DatasetNotFoundError: no sequences, or a sequence without frames, calibration or images.

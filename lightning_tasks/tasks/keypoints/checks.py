@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.images.decode import file_size_px
-from lightning_tasks.data.tables.csv_table import first_row, quoted
+from lightning_tasks.data.tables.csv_table import first_row, quote
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.filesystem import is_file
+from lightning_tasks.tasks.keypoints.table import point_names, point_positions
 
 UNIT, OUTSIDE = "unit", "outside"  # kinds of problems
 
@@ -165,7 +167,7 @@ def _nothing_to_learn(points: TablePoints, split: str, rows: Rows) -> list[Probl
     if not never:
         return []
     what = "what is predicted for them means nothing" if split == "training" else "the scores say nothing of them"
-    listed = quoted(never[:_LISTED]) + ", ..." * (len(never) > _LISTED)
+    listed = quote(never[:_LISTED]) + ", ..." * (len(never) > _LISTED)
     inside = " inside its image" if split == "training" else ""
     message = f"{points.source}: no row for {split} has one of these points annotated{inside}, so {what}: {listed}."
     return [Problem("points", message)]
@@ -176,7 +178,7 @@ def _outside(points: TablePoints, rows: Rows) -> list[Problem]:
     outside = part.outside
     if not outside.any():
         return []
-    where = _counted(points, rows, outside, "outside their images")
+    where = _count_points(points, rows, outside, "outside their images")
     told = f"{where}: they count in the scores, and training leaves them out"
     way_out = "Correct them, or leave their cells empty."
     if (part.positions_px[outside] > 0).all() and outside.sum() >= _ENOUGH:
@@ -197,7 +199,7 @@ def _placeholders(points: TablePoints, rows: Rows) -> list[Problem]:
         return []
     value = values[counts.argmax()]
     alike = suspect & (x == value)
-    where = _counted(points, rows, alike, f"at exactly ({value:g}, {value:g})")
+    where = _count_points(points, rows, alike, f"at exactly ({value:g}, {value:g})")
     way_out = "If that means not annotated, leave their cells empty, or write 0 in a column <point>_v."
     all_alike = bool((alike == part.annotated).all())
     return [Problem("placeholder", where, None, all_alike, way_out)]
@@ -213,13 +215,13 @@ def _odd_rows(points: TablePoints, rows: Rows) -> list[Problem]:
     parts_of_pixels = np.nan_to_num(part.positions_px % 1).any((1, 2))  # (1, 1) is a pixel, and no share
     odd = known & ((near | ~part.annotated).all(1) & parts_of_pixels)[:, None]
     if odd.any():
-        where = _counted(points, rows, odd, f"within {_UNIT:g} pixels of the upper left corner")
+        where = _count_points(points, rows, odd, f"within {_UNIT:g} pixels of the upper left corner")
         return [Problem("scale", where, way_out="Are these rows on a scale from 0 to 1?")]
     columns = [
         f"{name}_{axis}" for i, name in enumerate(points.names) for j, axis in enumerate("xy") if _is_share(part, i, j)
     ]
     if columns:
-        listed = quoted(columns[:_LISTED]) + ", ..." * (len(columns) > _LISTED)
+        listed = quote(columns[:_LISTED]) + ", ..." * (len(columns) > _LISTED)
         message = f"{points.source}: all numbers in these columns lie between 0 and 1, others do not: {listed}"
         return [Problem("scale", message, way_out="Are these shares of the image, and not pixels?")]
     ratio = (part.positions_px / part.sizes_px[:, None])[known]
@@ -239,13 +241,30 @@ def _is_share(part: TablePoints, point: int, axis: int) -> bool:
     return bool(np.mean(column % 1 != 0) > _MOST and np.ptp(column) > _SPREAD)
 
 
-def _counted(points: TablePoints, rows: Rows, which: NDArray[np.bool_], where: str) -> str:
+def _count_points(points: TablePoints, rows: Rows, which: NDArray[np.bool_], where: str) -> str:
     """Return how many of the points of `rows`, `which` (n, P), lie somewhere, and the first of them."""
     row, point = (int(number) for number in np.argwhere(which)[0])
     n, in_rows = int(which.sum()), int(which.any(1).sum())
     first = f"row {int(rows[row]) + first_row(points.source)} ({points.place(int(rows[row]), point)})"
-    one = n == 1
     return (
-        f"{points.source}: {n:,} annotated point{'s' * (not one)} in {in_rows:,} row{'s' * (in_rows > 1)} "
-        f"{'lies' if one else 'lie'} {where}, first {first}"
+        f"{points.source}: {n:,} annotated point{'s' * (n > 1)} in {in_rows:,} row{'s' * (in_rows > 1)} "
+        f"{'lies' if n == 1 else 'lie'} {where}, first {first}"
     )
+
+
+def find_points_outside(table: pd.DataFrame, source: Path, sizes_px: NDArray[np.int64]) -> list[Problem]:
+    """Return each point of a table that lies outside its image.
+
+    Args:
+        table: of N rows with P points.
+        source: the table's file.
+        sizes_px: (N, 2), width and height; 0 where an image cannot be read.
+    """
+    positions, names = point_positions(table), point_names(table)
+    outside = ((positions < -0.5) | (positions > sizes_px[:, None] - 0.5)).any(-1)  # NaN is neither
+    problems = []
+    for row, point in np.argwhere(outside & sizes_px.all(1, keepdims=True)):
+        (x, y), (width, height) = positions[row, point], sizes_px[row]
+        place = f"{names[point]} at ({x:g}, {y:g}) is outside the image of {width}×{height} pixels"
+        problems.append(Problem("point", f"{source}: row {row + first_row(source)}: {place}", int(row)))
+    return problems

@@ -1,7 +1,7 @@
 """Rows with points to samples and batches."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import albumentations as A
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.images.decode import Image, Size
 from lightning_tasks.data.images.store import ImageStore
-from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset, epoch_and_row, sample_seed, stack_images
+from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
 from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
 from lightning_tasks.data.transforms.device_plan import Plan, plan_points
 
@@ -34,10 +34,9 @@ class KeypointDataset(ImageDataset[KeypointSample]):
         points_px: (N, P, 2) float32 pixels, NaN where not annotated.
         transform: what `augment_points` applies.
         seed: of the augmentation, together with epoch and row.
-        groups: N names (people, say), or none.
         keep_outside: points outside the transformed image are visible too: to be scored, as they were annotated. In
             training they are not: no output says them, and a crop hides what the model would have to see.
-
+        kwargs: see `ImageDataset`.
     """
 
     def __init__(
@@ -46,24 +45,24 @@ class KeypointDataset(ImageDataset[KeypointSample]):
         points_px: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
-        groups: Sequence[str] = (),
         *,
         keep_outside: bool = False,
+        **kwargs: Any,  # noqa: ANN401 - the parent's
     ) -> None:
-        super().__init__(images, transform, seed, groups)
+        super().__init__(images, transform, seed, **kwargs)
         self.points_px = points_px
         self.keep_outside = keep_outside
 
-    def __getitem__(self, key: int | EpochIndex) -> KeypointSample:
-        epoch, row = epoch_and_row(key)
-        seed = sample_seed(self.seed, epoch, row)
+    def sample(self, row: int, seed: int) -> KeypointSample:
+        """Return a row's sample, transformed by what `seed` says."""
         image: Image | Plan
         if self.on_device:
             slot, size, original = self.images.look_up(row)
             points_px = points_in(self.points_px[row], original, size)
-            image, points_px, visible, (height, width) = plan_points(
+            image, points_px, visible = plan_points(
                 self.transform, slot, size, points_px, seed, keep_outside=self.keep_outside
             )
+            height, width = image.size
         else:
             decoded, original = self.images[row]
             points_px = points_in(self.points_px[row], original, decoded.shape[:2])

@@ -23,8 +23,8 @@ class FeatureMaps(Backbone):
         image_size: see `Backbone`.
         pretrained: see `Backbone`.
         weights: see `Backbone`.
-        max_stride: of the coarsest map: 8, 16 or 32 pixels.
         stored: see `Backbone`.
+        max_stride: of the coarsest map: 8, 16 or 32 pixels.
 
     Attributes:
         channels: of each map, the finest first.
@@ -39,8 +39,8 @@ class FeatureMaps(Backbone):
         image_size: tuple[int, int],
         pretrained: bool = False,
         weights: str | None = None,
-        max_stride: int = 16,
         stored: Mapping[str, Any] | None = None,
+        max_stride: int = 16,
     ) -> None:
 
         def leave_out(body: nn.Module) -> None:
@@ -101,6 +101,14 @@ class HeatmapHead(nn.Module):
             mixed = each + F.interpolate(mixed, each.shape[-2:], mode="bilinear")
         logits: Tensor = self.maps(self.mix(mixed))
         return logits
+
+    def decode(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """Return points (B, P, 2) on the −1..1 scale, float32, for logits (B, P, h, w); see `soft_argmax`."""
+        return soft_argmax(logits, image_size)
+
+    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """Return what training minimises; see `masked_cell_loss`."""
+        return masked_cell_loss(points_norm, target_norm, visible, image_size)
 
 
 def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.drawn_image import noisy_background, write_image
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.tasks.keypoints.biwi_files import PERSON_OF_SEQUENCE, project_calibrated, read_calibration
 
-SEQUENCES = ("01", "02", "05", "09", "12", "13", "17", "19")  # eight people; 13 is the book's validation sequence
+SEQUENCES = ("01", "02", "05", "09", "12", "13", "17", "19")  # eight people; 13 is fastai's validation sequence
 
 
 # The cameras of a real sequence: see PERSON_OF_SEQUENCE's module for the source.
@@ -50,11 +50,11 @@ _DEPTH_CAL = """575.816 0 320
 def draw_biwi(root: Path, frames: int = 40, seed: int = 0) -> None:
     """Draw eight sequences of `frames` frames: images, poses and calibration files.
 
-    The heads stand where the true cameras show them, so `calibrated` labels sit on them and the book's do not. The
+    The heads stand where the true cameras show them, so `calibrated` labels sit on them and fastai's do not. The
     folder appears complete or not at all; one that is there stays.
     """
     rng = np.random.default_rng(seed)
-    with published_folder(root) as folder:
+    with atomic_folder(root) as folder:
         if is_there(root):
             return
         for sequence in SEQUENCES:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import FALSE, TRUE, as_number, stands_for_nothing
-from lightning_tasks.data.tables.csv_table import Complain, cell_at, delimiter_of, quoted, raise_at_once, read_csv
+from lightning_tasks.data.tables.csv_table import OnError, cell_at, delimiter_of, quote, raise_error, read_csv
 from lightning_tasks.data.tables.split_column import check_split
 from lightning_tasks.data.tables.unused_columns import VISIBILITY_SUFFIXES, coordinate_column
 from lightning_tasks.errors import TableError
@@ -17,7 +17,7 @@ _FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no squ
 _VISIBILITY = {**dict.fromkeys(FALSE, 0), **dict.fromkeys((*TRUE, "2", "2.0"), 1), "": -1}
 
 
-def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+def read_keypoint_table(path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
     """Read `fname[,group][,is_valid][,split],<point>_x,<point>_y[,<point>_v],...`, positions in pixels.
 
     The centre of the top-left pixel is (0, 0). `<point>_v`, also `_visible` or `_visibility`, is COCO's: 0, the point
@@ -25,7 +25,7 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
 
     Args:
         path: the csv file.
-        complain: what is done about a row that cannot be used.
+        on_error: what is done about a row that cannot be used.
 
     Returns:
         A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
@@ -35,31 +35,31 @@ def read_keypoint_table(path: Path, complain: Complain = raise_at_once) -> pd.Da
         DatasetNotFoundError: there is no such file.
         TableError: the file is no csv, lacks a column, or a cell cannot be used.
     """
-    table = read_csv(path, ["fname"], complain)
+    table = read_csv(path, ["fname"], on_error)
     if "split" in table.columns:
-        check_split(path, table, complain)
+        check_split(path, table, on_error)
     names = point_names(table)
     if not names:
         meant = {str(column): coordinate_column(str(column)) for column in table.columns}
         renamed = ", ".join(f"{column!r} to {name!r}" for column, name in meant.items() if name is not None)
         raise TableError(
             f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
-            f"it has {quoted(table.columns)}.{f' Rename {renamed}.' * bool(renamed)}"
+            f"it has {quote(table.columns)}.{f' Rename {renamed}.' * bool(renamed)}"
         )
     decimal_comma = delimiter_of(path) != ","
     for name in names:
         for column in (f"{name}_x", f"{name}_y"):
             if column not in table.columns:
-                other = next((str(one) for one in table.columns if coordinate_column(str(one)) == column), None)
+                other = next((str(name) for name in table.columns if coordinate_column(str(name)) == column), None)
                 way_out = "Add it, or drop the other one." if other is None else f"Rename {other!r} to it."
                 raise TableError(f"{path}: the point {name!r} has no column {column!r}. {way_out}")
-            table[column] = _numbers(path, column, table[column], decimal_comma, complain)
-        _hide(path, table, name, complain)
+            table[column] = _numbers(path, column, table[column], decimal_comma, on_error)
+        _hide(path, table, name, on_error)
         half = table[f"{name}_x"].isna() ^ table[f"{name}_y"].isna()
         for row in np.flatnonzero(half):
             where = cell_at(path, int(row), f"{name}_x/{name}_y")
             message = "only one of the two is filled. Fill both, or leave both empty for a point that is not annotated."
-            complain(int(row), TableError(f"{where}: {message}"))
+            on_error(int(row), TableError(f"{where}: {message}"))
     return table.copy()  # in one piece: each column of numbers was put in alone, which pandas warns of
 
 
@@ -74,7 +74,7 @@ def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
     return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
 
 
-def _hide(path: Path, table: pd.DataFrame, name: str, complain: Complain) -> None:
+def _hide(path: Path, table: pd.DataFrame, name: str, on_error: OnError) -> None:
     """Take the position from a point where the table says that it is not visible, in place."""
     for column in (f"{name}{ending}" for ending in VISIBILITY_SUFFIXES):
         if column not in table.columns:
@@ -83,16 +83,16 @@ def _hide(path: Path, table: pd.DataFrame, name: str, complain: Complain) -> Non
         seen = said.mask(said.map(stands_for_nothing), "").map(_VISIBILITY)
         for row in np.flatnonzero(seen.isna()):
             message = f"{table[column].iloc[row]!r} is not 0 (not annotated), 1 or 2 (annotated). Write one of them."
-            complain(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))
+            on_error(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))
         position = table[[f"{name}_x", f"{name}_y"]]
         for row in np.flatnonzero((seen == 1) & position.isna().all(axis=1)):
             message = f"{table[column].iloc[row]!r} says that the point is annotated, but it has no position. Write 0."
-            complain(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))
+            on_error(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))
         table.loc[seen == 0, list(position.columns)] = np.nan
 
 
 def _numbers(
-    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, complain: Complain
+    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, on_error: OnError
 ) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
@@ -102,7 +102,7 @@ def _numbers(
         if number is None or not abs(number) < _FURTHEST_PX:  # NaN is not
             where = cell_at(path, row, column)
             message = "Write the position in pixels, or leave the cell empty for a point that is not annotated."
-            complain(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
+            on_error(row, TableError(f"{where}: {cell!r} is not a number. {message}"))
         else:
             values[row] = number
     return values

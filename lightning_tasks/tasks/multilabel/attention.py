@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.models.backbone import Backbone, see_nothing
+from lightning_tasks.models.backbone import Backbone, probe_output_shape
 from lightning_tasks.models.heads import prior_logit
 
 
@@ -31,10 +31,10 @@ class LastMap(Backbone):
     ) -> None:
         super().__init__(name, image_size, pretrained, weights, stored, _leave_out)
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
-        shape = see_nothing(self, image_size).shape
+        shape = probe_output_shape(self, image_size)
         if len(shape) != 4 or shape[1] != self.channels:
             raise BackboneError(
-                f"Attention needs a map of features; {name!r} gives {tuple(shape[1:])}. Choose a convolutional "
+                f"Attention needs a map of features; {name!r} gives {shape[1:]}. Choose a convolutional "
                 "backbone, such as resnet18.tv_in1k, or --model.head fastai."
             )
 

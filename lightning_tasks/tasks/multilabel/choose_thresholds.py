@@ -1,13 +1,13 @@
 """From which probability on is a label predicted? What is chosen, and what it brings, for a person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.capabilities import ThresholdChoice
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
 from lightning_tasks.tasks.multilabel.scores import LabelScores, accuracy_multi, calibration_error, label_scores
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import (
@@ -26,35 +26,21 @@ _FOLDS = 5
 _ROUNDING = 1e-6  # recalls are float32
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What a checkpoint keeps, and a table of what it brings."""
-
-    threshold: float | list[float]
-    temperature: float
-    table: str
-    curve: Figure  # the accuracy over all cells at each threshold
-
-
-def choose(
-    logits: Tensor,
-    targets: Tensor,
-    vocab: Sequence[str],
+def choose_thresholds(
+    found: LabelPredictions,
     given_temperature: float,
     aim: Aim = "f1",
     recall: float = 0.8,
     each_label: bool = True,
     calibrate: bool = False,
-) -> Choice:
+) -> ThresholdChoice:
     """Return thresholds, and a temperature, chosen on predictions.
 
     The table's cross-fitted scores are of images that chose neither their thresholds nor their temperature; the
     probabilities that their thresholds were chosen on had a temperature, one number, that they took part in.
 
     Args:
-        logits: (N, C) float32, before any temperature: their probabilities may all round to 0 or 1.
-        targets: (N, C) of 1, 0 and −1 (which does not count).
-        vocab: C labels.
+        found: the predictions; of these the logits count, as their probabilities may all round to 0 or 1.
         given_temperature: to be kept, unless another is chosen.
         aim: what is chosen for; see `class_thresholds`.
         recall: for `precision_at_recall`.
@@ -64,6 +50,7 @@ def choose(
     Raises:
         ConfigError: there are too few images, or `recall` is no share.
     """
+    logits, targets, vocab = found.logits, found.targets, found.vocab
     if len(targets) < _FOLDS:
         raise ConfigError(f"{len(targets)} images are too few to choose thresholds on: {_FOLDS} at least.")
     if not ((targets == 0) | (targets == 1)).any():
@@ -78,11 +65,11 @@ def choose(
         after = calibration_error(held_out, targets)
         lines = [f"temperature {chosen_temperature:.3f}: calibration error {before:.4f}, cross-fitted {after:.4f}", ""]
         probabilities = (logits / chosen_temperature).sigmoid()  # as the model makes them
-    one = best_threshold(probabilities, targets, aim, recall)
-    each = class_thresholds(probabilities, targets, aim, recall)
+    common = best_threshold(probabilities, targets, aim, recall)
+    per_label = class_thresholds(probabilities, targets, aim, recall)
     gain = threshold_gain(held_out, targets, aim, recall, _FOLDS)
-    limits = each if each_label else torch.full_like(each, one)
-    scores = label_scores(probabilities, targets, list(vocab), probabilities > limits)
+    limits = per_label if each_label else torch.full_like(per_label, common)
+    scores = label_scores(probabilities, targets, vocab, probabilities > limits)
     lines += [*_classes(scores, limits), ""]
     if aim != "accuracy":
         lines += [f"{name}: no positive to choose by, so 0.5" for name in scores.without_positive if each_label]
@@ -93,13 +80,14 @@ def choose(
     lines += [
         f"{'':<36}  accuracy  precision  recall      F1",
         _row("0.5 for all", gain.at_half),
-        _row(f"one for all ({one:.4g}), cross-fitted", gain.one_cross_fitted),
+        _row(f"one for all ({common:.4g}), cross-fitted", gain.one_cross_fitted),
         _row("one for each, cross-fitted", gain.each_cross_fitted),
-        _row("one for each, where they were chosen", gain.each_where_chosen),
+        _row("one for each, in-sample (optimistic)", gain.each_where_chosen),
         f"{'predicting nothing':<36}  {nothing:>8.4f}",
     ]
     curve = threshold_figure([accuracy for _, accuracy in threshold_curve(probabilities, targets)], nothing)
-    return Choice(each.tolist() if each_label else one, chosen_temperature, "\n".join(lines), curve)
+    kept = {"threshold": per_label.tolist() if each_label else common, "temperature": chosen_temperature}
+    return ThresholdChoice(kept, "\n".join(lines), curve)
 
 
 def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:
@@ -122,8 +110,8 @@ def _rounded(vocab: Sequence[str], probabilities: Tensor) -> list[str]:
 
 def _unmet(scores: LabelScores, gain: Gain, wanted: float, each_label: bool) -> list[str]:
     """Return what is to be said where the share `wanted` of the positives is not found."""
-    there = [(row.label, row.recall) for row in scores.classes if row.positives]
-    found = there if each_label else [("all labels", scores.recall_micro)]
+    with_positives = [(row.label, row.recall) for row in scores.classes if row.positives]
+    found = with_positives if each_label else [("all labels", scores.recall_micro)]
     lines = [
         f"{label}: recall {recall:.4f} is the most that a threshold finds, not {wanted:g}"
         for label, recall in found

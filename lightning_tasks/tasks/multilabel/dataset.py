@@ -1,7 +1,7 @@
 """Rows with labels to samples and batches."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import albumentations as A
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.store import ImageStore
-from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset, epoch_and_row, sample_seed, stack_images
+from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.device_plan import Plan, plan_image
 
@@ -32,8 +32,7 @@ class MultiLabelDataset(ImageDataset[MultiLabelSample]):
         targets: (N, C) float32, 1 where the image has the label.
         transform: what `augment_image` applies.
         seed: of the augmentation, together with epoch and row.
-        groups: N names (people, say), or none.
-
+        kwargs: see `ImageDataset`.
     """
 
     def __init__(
@@ -42,18 +41,16 @@ class MultiLabelDataset(ImageDataset[MultiLabelSample]):
         targets: NDArray[np.float32],
         transform: A.Compose,
         seed: int,
-        groups: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401 - the parent's
     ) -> None:
-        super().__init__(images, transform, seed, groups)
+        super().__init__(images, transform, seed, **kwargs)
         self.targets = targets
 
-    def __getitem__(self, key: int | EpochIndex) -> MultiLabelSample:
-        epoch, row = epoch_and_row(key)
-        seed = sample_seed(self.seed, epoch, row)
+    def sample(self, row: int, seed: int) -> MultiLabelSample:
+        """Return a row's sample, transformed by what `seed` says."""
         if self.on_device:
             slot, size, _ = self.images.look_up(row)
-            plan = plan_image(self.transform, slot, size, seed)
-            return MultiLabelSample(plan, self.targets[row], row)
+            return MultiLabelSample(plan_image(self.transform, slot, size, seed), self.targets[row], row)
         image = augment_image(self.transform, self.images[row].image, seed)
         return MultiLabelSample(image, self.targets[row], row)
 

@@ -3,18 +3,24 @@
 import difflib
 
 import torch
-from pytorch_lightning import LightningModule
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.models.checkpoint_check import composed
-from lightning_tasks.tasks import MultiLabelClassifier
+from lightning_tasks.reports.grid import to_arrays
+from lightning_tasks.reports.selection import Results, choose_rows
+from lightning_tasks.tasks.capabilities import Explanation
 from lightning_tasks.tasks.multilabel.attention import LastMap
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
+from lightning_tasks.tasks.multilabel.draw import draw_heat
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
+from lightning_tasks.tasks.multilabel.scores import label_losses
 from lightning_tasks.tasks.split_predictions import evaluating
 
 
-class GradCam:
+class GradCam(Explanation):
     """The parts of images that speak for a label, by the last map of features that the backbone pools.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
@@ -32,11 +38,7 @@ class GradCam:
         MissingLibraryError: captum is not installed.
     """
 
-    def __init__(self, model: LightningModule, label: str) -> None:
-        if not isinstance(model, MultiLabelClassifier):
-            raise ConfigError(
-                f"--grad_cam explains a label of a MultiLabelClassifier; this is a {type(model).__name__}."
-            )
+    def __init__(self, model: MultiLabelClassifier, label: str) -> None:
         known = composed(model.vocab)
         (label,) = composed([label])
         if label not in known:
@@ -56,10 +58,22 @@ class GradCam:
         """Return the heat (B, H, W), 0 or more, of (B, 3, H, W) RGB from 0 to 255; both on any device."""
         with evaluating(self._model), torch.enable_grad():
             # With an input that needs a gradient the maps have one, whatever is frozen.
-            seen = images.to(self._model.device, torch.float32).requires_grad_()
-            maps = self._captum.attribute(seen, target=self.column, relu_attributions=True)
+            inputs = images.to(self._model.device, torch.float32).requires_grad_()
+            maps = self._captum.attribute(inputs, target=self.column, relu_attributions=True)
         heat: Tensor = self._enlarged(maps, images.shape[-2:], "bilinear")
         return heat[:, 0].detach().to(images.device)
+
+    def draw(self, found: LabelPredictions, dataset: MultiLabelDataset, n: int, worst: bool) -> Results:  # type: ignore[override]  # of its task
+        """Draw the heat on the images as the model sees them: where the label is most probable, or its loss highest."""
+        probabilities, targets = found.probabilities[:, self.column], found.targets[:, self.column]
+        losses = label_losses(probabilities[:, None], targets[:, None])
+        rows = choose_rows(losses if worst else probabilities, n, worst=True)
+        images = collate_multilabel([dataset[int(row)] for row in found.rows[rows]]).images
+        values = tuple(losses[rows].tolist())
+        figure = draw_heat(
+            to_arrays(images), self(images), self.label, targets[rows], probabilities[rows], values if worst else ()
+        )
+        return Results(figure, tuple(found.paths[row] for row in rows), values)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from lightning_tasks.data.tables.cells import normalized
+from lightning_tasks.data.tables.cells import normalize
 
 AUTO = "auto"  # a blank, until somebody says otherwise
 WHOLE = "none"  # a cell is one label
@@ -54,7 +54,7 @@ def split_cell(cell: str, separator: str) -> tuple[str, ...]:
         parts = [cell]
     else:
         parts = cell.split(None if separator in (AUTO, BLANK) else separator)
-    return tuple(label for label in map(normalized, parts) if label)
+    return tuple(label for label in map(normalize, parts) if label)
 
 
 def _parse(cell: str) -> object:
@@ -72,7 +72,7 @@ def _parse(cell: str) -> object:
         position = token.end()
         mark = token["mark"]
         if mark is None:
-            levels[-1].append(token["word"] or _unquoted(token["string"] or token["scalar"]))
+            levels[-1].append(token["word"] or _unquote(token["string"] or token["scalar"]))
         elif mark in _ENDS:
             levels.append([])
             ends.append(_ENDS[mark])
@@ -94,7 +94,7 @@ def _parse(cell: str) -> object:
     return levels[0][0]
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     try:
         word = json.loads(text) if text.startswith('"') else ast.literal_eval(text)  # \/ and 😀 are JSON's
     except ValueError:
@@ -127,13 +127,13 @@ def _words(content: object) -> Iterator[str]:
             if isinstance(part, str):
                 yield part
                 continue
-            levels.append(iter(_chosen(part) if isinstance(part, _Entries) else part))  # type: ignore[call-overload]
+            levels.append(iter(_choose(part) if isinstance(part, _Entries) else part))  # type: ignore[call-overload]
             break
         else:
             levels.pop()
 
 
-def _chosen(entries: _Entries) -> list[object]:
+def _choose(entries: _Entries) -> list[object]:
     """Return the one value of `{"choices": [...]}`, or what is true in `{"cat": true, "dog": false}`."""
     truths = [str(value).lower() in ("true", "false") and isinstance(value, str) for _, value in entries]
     if all(truths):

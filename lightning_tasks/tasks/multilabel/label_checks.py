@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.data.tables.csv_table import quoted
+from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.tasks.multilabel.table import build_vocab, unknown_label
@@ -96,12 +96,12 @@ def alike_labels(table: pd.DataFrame, rows: Rows, source: Path, given_vocab: Seq
     return [
         Problem(
             "alike",
-            f"{source}: column 'labels': {quoted(those)} are nearly alike, and different labels",
+            f"{source}: column 'labels': {quote(spellings)} are nearly alike, and different labels",
             None,
             way_out=way_out,
         )
-        for those in alike.values()
-        if len(those) > 1
+        for spellings in alike.values()
+        if len(spellings) > 1
     ]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from lightning_tasks.data.tables.cells import normalized
-from lightning_tasks.data.tables.csv_table import read_cells, shortened
+from lightning_tasks.data.tables.cells import normalize
+from lightning_tasks.data.tables.csv_table import read_cells, shorten
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE, looks_like_a_list, split_cell
 
@@ -42,9 +42,9 @@ def plain_cells(path: Path) -> Counter[str]:
     Of a long table every second row is looked at, or every third...: what is said of so many holds for all.
     """
     header, *rows = read_cells(path) or [[]]
-    column = [normalized(name) for name in header].index("labels")
-    some = rows[:: len(rows) // _LOOKED_AT + 1]
-    cells = Counter(row[column].strip() for row in some if len(row) > column)
+    column = [normalize(name) for name in header].index("labels")
+    sample = rows[:: len(rows) // _LOOKED_AT + 1]
+    cells = Counter(row[column].strip() for row in sample if len(row) > column)
     return Counter({cell: n for cell, n in cells.items() if cell and not looks_like_a_list(cell)})
 
 
@@ -119,7 +119,9 @@ def _other_separator(cells: Mapping[str, int], separator: str) -> str:
             continue  # a name may have blanks, and commas too where something else does separate
         pieces = Counter(piece.strip() for part in parts for piece in set(part.split(other)) if piece.strip())
         # In a name ; and | are rare; a comma is not, and must be seen to join what is seen elsewhere too.
-        if joined and (other in ";|" or any(pieces[piece.strip()] > 1 for one in joined for piece in one.split(other))):
+        if joined and (
+            other in ";|" or any(pieces[piece.strip()] > 1 for cell in joined for piece in cell.split(other))
+        ):
             return (
                 f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
                 f"'{other}'; where each cell is one label, {WHOLE}."
@@ -150,4 +152,4 @@ def _is_wrapped(part: str) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(repr(shortened(name)) for name in names[:_SHOWN]) + more
+    return ", ".join(repr(shorten(name)) for name in names[:_SHOWN]) + more

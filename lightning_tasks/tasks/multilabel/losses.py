@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_tasks.errors import ConfigError
 
-LossName = Literal["bce", "asymmetric", "cross_entropy"]
+LossName = Literal["bce", "asymmetric"]
 
 
 def label_loss(
@@ -17,26 +17,21 @@ def label_loss(
     """Return a module that takes logits (B, C) and targets (B, C), from 0 to 1 or −1 (ignored), to a loss.
 
     Args:
-        name: `bce`, the mean over all cells; `asymmetric`, the sum over labels and mean over images of Ridnik et al.,
-            "Asymmetric Loss for Multi-Label Classification", 2021; or `cross_entropy`, the mean over images that
-            have exactly one label each.
-        label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5; for `cross_entropy` to
-            1/C.
+        name: `bce`, the mean over all cells; or `asymmetric`, the sum over labels and mean over images of Ridnik et
+            al., "Asymmetric Loss for Multi-Label Classification", 2021.
+        label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5.
         asymmetric_gamma: the focusing powers for absent and for present labels.
         asymmetric_clip: probabilities of absent labels below this cost nothing.
 
     Raises:
         ConfigError: a value is out of its range.
     """
-    if not 0 <= label_smoothing < 1:
-        raise ConfigError(f"model.label_smoothing is {label_smoothing}; it is a share, from 0 to below 1.")
+    check_label_smoothing(label_smoothing)
     if min(asymmetric_gamma) < 0 or not 0 <= asymmetric_clip < 1:
         raise ConfigError(
             f"model.asymmetric_gamma {asymmetric_gamma} must not be negative, and model.asymmetric_clip "
             f"{asymmetric_clip} is a probability, from 0 to below 1."
         )
-    if name == "cross_entropy":
-        return nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets of shape (B, C) too
     if name == "bce":
         bce = BinaryCrossEntropy(smoothing=label_smoothing, smooth_dense=True, reduction="none")
         return _CountedCells(bce, over_images=False)
@@ -45,6 +40,17 @@ def label_loss(
         gamma_neg=negative, gamma_pos=positive, clip=asymmetric_clip, smoothing=label_smoothing, reduction="none"
     )
     return _CountedCells(asymmetric, over_images=True)
+
+
+def check_label_smoothing(label_smoothing: float) -> float:
+    """Return a share of the way that training targets are moved.
+
+    Raises:
+        ConfigError: it is out of its range.
+    """
+    if not 0 <= label_smoothing < 1:
+        raise ConfigError(f"model.label_smoothing is {label_smoothing}; it is a share, from 0 to below 1.")
+    return label_smoothing
 
 
 class _CountedCells(nn.Module):

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
+from torchmetrics.classification import BinaryAccuracy
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_tasks.tasks.multilabel.scores import IGNORED, average_precision
@@ -110,34 +110,3 @@ class ThresholdAccuracies(Metric):
     def compute(self) -> tuple[Tensor, Tensor]:
         """Return the accuracies (29,), and that of predicting no label at all."""
         return self.right / self.cells, self.negatives / self.cells
-
-
-class OneLabelAccuracy(MulticlassAccuracy):
-    """The share of images whose likeliest label is the one that they have: fastai's accuracy."""
-
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="micro", validate_args=False)  # as above
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch of exactly one label an image."""
-        super().update(preds, target.argmax(1))
-
-
-class MostCommonAccuracy(Metric):
-    """The accuracy of always saying the commonest label: what an accuracy must beat to mean anything."""
-
-    higher_is_better = True
-    full_state_update = False
-    positives: Tensor
-
-    def __init__(self, num_labels: int) -> None:
-        super().__init__()
-        self.add_state("positives", default=torch.zeros(num_labels, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch of exactly one label an image; the predictions do not matter."""
-        self.positives += (target == 1).sum(0)
-
-    def compute(self) -> Tensor:
-        """Return the commonest label's share of the images."""
-        return self.positives.max() / self.positives.sum()

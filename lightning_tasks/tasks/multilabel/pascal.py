@@ -1,19 +1,16 @@
 """PASCAL VOC 2007 as a DataModule, and a drawn sample in its format."""
 
 from pathlib import Path
+from typing import Any
 
-import albumentations as A
 import pandas as pd
 
 from lightning_tasks.data.download.archives import PASCAL_2007
 from lightning_tasks.data.download.atomic_folder import is_there
 from lightning_tasks.data.download.fetch import fetch
-from lightning_tasks.data.images.cache import CacheKind
-from lightning_tasks.data.loading.skipping import OnBadImage
-from lightning_tasks.data.tables.csv_table import Complain, is_image_set, raise_at_once
-from lightning_tasks.data.tables.splits import Splitter
+from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.tasks.multilabel.datamodule import Difficult, MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.sample import draw_pascal
 from lightning_tasks.tasks.multilabel.voc import find_voc, read_voc
 
@@ -39,11 +36,16 @@ class PascalDataModule(MultiLabelDataModule):
     from Flickr, under its terms of use. Source: Everingham, Van Gool, Williams, Winn, Zisserman, "The PASCAL Visual
     Object Classes (VOC) Challenge", IJCV 88(2), 2010.
 
-    `prepare` fetches fastai's archive (1.6 GB) where root does not exist. Arguments: see MultiLabelDataModule; `csv`
-    and `test_csv` may name other image sets, such as `VOCdevkit/VOC2007/ImageSets/Main/train.txt`; and
+    `prepare` fetches fastai's archive (1.6 GB) where root does not exist.
 
     Args:
+        root: the data set's folder, or for VOC's own layout one that holds it.
+        csv: the table, in root; it may name another image set, such as `VOCdevkit/VOC2007/ImageSets/Main/train.txt`.
+        images: the folder in root that file names start from.
+        test_csv: the table of the test images, in root; likewise.
+        test_images: the folder of the test images.
         mirrors: further addresses of pascal_2007.tgz, or paths of it, which `prepare` tries first.
+        kwargs: see `MultiLabelDataModule`.
     """
 
     def __init__(
@@ -53,71 +55,10 @@ class PascalDataModule(MultiLabelDataModule):
         images: str = "train",
         test_csv: str | None = "test.csv",
         test_images: str | None = "test",
-        difficult: Difficult = "ignored",
-        size: int | tuple[int, int] = 128,
-        start_size: int | None = None,
-        min_scale: float = 0.35,
-        flip_p: float = 0.0,
-        val_xtra: float = 0.14,
-        mixup_alpha: float = 0.0,
-        cutmix_alpha: float = 0.0,
-        batch_size: int = 64,
-        num_workers: int | None = None,
-        cache: CacheKind = "auto",
-        cache_dir: str | None = None,
-        cache_limit_gb: float = 16.0,
-        decode_side: int | None = None,
-        device_cache: bool = False,
-        on_bad_image: OnBadImage = "error",
-        max_bad_share: float = 0.01,
-        allow_outside: bool = False,
-        valid_fraction: float = 0.2,
-        fold: int | None = None,
-        folds: int = 5,
-        split_seed: int = 42,
-        train_on_valid: bool = False,
-        seed: int = 42,
         mirrors: list[str] | None = None,
-        vocab: list[str] | None = None,
-        splitter: Splitter | None = None,
-        train_transform: A.Compose | None = None,
-        valid_transform: A.Compose | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the parent's
     ) -> None:
-        super().__init__(
-            root=root,
-            csv=csv,
-            images=images,
-            test_csv=test_csv,
-            test_images=test_images,
-            difficult=difficult,
-            size=size,
-            start_size=start_size,
-            min_scale=min_scale,
-            flip_p=flip_p,
-            val_xtra=val_xtra,
-            mixup_alpha=mixup_alpha,
-            cutmix_alpha=cutmix_alpha,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            cache=cache,
-            cache_dir=cache_dir,
-            cache_limit_gb=cache_limit_gb,
-            decode_side=decode_side,
-            device_cache=device_cache,
-            on_bad_image=on_bad_image,
-            max_bad_share=max_bad_share,
-            allow_outside=allow_outside,
-            valid_fraction=valid_fraction,
-            fold=fold,
-            folds=folds,
-            split_seed=split_seed,
-            train_on_valid=train_on_valid,
-            seed=seed,
-            vocab=vocab,
-            splitter=splitter,
-            train_transform=train_transform,
-            valid_transform=valid_transform,
-        )
+        super().__init__(root=root, csv=csv, images=images, test_csv=test_csv, test_images=test_images, **kwargs)
         self.mirrors = mirrors or []
         self._find_official()
 
@@ -126,9 +67,9 @@ class PascalDataModule(MultiLabelDataModule):
         self._find_official()  # which may not have been there when this was made
         super().setup(stage)
 
-    def read_table(self, path: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+    def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table of a csv, or of one of VOC's image sets."""
-        return read_voc(path, complain) if is_image_set(path) else super().read_table(path, complain)
+        return read_voc(path, on_error) if is_image_set(path) else super().read_table(path, on_error)
 
     def _find_official(self) -> None:
         tree = find_voc(self.root)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.drawn_image import noisy_background, write_image
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.opencv import cv2
@@ -21,7 +21,7 @@ def draw_pascal(root: Path, n: int = 400, seed: int = 0) -> None:
     One image in twenty shows none of them. The folder appears complete or not at all; one that is there stays.
     """
     rng = np.random.default_rng(seed)
-    with published_folder(root) as folder:
+    with atomic_folder(root) as folder:
         if is_there(root):
             return
         (folder / "train").mkdir()

@@ -95,13 +95,8 @@ def accuracy_multi(probabilities: Tensor, targets: Tensor, thresholds: float | T
     return float((right & counts).sum() / counts.sum())
 
 
-def label_losses(probabilities: Tensor, targets: Tensor, *, one_label: bool = False) -> Tensor:
-    """Return each image's mean binary cross-entropy (N,) over its cells that count; NaN where none does.
-
-    With exactly one label an image, the cross-entropy: minus the logarithm of its probability.
-    """
-    if one_label:
-        return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))
+def label_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return each image's mean binary cross-entropy (N,) over its cells that count; NaN where none does."""
     counts = targets != IGNORED
     cells = binary_cross_entropy(probabilities.double(), (targets == 1).double(), reduction="none")
     return ((cells * counts).sum(1) / counts.sum(1)).float()

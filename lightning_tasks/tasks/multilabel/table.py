@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.cells import normalized, stands_for_nothing
-from lightning_tasks.data.tables.csv_table import Complain, cell_at, raise_at_once, read_csv, shortened
+from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
+from lightning_tasks.data.tables.csv_table import OnError, cell_at, raise_error, read_csv, shorten
 from lightning_tasks.data.tables.split_column import check_split
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
@@ -20,14 +20,14 @@ LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
 
 
 def read_multilabel_table(
-    path: Path, label_separator: str = AUTO, complain: Complain = raise_at_once, vocab: Collection[str] = ()
+    path: Path, label_separator: str = AUTO, on_error: OnError = raise_error, vocab: Collection[str] = ()
 ) -> pd.DataFrame:
     """Read `fname,labels[,difficult][,group][,is_valid][,split]`.
 
     Args:
         path: the csv file.
         label_separator: stands between labels in a cell, and between difficult ones; see `split_cell`.
-        complain: what is done about a row that cannot be used.
+        on_error: what is done about a row that cannot be used.
         vocab: labels that are known to be some, even where they read like words for nothing: `None`, `NA`.
 
     Returns:
@@ -45,16 +45,16 @@ def read_multilabel_table(
             "data.label_separator is empty. Name what stands between labels, such as ' ' or ';', or write "
             f"{WHOLE} where each cell is one label."
         )
-    table = read_csv(path, ["fname", "labels"], complain)
+    table = read_csv(path, ["fname", "labels"], on_error)
     if "split" in table.columns:
-        check_split(path, table, complain)
+        check_split(path, table, on_error)
     for column in LABEL_COLUMNS:
         if column not in table.columns:
             continue
         read = {cell: _labels_or_mistake(cell, label_separator, vocab) for cell in table[column].unique()}
         for row, cell in enumerate(table[column]):
             if read[cell][1]:
-                complain(row, TableError(f"{cell_at(path, row, column)}: {read[cell][1]}"))
+                on_error(row, TableError(f"{cell_at(path, row, column)}: {read[cell][1]}"))
         table[column] = [read[cell][0] for cell in table[column]]
     return table
 
@@ -65,7 +65,7 @@ def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tup
         labels = split_cell(cell, separator)
     except ValueError as error:
         way_out = """Write it as ["a", "b"], or the labels with data.label_separator between them."""
-        return (), f"{shortened(cell)!r} starts like a list and cannot be read as one: {error}. {way_out}"
+        return (), f"{shorten(cell)!r} starts like a list and cannot be read as one: {error}. {way_out}"
     for label in labels:
         if stands_for_nothing(label) and label not in vocab:
             return labels, (
@@ -86,26 +86,11 @@ def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
     """
     if vocab is None:
         return None
-    labels = [normalized(label) for label in vocab]
+    labels = [normalize(label) for label in vocab]
     for label, n in Counter(labels).items():
         if n > 1 or not label:
             raise ConfigError(f"data.vocab: {f'the label {label!r} stands twice' if label else 'a label is empty'}.")
     return labels
-
-
-def require_one_label(table: pd.DataFrame, rows: NDArray[np.int64], path: Path) -> None:
-    """Raise TableError at the first of `rows` that has not exactly one label, or where labels may be difficult."""
-    if "difficult" in table.columns:
-        raise TableError(
-            f"{path}: row 1: cross-entropy knows no difficult labels. Take the column 'difficult' out, or train with "
-            "--model.loss bce."
-        )
-    for row, labels in zip(rows, table["labels"].iloc[rows], strict=True):
-        if len(labels) != 1:
-            raise TableError(
-                f"{cell_at(path, int(row), 'labels')}: {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; "
-                "cross-entropy wants exactly one an image. Correct the row, or train with --model.loss bce."
-            )
 
 
 def build_vocab(labels: Iterable[Sequence[str]]) -> list[str]:

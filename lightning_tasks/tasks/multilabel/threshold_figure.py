@@ -9,7 +9,7 @@ from lightning_tasks.tasks.multilabel.thresholds import CURVE, best_of_curve
 
 
 def threshold_figure(accuracies: Sequence[float], all_negative: float) -> Figure:
-    """Draw the walk-through's curve, the best threshold on it, and what any of them must beat.
+    """Draw fastai's curve, the best threshold on it, and what any of them must beat.
 
     Args:
         accuracies: over cells, at each of the 29 thresholds.

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pandas as pd
 from tqdm import tqdm
 
-from lightning_tasks.data.tables.csv_table import Complain, raise_at_once
+from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
@@ -35,12 +35,12 @@ def find_voc(root: Path) -> Path | None:
     return next((tree for tree in trees if all(is_folder(tree / part) for part in ("Annotations", "ImageSets"))), None)
 
 
-def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFrame:
+def read_voc(image_set: Path, on_error: OnError = raise_error) -> pd.DataFrame:
     """Return one row for each image of an image set, by VOC's rule for classification.
 
     Args:
         image_set: `ImageSets/Main/<set>.txt` in a tree. Of `trainval.txt`, `val.txt` beside it is the validation half.
-        complain: what is done about a row that cannot be used.
+        on_error: what is done about a row that cannot be used.
 
     Returns:
         A frame with `fname` (str, in JPEGImages), `labels` and `difficult` (tuples of str, sorted: the classes with an
@@ -62,7 +62,7 @@ def read_voc(image_set: Path, complain: Complain = raise_at_once) -> pd.DataFram
                 raise TableError(f"{image_set}: row {row + 1}: {name!r} is not one image's name. Write one, as 000005.")
             certain, doubtful = read_annotation(annotations / f"{name}.xml")
         except TableError as error:
-            complain(row, error)
+            on_error(row, error)
         labels.append(certain)
         difficult.append(doubtful)
     table = pd.DataFrame({"fname": [f"{name}.jpg" for name in names], "labels": labels, "difficult": difficult})

@@ -1,0 +1,44 @@
+"""The verbs that make no run and need no config: each is a function, whose signature is its command line."""
+
+from importlib import import_module
+
+from jsonargparse import ArgumentParser
+
+from lightning_tasks import yaml_text
+from lightning_tasks.command_line.arguments import words_and_options
+from lightning_tasks.command_line.config_paths import with_expanded_paths
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.renamed_options import with_new_names
+from lightning_tasks.verbs.table import Kind, verbs_of
+
+
+def run(args: list[str]) -> int:
+    """Run the verb that `args` begin with, and return its exit code.
+
+    Raises:
+        LightningTasksError: a mistake of the user's.
+        SystemExit: with 2, after a message, for arguments that cannot be parsed.
+    """
+    yaml_text.use_for_configs()
+    verb = verbs_of(Kind.FUNCTION)[args[0]]
+    function = getattr(import_module(f"lightning_tasks.verbs.{verb.name}"), verb.name)
+    parser = ArgumentParser(
+        prog=f"lightning-tasks {verb.name}", description=(function.__doc__ or "").partition("\n")[0]
+    )
+    first, *rest = verb.words
+    parser.add_argument(first, type=str)
+    for word in rest:
+        parser.add_argument(word, nargs="+", type=str)
+    parser.add_function_arguments(function, skip=set(verb.words), as_group=False)
+    words, options = words_and_options(with_new_names(args)[1:])
+    try:
+        settings = parser.parse_args([*options, "--", *words]).as_dict()
+        code: int | None = function(**with_expanded_paths(settings))
+    except (MemoryError, RuntimeError) as error:
+        from lightning_tasks.devices import is_out_of_memory, memory_asked_for  # torch is imported by now
+
+        if not is_out_of_memory(error):
+            raise
+        way_out = "lower --batch_size, or take --device cpu" if verb.name == "predict" else "take --device cpu"
+        raise ConfigError(f"The memory does not suffice{memory_asked_for(error)}: {way_out}.") from error
+    return code or 0

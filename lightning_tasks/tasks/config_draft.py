@@ -1,0 +1,95 @@
+"""What a config says of somebody's own table, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lightning_tasks.data.images.decode import Size, file_size_px
+from lightning_tasks.data.tables.csv_table import read_cells
+from lightning_tasks.data.tables.file_checks import Confines, Files, find_files
+from lightning_tasks.data.tables.split_column import marked_test
+from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.unused_columns import unused_columns
+
+_SIZES_SEEN = 100
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table that a config is written for, and what its owner says of it.
+
+    Attributes:
+        path: the table's file.
+        images: the folder that file names start from, seen from the table's folder.
+        label_separator: stands between labels in a cell; see `MultiLabelDataModule`.
+        vocab: all labels; None: those that occur.
+    """
+
+    path: Path
+    images: str
+    label_separator: str
+    vocab: list[str] | None
+
+    @cached_property
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        return [cell.strip() for cell in (read_cells(self.path) or [[]])[0]]
+
+    @cached_property
+    def files(self) -> Files:
+        """The files that its names mean, as the config lets the data be read."""
+        folder, column = self.path.parent / self.images, self.header.index("fname")
+        names = [cells[column] for cells in read_cells(self.path)[1:]]
+        return find_files(names, folder, Confines(self.path.parent, folder))
+
+    @cached_property
+    def image_rows(self) -> Rows:
+        """A row of each image."""
+        return np.sort(np.unique(self.files.ids, return_index=True)[1])
+
+    @cached_property
+    def sizes(self) -> list[Size]:
+        """The heights and widths of some of the images: of those that can be read."""
+        paths = self.files.paths(self.image_rows)
+        rows = np.unique(np.linspace(0, len(paths) - 1, num=min(_SIZES_SEEN, len(paths))).astype(int))
+        return [size for row in rows if (size := file_size_px(paths[row])) is not None]
+
+
+@dataclass
+class ConfigDraft:
+    """What a config says of the data besides where it is.
+
+    Attributes:
+        arguments: of the data module, in the order in which they are written.
+        comments: lines above an argument, or above `csv`, by its name.
+        monitor: the metric by which checkpoints are chosen.
+        mode: whether that is the better the larger ("max") or the smaller ("min").
+    """
+
+    arguments: dict[str, Any]
+    comments: dict[str, list[str]] = field(default_factory=dict)
+    monitor: str = "val/loss"
+    mode: str = "min"
+
+
+def describe_columns(path: Path, table: pd.DataFrame, labels: Sequence[str], points: Sequence[str]) -> list[str]:
+    """Return lines about the columns of any table, and about those that nobody reads; see `unused_columns`."""
+    unused = unused_columns(path, table.columns, labels, points, only_near_misses=False)
+    lines = [f"{problem.message} {problem.way_out}".strip() for problem in unused]
+    if "is_valid" in table.columns:
+        column = "val in split" if "split" in table.columns else "is_valid"
+        lines.append(f"{int(table['is_valid'].sum()):,} rows are marked {column}: these are for validation")
+    else:
+        drawn = "a fifth is drawn for validation" + ", in whole groups" * ("group" in table)
+        lines.append(f"no column is_valid or split (train, val, test): {drawn}")
+    test = int(marked_test(table).sum())
+    if test:
+        lines.append(f"{test:,} rows are marked test: --data.test_csv {path.name} scores them, nothing else reads them")
+    if "group" in table.columns:
+        lines.append(f"{table['group'].nunique():,} groups; --data.fold 0 validates on a fifth of them")
+    return lines

@@ -1,0 +1,117 @@
+"""Points for a whole split, beside the annotated ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lightning_tasks.csv_text import write_csv
+from lightning_tasks.reports.gallery import ReadReduced
+from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from lightning_tasks.tasks.keypoints.draw import draw_results
+from lightning_tasks.tasks.keypoints.page import point_page
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.keypoints.scores import PointScores, original_points_px, point_losses, point_scores
+from lightning_tasks.tasks.split_predictions import (
+    Split,
+    SplitPredictions,
+    files_of,
+    loader_of,
+    predict_batches,
+    require_finite,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointPredictions(SplitPredictions):
+    """N images with P points each; see `SplitPredictions`.
+
+    Attributes:
+        point_names: P names.
+        points_norm: (N, P, 2) float32, predicted, on the −1..1 scale.
+        targets_norm: (N, P, 2) float32.
+        visible: (N, P) bool, which points are annotated.
+        original_size_px: (N, 2) float32, width and height of the image on disk.
+        points_px: (N, P, 2) float32, predicted, in the pixels of the image on disk.
+        targets_px: (N, P, 2) float32, likewise; NaN where not visible.
+    """
+
+    point_names: list[str]
+    points_norm: Tensor
+    targets_norm: Tensor
+    visible: Tensor
+    original_size_px: Tensor
+    points_px: Tensor
+    targets_px: Tensor
+
+    def losses(self) -> Tensor:
+        """Return each image's mean squared error (N,); see `point_losses`."""
+        return point_losses(self.points_norm, self.targets_norm, self.visible)
+
+    def errors_px(self) -> Tensor:
+        """Return how far off the points are (N, P), in pixels of the images on disk; NaN where not visible."""
+        distances: Tensor = torch.linalg.vector_norm(self.points_px - self.targets_px, dim=-1)
+        return distances
+
+    def scores(self) -> PointScores:
+        """Return the scores over all annotated points."""
+        return point_scores(*self.of_points)
+
+    @property
+    def of_points(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What scores are made of: predicted and true points, which of them are visible, and the images' sizes."""
+        return self.points_norm, self.targets_norm, self.visible, self.original_size_px
+
+    def score(self) -> float:
+        """Return the median error in pixels of the images on disk."""
+        return self.scores().median_px
+
+    def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
+        """Draw images with their annotated and predicted points."""
+        return draw_results(
+            self.images(rows), self.targets_px[rows], self.points_px[rows], self.errors_px()[rows], losses
+        )
+
+    def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
+        """Write the predicted places in pixels of the images on disk, and the annotated ones where there are any."""
+        columns = [f"{name}_{axis}" for name in self.point_names for axis in "xy"]
+        table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
+        for fname, points, targets in zip(self.paths, self.points_px, self.targets_px, strict=True):
+            annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]
+            table.append([str(fname), *(f"{value:.2f}" for value in points.flatten().tolist()), *annotated])
+        write_csv(path, table, excel=excel)
+        return []
+
+    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+        """Return an html page."""
+        return point_page(self, run, split, read)
+
+
+def predict_points(
+    model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
+) -> PointPredictions:
+    """Return the points of a split's images; see `predict_batches`.
+
+    Raises:
+        LightningTasksError: files cannot be read, or the predictions are not finite.
+    """
+    points, targets, visible, sizes, rows = predict_batches(
+        model, loader_of(datamodule, split), lambda batch: (model.predict_step(batch), *batch[1:])
+    )
+    require_finite(points)
+    targets_px = original_points_px(targets, datamodule.image_size, sizes)
+    targets_px[~visible] = torch.nan
+    return PointPredictions(
+        **files_of(datamodule, split, rows),
+        point_names=model.point_names,
+        points_norm=points,
+        targets_norm=targets,
+        visible=visible,
+        original_size_px=sizes,
+        points_px=original_points_px(points, datamodule.image_size, sizes),
+        targets_px=targets_px,
+    )

@@ -1,0 +1,1 @@
+"""Which of the labels does the image have? Exactly one of them."""

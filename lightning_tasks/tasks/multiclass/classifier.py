@@ -1,0 +1,112 @@
+"""Which of the labels does the image have? Exactly one of them."""
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lightning_tasks.batch import MultiLabelBatch
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.models.backbone import are_weights_following
+from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
+from lightning_tasks.tasks.multiclass.one_label import check_one_label
+from lightning_tasks.tasks.multiclass.scores import class_losses
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.losses import check_label_smoothing
+
+_OF_ANY_NUMBER = ("threshold", "asymmetric_gamma", "asymmetric_clip")  # settings that mean nothing here
+
+
+class MultiClassClassifier(MultiLabelClassifier):
+    """Cross-entropy over labels of which each image has exactly one.
+
+    Probabilities are a softmax, and the likeliest label is predicted. Logs `loss`, `accuracy` of the likeliest label,
+    `mAP`, and `accuracy_most_common`: what the commonest label alone would score. Outside training, `loss` is without
+    label smoothing.
+
+    Args:
+        vocab: the labels, in the order of the targets' columns: two at least.
+        backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
+        loss: what training minimises.
+        label_smoothing: moves each training target that share of the way to 1/C.
+        **kwargs: see `MultiLabelClassifier` and `ImageModel`.
+
+    Raises:
+        LightningTasksError: backbone, weights or sizes do not work.
+    """
+
+    not_kept = (*MultiLabelClassifier.not_kept, *_OF_ANY_NUMBER)
+
+    def __init__(
+        self,
+        vocab: list[str],
+        backbone: str = "resnet50.tv_in1k",
+        loss: Literal["cross_entropy"] = "cross_entropy",
+        label_smoothing: float = 0.0,
+        **kwargs: Any,  # noqa: ANN401 - of the parent, which the parser resolves
+    ) -> None:
+        if len(vocab) == 1:
+            raise ConfigError(
+                f"MultiClassClassifier tells labels apart; the data has {vocab[0]!r} alone. Take MultiLabelClassifier."
+            )
+        _drop_old_settings(kwargs)
+        super().__init__(
+            vocab,
+            backbone,
+            threshold=0.5,
+            loss="bce",
+            label_smoothing=check_label_smoothing(label_smoothing),
+            asymmetric_gamma=(0.0, 0.0),
+            asymmetric_clip=0.0,
+            **kwargs,
+        )
+
+    def setup(self, stage: str) -> None:
+        """Refuse images without exactly one label, too."""
+        super().setup(stage)
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if isinstance(datamodule, MultiLabelDataModule):
+            check_one_label(datamodule)
+
+    def configure_losses(self) -> None:
+        """Make the loss of training, and that without label smoothing."""
+        _, label_smoothing, *_ = self._loss
+        self.training_criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets (B, C) too
+        self.plain_criterion = nn.CrossEntropyLoss()
+
+    def loss_weight(self, batch: MultiLabelBatch) -> int | Tensor:
+        """Return the number of images."""
+        return len(batch.images)
+
+    def new_thresholds(self) -> None:
+        """Return None: the likeliest label is predicted."""
+
+    def new_accuracies(self) -> dict[str, Metric]:
+        """Return the accuracy of the likeliest label, and what it must beat to mean anything."""
+        labels = len(self.vocab)
+        return {"accuracy": OneLabelAccuracy(labels), "accuracy_most_common": MostCommonAccuracy(labels)}
+
+    @staticmethod
+    def activation(logits: Tensor) -> Tensor:
+        """Return probabilities (B, C), which add up to 1 for each image."""
+        return logits.softmax(1)
+
+    def encode(self, predictions: Tensor) -> Tensor:
+        """Return logits (B, C) for probabilities (B, C)."""
+        return predictions.clamp(min=1e-30).log()
+
+    def predicted(self, probabilities: Tensor) -> Tensor:
+        """Return which label is the likeliest, (B, C) bool; several that are equally likely."""
+        return probabilities == probabilities.amax(1, keepdim=True)
+
+    def image_losses(self, probabilities: Tensor, targets: Tensor) -> Tensor:
+        """Return each image's cross-entropy (N,); see `class_losses`."""
+        return class_losses(probabilities, targets)
+
+
+def _drop_old_settings(settings: dict[str, Any]) -> None:
+    """Remove what checkpoints of older versions have beside the settings: it never meant anything here."""
+    if are_weights_following():
+        for name in _OF_ANY_NUMBER:
+            settings.pop(name, None)

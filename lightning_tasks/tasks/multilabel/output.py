@@ -1,0 +1,167 @@
+"""What a classifier of labels says of images, and how it is handed on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_tasks.csv_text import separator_for
+from lightning_tasks.data.images.decode import Size
+from lightning_tasks.data.loading.dataset import ImageDataset
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.canvas import Canvas, one_line
+from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.scores import average_precision
+from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
+
+
+class LabelModule(InferenceModule):
+    """Probabilities (B, C) for (B, H, W, 3) uint8 RGB."""
+
+    def __init__(self, model: MultiLabelClassifier, preprocess: Preprocess) -> None:
+        super().__init__(model, preprocess)
+        self.temperature = model.temperature
+        self.activation = model.activation
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return probabilities (B, C) for what `preprocess` returns."""
+        return self.activation(self.head(self.backbone(inputs)).float() / self.temperature)
+
+
+@dataclass(frozen=True)
+class LabelPrediction(Prediction):
+    """What the model says of an image's labels."""
+
+    vocab: tuple[str, ...]  # C labels
+    probabilities: NDArray[np.float32]  # (C,)
+    chosen: NDArray[np.bool_]  # (C,), above the thresholds; or the likeliest one
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The chosen labels, the likeliest first."""
+        return tuple(self.vocab[i] for i in self.likeliest_first() if self.chosen[i])
+
+    def likeliest_first(self) -> NDArray[np.intp]:
+        """Return the order (C,) of the labels by their probabilities."""
+        return np.argsort(-self.probabilities, kind="stable")
+
+    def cells(self) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the chosen labels in one cell, and all probabilities."""
+        return [separator_for(self.vocab).join(self.labels)], self.probabilities
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the chosen labels, and all probabilities by label."""
+        rounded = (round(float(probability), 6) for probability in self.probabilities)
+        return {"predicted": list(self.labels), "probabilities": dict(zip(self.vocab, rounded, strict=True))}
+
+    def draw(self, canvas: Canvas) -> None:
+        """Write the chosen labels with their probabilities."""
+        chosen = [i for i in self.likeliest_first() if self.chosen[i]]
+        lines = [f"{one_line(self.vocab[i])} {self.probabilities[i]:.2f}" for i in chosen]
+        canvas.write_lines(lines or ["nothing found"])
+
+
+@dataclass
+class LabelAnswer:
+    """One label of an image."""
+
+    label: str
+    probability: float
+    threshold: float | None = field(metadata={"description": "Above it the label is chosen; null: the likeliest is."})
+    chosen: bool
+
+
+@dataclass
+class LabelsAnswer(Answer):
+    """All labels that the model knows, the likeliest first."""
+
+    predicted: list[LabelAnswer]
+
+
+@dataclass(frozen=True)
+class LabelFormat(OutputFormat[LabelPrediction]):
+    """Probabilities, and what turns them into labels."""
+
+    task: ClassVar[str] = "labels"
+    noun: ClassVar[str] = "label"
+    output_name: ClassVar[str] = "probabilities"
+    unit_scale: ClassVar[str] = "probabilities"
+    score_name: ClassVar[str] = "mAP"
+
+    names: tuple[str, ...]  # C labels
+    thresholds: NDArray[np.float32] | None  # (C,); None: exactly one label, the likeliest
+    temperature: float = 1.0
+
+    def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[LabelPrediction]:
+        """Return the labels of images for probabilities (B, C)."""
+        probabilities = outputs.numpy()
+        pairs = zip(probabilities, self.choose(probabilities), strict=True)
+        return [LabelPrediction(self.names, *pair) for pair in pairs]
+
+    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which labels are chosen, (B, C), for probabilities (B, C)."""
+        assert self.thresholds is not None  # else it is a ClassFormat
+        return np.asarray(probabilities > self.thresholds)
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the format with one threshold for all labels."""
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"The threshold is {threshold}; it is a probability, from 0 to 1.")
+        return replace(self, thresholds=np.full(len(self.names), threshold, np.float32))
+
+    def columns(self) -> Columns:
+        """Return a column for the chosen labels, and one for each label's probability."""
+        return Columns(("predicted",), self.names)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return labels, thresholds and temperature."""
+        return {
+            "task": self.task,
+            "output": "probabilities: (B, C) float32",
+            "vocab": list(self.names),
+            "temperature": self.temperature,
+            # A label is chosen where its probability is greater; null: exactly one, the likeliest.
+            "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+        }
+
+    def describe(self) -> str:
+        """Return what the model does."""
+        return f"says which of {len(self.names):,} labels an image has"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the labels with their thresholds; `points` is null for clients that tell the tasks apart by it."""
+        pairs = zip(self.names, self._limits(), strict=True)
+        return {"labels": [{"label": label, "threshold": limit} for label, limit in pairs], "points": None}
+
+    def schema(self) -> type[Answer]:
+        """Return the class of `answer`."""
+        return LabelsAnswer
+
+    def answer(self, prediction: LabelPrediction) -> dict[str, Any]:
+        """Return each label with its probability, its threshold and whether it is chosen."""
+        limits = self._limits()
+        rows = [
+            LabelAnswer(self.names[i], shortest(prediction.probabilities[i]), limits[i], bool(prediction.chosen[i]))
+            for i in prediction.likeliest_first()
+        ]
+        return {"predicted": rows}
+
+    def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
+        """Return the mAP of probabilities (n, C)."""
+        targets = torch.as_tensor(dataset.targets[rows])  # type: ignore[attr-defined]  # of labels, as these are
+        each = average_precision(torch.from_numpy(outputs), targets)
+        return float(each[(targets == 1).any(0)].mean())
+
+    def _limits(self) -> list[float | None]:
+        return [None] * len(self.names) if self.thresholds is None else [shortest(limit) for limit in self.thresholds]
+
+
+def label_format(model: MultiLabelClassifier) -> LabelFormat:
+    """Return the format of a trained classifier."""
+    assert model.thresholds is not None  # else it is a MultiClassClassifier
+    return LabelFormat(tuple(model.vocab), model.thresholds.numpy().astype(np.float32), model.temperature)

@@ -1,0 +1,161 @@
+"""What a model of any task predicts, for everybody who hands it on: tables, JSON, drawings, exports and the server."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lightning_tasks.data.images.decode import Size
+from lightning_tasks.data.loading.dataset import ImageDataset
+from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.models.base import ImageModel
+from lightning_tasks.models.views import mean_of_views
+from lightning_tasks.reports.canvas import Canvas
+
+
+class InferenceModule(nn.Module, ABC):
+    """A trained model with its preprocessing: (B, H, W, 3) uint8 RGB in, outputs (B, ...) float32 out.
+
+    It is what exports write. The LightningModule's metrics and trainer have no place there.
+
+    Args:
+        model: the trained model, on the CPU.
+        preprocess: what its images went through.
+    """
+
+    def __init__(self, model: ImageModel, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.backbone = model.backbone
+        self.head = model.head
+
+    @abstractmethod
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return outputs (B, ...) float32 for what `preprocess` returns; averages over views are taken of these."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return outputs for (B, H, W, 3) uint8 RGB, as a caller wants them."""
+        return self.predict(self.preprocess(images))
+
+
+class Columns(NamedTuple):
+    """The columns of what is predicted, in any table."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]  # named by the user; see `csv_text.apart` where one is called like another column
+
+
+class Prediction(ABC):
+    """What the model predicts for one image."""
+
+    @abstractmethod
+    def cells(self) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the texts and the numbers for the format's `columns`."""
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """Return what stands in a JSON file, numbers rounded to 6 decimals."""
+
+    @abstractmethod
+    def draw(self, canvas: Canvas) -> None:
+        """Draw it on its image."""
+
+
+@dataclass
+class Answer:
+    """What the server answers of an image; a task's own class adds a list with a row (a dataclass) for each output.
+
+    The page draws bars for rows with `probability` and `chosen`, marks on the image for rows with `x_px` and `y_px`,
+    and shows all but bars as a table.
+    """
+
+    width_px: int = field(metadata={"description": "Of the image, turned as its EXIF orientation says."})
+    height_px: int
+
+
+P = TypeVar("P", bound=Prediction)
+
+
+class OutputFormat(ABC, Generic[P]):
+    """What a checkpoint's outputs mean.
+
+    Attributes:
+        task: in the metadata of exports.
+        noun: what one of the outputs is called.
+        output_name: of the outputs in an exported file.
+        unit_scale: what `to_unit_scale` returns differences of.
+        score_name: of `score`, with its unit.
+        names: of the outputs.
+    """
+
+    task: ClassVar[str]
+    noun: ClassVar[str]
+    output_name: ClassVar[str]
+    unit_scale: ClassVar[str]
+    score_name: ClassVar[str]
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[P]:
+        """Return predictions for `InferenceModule.predict`'s outputs (B, ...) on the CPU and B heights and widths."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """Return the columns of a prediction's `cells`."""
+
+    @abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """Return what an exported file says of its output: a `task`, an `output`, names and all that decodes it."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return what the model does, after "The model": `says which of 20 labels an image has`."""
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """Return what the server says of the model: its outputs by the answer's key, such as `{"labels": [...]}`."""
+
+    @abstractmethod
+    def schema(self) -> type[Answer]:
+        """Return the dataclass of `answer`, from which the server makes its description."""
+
+    @abstractmethod
+    def answer(self, prediction: P) -> dict[str, Any]:
+        """Return what the server answers; it adds the image's size."""
+
+    @abstractmethod
+    def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
+        """Return how good an exported file's outputs (n, ...) are for these n rows of a data set; NaN: not known."""
+
+    def combine(self, views: Sequence[Tensor]) -> Tensor:
+        """Return outputs (B, ...) from those of several views of the same images."""
+        return mean_of_views(views)
+
+    def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
+        """Return outputs (B, ...) of images for those of the mirrored images, which were `width_px` wide."""
+        return outputs
+
+    def require_flip(self) -> None:
+        """Raise ConfigError where `unmirror` cannot know what to do."""
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the format with a threshold in place of its own.
+
+        Raises:
+            ConfigError: there is none here, or it is no probability.
+        """
+        raise ConfigError(f"A threshold is for labels; this checkpoint predicts {self.noun}s.")
+
+    def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+        """Return differences of outputs (B, ...) for images of a height and width such that 1 is a large one."""
+        return differences
+
+
+def shortest(number: np.float32) -> float:
+    """Return the number with the fewest digits that is this one in float32: 0.2, not 0.20000000298023224."""
+    return float(str(number))

@@ -1,0 +1,27 @@
+"""What the verbs of a checkpoint share: its predictions of a split, and the files that none may write over."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from lightning_tasks.tasks.registry import task_of_both
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, load_weights
+
+
+def predictions_of(
+    trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
+) -> SplitPredictions:
+    """Return what a checkpoint says of a split; the model gets its weights.
+
+    Raises:
+        ConfigError: model and data are not of one task.
+    """
+    load_weights(model, Path(ckpt_path))
+    model.to(trainer.strategy.root_device)
+    with trainer.strategy.precision_plugin.forward_context():
+        return task_of_both(model, datamodule).predict_split(model, datamodule, split)
+
+
+def tables_of(datamodule: pl.LightningDataModule) -> list[Path]:
+    """Return the user's own tables, which nothing must be written over."""
+    return [path for name in ("csv", "test_csv") if isinstance(path := getattr(datamodule, name, None), Path)]

@@ -1,0 +1,64 @@
+"""The verbs, in the order of help: the one list from which help, parser and dispatch are made. Nothing heavy here."""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """What a verb is given."""
+
+    FUNCTION = auto()  # its own arguments alone: the function of the verb's name is its command line
+    DATA = auto()  # a data module; this kind and those below are methods of the Trainer
+    RUN = auto()  # data and model, and a new folder for what it writes
+    CHECKPOINT = auto()  # a checkpoint, which says what data and model were
+
+
+class Verb(NamedTuple):
+    """A line of help, and where the verb's work is: in the module of its name in this folder, or in Lightning."""
+
+    name: str
+    example: str
+    text: str
+    kind: Kind
+    words: tuple[str, ...] = ()  # of a FUNCTION: which of its parameters stand without a name; of the last one or more
+
+
+_CONFIG = "--config conf/pascal.yaml"
+_BEST = "best.ckpt"
+VERBS = (
+    Verb("init", "labels.csv", "write a config for your own table", Kind.FUNCTION, ("csv",)),
+    Verb("prepare", _CONFIG, "get and check the data", Kind.DATA),
+    Verb("check", _CONFIG, "read every image once, and list what is wrong", Kind.DATA),
+    Verb("summary", _CONFIG, "what there is, and one sample step by step", Kind.DATA),
+    Verb("show_batch", _CONFIG, "draw training images as the model will see them", Kind.DATA),
+    Verb("lr_find", _CONFIG, "suggest a learning rate", Kind.RUN),
+    Verb("fit", _CONFIG, "train; --ckpt_path last resumes the newest run", Kind.RUN),
+    Verb("validate", _BEST, "score on the validation split", Kind.CHECKPOINT),
+    Verb("test", _BEST, "score on the test table", Kind.CHECKPOINT),
+    Verb("thresholds", _BEST, "choose thresholds, and keep them in the checkpoint", Kind.CHECKPOINT),
+    Verb("get_preds", _BEST, "write what it says of each image to a csv", Kind.CHECKPOINT),
+    Verb(
+        "show_results", _BEST, "draw targets beside predictions; --worst true, --grad_cam LABEL", Kind.CHECKPOINT
+    ),
+    Verb("report", _BEST, "write one html page about it", Kind.CHECKPOINT),
+    Verb(
+        "predict", f"{_BEST} holiday/ a.jpg", "predict any images, and write a table",
+        Kind.FUNCTION, ("checkpoint", "paths"),
+    ),
+    Verb(
+        "export", f"{_BEST} --format onnx", "write it for other programs, and check that it says the same",
+        Kind.FUNCTION, ("checkpoint",),
+    ),
+    Verb("serve", _BEST, "answer over HTTP, with a page to try images on", Kind.FUNCTION, ("checkpoint",)),
+)  # fmt: skip
+LIGHTNINGS_OWN = ("fit", "validate", "test")
+
+
+def verbs_of(kind: Kind) -> dict[str, Verb]:
+    """Return the verbs of one kind by their names."""
+    return {verb.name: verb for verb in VERBS if verb.kind is kind}
+
+
+def help_lines() -> str:
+    """Return a line for each verb: an example of its use, and what it does."""
+    return "\n".join(f"  lightning-tasks {f'{verb.name:<8} {verb.example}':<38} {verb.text}" for verb in VERBS)
