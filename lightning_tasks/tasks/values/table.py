@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import (
-    Complain,
+    OnError,
     cell_at,
     delimiter_of,
     near_column,
-    quoted,
-    raise_at_once,
+    quote,
+    raise_error,
     read_csv,
 )
 from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import ROW_COLUMNS
+from lightning_tasks.data.tables.unused_columns import ROW_COLUMNS, TaskColumns
 from lightning_tasks.errors import TableError
 
 _LARGEST = 1e18  # in float32, squares of what is larger have no room
@@ -26,7 +26,7 @@ _MOSTLY = 0.5  # a column with a larger share of numbers is meant as one of numb
 
 
 def read_value_table(
-    path: Path, targets: Sequence[str] | None = None, on_error: Complain = raise_at_once
+    path: Path, targets: Sequence[str] | None = None, on_error: OnError = raise_error
 ) -> pd.DataFrame:
     """Read `fname[,group][,is_valid][,split],<name>,...`, a number in each cell below a name.
 
@@ -53,7 +53,7 @@ def read_value_table(
         table[name] = _parse_numbers(path, name, table[name], decimal_comma, on_error)
     if not target_columns(table):
         raise TableError(
-            f"{path}: no column of numbers; it has {quoted(table.columns)}. Add one for each number that the model is "
+            f"{path}: no column of numbers; it has {quote(table.columns)}. Add one for each number that the model is "
             "to predict, such as `age`."
         )
     return table.copy()  # in one piece: each column of numbers was put in alone, which pandas warns of
@@ -69,13 +69,18 @@ def target_values(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float
     return table[list(names)].to_numpy(dtype=np.float64)
 
 
+def value_columns(table: pd.DataFrame) -> TaskColumns:
+    """Return which columns of a table that `read_value_table` read are used."""
+    return TaskColumns(target_columns(table))
+
+
 def _require_columns(path: Path, table: pd.DataFrame, targets: Sequence[str]) -> None:
     for name in targets:
         if name in ROW_COLUMNS:
             raise TableError(f"{path}: data.targets names {name!r}, which says something of the row. Leave it out.")
         if name not in table.columns:
             near = near_column(name, map(str, table.columns))
-            way_out = f"it has {quoted(table.columns)}." if near is None else f"Is it {near!r}?"
+            way_out = f"it has {quote(table.columns)}." if near is None else f"Is it {near!r}?"
             raise TableError(f"{path}: row 1: data.targets names the column {name!r}; {way_out}")
 
 
@@ -97,7 +102,7 @@ def _is_empty(cell: str) -> bool:
 
 
 def _parse_numbers(
-    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, on_error: Complain
+    path: Path, column: str, cells: "pd.Series[str]", decimal_comma: bool, on_error: OnError
 ) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):

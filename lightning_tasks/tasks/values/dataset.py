@@ -1,0 +1,63 @@
+"""Rows with numbers to samples and batches."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import albumentations as A
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lightning_tasks.data.images.decode import Image
+from lightning_tasks.data.images.store import ImageStore
+from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
+from lightning_tasks.data.transforms.compose import augment_image
+from lightning_tasks.data.transforms.device_plan import Plan, plan_image
+from lightning_tasks.tasks.values.batch import ValueBatch
+
+
+class ValueSample(NamedTuple):
+    """One image and its numbers."""
+
+    image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
+    targets: NDArray[np.float32]  # (T,), NaN where unknown
+    row: int
+
+
+class ValueDataset(ImageDataset[ValueSample]):
+    """Images with numbers.
+
+    Args:
+        images: N of them.
+        targets: (N, T) float32 in their own units, NaN where unknown.
+        transform: what `augment_image` applies.
+        seed: of the augmentation, together with epoch and row.
+        kwargs: see `ImageDataset`.
+    """
+
+    def __init__(
+        self,
+        images: ImageStore,
+        targets: NDArray[np.float32],
+        transform: A.Compose,
+        seed: int,
+        **kwargs: Any,  # noqa: ANN401 - the parent's
+    ) -> None:
+        super().__init__(images, transform, seed, **kwargs)
+        self.targets = targets
+
+    def sample(self, row: int, seed: int) -> ValueSample:
+        """Return a row's sample, transformed by what `seed` says."""
+        if self.on_device:
+            slot, size, _ = self.images.look_up(row)
+            return ValueSample(plan_image(self.transform, slot, size, seed), self.targets[row], row)
+        return ValueSample(augment_image(self.transform, self.images[row].image, seed), self.targets[row], row)
+
+
+def collate_values(samples: Sequence[ValueSample]) -> ValueBatch:
+    """Stack samples into a batch."""
+    return ValueBatch(
+        images=stack_images([sample.image for sample in samples]),
+        targets=torch.from_numpy(np.stack([sample.targets for sample in samples])),
+        rows=torch.tensor([sample.row for sample in samples]),
+    )
