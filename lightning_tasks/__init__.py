@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, OneCycle, StepSeed
-    from lightning_tasks.deploy import LabelPrediction, PointPrediction, Predictor, load
+    from lightning_tasks.deploy import LabelPrediction, PointPrediction, Predictor
+    from lightning_tasks.deploy.load import load
     from lightning_tasks.tasks import (
         BiwiDataModule,
         BiwiSampleDataModule,

@@ -47,15 +47,15 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
 
 
-def require_apart(one: Path, other: Path) -> None:
+def require_apart(first: Path, second: Path) -> None:
     """Raise ConfigError if two files that are to be written are one."""
-    if one.absolute() == other.absolute():
-        raise ConfigError(f"{one} is to be two different files. Choose another name for one of them.")
+    if first.absolute() == second.absolute():
+        raise ConfigError(f"{first} is to be two different files. Choose another name for one of them.")
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(first: Path, second: Path) -> bool:
     try:
-        return one.samefile(other)
+        return first.samefile(second)
     except (OSError, ValueError):
         return False  # one of them is not there
 
@@ -92,7 +92,7 @@ def put_whole(path: Path, write: Callable[[Path], object], *, durable: bool = Tr
     if (parent := path.parent.absolute()) not in _tidied:
         _tidied.add(parent)
         remove_leftovers(parent)
-    with _folder_of_our_own(path.parent) as folder:
+    with _locked_folder(path.parent) as folder:
         new = folder / path.name
         write(new)
         with contextlib.suppress(OSError):  # of a file system without modes
@@ -111,7 +111,7 @@ def sync(path: Path) -> None:
         OSError: the disk is full, or has failed. That the system cannot do it, as Windows for folders, is no error.
     """
     try:
-        with _opened(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR) as descriptor:
+        with _open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR) as descriptor:
             os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
@@ -123,13 +123,13 @@ def remove_leftovers(folder: Path) -> None:
     if fcntl is None:
         return
     for left in folder.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError), _opened(left) as descriptor:
+        with contextlib.suppress(OSError), _open(left) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _folder_of_our_own(parent: Path) -> Iterator[Path]:
+def _locked_folder(parent: Path) -> Iterator[Path]:
     """Yield a new folder in `parent`, locked as long as it is there."""
     while True:
         folder = parent / f"{_PREFIX}{secrets.token_hex(6)}"
@@ -138,7 +138,7 @@ def _folder_of_our_own(parent: Path) -> Iterator[Path]:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             if fcntl is not None:
                 try:
-                    descriptor = stack.enter_context(_opened(folder))
+                    descriptor = stack.enter_context(_open(folder))
                 except FileNotFoundError:
                     continue  # another process took it for a leftover before it could be opened
                 with contextlib.suppress(OSError):  # of a file system without locks
@@ -150,7 +150,7 @@ def _folder_of_our_own(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+def _open(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
     descriptor = os.open(path, flags)
     try:
         yield descriptor

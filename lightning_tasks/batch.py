@@ -1,31 +1,22 @@
-"""What travels from the data to the tasks. Both folders know these types and nothing else of each other."""
+"""What every batch has, whatever its task; and a batch whose images the device that trains is still to make."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-IGNORED = -1  # a target that counts neither in the loss nor in the metrics
 
+class Batch(Protocol):
+    """Images and, in a task's own NamedTuple, what is annotated of them."""
 
-class MultiLabelBatch(NamedTuple):
-    """Images with any number of labels each."""
+    @property
+    def images(self) -> Tensor:
+        """(B, 3, H, W) uint8 RGB, channels_last in memory."""
 
-    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
-    targets: Tensor  # (B, C) float32, 1 where the image has the label; IGNORED: the cell does not count
-    rows: Tensor  # (B,) int64, which samples of the data set they are
+    @property
+    def rows(self) -> Tensor:
+        """(B,) int64, which samples of the data set they are."""
 
-
-class KeypointBatch(NamedTuple):
-    """Images with P points each."""
-
-    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
-    points_norm: Tensor  # (B, P, 2) float32, x and y on the −1..1 scale of the image; 0 where not visible
-    visible: Tensor  # (B, P) bool, False where not annotated, and in training where outside the image
-    original_size_px: Tensor  # (B, 2) float32, width and height of the image on disk
-    rows: Tensor  # (B,) int64, which samples of the data set they are
-
-
-Batch = MultiLabelBatch | KeypointBatch
+    def _replace(self, *, images: Tensor) -> Self: ...
 
 
 class Planned(NamedTuple):

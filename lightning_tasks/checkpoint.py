@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             before = " What it held before is intact." if is_file(path) else ""
             raise CheckpointError(
-                f"{path} cannot be written ({error.strerror}).{before} Make room, then go on with --ckpt_path last."
+                f"{path} cannot be written ({error.strerror}).{before} Make room, then resume with --ckpt_path last."
             ) from error
 
 

@@ -1,7 +1,6 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
-import pydoc
 import re
 import sys
 import warnings
@@ -18,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import run_folders, yaml_text
 from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
+from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.callbacks.end_of_fit import EndOfFit
 from lightning_tasks.callbacks.epoch_table import EpochTable
 from lightning_tasks.callbacks.finite_loss import FiniteLoss
@@ -28,8 +28,9 @@ from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
+from lightning_tasks.command_line.best_checkpoint import MODELS_OWN, choose_checkpoints
 from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
-from lightning_tasks.command_line.foreign_errors import others_errors_told
+from lightning_tasks.command_line.foreign_errors import translate_foreign_errors
 from lightning_tasks.command_line.lightning_messages import quieten
 from lightning_tasks.command_line.saved_config import SavedConfig
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
@@ -37,19 +38,17 @@ from lightning_tasks.command_line.trainer_settings import check_trainer
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
-from lightning_tasks.training.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.training.run_paths import last_checkpoint
 from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
-_MODELS_OWN = "auto"  # which score tells the best checkpoint: the model's class attributes `monitor` and `mode` say it
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -61,7 +60,7 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: with 2, after a message, for arguments that cannot be parsed; see also `StopSignals`.
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
-    with others_errors_told():
+    with translate_foreign_errors():
         given = with_expanded_configs(sys.argv[1:] if args is None else args)
         if given[0] in _FROM_CHECKPOINT:
             given = with_checkpoint_settings(given)
@@ -130,7 +129,8 @@ class TaskCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
-                "checkpoint.monitor": _MODELS_OWN,
+                "checkpoint.monitor": MODELS_OWN,
+                "checkpoint.mode": MODELS_OWN,
                 "checkpoint.filename": "best",
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written
@@ -156,7 +156,7 @@ class TaskCLI(LightningCLI):
         """Check the checkpoint's path, choose what depends on the device, and expand paths."""
         path = self.config[self.subcommand].get("ckpt_path")
         if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            found = read_checkpoint(Path(expanded(path)))  # or Lightning would fail later, with a traceback
+            found = read_checkpoint(Path(expand_path(path)))  # or Lightning would fail later, with a traceback
             stored = found.get("hyper_parameters", {}).get("architecture")
             if stored is not None and "architecture" in self.config.fit.model.get("init_args", {}):
                 self.config.fit.model.init_args.architecture = stored  # so that the hub is not asked
@@ -166,7 +166,7 @@ class TaskCLI(LightningCLI):
                 LightningTasksWarning,
                 stacklevel=2,
             )
-        self._choose_checkpoints()
+        choose_checkpoints(self.config[self.subcommand])
         trainer = self.config[self.subcommand].trainer
         check_trainer(vars(trainer))
         if trainer.precision is None:
@@ -178,19 +178,6 @@ class TaskCLI(LightningCLI):
         self._written = self.config
         self.config = self._written.clone()
         vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
-
-    def _choose_checkpoints(self) -> None:
-        """Let the model say which checkpoint is the best, unless the user does; and give each a name of its own."""
-        config = self.config[self.subcommand]
-        checkpoint = config.get("checkpoint")
-        if checkpoint and checkpoint.monitor == _MODELS_OWN:
-            model = pydoc.locate(str(config.model.class_path)) if config.get("model") else None
-            checkpoint.monitor = getattr(model, "monitor", None)
-            checkpoint.mode = getattr(model, "mode", checkpoint.mode)
-        if checkpoint and checkpoint.save_top_k not in (0, 1) and "{" not in str(checkpoint.filename):
-            checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
-        if checkpoint and checkpoint.dirpath:
-            checkpoint.enable_version_counter = True  # another run's may lie there
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
@@ -293,7 +280,7 @@ class TaskCLI(LightningCLI):
         path = last_checkpoint(folder)
         self.config_init.fit.ckpt_path = str(path)
         self.save_config_callback = None  # the run's own is there, and does not say that it was resumed
-        rank_zero_only(print)(f"resuming from    {run_folders.shown(path)}")
+        rank_zero_only(print)(f"resuming from    {run_folders.relative_path(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, ImageDataModule):  # its sampler can

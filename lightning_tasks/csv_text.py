@@ -1,4 +1,4 @@
-"""Writing a csv for anybody: a user's names beside ours, names that are no UTF-8, and Excel."""
+"""Writing a csv: a user's names as columns beside ours, file names that are no UTF-8, and Excel."""
 
 import csv
 import io
@@ -16,32 +16,32 @@ _SEPARATORS = " ;,|"
 _BOM = "\ufeff"
 
 
-def apart(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """Return a user's names as columns beside ours: `error_` for `error`, where we have such a column."""
-    taken = {*theirs, *ours}
+def distinct_columns(names: Sequence[str], reserved: Sequence[str]) -> list[str]:
+    """Return a user's names as columns beside reserved ones: `error_` for `error`, where there is such a column."""
+    taken = {*names, *reserved}
     columns = []
-    for name in theirs:
+    for name in names:
         column = name
-        while column in ours or (column != name and column in taken):
+        while column in reserved or (column != name and column in taken):
             column += "_"
         taken.add(column)
         columns.append(column)
     return columns
 
 
-def renamed(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """Return a sentence for each of a user's names that `apart` had to change."""
+def describe_renames(names: Sequence[str], reserved: Sequence[str]) -> list[str]:
+    """Return a sentence for each of a user's names that `distinct_columns` had to change."""
     return [
         f"{name!r} is in the column {new!r}"
-        for name, new in zip(theirs, apart(theirs, ours), strict=True)
+        for name, new in zip(names, distinct_columns(names, reserved), strict=True)
         if name != new
     ]
 
 
 def separator_for(labels: Sequence[str], wanted: str = " ") -> str:
     """Return what may stand between labels in a cell: the wanted one, or the first of the usual that is in no label."""
-    there = (one for one in (wanted, *_SEPARATORS) if not any(one in label for label in labels))
-    return next(there, "\n")
+    usable = (mark for mark in (wanted, *_SEPARATORS) if not any(mark in label for label in labels))
+    return next(usable, "\n")
 
 
 def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False) -> None:
@@ -72,11 +72,11 @@ def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False
 def _write(file: TextIO, table: Iterable[Sequence[str]], excel: bool) -> None:
     if excel:
         file.write(_BOM)
-    cleaned = ([_defused(as_text(cell)) if excel else as_text(cell) for cell in row] for row in table)
+    cleaned = ([_defuse(as_text(cell)) if excel else as_text(cell) for cell in row] for row in table)
     csv.writer(file, lineterminator="\n").writerows(cleaned)
 
 
-def _defused(cell: str) -> str:
+def _defuse(cell: str) -> str:
     """Return a cell that Excel shows as it stands; a number stays one."""
     if not cell.startswith(_FORMULA):
         return cell

@@ -51,7 +51,7 @@ class CheckpointError(LightningTasksError):
 
 
 class TrainingError(LightningTasksError):
-    """A training cannot go on."""
+    """A training cannot continue."""
 
 
 class ConfigError(LightningTasksError):

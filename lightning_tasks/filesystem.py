@@ -65,7 +65,7 @@ def as_text(name: Path | str) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def expanded(name: str | Path, folder: Path = Path()) -> str:
+def expand_path(name: str | Path, folder: Path = Path()) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` as a shell has them, and what is there under such a name as it is.
 
     Args:

@@ -1,4 +1,4 @@
-"""metrics.csv, for runs that are killed and go on."""
+"""metrics.csv, for runs that are killed and resumed."""
 
 import csv
 from pathlib import Path

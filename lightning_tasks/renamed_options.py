@@ -77,9 +77,15 @@ def rename(sources: Sequence[Source]) -> None:
             section, _, old = renamed.old.partition(".")
             options = Source(where, settings).options(section)
             if old in options:
-                value = renamed.value(options.pop(old))
-                options.setdefault(renamed.new.partition(".")[2], value)
+                _replace(options, old, renamed.new.partition(".")[2], renamed.value)
                 _tell(f"{where}: {renamed.old} is now {renamed.new}")
+
+
+def _replace(options: dict[str, Any], old: str, new: str, value: Callable[[Any], Any]) -> None:
+    """Rename an option in its place; one that is there by its new name, too, is kept as it is."""
+    items = [(name, given) for name, given in options.items() if name != old or new not in options]
+    options.clear()
+    options.update((new, value(given)) if name == old else (name, given) for name, given in items)
 
 
 def _divide(sources: Sequence[Source]) -> None:
@@ -144,8 +150,10 @@ def with_new_names(args: Sequence[str]) -> list[str]:
     sources = [_source(argument, args[0]) for argument in arguments]
     before = deepcopy(sources)
     rename(sources)
-    changed = zip(arguments, sources, before, strict=True)
-    return [word for one, now, old in changed for word in (one.words if now == old else _words(one, now, args[0]))]
+    renamed: list[str] = []
+    for argument, now, old in zip(arguments, sources, before, strict=True):
+        renamed += argument.words if now == old else _words(argument, now, args[0])
+    return renamed
 
 
 def _arguments(args: Sequence[str]) -> Iterator[_Argument]:

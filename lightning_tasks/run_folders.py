@@ -10,10 +10,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.metrics_csv import MetricsCSV
-from lightning_tasks.training.checkpoint_places import BestCheckpoint
 from lightning_tasks.training.run_paths import last_checkpoint
 from lightning_tasks.training.slurm import is_of_this_job, note_job
 
@@ -47,18 +47,18 @@ def last_run_folder(runs_dir: Path, name: str) -> Path:
     task = runs_dir / name
     folders = _run_folders(task)
     if not folders:
-        raise ConfigError(f"There is no run in {task} to go on with (--ckpt_path last). Leave --ckpt_path out.")
+        raise ConfigError(f"There is no run in {task} to resume (--ckpt_path last). Leave --ckpt_path out.")
     folder = folders[-1]
     if not is_file(last_checkpoint(folder)):
         raise ConfigError(
-            f"The newest run, {folder}, has no {last_checkpoint(Path())} to go on with. Start anew without "
+            f"The newest run, {folder}, has no {last_checkpoint(Path())} to resume from. Start anew without "
             "--ckpt_path, or name the checkpoint of an older run."
         )
     return folder
 
 
 def requeued_run_folder(runs_dir: Path, name: str) -> Path | None:
-    """Return the run's folder that this SLURM job had begun before it was put back into the queue, if it can go on."""
+    """Return the run's folder that this SLURM job had begun before it was requeued, if it can be resumed."""
     ours = [folder for folder in _run_folders(runs_dir / name) if is_of_this_job(folder)]
     return next((folder for folder in reversed(ours) if is_file(last_checkpoint(folder))), None)
 
@@ -87,7 +87,7 @@ def run_loggers(folder: Path, first_step: int | None, given: object) -> list[Log
 
     Args:
         folder: of the run, where the last two write.
-        first_step: of a run that goes on; what it had logged from there on is dropped. None: a new run.
+        first_step: of a resumed run; what it had logged from there on is dropped. None: a new run.
         given: the Trainer's `logger`: one or several; None or True: TensorBoard's; False: none but metrics.csv.
     """
     runs_dir, name, version = str(folder.parent.parent), folder.parent.name, folder.name
@@ -109,13 +109,13 @@ def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
         if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
             path, score = Path(callback.best_model_path), callback.best_model_score
             which = "" if score is None else f"  ({_score(callback, float(score))})"
-            lines.append(f"{'best' if callback.monitor else path.stem} checkpoint  {shown(path)}{which}")
+            lines.append(f"{'best' if callback.monitor else path.stem} checkpoint  {relative_path(path)}{which}")
     if is_file(last_checkpoint(folder)):
-        lines.append(f"last checkpoint  {shown(last_checkpoint(folder))}")
+        lines.append(f"last checkpoint  {relative_path(last_checkpoint(folder))}")
     if is_file(folder / "results.png"):
-        lines.append(f"results image  {shown(folder / 'results.png')}")
+        lines.append(f"results image  {relative_path(folder / 'results.png')}")
     if any(folder.glob("events.out.tfevents.*")):
-        lines.append(f"TensorBoard      tensorboard --logdir {shown(folder.parent)}")
+        lines.append(f"TensorBoard      tensorboard --logdir {relative_path(folder.parent)}")
     return lines
 
 
@@ -138,7 +138,7 @@ def run_name(datamodule: object) -> str:
     return "_".join(words).lower()
 
 
-def shown(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """Return the path as a person here would type it."""
     absolute = path.resolve()
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

@@ -5,7 +5,7 @@
 The file names the config in conf/, the score, arguments for all steps, and the steps. Each has a name, the step that it
 is compared with (`over`), whose arguments it starts from, and arguments of its own; `evaluate: true` trains nothing
 and scores the checkpoints of `over` anew. `seeds` says how many trainings it has. Everything goes into --folder:
-results.json, table.md, the runs; one that was stopped goes on when it is called again, and new steps may be added.
+results.json, table.md, the runs; one that was stopped is resumed when it is called again, and new steps may be added.
 """
 
 import argparse

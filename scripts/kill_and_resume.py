@@ -1,10 +1,10 @@
-"""Kill a training at random moments, let it go on each time, and compare its end with a run that was never killed.
+"""Kill a training at random moments, resume it each time, and compare its end with a run that was never killed.
 
     python scripts/kill_and_resume.py --kills 50 --folder /tmp/kills
 
 Trains on drawn images, on the CPU. SIGKILL goes to the whole process group: every other time in the midst of a
 checkpoint's write, else anywhere, now and then while Python still imports. Each kill is printed with the step and
-stage that it hit, and the step that the run goes on from. Exits with 1 if weights, optimiser or metrics.csv differ in
+stage that it hit, and the step that it is resumed from. Exits with 1 if weights, optimiser or metrics.csv differ in
 a bit at the end.
 """
 
@@ -100,7 +100,7 @@ def main() -> int:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
-        print(f"kill {kills:>2}: {moment()}; goes on from step {step_of('killed')}", flush=True)
+        print(f"kill {kills:>2}: {moment()}; resumes from step {step_of('killed')}", flush=True)
     same = compare()
     print(f"{kills} kills; {'the same to the last bit' if same else 'NOT THE SAME'}")
     return 0 if same and kills == arguments.kills and process.returncode == 0 else 1
@@ -151,7 +151,7 @@ def run(name: str, *more: str) -> "subprocess.Popen[bytes]":
 
 
 def newest(name: str) -> Path:
-    """The folder of the newest run; killed before its first checkpoint, a run leaves one that is not gone on with."""
+    """The folder of the newest run; killed before its first checkpoint, a run leaves one that is not resumed."""
     return max(Path("runs", name).glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
 
 

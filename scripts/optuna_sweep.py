@@ -2,15 +2,16 @@
 
 python scripts/optuna_sweep.py --config conf/pascal_sample.yaml --trials 10 --study sqlite:///sweep.db
 
-What stands after `--` goes to each training: `-- --trainer.max_epochs 3 --data.size 96`. The score is what the config
-monitors. Trials that lag behind are pruned after an epoch. A study that is there goes on; each trial is a run of its
-own.
+What stands after `--` goes to each training: `-- --trainer.max_epochs 3 --data.size 96`. The score is what the model
+monitors, or the config. Trials that lag behind are pruned after an epoch. A study that is there is resumed; each trial
+is a run of its own.
 """
 
 import argparse
 import contextlib
 import io
 import math
+import pydoc
 import shlex
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+import lightning_tasks
 from lightning_tasks.cli import TaskCLI
 from lightning_tasks.errors import LightningTasksError, users_mistake
 
@@ -62,7 +64,7 @@ class TrialCLI(TaskCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Append the callback."""
         made = super().instantiate_trainer(**kwargs)
-        made.callbacks.append(Prune(self.trial, self.config.fit.checkpoint.monitor))
+        made.callbacks.append(Prune(self.trial, made.checkpoint_callback.monitor))
         return made
 
 
@@ -77,9 +79,12 @@ def arguments(trial: optuna.Trial) -> list[str]:
 
 
 def _mode(configs: list[str]) -> str:
-    """Return whether more or less of what the configs monitor is better: the last one that says so decides."""
-    checkpoints = [yaml.safe_load(Path(config).read_text(encoding="utf-8")).get("checkpoint", {}) for config in configs]
-    return next((checkpoint["mode"] for checkpoint in reversed(checkpoints) if "mode" in checkpoint), "min")
+    """Return whether more or less of the score is better: the last config that says so decides, else the model."""
+    sections = [yaml.safe_load(Path(config).read_text(encoding="utf-8")) for config in reversed(configs)]
+    name = next((found["model"]["class_path"] for found in sections if "class_path" in found.get("model", {})), "")
+    model = getattr(lightning_tasks, name, None) or pydoc.locate(name)
+    modes = [found["checkpoint"]["mode"] for found in sections if "mode" in found.get("checkpoint", {})]
+    return str([*modes, getattr(model, "mode", "min")][0])
 
 
 def main() -> int:

@@ -4,7 +4,7 @@
     scripts/reproduce_biwi.sh --root DATA --backbone tf_efficientnet_lite0 --weights FILE -- --trainer.accelerator cpu
 
 Data that is not in --root is fetched. Everything goes into --folder: report.html with the tables, results.json with
-them and with versions, hardware, seeds and the split's hash, images, logs, runs. One that was stopped goes on when
+them and with versions, hardware, seeds and the split's hash, images, logs, runs. One that was stopped is resumed when
 it is called again. `biwi` also takes a folder with a points.csv in place of BIWI's own. What stands after `--` goes to
 each training.
 """

@@ -32,12 +32,13 @@ from lightning_tasks import (
 from lightning_tasks.callbacks.epoch_table import EpochTable
 from lightning_tasks.models.heads import sigmoid_range
 from lightning_tasks.tasks.keypoints.biwi_files import project_calibrated, project_fastbook, read_calibration, read_pose
+from lightning_tasks.tasks.keypoints.predictions import predict_points
+from lightning_tasks.tasks.multilabel.predictions import predict_labels
 from lightning_tasks.tasks.multilabel.scores import accuracy_multi
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import best_of_curve, threshold_curve
-from lightning_tasks.tasks.split_predictions import label_predictions, point_predictions
 from lightning_tasks.verbs.show_batch import show_batch
-from lightning_tasks.verbs.show_results import show_labels, show_points
+from lightning_tasks.verbs.show_results import show_results
 from lightning_tasks.verbs.summary import summary
 
 parser = argparse.ArgumentParser(description="fastai's chapter 6, step by step")
@@ -151,7 +152,7 @@ trainer(plan, epochs=plan.max_epochs).fit(classifier, data)
 # scores: the first of the chapter's two hidden faults.
 
 # %%
-found = label_predictions(classifier, data)
+found = predict_labels(classifier, data)
 for threshold in (0.1, 0.2, 0.9, 0.99):
     print(f"accuracy_multi at {threshold}: {accuracy_multi(found.probabilities, found.targets, threshold):.4f}")
 nothing = accuracy_multi(torch.zeros_like(found.probabilities), found.targets)
@@ -159,7 +160,7 @@ print(f"predicting nothing: {nothing:.4f}")
 accuracies = [accuracy for _, accuracy in threshold_curve(found.probabilities, found.targets)]
 print(f"the best of 29 thresholds: {best_of_curve(accuracies):.3f}, {max(accuracies):.4f}")
 keep("thresholds.png", threshold_figure(accuracies, nothing))
-keep("labels_results.png", show_labels(found, classifier, 9, worst=False).figure)
+keep("labels_results.png", show_results(found, 9, worst=False).figure)
 
 # %% [markdown]
 # ## A point in an image
@@ -223,7 +224,7 @@ points_trainer = trainer(plan, epochs=plan.max_epochs)
 points_trainer.fit(regressor, heads)
 mse = float(points_trainer.callback_metrics["val/loss"])
 print(f"validation MSE {mse:.6f}: a root of {math.sqrt(mse):.4f} on the -1..1 scale")
-points = point_predictions(regressor, heads)
-errors_px = (points.points_px - points.targets_px).norm(dim=-1)[points.visible]
+points = predict_points(regressor, heads)
+errors_px = points.errors_px()[points.visible]
 print(f"median error {errors_px.quantile(0.5):.1f} px in the original images")
-keep("points_results.png", show_points(points, 9, worst=False).figure)
+keep("points_results.png", show_results(points, 9, worst=False).figure)

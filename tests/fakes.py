@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.tasks.keypoints.sample import draw_biwi
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
 from lightning_tasks.tasks.multilabel.sample import draw_pascal
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "POINTS",
     "draw_biwi",
     "draw_pascal",
+    "label_predictions",
     "write_image",
     "write_multilabel",
     "write_points",
@@ -117,3 +120,26 @@ def write_voc(tree: Path, image_sets: Mapping[str, Mapping[str, Sequence[VocObje
         for image, objects in images.items():
             write_voc_annotation(tree / "Annotations" / f"{image}.xml", objects)
             write_image(tree / "JPEGImages" / f"{image}.jpg", seed=int(image))
+
+
+def label_predictions(
+    probabilities: torch.Tensor,
+    targets: torch.Tensor,
+    vocab: list[str],
+    *,
+    thresholds: torch.Tensor | None = None,
+    paths: Sequence[Path] = (),
+    kind: type[LabelPredictions] = LabelPredictions,
+    **more: object,
+) -> LabelPredictions:
+    """Return predictions of N images with C labels; None as thresholds: 0.5 for each."""
+    limits = torch.full((len(vocab),), 0.5) if thresholds is None else thresholds
+    given = {
+        "rows": torch.arange(len(probabilities)),
+        "paths": tuple(paths),
+        "groups": (),
+        "predicted": probabilities > limits,
+        "logits": probabilities.logit(),
+        "thresholds": limits,
+    }
+    return kind(vocab=vocab, probabilities=probabilities, targets=targets, **{**given, **more})

@@ -16,56 +16,135 @@ from lightning_tasks.errors import MissingLibraryError
 PACKAGE = Path(__file__).parents[1] / "lightning_tasks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Folder → the folders and top files it may import; what is not named may import everything.
+# Room → the rooms that it may import: each folder, each file beside the folders, and in tasks/ each task and each file.
+_FILES = {"atomic_write", "errors", "filesystem"}
+_INTERFACE = {f"tasks/{file}" for file in ("task", "capabilities", "config_draft", "prediction", "sample_steps",
+                                           "split_predictions")}  # fmt: skip
+_BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "models", "reports", *_FILES}
+_ASKS_TASKS = {"tasks/registry", *_INTERFACE}
+TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel"}
+PARENTS = {"tasks/multiclass": {"tasks/multilabel"}}  # whose classes a task's own are subclasses of
 MAY_IMPORT = {
-    "errors": set(),
-    "cores": set(),
-    "yaml_text": set(),
     "batch": set(),
+    "cores": set(),
+    "errors": set(),
+    "yaml_text": set(),
+    "devices": {"errors"},
     "filesystem": {"errors"},
-    "atomic_write": {"errors", "filesystem", "reports"},
+    "atomic_write": {"errors", "filesystem"},
     "csv_text": {"atomic_write", "filesystem"},
     "metrics_csv": {"atomic_write"},
-    "checkpoint": {"atomic_write", "errors", "filesystem"},
-    "config_paths": {"filesystem"},
-    "devices": {"errors"},
-    "run_folders": {"atomic_write", "callbacks", "errors", "filesystem", "metrics_csv", "training"},
-    "data": {"atomic_write", "batch", "cores", "errors", "filesystem"},
+    "renamed_options": {"errors", "yaml_text"},
+    "checkpoint": {"renamed_options", *_FILES},
+    "data": {"batch", "cores", *_FILES},
     "models": {"batch", "errors", "filesystem"},
-    "training": {"atomic_write", "errors", "filesystem"},
-    "commands": {"config_paths", "devices", "errors", "yaml_text"},
+    "reports": _FILES,
+    "training": {"atomic_write", "errors"},
+    **dict.fromkeys(_INTERFACE, _BELOW_TASKS | _INTERFACE),
+    **{task: _BELOW_TASKS | _INTERFACE | PARENTS.get(task, set()) for task in TASKS},
+    "tasks/registry": {"errors", "tasks/task", *TASKS},
+    "tasks": {"data", *TASKS},  # its __init__: the public names
+    "callbacks": {"reports", "tasks/registry", "tasks/task", "training", *_FILES},
+    "run_folders": {"callbacks", "errors", "filesystem", "metrics_csv", "training"},
+    "deploy": {"cores", "devices", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},
+    "verbs": {"callbacks", "cores", "deploy", "run_folders", "training", "yaml_text", *_BELOW_TASKS, *_ASKS_TASKS},
+    "trainer": {"reports", "training", "verbs"},
+    "command_line": {"checkpoint", "cores", "devices", "models", "renamed_options", "tasks/registry", "verbs",
+                     "yaml_text", *_FILES},
+    "cli": {"callbacks", "checkpoint", "command_line", "data", "devices", "errors", "filesystem", "models",
+            "renamed_options", "reports", "run_folders", "tasks/registry", "trainer", "training", "verbs", "yaml_text"},
+    "__main__": {"__init__", "cli", "command_line", "errors", "verbs"},
+    "__init__": {"callbacks", "deploy", "tasks"},
+}  # fmt: skip
+SCREEN = 50  # lines of a function's body
+CAPABILITY_CHECKS = 4  # how often code outside tasks/ may ask whether a thing is of one task's class
+# The words of the field: what they stand in place of, and where those may stand all the same.
+NOT_OUR_WORDS = {
+    r"picture": {"renamed_options.py", "deploy/server/upload.py"},  # the old name of an option, and of a form's field
+    r"\bthe book\b|walk-through": set(),
+    r"\bgo(ing|es|ne)? on with\b|\brun that goes on\b": set(),
 }
 
 
-def part_of(module):
-    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+def room_of(path):
+    """Return the room of a file's or module's parts below the package."""
+    first, *others = path
+    return f"tasks/{others[0]}" if first == "tasks" and others and others[0] != "__init__" else first
 
 
-def imported_parts(module):
+def imported_rooms(module):
     for node in ast.walk(ast.parse(module.read_text())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in names:
-            if name.startswith("lightning_tasks."):
-                yield name.split(".")[1]
+            package, *path = name.split(".")
+            if package == "lightning_tasks" and path:
+                yield room_of(path) if room_of(path) in MAY_IMPORT else room_of(path[:1])
+
+
+def room_of_file(module):
+    return room_of(module.relative_to(PACKAGE).with_suffix("").parts)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
 def test_imports_run_one_way(module):
-    part = part_of(module)
-    if part in MAY_IMPORT:
-        assert set(imported_parts(module)) <= MAY_IMPORT[part] | {part}
+    room = room_of_file(module)
+    imported = {"__init__" if name not in MAY_IMPORT else name for name in imported_rooms(module)}
+    assert imported <= MAY_IMPORT[room] | {room}
+
+
+def test_every_task_and_every_room_is_in_the_table():
+    assert {room_of_file(module) for module in MODULES} == set(MAY_IMPORT)
+    assert {f"tasks/{path.parent.name}" for path in (PACKAGE / "tasks").glob("*/task.py")} == TASKS
 
 
 def test_the_schedule_imports_nothing_of_ours():
-    assert not list(imported_parts(PACKAGE / "training" / "schedule.py"))
+    assert not list(imported_rooms(PACKAGE / "training" / "schedule.py"))
+
+
+def test_nobody_asks_which_task_it_is():
+    of_tasks = {
+        node.name
+        for module in MODULES
+        if room_of_file(module) in TASKS
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    asked = [
+        f"{module.relative_to(PACKAGE)}:{node.lineno}"
+        for module in MODULES
+        if not room_of_file(module).startswith("tasks/")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass")
+        if {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node.args[1])} & of_tasks
+    ]
+    assert len(asked) <= CAPABILITY_CHECKS, asked
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
-def test_no_file_is_long(module):
-    assert len(module.read_text().splitlines()) <= 300
+def test_no_file_is_long_and_no_function_longer_than_a_screen(module):
+    text = module.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            code = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            length = code[-1].end_lineno - code[0].lineno + 1 if code else 0
+            assert length <= SCREEN, f"{node.name}: {length} lines"
+
+
+@pytest.mark.parametrize("pattern", NOT_OUR_WORDS)
+def test_the_words_are_the_fields(pattern):
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".j2", ".js", ".css")]
+    found = {
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in files
+        if str(path.relative_to(PACKAGE)) not in NOT_OUR_WORDS[pattern]
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(pattern, line, re.IGNORECASE)
+    }
+    assert not found
 
 
 def test_help_and_version_need_neither_torch_nor_lightning():

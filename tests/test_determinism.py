@@ -13,8 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.__main__ import console
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.devices import default_precision
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from lightning_tasks.atomic_write import require_place
 from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.tables.csv_table import read_cells, require_folder
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError, LightningTasksError, what_is_wrong
-from lightning_tasks.filesystem import as_text, exists, expanded, is_file, is_folder, why_missing
+from lightning_tasks.filesystem import as_text, exists, expand_path, is_file, is_folder, why_missing
 from lightning_tasks.reports.figure_file import require_figure_place
 from lightning_tasks.run_folders import last_run_folder, new_run_folder
 from lightning_tasks.tasks.multilabel.voc import find_voc
@@ -123,16 +123,16 @@ def places(tmp_path, monkeypatch):
     ],
 )
 def test_a_path_means_what_a_shell_makes_of_it_unless_it_is_there(name, meant, places):
-    assert expanded(name) == meant.format(places)
+    assert expand_path(name) == meant.format(places)
 
 
 def test_what_is_there_is_looked_for_in_the_folder(places):
-    assert expanded("e$NOTHING.csv", Path("sub")) == "e$NOTHING.csv"
+    assert expand_path("e$NOTHING.csv", Path("sub")) == "e$NOTHING.csv"
     with pytest.raises(ConfigError, match=r"'e\$NOTHING.csv'.*no variable NOTHING"):
-        expanded("e$NOTHING.csv")
+        expand_path("e$NOTHING.csv")
 
 
 @pytest.mark.parametrize("name", ["$NOTHING/a", "${NOTHING}/a", "a/b$NOTHING"])
 def test_a_variable_that_is_not_set_is_named(name, places):
     with pytest.raises(ConfigError, match="no variable NOTHING"):
-        expanded(name)
+        expand_path(name)

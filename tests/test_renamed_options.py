@@ -47,6 +47,7 @@ def test_on_the_command_line(given, expected):
     assert [str(one.message) for one in told] == [f"command line: {old} is now {new} {OVER}."]
 
 
+@pytest.mark.filterwarnings("default::lightning_tasks.errors.LightningTasksWarning")
 def test_of_verbs_that_are_functions(capsys):
     assert console(["export", "none.ckpt", "--pictures", "x"]) == 2
     error = capsys.readouterr().err.splitlines()

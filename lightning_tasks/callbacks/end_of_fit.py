@@ -34,9 +34,9 @@ class EndOfFit(Callback):
         if trainer.global_step == 0:
             return f"nothing was trained: {_limit(trainer)[0]}"
         if (early := _stopped_early(trainer)) is not None and not _epochs_are_done(trainer):
-            return f"the run was over already: {early}; without EarlyStopping it goes on"
+            return f"the run was over already: {early}; without EarlyStopping it continues"
         what, option = _limit(trainer)
-        return f"the run was over already: {what}" + (f"; a larger --trainer.{option} goes on" if option else "")
+        return f"the run was over already: {what}" + (f"; a larger --trainer.{option} continues it" if option else "")
 
 
 def _steps_are_done(trainer: Trainer) -> bool:

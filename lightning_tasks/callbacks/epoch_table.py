@@ -16,7 +16,7 @@ class EpochTable(Callback):
         self._columns: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock: a run that goes on within an epoch has no start of one."""
+        """Start the clock: a run resumed within an epoch has no start of one."""
         self._started_s = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

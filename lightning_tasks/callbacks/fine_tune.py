@@ -6,10 +6,11 @@ from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParalle
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_tasks.callbacks.scheduled import Scheduled
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
-from lightning_tasks.training.progress import Scheduled, Timetable
+from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import GroupRates, fine_tune
 from lightning_tasks.training.stage_table import Stage, stages_table
 
@@ -95,8 +96,8 @@ class FineTune(Scheduled):
         """Lay the plan out over the run's steps, which must be known."""
         check_groups(trainer)
         self.lay_out(trainer, (self.freeze_epochs,))
-        self._described = trainer.global_step > 0  # by the run that goes on
-        self._set_stage(trainer, pl_module)  # of a new run, or of one that goes on
+        self._described = trainer.global_step > 0  # by the run that is resumed
+        self._set_stage(trainer, pl_module)  # of a new run, or of a resumed one
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Freeze or unfreeze, and set rates and momentum."""

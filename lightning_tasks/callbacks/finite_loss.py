@@ -16,7 +16,7 @@ from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
 _LISTED = 8  # images in the message; a file has them all
 _FILE = "non_finite_batch.txt"
-_WAITING_IS_FREE = ("cpu",)  # devices whose work is done when Python goes on
+_SYNCHRONOUS_DEVICES = ("cpu",)  # whose work is done when Python continues
 
 
 class _Step(NamedTuple):
@@ -63,7 +63,7 @@ class FiniteLoss(Callback):
         position = (trainer.global_step, trainer.current_epoch, self._batch_idx)
         # The sum, since a loss may have the shape (1,).
         self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach().sum()))
-        if loss.device.type in _WAITING_IS_FREE or len(self._unseen) >= trainer.log_every_n_steps:  # type: ignore[attr-defined]  # Lightning sets it at run time
+        if loss.device.type in _SYNCHRONOUS_DEVICES or len(self._unseen) >= trainer.log_every_n_steps:  # type: ignore[attr-defined]  # Lightning sets it at run time
             self._look(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
@@ -93,7 +93,7 @@ class FiniteLoss(Callback):
         bad = next((step for step, is_finite in zip(unseen, finite, strict=True) if not is_finite), None)
         if not trainer.strategy.reduce_boolean_decision(bad is not None, all=False):
             return
-        told = None if bad is None else self._told(trainer, bad)
+        told = None if bad is None else self._describe(trainer, bad)
         if trainer.world_size > 1:
             everyones: list[str | None] = [None] * trainer.world_size
             torch.distributed.all_gather_object(everyones, told)
@@ -105,7 +105,7 @@ class FiniteLoss(Callback):
             raise SystemExit(0)  # the first process says it
         raise TrainingError(f"{told} {self._way_back()}")
 
-    def _told(self, trainer: Trainer, bad: _Step) -> str:
+    def _describe(self, trainer: Trainer, bad: _Step) -> str:
         names = _names(trainer, bad.rows)
         images = f" The batch's images: {', '.join(names[:_LISTED])}" if names else ""
         if len(names) > _LISTED:
@@ -125,7 +125,7 @@ class FiniteLoss(Callback):
         last = last_checkpoint(self._folder)
         good = f"The last good checkpoint is {last}. " if is_file(last) else ""
         return (
-            f"{good}Look at the images and their targets, or train anew with a lower --model.lr; or go on from the "
+            f"{good}Look at the images and their targets, or train anew with a lower --model.lr; or resume from the "
             "last checkpoint with clipped gradients: --ckpt_path last --trainer.gradient_clip_val 1."
         )
 

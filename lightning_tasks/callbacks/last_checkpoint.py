@@ -1,4 +1,4 @@
-"""The callback that lets a run that was killed go on as if nothing had happened."""
+"""The callback that lets a run that was killed be resumed as if nothing had happened."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
+from lightning_tasks.callbacks.scheduled import Scheduled
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.progress import RunLength, Scheduled, run_length
+from lightning_tasks.training.progress import RunLength, run_length
 from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
 _TRAIN_METRICS = "train_metric_states"
@@ -25,9 +26,9 @@ class LastCheckpoint(Callback):
     epochs, and how many batches of the next one, were trained on. (Lightning's own restarts guess from counters which
     hook a checkpoint was saved in, replay the epoch's first batches, and lose half of its mean loss.)
 
-    On a restart the training sampler is told where to go on, if it has `resume(epoch, rows)`, as those of our data
+    On a restart the training sampler is told where to continue, if it has `resume(epoch, rows)`, as those of our data
     modules have (with another one, Lightning replays the epoch's first batches, and says so). Where an epoch has more
-    or fewer batches than before, it goes on at the batch before which as much of the epoch is done. The metrics of the
+    or fewer batches than before, it continues at the batch before which as much of it is done. The metrics of the
     module whose names start with `train` get back what they had gathered. It stands before callbacks with schedules.
 
     Args:
@@ -40,8 +41,8 @@ class LastCheckpoint(Callback):
         self.every_n_steps = every_n_steps
         self.path: Path | None = None
         self._saved_step = -1
-        self._logged_steps: int | None = None  # of a run that goes on, until its first batch
-        self._length_before: RunLength | None = None  # of a run that goes on
+        self._logged_steps: int | None = None  # of a resumed run, until its first batch
+        self._length_before: RunLength | None = None  # of a resumed run
         self._lr_before: object = None  # likewise; None: not known
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -140,7 +141,7 @@ class LastCheckpoint(Callback):
 
 
 def logged_steps(checkpoint: dict[str, Any]) -> int:
-    """Return the step that the run that goes on from `checkpoint` logs next."""
+    """Return the step that a run resumed from `checkpoint` logs next."""
     return int(checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"])
 
 

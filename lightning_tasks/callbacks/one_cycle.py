@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from lightning_tasks.callbacks.scheduled import Scheduled
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
 from lightning_tasks.training.param_groups import check_share, log_rates, set_momentum
-from lightning_tasks.training.progress import Scheduled, Timetable
+from lightning_tasks.training.progress import Timetable
 from lightning_tasks.training.schedule import Rate, one_cycle
 from lightning_tasks.training.stage_table import Stage, stages_table
 
@@ -16,7 +17,7 @@ class OneCycle(Scheduled):
     """fastai's `fit_one_cycle`: before each batch, set every group's learning rate and momentum.
 
     The rate is a function of the share of the training that is done, so a resumed run continues where it stopped, also
-    with epochs of another length. With more epochs than before it goes on at the share that those so far are of the new
+    with epochs of another length. With more epochs than before it is at the share that those so far are of the new
     number: its rate rises there, but not above the highest. Each group's highest rate is its `max_lr`, or the `lr` that
     its optimiser was made with. Logs `lr/<group>` and `momentum/<group>`, and before the first batch a table of the
     cycle into TensorBoard.
@@ -47,7 +48,7 @@ class OneCycle(Scheduled):
         for number, group in enumerate(g for optimizer in trainer.optimizers for g in optimizer.param_groups):
             group.setdefault("max_lr", group["lr"])
             group.setdefault("name", str(number))
-        self._described = trainer.global_step > 0  # by the run that goes on
+        self._described = trainer.global_step > 0  # by the run that is resumed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Set rate and momentum."""

@@ -29,7 +29,7 @@ class StopSignals(Callback):
     of our data modules leave such signals to this one; those of another's end by them, and then nothing is saved.
 
     Args:
-        last: saves the checkpoint that the run goes on from.
+        last: saves the checkpoint that the run is resumed from.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
@@ -82,7 +82,7 @@ class StopSignals(Callback):
             if trainer.is_global_zero:
                 slurm.requeue()
             raise SystemExit(0)
-        trainer.print(f"stopped at step {trainer.global_step}; --ckpt_path last goes on from there")
+        trainer.print(f"stopped at step {trainer.global_step}; --ckpt_path last resumes from there")
         raise SystemExit(0 if is_watched(trainer) else _SIGNAL_EXIT + received)
 
     def _give_back(self) -> None:

@@ -13,7 +13,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer, validation_step, validation_writer
-from lightning_tasks.tasks.registry import TASKS, find_task, task_of
+from lightning_tasks.tasks.registry import find_task, names_keys, task_of
 
 _MOST = 9  # images
 
@@ -59,17 +59,16 @@ class ResultsFigure(Callback):
         """Draw them."""
         writer = validation_writer(trainer)
         if writer is not None and self._kept is not None:
-            writer.add_figure("results", self._draw(pl_module), validation_step(trainer))
+            writer.add_figure("results", letter_figure(self._draw(pl_module)), validation_step(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._kept is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            path = Path(trainer.default_root_dir) / "results.png"
-            write_figure(path, self._draw(pl_module))
+            write_figure(Path(trainer.default_root_dir) / "results.png", self._draw(pl_module))
 
     def _draw(self, model: LightningModule) -> Figure:
         assert self._kept is not None
-        return letter_figure(task_of(model).draw_results(*self._kept, model))
+        return task_of(model).draw_results(*self._kept, model)
 
 
 class HyperParameters(Callback):
@@ -101,7 +100,7 @@ class HyperParameters(Callback):
 
 def plain_settings(hparams: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     """Return hyper-parameters as a table can show them: no private ones, no names, no None, the rest as text."""
-    too_long = {task.names_key for task in TASKS}
+    too_long = names_keys()
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in hparams.items()

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 
 _OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "runs_dir"}
 _OF_PATTERNS = {"paths", "images"}
@@ -24,7 +24,7 @@ def with_expanded_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: a variable is not set.
     """
-    return {name: _expanded(name, value) for name, value in settings.items()}
+    return {name: _expand(name, value) for name, value in settings.items()}
 
 
 def with_expanded_configs(args: list[str]) -> list[str]:
@@ -33,23 +33,25 @@ def with_expanded_configs(args: list[str]) -> list[str]:
     for i, word in enumerate(args):
         option, equals, value = word.partition("=")
         if option in _CONFIG and equals and "\n" not in value:
-            done[i] = f"{option}={expanded(value)}"
+            done[i] = f"{option}={expand_path(value)}"
         elif i and args[i - 1] in _CONFIG and "\n" not in word:
-            done[i] = expanded(word)
+            done[i] = expand_path(word)
     return done
 
 
-def _expanded(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a setting holds
+def _expand(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a setting holds
     if name in _OF_PATTERNS:
-        return [_pattern(one) for one in value] if isinstance(value, list) else value and _pattern(value)
+        return (
+            [_expand_pattern(item) for item in value] if isinstance(value, list) else value and _expand_pattern(value)
+        )
     if isinstance(value, str) and name in _OF_VERBS | _OF_CLASSES:
-        return expanded(value)
+        return expand_path(value)
     if isinstance(value, Namespace) and name not in ("data", "model"):
         done = value.clone()
         vars(done).update(with_expanded_paths(vars(value)))
         return done
-    return [_expanded("", one) for one in value] if isinstance(value, list) else value
+    return [_expand("", item) for item in value] if isinstance(value, list) else value
 
 
-def _pattern(value: str) -> str:
-    return value if glob(value) else expanded(value)  # noqa: PTH207 - absolute ones too
+def _expand_pattern(value: str) -> str:
+    return value if glob(value) else expand_path(value)  # noqa: PTH207 - absolute ones too

@@ -14,7 +14,7 @@ _LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 
 @contextlib.contextmanager
-def others_errors_told() -> Iterator[None]:
+def translate_foreign_errors() -> Iterator[None]:
     """Turn errors of Lightning's, of packages that are missing and of full disks into ours; let others pass.
 
     Raises:
@@ -39,7 +39,7 @@ def others_errors_told() -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         raise ConfigError(
             f"A file cannot be written{where}: {error.strerror}. Checkpoints are intact: make room, then call it "
-            "again; a training goes on with --ckpt_path last."
+            "again; --ckpt_path last resumes a training."
         ) from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns it into an exit with 1

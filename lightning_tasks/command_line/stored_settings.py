@@ -8,7 +8,7 @@ from lightning_tasks import yaml_text
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.command_line.arguments import words_and_options
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 from lightning_tasks.tasks.registry import names_keys
 
 
@@ -31,7 +31,7 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
     found = parser.parse_known_args(args)[0]
     if found.ckpt_path is None:
         return args
-    path = Path(expanded(found.ckpt_path))
+    path = Path(expand_path(found.ckpt_path))
     checkpoint = read_checkpoint(path)
     try:
         config = settings(checkpoint, path)

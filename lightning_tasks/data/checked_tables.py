@@ -1,7 +1,6 @@
 """The tables of a data module: read, checked, and split into training and validation."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from lightning_tasks.data.tables.table_checks import (
     shared_groups,
     trained_on,
 )
-from lightning_tasks.data.tables.unused_columns import unused_columns
+from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
 from lightning_tasks.errors import ConfigError, LightningTasksError
-from lightning_tasks.filesystem import expanded, is_file
+from lightning_tasks.filesystem import expand_path, is_file
 
 
 class CheckedTables(LightningDataModule):
@@ -44,11 +43,10 @@ class CheckedTables(LightningDataModule):
     split_seed: int
     train_on_valid: bool
     splitter: Splitter | None
-    label_columns: Sequence[str] = ()  # of the task, beside those of every table and the points'
 
     def in_root(self, name: str) -> Path:
         """Return a path that the user gave, which starts from the root unless it is absolute."""
-        return self.root / expanded(name, self.root)
+        return self.root / expand_path(name, self.root)
 
     @abstractmethod
     def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
@@ -97,19 +95,17 @@ class CheckedTables(LightningDataModule):
         return problems + same_image(table, none, rows, self.test_csv, self._of_the_image(table), self.one_row_each)
 
     @abstractmethod
-    def points_of(self, table: pd.DataFrame) -> Sequence[str]:
-        """Return the names of the points that a table has columns of."""
+    def task_columns(self, table: pd.DataFrame) -> TaskColumns:
+        """Return which columns of a table the task reads."""
 
     def _of_the_image(self, table: pd.DataFrame) -> list[str]:
         """Return the columns that say something of an image, and not of the row, such as its number, or of a box."""
-        return ["group", *self.label_columns, *(f"{name}_{axis}" for name in self.points_of(table) for axis in "xy")]
+        return ["group", *self.task_columns(table).annotations]
 
     def _unused_columns(self, path: Path, table: pd.DataFrame) -> list[Problem]:
         if is_image_set(path) or not is_file(path):  # no header of the user's
             return []
-        return unused_columns(
-            path, table.columns, self.label_columns, self.points_of(table), only_near_misses=self.splitter is not None
-        )
+        return unused_columns(path, table.columns, self.task_columns(table), only_near_misses=self.splitter is not None)
 
     def locate(self, table: pd.DataFrame) -> LocatedTable:
         """Return a table like this module's with the files that its names mean."""

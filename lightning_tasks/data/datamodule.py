@@ -32,7 +32,7 @@ from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, Splitter
 from lightning_tasks.data.transforms.compose import height_and_width
 from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 
 _SETS = {"training": "train_set", "validation": "valid_set", "test": "test_set"}
 
@@ -123,7 +123,7 @@ class ImageDataModule(CheckedTables):
         self.save_hyperparameters(
             ignore=["splitter", "train_transform", "valid_transform", *NOT_IN_CHECKPOINT], logger=False
         )
-        self.root = Path(expanded(root))
+        self.root = Path(expand_path(root))
         self.csv = self.in_root(csv)
         self.images = self.in_root(images)
         self.test_csv = None if test_csv is None else self.in_root(test_csv)

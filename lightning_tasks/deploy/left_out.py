@@ -1,4 +1,4 @@
-"""What lay among the images and was not looked at, told to a person."""
+"""What lay among the images and was not predicted, in words."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ _RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 
 @dataclass
 class LeftOut:
-    """Counts of files, and what is wrong with a path, by what it is called."""
+    """Counts of files by kind, and reasons by path."""
 
     endings: Counter[str] = field(default_factory=Counter)  # lower case with the dot; "": none
     unreadable: dict[str, str] = field(default_factory=dict)  # folders that may not be entered
     folders: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    apple: int = 0  # ._x.jpg: what macOS keeps beside x.jpg on other file systems
+    apple_double: int = 0  # ._x.jpg: what macOS keeps beside x.jpg on other file systems
     drawn: int = 0  # by ourselves
 
     def add(self, other: "LeftOut") -> None:
@@ -25,7 +25,7 @@ class LeftOut:
         self.unreadable |= other.unreadable
         self.folders |= other.folders
         self.files |= other.files
-        self.apple += other.apple
+        self.apple_double += other.apple_double
         self.drawn += other.drawn
 
     def lines(self) -> list[str]:
@@ -41,8 +41,8 @@ class LeftOut:
         for paths in (self.unreadable, self.folders, self.files):
             lines += [f"{path}: {why}." for path, why in list(paths.items())[:_LISTED]]
             lines += [f"... and {len(paths) - _LISTED:,} more like it."] if len(paths) > _LISTED else []
-        if self.apple:
-            lines.append(f"{self.apple:,} ._*: notes that macOS keeps beside files.")
+        if self.apple_double:
+            lines.append(f"{self.apple_double:,} ._*: notes that macOS keeps beside files.")
         if self.drawn:
             lines.append(f"{self.drawn:,} that this program has drawn itself.")
         return lines

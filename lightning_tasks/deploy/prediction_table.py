@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.atomic_write import require_place, write_whole
-from lightning_tasks.csv_text import STDOUT, apart, renamed, write_csv
+from lightning_tasks.csv_text import STDOUT, describe_renames, distinct_columns, write_csv
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.filesystem import as_text
@@ -70,7 +70,7 @@ def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any]
         return
     texts, numbers = output_format.columns()
     first = ["fname", *texts, "error"]
-    columns = apart(numbers, first)
+    columns = distinct_columns(numbers, first)
     cells = [_cells(row, output_format.columns()) for row in rows]
     if path.suffix == ".parquet":
         table = pd.DataFrame([text for text, _ in cells], columns=first, dtype=str)
@@ -82,12 +82,12 @@ def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any]
         write_csv(path, itertools.chain([[*first, *columns]], lines), excel=excel)
 
 
-def describe_renames(path: Path, output_format: OutputFormat[Any]) -> list[str]:
+def describe_renamed_columns(path: Path, output_format: OutputFormat[Any]) -> list[str]:
     """Return a sentence for each output that has another name in the table."""
     if path.suffix == ".json":
         return []
     texts, numbers = output_format.columns()
-    return renamed(numbers, ["fname", *texts, "error"])
+    return describe_renames(numbers, ["fname", *texts, "error"])
 
 
 def _cells(row: Row, columns: Columns) -> tuple[list[str], NDArray[np.float32]]:

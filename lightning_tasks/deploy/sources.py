@@ -60,48 +60,49 @@ def search(sources: Sequence[str], images: str | None, allow_outside: bool = Fal
     found: dict[str, Found] = {}
     left_out = LeftOut()
     for source in dict.fromkeys(sources):
-        of_this = LeftOut()
-        some = _of_one(source, images, allow_outside, of_this)
-        if not some:
-            raise DatasetNotFoundError(f"There are no images in {source}. {' '.join(of_this.lines())}".rstrip())
-        left_out.add(of_this)
-        for one in some:
-            found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - resolve() would follow links
-    return Search(_told_apart(list(found.values())), left_out)
+        left_out_here = LeftOut()
+        found_here = _search_source(source, images, allow_outside, left_out_here)
+        if not found_here:
+            raise DatasetNotFoundError(f"There are no images in {source}. {' '.join(left_out_here.lines())}".rstrip())
+        left_out.add(left_out_here)
+        for image in found_here:
+            found.setdefault(os.path.abspath(image.path), image)  # noqa: PTH100 - resolve() would follow links
+    return Search(_make_names_unique(list(found.values())), left_out)
 
 
-def _of_one(source: str, images: str | None, allow_outside: bool, left_out: LeftOut) -> list[Found]:
+def _search_source(source: str, images: str | None, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     path = Path(source)
     if source == STDIN:
-        return [Found(Path(name), Path(name)) for name in _names(sys.stdin.buffer.read())]
+        return [Found(Path(name), Path(name)) for name in _split_names(sys.stdin.buffer.read())]
     if not source:  # of a shell's variable that is not set; to Path it is the current folder
         raise DatasetNotFoundError("A name of what to predict is empty. For the current folder write a dot.")
     if is_folder(path):
-        return [Found(p, p.relative_to(path)) for p in sorted(_images(_walk(path, left_out), left_out))]
+        return [Found(p, p.relative_to(path)) for p in sorted(_filter_images(_walk(path, left_out), left_out))]
     if path.suffix.lower() == ".csv" and is_file(path):
-        return _of_table(path, path.parent if images is None else Path(images), allow_outside, left_out)
+        return _search_table(path, path.parent if images is None else Path(images), allow_outside, left_out)
     if is_file(path):  # whatever it is called: if it is no image, its row says so
         return [Found(path, Path(path.name))]
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
-    left_out.unreadable.update(_locked(path))
+    left_out.unreadable.update(_find_locked(path))
     if not matches and not left_out.unreadable:
         raise DatasetNotFoundError(
-            f"There is no file, folder or pattern {source}{why_missing(path)}. Check its name.{_of_brackets(source)}"
+            f"There is no file, folder or pattern {source}{why_missing(path)}. Check its name."
+            f"{_explain_brackets(source)}"
         )
     if "**" not in source:  # which goes into them
         left_out.folders.update({str(p): "a folder; name it too" for p in matches if is_folder(p)})
     above = Path(*takewhile(lambda part: not has_magic(part), path.parts))
     files = [p for p in matches if not is_folder(p)]
-    return [Found(p, p.relative_to(above)) for p in _images(files, left_out)]
+    return [Found(p, p.relative_to(above)) for p in _filter_images(files, left_out)]
 
 
-def _names(stdin: bytes) -> list[str]:
+def _split_names(stdin: bytes) -> list[str]:
     separator = b"\0" if b"\0" in stdin else b"\n"
     names = stdin.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(separator)
     return [os.fsdecode(name) for name in names if name.strip()]
 
 
-def _locked(pattern: Path) -> dict[str, str]:
+def _find_locked(pattern: Path) -> dict[str, str]:
     """Return the folders that a pattern leads into and that may not be entered: glob passes them over in silence."""
     locked = {}
     for below in (pattern, *pattern.parents):
@@ -126,12 +127,12 @@ def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:
         yield from (Path(above, name) for name in names)
 
 
-def _images(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
+def _filter_images(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
     """Yield the files that look like images, and note the others."""
     for path in files:
         ending = path.suffix.lower()
         if path.name.startswith("._"):
-            left_out.apple += 1
+            left_out.apple_double += 1
         elif not is_file(path):
             left_out.files[str(path)] = "a link that leads nowhere" if path.is_symlink() else "no plain file"
         elif ending not in IMAGES and (ending or file_size_px(path) is None):
@@ -142,27 +143,27 @@ def _images(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
             yield path
 
 
-def _told_apart(found: Sequence[Found]) -> list[Found]:
+def _make_names_unique(found: Sequence[Found]) -> list[Found]:
     """Give the images names that no two share: their whole paths, as they were given, where shorter ones meet."""
-    inside = [_inside(one.name) for one in found]
-    if len(set(inside)) < len(found):
-        inside = [_inside(one.path) for one in found]
+    names = [_stay_inside(image.name) for image in found]
+    if len(set(names)) < len(found):
+        names = [_stay_inside(image.path) for image in found]
     taken: set[Path] = set()
-    for i, name in enumerate(inside):
-        again = 1
-        while inside[i] in taken:  # ../a.jpg and a.jpg
-            again += 1
-            inside[i] = name.with_name(f"{name.stem}-{again}{name.suffix}")
-        taken.add(inside[i])
-    return [one._replace(name=name) for one, name in zip(found, inside, strict=True)]
+    for i, name in enumerate(names):
+        copy = 1
+        while names[i] in taken:  # ../a.jpg and a.jpg
+            copy += 1
+            names[i] = name.with_name(f"{name.stem}-{copy}{name.suffix}")
+        taken.add(names[i])
+    return [image._replace(name=name) for image, name in zip(found, names, strict=True)]
 
 
-def _inside(path: Path) -> Path:
+def _stay_inside(path: Path) -> Path:
     """Return a path that leads to nowhere outside of the folder that it starts from."""
     return Path(*(part for part in path.parts if part not in ("..", path.anchor)))
 
 
-def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) -> list[Found]:
+def _search_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     header, *rows = read_cells(path) or [[]]
     names = [name.strip() for name in header]
     if names.count("fname") > 1:
@@ -170,7 +171,7 @@ def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) 
     if "fname" not in names:
         raise TableError(f"{path}: row 1: no column 'fname'; it has {', '.join(map(repr, names))}. Rename one to it.")
     column = names.index("fname")
-    cells = [its_cells[column] if len(its_cells) > column else "" for its_cells in rows]
+    cells = [row_cells[column] if len(row_cells) > column else "" for row_cells in rows]
     named = [row for row, cell in enumerate(cells) if cell.strip()]
     files = find_files([cells[row] for row in named], folder, None if allow_outside else Confines(folder))
     for i in np.flatnonzero(files.leads_out):
@@ -183,13 +184,13 @@ def _of_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftOut) 
     lines = [f"{cell_at(path, named[i], 'fname')}: {files.what_is_missing(i)}." for i in islice(unclear, 1)]
     for line in [*filter(None, [respelt_line(path, files, named)]), *lines]:
         warnings.warn(line, LightningTasksWarning, stacklevel=2)
-    unnamed = sum(1 for its_cells in rows if its_cells) - len(named)  # blank lines are no rows
+    unnamed = sum(1 for row_cells in rows if row_cells) - len(named)  # blank lines are no rows
     if unnamed:
         left_out.files[str(path)] = f"{unnamed:,} rows without a file name"
     return [Found(folder / name, Path(name)) for name in files.names]
 
 
-def _of_brackets(source: str) -> str:
+def _explain_brackets(source: str) -> str:
     if "[" not in source:
         return ""
     return (

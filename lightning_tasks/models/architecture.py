@@ -12,7 +12,7 @@ from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from lightning_tasks.errors import BackboneError, what_is_wrong
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 
 _HUB, _FOLDER = "hf-hub", "local-dir"  # timm's words
 _SOURCES = {"hf-hub": _HUB, "hf_hub": _HUB, "local-dir": _FOLDER}
@@ -108,7 +108,7 @@ def _elsewhere(name: str, source: str, place: str) -> Architecture:
         if source == _HUB:
             config, architecture, arguments = load_model_config_from_hf(place)
         else:
-            folder = Path(expanded(place))
+            folder = Path(expand_path(place))
             config, architecture, arguments = load_model_config_from_path(folder)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BackboneError(

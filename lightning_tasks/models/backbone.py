@@ -14,7 +14,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.architecture import Architecture, find_architecture, why_not_had
 from lightning_tasks.models.depthwise import float32_depthwise
 from lightning_tasks.models.weights import body_config, load_weights
@@ -94,8 +94,8 @@ class Backbone(nn.Module):
         )
         mean, std = (torch.tensor(config[part]).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
         if weights is not None:
-            path = Path(expanded(weights))
-            mean, std = load_weights(self.body, name, path, _needed(self.body, leave_out)) or (mean, std)
+            path = Path(expand_path(weights))
+            mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
         if leave_out is not None:
             leave_out(self.body)
         self.body.to(memory_format=torch.channels_last)
@@ -105,10 +105,10 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, num_features) for (B, 3, H, W) RGB from 0 to 255."""
-        features: Tensor = self.body(self._normalised(images))
+        features: Tensor = self.body(self._normalise(images))
         return features
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalise(self, images: Tensor) -> Tensor:
         scale = 1 / self.std.float()
         normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
         return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
@@ -139,7 +139,7 @@ class Backbone(nn.Module):
         return early, late
 
 
-def _needed(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:
+def _needed_keys(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:
     if leave_out is not None:
         body = copy.deepcopy(body)
         leave_out(body)
@@ -158,7 +158,7 @@ def _build(
             width = _features(body, image_size)
         except _DOES_NOT_BUILD:
             continue
-        return (_pretrained(architecture, name, {**size, **pool}) if pretrained else body), width
+        return (_build_pretrained(architecture, name, {**size, **pool}) if pretrained else body), width
     raise BackboneError(
         f"The backbone {name!r} does not take images of {image_size[0]}×{image_size[1]}. Sizes that work: "
         f"{_fitting_sizes(architecture, image_size)}. Set data.size to one, or choose another backbone."
@@ -213,7 +213,7 @@ def _builds(architecture: Architecture, options: dict[str, Any], size: int) -> b
     return True
 
 
-def _pretrained(architecture: Architecture, name: str, options: dict[str, Any]) -> nn.Module:
+def _build_pretrained(architecture: Architecture, name: str, options: dict[str, Any]) -> nn.Module:
     ways_out = (
         "Fetch the weights on a machine that reaches the hub and name the file (--model.weights FILE.safetensors), or "
         "start from nothing (--model.pretrained false)."

@@ -175,7 +175,7 @@ class ImageModel(LightningModule, ABC):
         if stage == "fit" and start is not None:
             self.backbone.require_size((start, start))
 
-    def evaluated(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and predictions (B, ...) in float32, as outside training, for (B, 3, H, W) RGB 0 to 255."""
         outputs = self.calibrate(self(images).float())
         if not self.flip_tta:
@@ -189,7 +189,7 @@ class ImageModel(LightningModule, ABC):
         if self.training:
             outputs = self(batch.images).float()
             return self.training_loss(outputs, batch), self.decode(outputs)
-        outputs, predictions = self.evaluated(batch.images)
+        outputs, predictions = self._predict(batch.images)
         return self.evaluation_loss(outputs, batch), predictions
 
     def training_step(self, batch: Any) -> Tensor:  # noqa: ANN401 - the task's
@@ -210,7 +210,7 @@ class ImageModel(LightningModule, ABC):
 
     def predict_step(self, batch: Any) -> Tensor:  # noqa: ANN401 - the task's
         """Return the predictions (B, ...)."""
-        return self.evaluated(batch.images)[1]
+        return self._predict(batch.images)[1]
 
     def _evaluate(self, batch: Any, stage: str) -> Tensor:  # noqa: ANN401 - the task's
         loss, predictions = self._shared_step(batch)

@@ -27,20 +27,20 @@ def refuse_other_checkpoint(
         hparams: the model's hyper-parameters.
         before: hyper-parameters that older checkpoints do not have, with what they were.
     """
-    theirs = checkpoint.get("hyper_parameters", {})
+    stored_settings = checkpoint.get("hyper_parameters", {})
     for setting in ("backbone", "head", "max_stride"):
-        ours = hparams.get(setting)
-        found = theirs.get(setting, before.get(setting, ours))
-        if ours is not None and found != ours:
+        wanted = hparams.get(setting)
+        found = stored_settings.get(setting, before.get(setting, wanted))
+        if wanted is not None and found != wanted:
             raise CheckpointError(
-                f"The checkpoint's {setting} is {found!r}, the model's {ours!r}. Give the config that it was trained "
+                f"The checkpoint's {setting} is {found!r}, the model's {wanted!r}. Give the config that it was trained "
                 f"with, or --model.{setting} {found}"
             )
-    stored = theirs.get(key)
+    stored = stored_settings.get(key)
     if stored is not None and composed(stored) != composed(names):
         raise CheckpointError(
-            f"The checkpoint knows {len(stored)} {noun} ({_listed(stored)}), the data has {len(names)} "
-            f"({_listed(names)}). Use the data that it was trained on, or a table with the same names."
+            f"The checkpoint knows {len(stored)} {noun} ({_first_names(stored)}), the data has {len(names)} "
+            f"({_first_names(names)}). Use the data that it was trained on, or a table with the same names."
         )
 
 
@@ -49,5 +49,5 @@ def composed(names: Sequence[str]) -> list[str]:
     return [unicodedata.normalize("NFC", name) for name in names]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

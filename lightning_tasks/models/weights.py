@@ -68,8 +68,8 @@ def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tu
     if not fitting:
         return None
     taken = sum(key.startswith(fitting) for key in file.state)
-    rest = sorted({key.partition(".")[0] for key in file.state if not key.startswith(fitting)})
-    without = f"; not {', '.join(f'{one}.*' for one in rest[:4])}{', ...' if len(rest) > 4 else ''}" if rest else ""
+    left_out = sorted({f"{key.partition('.')[0]}.*" for key in file.state if not key.startswith(fitting)})
+    without = f"; not {_first_keys(left_out, 4)}" if left_out else ""
     rank_zero_only(print)(f"weights          {taken} tensors of {fitting}* in {path}{without}")
     around = fitting.removesuffix("body.")
     found = [file.state.get(f"{around}{part}") for part in ("mean", "std")]
@@ -91,7 +91,9 @@ def _read(path: Path) -> WeightsFile:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 names = list(file.keys())
-                return WeightsFile({name: file.get_tensor(name) for name in names}, *_said(file.metadata() or {}))
+                return WeightsFile(
+                    {name: file.get_tensor(name) for name in names}, *_backbone_and_head(file.metadata() or {})
+                )
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise BackboneError(
@@ -104,10 +106,10 @@ def _read(path: Path) -> WeightsFile:
             f"{path} cannot be read as weights (there are no tensors by name in it). Take another file."
         )
     settings = content.get("hyper_parameters", {})
-    return WeightsFile(state, *_said(settings if isinstance(settings, Mapping) else {}))
+    return WeightsFile(state, *_backbone_and_head(settings if isinstance(settings, Mapping) else {}))
 
 
-def _said(settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _backbone_and_head(settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return settings.get("backbone"), settings.get("head")
 
 
@@ -154,8 +156,8 @@ def _load(body: nn.Module, state: State, prefix: str, needed: set[str]) -> str |
     if not missing and not unexpected:
         return None
     return (
-        f"{len(missing)} parameters are missing ({_listed(missing)}) and {len(unexpected)} are unknown "
-        f"({_listed(unexpected)})"
+        f"{len(missing)} parameters are missing ({_first_keys(missing)}) and {len(unexpected)} are unknown "
+        f"({_first_keys(unexpected)})"
     )
 
 
@@ -167,8 +169,8 @@ def _way_out(file: WeightsFile, name: str) -> str:
     return f"It was made for --model.backbone {file.backbone}"
 
 
-def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"
+def _first_keys(keys: Sequence[str], n: int = 3) -> str:
+    return ", ".join(keys[:n]) + (", ..." if len(keys) > n else "") if keys else "none"
 
 
 def _mismatch(error: Exception) -> str:

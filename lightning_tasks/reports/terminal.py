@@ -1,4 +1,4 @@
-"""What a terminal shows while a run goes on: bars, lines printed above them, and the model's parts before it."""
+"""What a terminal shows during a run: bars, lines printed above them, and the model's parts before it."""
 
 import sys
 from collections.abc import Sequence

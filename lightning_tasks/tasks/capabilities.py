@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
 from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.reports.selection import Results
 from lightning_tasks.tasks.split_predictions import SplitPredictions
+
+ThresholdAim = Literal["accuracy", "f1", "precision_at_recall"]
 
 
 class Explanation(ABC):

@@ -1,6 +1,5 @@
 """What a config says of somebody's own table, and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from lightning_tasks.data.tables.csv_table import read_cells
 from lightning_tasks.data.tables.file_checks import Confines, Files, find_files
 from lightning_tasks.data.tables.split_column import marked_test
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.unused_columns import unused_columns
+from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
 
 _SIZES_SEEN = 100
 
@@ -67,19 +66,15 @@ class ConfigDraft:
     Attributes:
         arguments: of the data module, in the order in which they are written.
         comments: lines above an argument, or above `csv`, by its name.
-        monitor: the metric by which checkpoints are chosen.
-        mode: whether that is the better the larger ("max") or the smaller ("min").
     """
 
     arguments: dict[str, Any]
     comments: dict[str, list[str]] = field(default_factory=dict)
-    monitor: str = "val/loss"
-    mode: str = "min"
 
 
-def describe_columns(path: Path, table: pd.DataFrame, labels: Sequence[str], points: Sequence[str]) -> list[str]:
+def describe_columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> list[str]:
     """Return lines about the columns of any table, and about those that nobody reads; see `unused_columns`."""
-    unused = unused_columns(path, table.columns, labels, points, only_near_misses=False)
+    unused = unused_columns(path, table.columns, of_task, only_near_misses=False)
     lines = [f"{problem.message} {problem.way_out}".strip() for problem in unused]
     if "is_valid" in table.columns:
         column = "val in split" if "split" in table.columns else "is_valid"

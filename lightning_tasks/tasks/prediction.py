@@ -47,7 +47,9 @@ class Columns(NamedTuple):
     """The columns of what is predicted, in any table."""
 
     texts: tuple[str, ...]
-    numbers: tuple[str, ...]  # named by the user; see `csv_text.apart` where one is called like another column
+    numbers: tuple[
+        str, ...
+    ]  # named by the user; see `csv_text.distinct_columns` where one is called like another column
 
 
 class Prediction(ABC):
@@ -85,19 +87,21 @@ class OutputFormat(ABC, Generic[P]):
     """What a checkpoint's outputs mean.
 
     Attributes:
-        task: in the metadata of exports.
         noun: what one of the outputs is called.
         output_name: of the outputs in an exported file.
         unit_scale: what `to_unit_scale` returns differences of.
         score_name: of `score`, with its unit.
+        description: what the model does, after "The model", with {} for the number of outputs and their noun.
+        schema: the class of `answer`, from which the server makes its description.
         names: of the outputs.
     """
 
-    task: ClassVar[str]
     noun: ClassVar[str]
     output_name: ClassVar[str]
     unit_scale: ClassVar[str]
     score_name: ClassVar[str]
+    description: ClassVar[str]
+    schema: ClassVar[type[Answer]]
     names: tuple[str, ...]
 
     @abstractmethod
@@ -112,17 +116,14 @@ class OutputFormat(ABC, Generic[P]):
     def metadata(self) -> dict[str, Any]:
         """Return what an exported file says of its output: a `task`, an `output`, names and all that decodes it."""
 
-    @abstractmethod
     def describe(self) -> str:
-        """Return what the model does, after "The model": `says which of 20 labels an image has`."""
+        """Return what the model does: `says which of 20 labels an image has`."""
+        count = len(self.names)
+        return self.description.format(f"{count:,} {self.noun}{'' if count == 1 else 's'}")
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Return what the server says of the model: its outputs by the answer's key, such as `{"labels": [...]}`."""
-
-    @abstractmethod
-    def schema(self) -> type[Answer]:
-        """Return the dataclass of `answer`, from which the server makes its description."""
 
     @abstractmethod
     def answer(self, prediction: P) -> dict[str, Any]:

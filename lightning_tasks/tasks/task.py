@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,8 @@ from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.capabilities import Explanation, ThresholdChoice
+from lightning_tasks.models.base import ImageModel
+from lightning_tasks.tasks.capabilities import Explanation, ThresholdAim, ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
@@ -32,21 +33,23 @@ class Task(ABC):
         datamodule: the class of its data modules.
         model: the class of its models.
         val_xtra: of data that does not say, as before one could choose; see `Window`.
+        targets: what its tables say of an image, in a word for messages, such as "labels".
+        header: the least that its tables have, such as "fname,labels".
     """
 
     name: ClassVar[str]
     names_key: ClassVar[str]
     datamodule: ClassVar[type[ImageDataModule]]
-    model: ClassVar[type[LightningModule]]
+    model: ClassVar[type[ImageModel]]
     val_xtra: ClassVar[float] = 0.0
+    targets: ClassVar[str]
+    header: ClassVar[str]
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with these hyper-parameters is of this task."""
         return self.names_key in hyper_parameters
 
-    # Configs
-    targets: ClassVar[str]  # what its tables say of an image, in a word: "labels"
-    header: ClassVar[str]  # the least that its tables have, for messages: "fname,labels"
+    # --- configs ---
 
     @abstractmethod
     def recognises(self, header: Sequence[str]) -> bool:
@@ -60,7 +63,8 @@ class Task(ABC):
             LightningTasksError: the table cannot be used.
         """
 
-    # Data
+    # --- data ---
+
     def find_problems(
         self,
         datamodule: Any,  # noqa: ANN401 - of the task
@@ -105,7 +109,8 @@ class Task(ABC):
             originals: each with the untouched image on its left.
         """
 
-    # Training
+    # --- training ---
+
     def callbacks(self, model: Any) -> list[Callback]:  # noqa: ANN401 - of the task
         """Return what every training of a model gets besides what all tasks get."""
         return []
@@ -120,7 +125,8 @@ class Task(ABC):
             model: which did.
         """
 
-    # A split
+    # --- a split ---
+
     @abstractmethod
     def predict_split(self, model: Any, datamodule: Any, split: Split = "valid") -> SplitPredictions:  # noqa: ANN401
         """Return what a model predicts for a split, on the model's device: fastai's `get_preds`.
@@ -131,7 +137,25 @@ class Task(ABC):
             LightningTasksError: files cannot be read, or the predictions are not finite.
         """
 
-    # What only some tasks offer
+    # --- a checkpoint: predict, export, serve ---
+
+    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
+        """Return what a trained model's images went through, by the settings of its data."""
+        size = model.hparams["image_size"]
+        factor = self.datamodule.decode_factor
+        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
+        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
+
+    @abstractmethod
+    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
+        """Return a trained model as programs run it."""
+
+    @abstractmethod
+    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
+        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""
+
+    # --- what only some tasks offer ---
+
     def grad_cam(self, model: Any, label: str) -> Explanation:  # noqa: ANN401 - of the task
         """Return where in images a label comes from.
 
@@ -145,7 +169,7 @@ class Task(ABC):
         self,
         model: Any,  # noqa: ANN401 - of the task
         predict: Callable[[], SplitPredictions],
-        aim: Literal["accuracy", "f1", "precision_at_recall"] = "f1",
+        aim: ThresholdAim = "f1",
         recall: float = 0.8,
         each_label: bool = True,
         calibrate: bool = False,
@@ -164,19 +188,3 @@ class Task(ABC):
             ConfigError: the model has no thresholds, or there are too few images.
         """
         raise ConfigError("Thresholds are for images with any number of labels; this checkpoint's have not.")
-
-    # A checkpoint
-    def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:
-        """Return what a trained model's images went through, by the settings of its data."""
-        size = model.hparams["image_size"]
-        factor = self.datamodule.decode_factor
-        side = side_to_decode(data_settings.get("decode_side"), size, factor, own_transforms=False)
-        return Preprocess(Window(size, data_settings.get("val_xtra", self.val_xtra)), side)
-
-    @abstractmethod
-    def inference_module(self, model: Any, preprocess: Preprocess) -> InferenceModule:  # noqa: ANN401 - its own model
-        """Return a trained model as programs run it."""
-
-    @abstractmethod
-    def output_format(self, model: Any, data_settings: Mapping[str, Any]) -> OutputFormat[Any]:  # noqa: ANN401
-        """Return what a trained model's outputs mean; `data_settings`: of the data that it was trained on."""

@@ -1,1 +1,1 @@
-"""Schedules and the learning-rate search, without callbacks."""
+"""Schedules and learning-rate search: pure, without callbacks."""

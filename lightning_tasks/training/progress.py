@@ -8,10 +8,8 @@ import math
 from collections.abc import Sized
 from typing import Any, NamedTuple, Self
 
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
-
-from lightning_tasks.errors import ConfigError
 
 _NO_END = -1  # Lightning's word for a limit that is not set
 
@@ -130,7 +128,7 @@ class Timetable(NamedTuple):
     ) -> Self:
         """Return the timetable of what is left, from `step` on, which is batch `batch` of epoch `epoch`.
 
-        A stage that was under way goes on from its position; with another number of epochs (or `max_steps`), from the
+        A stage that was under way continues from its position; with another number of epochs (or `max_steps`), from the
         share that its epochs so far are of the new number.
 
         Args:
@@ -176,57 +174,6 @@ class Timetable(NamedTuple):
         """Return what `state` had put into plain values."""
         spans = tuple(Span(*span) for span in state["spans"])
         return cls(RunLength(*state["length"]), tuple(state["boundaries"]), spans)
-
-
-class Scheduled(Callback):
-    """A callback whose stages take up a whole run, and keep their place in one that is resumed.
-
-    Attributes:
-        timetable: of the run, from its start.
-        takes_lr: whether its rates follow the module's `lr`, also in a run that is resumed with another one.
-    """
-
-    takes_lr = False
-    timetable: Timetable | None = None
-    _before: Timetable | None = None  # of the run until its checkpoint
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
-        return {} if self.timetable is None else self.timetable.state()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take what was stored."""
-        self._before = Timetable.from_state(state_dict)
-
-    def lay_out(self, trainer: Trainer, boundaries: tuple[int, ...] = ()) -> Timetable:
-        """Make the timetable of a run that begins, or is resumed; say what is different since its checkpoint.
-
-        Args:
-            trainer: of the run.
-            boundaries: the epochs at which stages end, but for the last.
-
-        Raises:
-            ConfigError: the run's length is not known.
-        """
-        total, length = trainer.estimated_stepping_batches, run_length(trainer)
-        if total == float("inf") or total < 0 or (boundaries and length.batches == math.inf):
-            name = type(self).__name__
-            raise ConfigError(
-                f"{name} needs to know the run's length. Set --trainer.max_epochs or --trainer.max_steps."
-            )
-        before, self._before = self._before, None
-        step, epoch, batch = trainer.global_step, *place(trainer)
-        if before is not None and length.is_paced_as(before.length) and boundaries == before.boundaries:
-            self.timetable = before._replace(length=length)
-        elif before is None and (length.batches == math.inf or step == -length.steps_until(0, epoch, batch)):
-            self.timetable = Timetable.of_new_run(length, boundaries, int(total))  # or no sign that it ever was another
-        else:
-            self.timetable = Timetable.of_resumed_run(before, length, boundaries, step, epoch, batch)
-        changes = "" if before is None else length.changes_from(before.length)
-        if changes:
-            share = self.timetable.span(step).position(step)
-            trainer.print(f"resumed with     {changes}: the schedule goes on at {share:.1%} of its cycle")
-        return self.timetable
 
 
 def place(trainer: Trainer) -> tuple[int, int]:

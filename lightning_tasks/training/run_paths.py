@@ -11,8 +11,8 @@ def run_folder(trainer: Trainer) -> Path:
 
     To be called on every process: it is the first one's.
     """
-    mine = trainer.default_root_dir if has_own_folder(trainer) else trainer.log_dir or trainer.default_root_dir
-    return Path(trainer.strategy.broadcast(mine))
+    folder = trainer.default_root_dir if has_own_folder(trainer) else trainer.log_dir or trainer.default_root_dir
+    return Path(trainer.strategy.broadcast(folder))
 
 
 def has_own_folder(trainer: Trainer) -> bool:

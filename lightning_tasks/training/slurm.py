@@ -1,4 +1,4 @@
-"""Jobs of SLURM that are put back into its queue, and the runs that they go on with."""
+"""Jobs of SLURM that are put back into its queue, and the runs that they resume."""
 
 import json
 import os

@@ -51,7 +51,7 @@ def run(
         max_distance: bits of 64 in which the perceptual hashes of near-duplicates may differ; their pixels decide.
         fix_near_duplicates: leave training images that look like one of validation out of `fix` too.
     """
-    task_of(datamodule)  # or there is nothing that it could ask
+    task_of(datamodule)  # a user's own has nothing that could be asked
     if fix is not None:
         require_csv(datamodule)
         require_place(Path(fix), tables_of(datamodule))
@@ -126,7 +126,7 @@ def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTab
 
 
 def _noting(problems: list[Problem]) -> OnError:
-    """Return what notes the first mistake of each row, and goes on."""
+    """Return what notes the first mistake of each row, and continues."""
     rows = set()
 
     def note(row: int, error: TableError) -> None:

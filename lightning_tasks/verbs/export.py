@@ -73,7 +73,7 @@ def export(
         require_onnx()
     predictor = load(checkpoint, "cpu")
     own = _own_images(path, data_root, needed=images is None)
-    files = own.valid if images is None and own is not None else Files(_named(images), None, predictor.white_level)
+    files = own.valid if images is None and own is not None else Files(_paths_of(images), None, predictor.white_level)
     taken = files.take(n)
     print(f"checking with    {len(taken)} images")
     lines: list[str] = []
@@ -94,7 +94,7 @@ def export(
     write_whole(target, make)
     print("\n".join(lines))
     for own_files in (own.training, own.valid) if own is not None else ():
-        own_files.tell_skipped()
+        own_files.print_skipped()
     print(f"exported         {target}  ({target.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -204,6 +204,6 @@ def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> Annotate
         raise DatasetNotFoundError(f"{error} Or check with images of your own: --images FOLDER") from error
 
 
-def _named(images: str | None) -> list[Path]:
+def _paths_of(images: str | None) -> list[Path]:
     assert images is not None
     return [found.path for found in find_images([images], None)]

@@ -21,7 +21,7 @@ def run(
     output: str = "predictions.csv",
     excel: bool = False,
 ) -> SplitPredictions:
-    """Write what a checkpoint says of a split's images, beside what is annotated, to a csv.
+    """Write what a checkpoint predicts for a split's images, beside what is annotated, to a csv.
 
     Args:
         trainer: whose device is used.

@@ -13,8 +13,8 @@ from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column
 from lightning_tasks.data.tables.file_checks import respelt_line
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
+from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.task import Task
 
 
@@ -67,14 +67,14 @@ def _task_of_header(path: Path, header: Sequence[str]) -> Task:
     Raises:
         TableError: there is none, or more than one; or a column is nearly called as one that a task wants.
     """
-    tasks = [task for task in TASKS if task.recognises(header)]
+    tasks = [task for task in registry.TASKS if task.recognises(header)]
     for wanted in OTHER_NAMES:
         near = near_column(wanted, header)
         if wanted not in header and near is not None and (wanted == "fname" or not tasks):
             raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")
     if len(tasks) == 1:
         return tasks[0]
-    known = {task.targets: task.header for task in TASKS}  # a subclass's are its parent's
+    known = {task.targets: task.header for task in registry.TASKS}  # a subclass's are its parent's
     several = " and ".join(task.targets for task in tasks)
     kinds = f"both {several}" if tasks else f"neither {' nor '.join(known)}"
     headers = ", or ".join(f"`{header}`" for header in known.values())
@@ -104,7 +104,7 @@ def _config(task: Task, draft: ConfigDraft, own: OwnTable, target: Path) -> str:
         lines += [f"    {_comment(line)}" for line in draft.comments.get(name, [])]
         lines.append(_value(name, value))
     lines += ["trainer:", "  max_epochs: 5", "  callbacks:", "    - class_path: OneCycle"]
-    lines += ["checkpoint:", f"  monitor: {draft.monitor}", f"  mode: {draft.mode}"]
+    lines += ["checkpoint:", f"  monitor: {task.model.monitor}", f"  mode: {task.model.mode}"]
     return "\n".join(lines) + "\n"
 
 

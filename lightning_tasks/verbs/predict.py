@@ -17,7 +17,7 @@ from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.draw import annotate_images, check_folder
 from lightning_tasks.deploy.left_out import LeftOut
 from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renames, write_rows
+from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renamed_columns, write_rows
 from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.deploy.sources import STDIN, Found, search
 from lightning_tasks.errors import ConfigError, ImageError
@@ -87,28 +87,24 @@ def predict(
     undrawn: list[str] = []
     stopped: BaseException | None = None
     try:
-        with (
-            tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True) as bar,
-            contextlib.closing(_predict_batches(predictor, found, batch_size)) as batches,
-        ):
+        with contextlib.closing(_predict_batches(predictor, found, batch_size, progress)) as batches:
             for batch in batches:
                 rows += batch
                 if folder is not None:
                     undrawn += annotate_images(batch, folder, allow_pixels, predictor.white_level)
-                bar.update(len(batch))
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
         stopped = error
     if rows or stopped is None:
         write_rows(table, rows, predictor.output_format, excel=excel)
-    _tell(rows, table, folder, describe_renames(table, predictor.output_format), undrawn, left_out)
+    _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
     if stopped is not None:
         kept = f"{table} holds these" if rows else "nothing is written"
-        print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_out(table))
+        print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_stream(table))
         raise stopped
     return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
 
 
-def _tell(
+def _report(
     rows: Sequence[Row],
     table: Path,
     folder: Path | None,
@@ -119,24 +115,24 @@ def _tell(
     """Say what was written, and what was not done."""
     bad = [row.error for row in rows if row.error is not None]
     if rows:
-        _say(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
-        _say(table, "columns", columns)
-        _say(table, "annotated", [] if folder is None else [str(folder)])
-    _say(table, "not predicted", bad, "see the column 'error'")
-    _say(table, "not drawn", undrawn, "for the same reasons")
-    _say(table, "not looked at", left_out.lines())
+        _print_lines(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
+        _print_lines(table, "columns", columns)
+        _print_lines(table, "annotated", [] if folder is None else [str(folder)])
+    _print_lines(table, "not predicted", bad, "see the column 'error'")
+    _print_lines(table, "not drawn", undrawn, "for the same reasons")
+    _print_lines(table, "not looked at", left_out.lines())
 
 
-def _say(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
+def _print_lines(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
     """Print lines under a heading; with `where` the rest is to be found, the first few."""
     listed = lines if where is None else lines[:_LISTED]
     for line in listed:
-        print(f"{what:<17}{line}", file=_out(table))
+        print(f"{what:<17}{line}", file=_stream(table))
     if len(lines) > len(listed):
-        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_out(table))
+        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_stream(table))
 
 
-def _out(table: Path) -> TextIO:
+def _stream(table: Path) -> TextIO:
     """Return where messages go: standard output, unless the table has it."""
     return sys.stderr if table == STDOUT else sys.stdout
 
@@ -149,8 +145,11 @@ class _Preprocessed(NamedTuple):
     error: str | None
 
 
-def _predict_batches(predictor: Predictor, found: Sequence[Found], batch_size: int) -> Generator[list[Row]]:
+def _predict_batches(
+    predictor: Predictor, found: Sequence[Found], batch_size: int, progress: bool
+) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
+    bar = tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True)
     # One thread each, or every one of them would take all cores for its resizing.
     pool = ThreadPoolExecutor(usable_cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -159,8 +158,10 @@ def _predict_batches(predictor: Predictor, found: Sequence[Found], batch_size: i
             ahead = [pool.submit(_preprocess, predictor, image.path) for image in found[begin : begin + batch_size]]
             if reading:
                 yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
+                bar.update(len(reading))
             reading = ahead
     finally:
+        bar.close()
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what was not begun is not
 
 

@@ -13,7 +13,7 @@ from lightning_tasks.data.images.decode import read_reduced as read_file_reduced
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import folder_of_run, read_run
-from lightning_tasks.run_folders import shown
+from lightning_tasks.run_folders import relative_path
 from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
@@ -43,7 +43,7 @@ def run(
     require_place(path, [Path(ckpt_path), *tables_of(datamodule)])
     found = predictions_of(trainer, model, datamodule, ckpt_path, split)
     report(Path(ckpt_path), found, split, path)
-    print(f"report           {shown(path)}")
+    print(f"report           {relative_path(path)}")
 
 
 def report(checkpoint: Path, found: SplitPredictions, split: Literal["valid", "test"], output: Path | None) -> Path:

@@ -20,7 +20,7 @@ def run(
     n: int = 9,
     originals: bool = False,
 ) -> None:
-    """Draw training images as the model will see them, after augmentation, with labels or points.
+    """Draw training images as the model will see them, after augmentation, with what is annotated.
 
     Args:
         trainer: whose device is used.
@@ -34,7 +34,7 @@ def run(
         raise ConfigError(f"--n is {n}; it must be at least 1.")
     require_figure_place(Path(output))
     figure = show_batch(datamodule, n, originals)
-    tell_skipped(getattr(datamodule, "train_set", None))
+    tell_skipped(datamodule.train_set)
     write_figure(Path(output), figure)
     print(f"batch image    {output}")
 

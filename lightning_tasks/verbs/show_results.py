@@ -24,7 +24,7 @@ def run(
     worst: bool = False,
     grad_cam: str | None = None,
 ) -> None:
-    """Draw targets beside what a checkpoint says, on the images as they are on disk.
+    """Draw targets beside what a checkpoint predicts, on the images as they are on disk.
 
     Args:
         trainer: whose device is used.

@@ -27,7 +27,7 @@ def summary(datamodule: ImageDataModule, device: torch.device) -> str:
     """Return, for a person: what was found, statistics, one sample step by step, and a batch of four on the device.
 
     Raises:
-        LightningTasksError: the data is of no known task; or a step failed: the message names it and the sample.
+        LightningTasksError: the data is of no task of ours; or a step failed: the message names it and the sample.
     """
     task = task_of(datamodule)
     lines = [datamodule.describe(), ""]

@@ -1,13 +1,13 @@
 """From which probability on a label is predicted: chosen on a split, and kept in the checkpoint."""
 
 from pathlib import Path
-from typing import Literal
 
 import pytorch_lightning as pl
 
 from lightning_tasks.atomic_write import require_apart, require_place
 from lightning_tasks.checkpoint import store_hyper_parameters
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
+from lightning_tasks.tasks.capabilities import ThresholdAim
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
@@ -18,7 +18,7 @@ def run(
     model: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     ckpt_path: str,
-    aim: Literal["accuracy", "f1", "precision_at_recall"] = "f1",
+    aim: ThresholdAim = "f1",
     recall: float = 0.8,
     each_label: bool = True,
     calibrate: bool = False,
@@ -36,7 +36,7 @@ def run(
         aim: of each label: accuracy, f1, or precision_at_recall: the highest precision that finds `recall`.
         recall: the share of the positives to be found, for precision_at_recall.
         each_label: a threshold for each label, or one for all.
-        calibrate: first choose a temperature, which makes probabilities honest and changes no ranking.
+        calibrate: first choose a temperature, which calibrates the probabilities and changes no ranking.
         split: train (augmented), valid or test.
         output: a checkpoint to write instead of changing this one.
         curve: an image of the accuracy at each threshold to write.

@@ -10,7 +10,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from gpu_checking.step import Check, Kind, each, run
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 _PRECISIONS: dict[str, torch.dtype | None] = {
     "32-true": None,

@@ -1,4 +1,4 @@
-"""A run that is killed by SIGKILL and goes on, beside one that never was: equal to the bit?"""
+"""A run that is killed by SIGKILL and resumed, beside one that never was: equal to the bit?"""
 
 import os
 import signal

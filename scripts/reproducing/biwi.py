@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks import BiwiDataModule, KeypointDataModule, KeypointRegressor
+from lightning_tasks.tasks.keypoints.predictions import predict_points
 from lightning_tasks.tasks.keypoints.scores import pixel_errors
-from lightning_tasks.tasks.split_predictions import point_predictions
 from reproducing.recipe import Half, Recipe
 
 _SIZE = (240, 320)
@@ -44,6 +44,6 @@ def _score(checkpoint: Path, module: type[KeypointDataModule]) -> dict[str, Any]
     """Score a checkpoint on the validation split, in the pixels of the images on disk."""
     model = KeypointRegressor.load_from_checkpoint(checkpoint, weights_only=True)
     data = module.load_from_checkpoint(checkpoint, weights_only=True)
-    found = point_predictions(model, data)
+    found = predict_points(model, data)
     errors_px = pixel_errors(found.points_norm, found.targets_norm, found.visible, found.original_size_px)
     return {"median_px": float(errors_px.quantile(0.5)), "p95_px": float(errors_px.quantile(0.95))}

@@ -7,10 +7,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lightning_tasks import MultiLabelClassifier, PascalDataModule
-from lightning_tasks.tasks.multilabel.scores import accuracy_multi, label_scores
+from lightning_tasks.tasks.multilabel.predictions import predict_labels
+from lightning_tasks.tasks.multilabel.scores import accuracy_multi
 from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
 from lightning_tasks.tasks.multilabel.thresholds import CURVE, best_of_curve, threshold_curve
-from lightning_tasks.tasks.split_predictions import label_predictions
 from reproducing.recipe import Half, Recipe
 
 _THRESHOLDS = (0.1, 0.2, 0.9, 0.99)
@@ -57,9 +57,9 @@ def _score(checkpoint: Path) -> dict[str, Any]:
     """Score a checkpoint on the validation half: four thresholds, the curve of 29, and mAP."""
     model = MultiLabelClassifier.load_from_checkpoint(checkpoint, weights_only=True)
     data = PascalDataModule.load_from_checkpoint(checkpoint, weights_only=True)
-    found = label_predictions(model, data)
+    found = predict_labels(model, data)
     curve = [accuracy for _, accuracy in threshold_curve(found.probabilities, found.targets)]
-    scores = label_scores(found.probabilities, found.targets, model.vocab, model.predicted(found.probabilities))
+    scores = found.scores()
     return {
         "mAP": scores.mAP,
         "mAP_11": scores.mAP_11,

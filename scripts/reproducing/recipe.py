@@ -24,7 +24,7 @@ class Recipe(NamedTuple):
     more: tuple[str, ...]
 
     def kept(self) -> dict[str, Any]:
-        """Return what may not change when a reproduction goes on: all but the seeds, of which there may be more."""
+        """Return what may not change when a reproduction is resumed: all but the seeds, of which there may be more."""
         return {name: value for name, value in self._asdict().items() if name != "seeds"}
 
     def arguments(self, config: str, frozen_epochs: int, epochs: int, folder: Path) -> list[str]:
@@ -96,7 +96,7 @@ def reproduce(steps: Steps, recipe: Recipe, half: Half) -> dict[str, Any]:
 
 
 def train(steps: Steps, seed: int, arguments: list[str], name: str) -> list[dict[str, float]]:
-    """Train once, or go on with a training that was stopped, and return its table of epochs."""
+    """Train once, or resume a training that was stopped, and return its table of epochs."""
     going_on = ["--ckpt_path", "last"] if last_checkpoint(steps.folder, name) is not None else []
     log = steps.command(name, ["fit", *arguments, "--run_name", name, "--seed_everything", str(seed), *going_on])
     last = last_checkpoint(steps.folder, name)

@@ -1,4 +1,4 @@
-"""Steps whose results are kept: a reproduction that was stopped goes on where it was."""
+"""Steps whose results are kept: a reproduction that was stopped is resumed where it was."""
 
 import json
 import re
@@ -60,5 +60,5 @@ class Steps:
                 if re.match(r"epoch  | +\d+  |learning rates|error", line):
                     print(line, end="", flush=True)
         if code := process.wait():
-            sys.exit(f"error: {name} ended with {code}; see {log}. The same command goes on from here.")
+            sys.exit(f"error: {name} ended with {code}; see {log}. The same command resumes from here.")
         return log.read_text(encoding="utf-8")

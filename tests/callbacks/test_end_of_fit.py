@@ -41,7 +41,7 @@ def test_an_early_end_says_why_and_its_resumption_too(setting, values, scored, t
     assert fit(*arguments, epochs=9) == 0
     said = capsys.readouterr().out
     assert said.index(told) < said.index("best checkpoint")
-    again(*arguments, told="without EarlyStopping it goes on", capsys=capsys)
+    again(*arguments, told="without EarlyStopping it continues", capsys=capsys)
 
 
 def again(*arguments, told, capsys, epochs=9):
@@ -57,7 +57,7 @@ def test_max_steps_says_so(capsys):
     arguments = [*PLAIN, "--trainer.max_steps", "2"]
     assert fit(*arguments, epochs=9) == 0
     assert "ended: max_steps 2 reached" in capsys.readouterr().out
-    again(*arguments, told="a larger --trainer.max_steps goes on", capsys=capsys)
+    again(*arguments, told="a larger --trainer.max_steps continues it", capsys=capsys)
     assert fit(*PLAIN, "--trainer.max_steps", "3", "--ckpt_path", "last", epochs=9) == 0
     assert "ended: max_steps 3 reached" in capsys.readouterr().out
 
@@ -68,7 +68,7 @@ def test_max_time_says_so(monkeypatch, capsys):
     arguments = [*PLAIN, "--trainer.max_time", "00:00:01:00"]
     assert fit(*arguments, epochs=9) == 0
     assert "ended: max_time 00:00:01:00 reached" in capsys.readouterr().out
-    again(*arguments, told="a larger --trainer.max_time goes on", capsys=capsys)
+    again(*arguments, told="a larger --trainer.max_time continues it", capsys=capsys)
 
 
 def test_a_timer_of_ones_own_says_so(monkeypatch, capsys):
@@ -82,7 +82,7 @@ def test_the_planned_end_needs_no_words_but_its_resumption_does(capsys):
     assert fit(*PLAIN, epochs=2) == 0
     said = capsys.readouterr().out
     assert not [word for word in ("ended:", "stopped", "over already") if word in said]
-    again(*PLAIN, told="max_epochs 2 reached; a larger --trainer.max_epochs goes on", capsys=capsys, epochs=2)
+    again(*PLAIN, told="max_epochs 2 reached; a larger --trainer.max_epochs continues it", capsys=capsys, epochs=2)
     assert fit(*PLAIN, "--ckpt_path", "last", epochs=3) == 0
     assert "over already" not in capsys.readouterr().out
     assert torch.load("runs/multi_label/version_0/checkpoints/last.ckpt", weights_only=True)["epoch"] == 3

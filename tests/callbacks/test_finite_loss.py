@@ -73,7 +73,7 @@ def test_weights_that_are_not_finite_are_not_saved(capsys):
 
 def test_losses_are_looked_at_together_where_waiting_costs(monkeypatch, capsys):
     """As on a GPU: every `log_every_n_steps` steps, yet the step that is named is the first, and nothing is saved."""
-    monkeypatch.setattr("lightning_tasks.callbacks.finite_loss._WAITING_IS_FREE", ())
+    monkeypatch.setattr("lightning_tasks.callbacks.finite_loss._SYNCHRONOUS_DEVICES", ())
     more = ["--trainer.log_every_n_steps", "4", "--last.every_n_steps", "2", "--trainer.max_epochs", "1"]
     assert console(arguments("labels", "--data.batch_size", "2", *more, callbacks=[poison(1)])) == 2
     assert "The loss is nan in step 1 (epoch 0, batch 1;" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(how):
     before = last.read_bytes()
     said = run_limited(how, arguments("points", "--ckpt_path", "last"), most_bytes=1_000_000)
     assert "checkpoints/" in said
-    assert "cannot be written (File too large). What it held before is intact. Make room, then go on with" in said
+    assert "cannot be written (File too large). What it held before is intact. Make room, then resume with" in said
     assert last.read_bytes() == before
     assert [path.name for path in last.parent.iterdir() if path.suffix not in (".ckpt",)] == []
     assert console(arguments("points", "--ckpt_path", "last")) == 0

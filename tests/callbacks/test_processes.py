@@ -14,8 +14,8 @@ import yaml
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
+from lightning_tasks.tasks.multilabel.predictions import predict_labels
 from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
-from lightning_tasks.tasks.split_predictions import label_predictions
 from tests.fakes import write_multilabel, write_points
 from tests.forks import forks_can_train
 from tests.own_classes import PlainNet
@@ -104,7 +104,7 @@ def test_two_processes_train_the_same_weights_and_score_every_image_once(how, ca
         alone = float(re.search(rf"{name} +([0-9.e-]+)", printed)[1])
         assert float(last[name]) == pytest.approx(alone, rel=1e-5), name
     model = MultiLabelClassifier.load_from_checkpoint("runs/run/version_0/checkpoints/last.ckpt", weights_only=True)
-    found = label_predictions(model, MultiLabelDataModule("labels", size=32, num_workers=0))
+    found = predict_labels(model, MultiLabelDataModule("labels", size=32, num_workers=0))
     curve = [accuracy for _, accuracy in threshold_curve(found.probabilities, found.targets)]
     for rank in (0, 1):
         assert [float(word) for word in Path(f"record/curve{rank}").read_text().split()] == pytest.approx(curve)

@@ -1,4 +1,4 @@
-"""Runs that are killed and go on end as those that were not: real processes, killed with SIGKILL."""
+"""Runs that are killed and resumed end as those that were not: real processes, killed with SIGKILL."""
 
 import csv
 import multiprocessing
@@ -194,7 +194,7 @@ def test_with_a_loader_of_ones_own_the_replay_is_told(tmp_path):
 
 def test_nothing_to_go_on_with_is_told(capsys):
     assert console(arguments("points", "--ckpt_path", "last")) == 2
-    assert "There is no run in runs/run to go on with" in capsys.readouterr().err
+    assert "There is no run in runs/run to resume" in capsys.readouterr().err
     Path("runs/run/version_3").mkdir(parents=True)
     assert console(arguments("points", "--ckpt_path", "last")) == 2
     assert "runs/run/version_3, has no checkpoints/last.ckpt" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SLURM's notice: the step is finished, saved, and the run goes on as if nothing had happened."""
+"""Ctrl-C, SIGTERM and SLURM's notice: the step is finished, saved, and resumed as if nothing had happened."""
 
 import os
 import re
@@ -178,7 +178,7 @@ def test_slurm_puts_the_job_back_and_it_goes_on(where, capsys):
     assert len(list(Path("runs/run").iterdir())) == 3
     code, out, error = ended_of(where, args, capsys, **slurm)  # the same
     assert code == 0, error
-    assert "going on with    runs/run/version_1/checkpoints/last.ckpt" in out
+    assert "resuming from    runs/run/version_1/checkpoints/last.ckpt" in out
     assert len(list(Path("runs/run").iterdir())) == 3
 
 

@@ -113,7 +113,7 @@ def test_tries_start_over_when_much_has_come(tmp_path):
 
 def test_a_server_that_always_cuts_is_left_after_its_tries_and_the_next_goes_on(server, tmp_path):
     server.always = Fault(cut_after=1000)
-    with pytest.raises(DownloadError, match=r"3,000 bytes have come; the next try goes on from there"):
+    with pytest.raises(DownloadError, match=r"3,000 bytes have come; the next try resumes there"):
         get(server, tmp_path / "pets")
     assert ranges(server) == [None, "bytes=1000-", "bytes=2000-"]
     assert names(tmp_path) == [".pets.lock", ".pets.part", ".pets.part.json"]

@@ -9,7 +9,6 @@ from pathlib import PurePath
 import cv2
 import numpy as np
 import pytest
-from lightning_tasks.reports.page_gallery import thumbnail
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
@@ -21,6 +20,7 @@ from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.decode import FORMATS, decode_upload
 from lightning_tasks.deploy.server.limits import Limits
 from lightning_tasks.errors import ImageError, LightningTasksWarning
+from lightning_tasks.reports.gallery import thumbnail
 from lightning_tasks.verbs.check import read_one
 from lightning_tasks.verbs.report import read_reduced as read
 

@@ -1,4 +1,4 @@
-"""Images that cannot be read: an error that names them, or a training that goes on without them."""
+"""Images that cannot be read: an error that names them, or a training without them."""
 
 import io
 

@@ -17,7 +17,7 @@ import pytest
 import lightning_tasks.verbs.predict as verb
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.deploy.prediction_table import Row, describe_renames, write_rows
+from lightning_tasks.deploy.prediction_table import Row, describe_renamed_columns, write_rows
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.output import PointFormat, PointPrediction
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelPrediction
@@ -166,13 +166,15 @@ def test_labels_that_are_called_like_columns(tmp_path):
     table = pd.read_parquet(tmp_path / "p.parquet")
     assert list(table.columns) == columns
     assert table["error__"][0] == pytest.approx(0.26)
-    said = describe_renames(Path("p.csv"), labels(VOCAB))
+    said = describe_renamed_columns(Path("p.csv"), labels(VOCAB))
     assert said == [
         f"{name!r} is in the column {name + more!r}"
         for name, more in (("error", "__"), ("fname", "_"), ("predicted", "_"))
     ]
     points = PointFormat(("error", "fname"), None, (8, 8))
-    assert describe_renames(Path("p.csv"), points) == describe_renames(Path("p.json"), labels(VOCAB)) == []
+    assert (
+        describe_renamed_columns(Path("p.csv"), points) == describe_renamed_columns(Path("p.json"), labels(VOCAB)) == []
+    )
 
 
 def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):

@@ -71,11 +71,12 @@ class ValuesAnswer(Answer):
 
 @dataclass(frozen=True)
 class ValueFormat(OutputFormat[Values]):
-    task: ClassVar[str] = "values"
     noun: ClassVar[str] = "value"
     output_name: ClassVar[str] = "values"
     unit_scale: ClassVar[str] = "values"
     score_name: ClassVar[str] = "MAE"
+    description: ClassVar[str] = "estimates {} of an image"
+    schema: ClassVar[type[Answer]] = ValuesAnswer
 
     names: tuple[str, ...]
 
@@ -86,16 +87,10 @@ class ValueFormat(OutputFormat[Values]):
         return Columns((), self.names)
 
     def metadata(self):
-        return {"task": self.task, "output": "values: (B, T) float32", "targets": list(self.names)}
-
-    def describe(self):
-        return f"estimates {len(self.names)} numbers of an image"
+        return {"task": "values", "output": "values: (B, T) float32", "targets": list(self.names)}
 
     def as_json(self):
         return {"values": list(self.names)}
-
-    def schema(self):
-        return ValuesAnswer
 
     def answer(self, prediction):
         pairs = zip(self.names, prediction.values, strict=True)
@@ -185,4 +180,4 @@ def test_it_is_answered_over_http(checkpoint):
         assert client.get("/model").json()["values"] == list(NAMES)
         assert set(client.get("/openapi.json").json()["components"]["schemas"]) >= {"Value", "ValuesAnswer"}
         assert "All numbers that the model predicts" in client.get("/docs").text
-        assert "The model estimates 2 numbers of an image, at 32×32 pixels" in client.get("/").text
+        assert "The model estimates 2 values of an image, at 32×32 pixels" in client.get("/").text

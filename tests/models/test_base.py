@@ -77,3 +77,12 @@ def test_views_are_averaged():
     views = [torch.rand(2, 3) for _ in range(3)]
     torch.testing.assert_close(mean_of_views(views), (views[0] + views[1] + views[2]) / 3)
     assert mean_of_views(views[:1]) is views[0]
+
+
+def test_a_loss_is_to_be_low_and_the_others_as_the_watched_score():
+    assert [MultiLabelClassifier.mode_of(f"val/{name}") for name in ("loss", "mAP", "accuracy")] == [
+        "min",
+        "max",
+        "max",
+    ]
+    assert [KeypointRegressor.mode_of(f"val/{name}") for name in ("loss", "p95_px", "nme")] == ["min"] * 3

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_tasks import MultiLabelClassifier
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import BackboneError, CheckpointError
 from lightning_tasks.models.heads import linear_head
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 
 def images(n, height=64, width=64):

@@ -15,7 +15,9 @@ RENAMED: dict[str, dict[str, str]] = {
         "Pictures": "Images",
         "picture": "image",
         "pictures": "images",
+        "max_bad_share": "max_bad_fraction",
     },
+    "safetensors.json": {'"flip"': '"flip_p"'},
     "predict*": {"labels": "predicted"},
     "thresholds.txt": {"fname,labels": "fname,predicted"},
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model

@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lightning_tasks.reports.page import label_page, point_page, write_page
-from lightning_tasks.reports.page_run import read_run
+from lightning_tasks.reports.page import write_page
+from lightning_tasks.reports.run_info import read_run
+from lightning_tasks.tasks.keypoints.predictions import PointPredictions
+from lightning_tasks.tasks.multiclass.predictions import ClassPredictions
 from lightning_tasks.verbs.report import read_reduced as read
-from tests.fakes import write_image
+from tests.fakes import label_predictions, write_image
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 VOCAB = ["cat", HOSTILE, "</script><script>alert(2)</script>", "{{ 7*7 }} & \"quoted\" 'label'", "absent"]
@@ -55,9 +57,8 @@ def labels_html(tmp_path_factory, predictions):
     groups = [("<u>ann</u>", "bob")[row % 2] for row in range(N)]
     run = hostile_run(folder / "<script>alert(7)")
     thresholds = torch.full((len(VOCAB),), 0.3)
-    predicted = predictions[0] > thresholds
-    page = label_page(run, "validation", *predictions, VOCAB, predicted, thresholds, paths, groups, read)
-    write_page(folder / "page.html", page)
+    found = label_predictions(*predictions, VOCAB, thresholds=thresholds, paths=paths, groups=groups)
+    write_page(folder / "page.html", found.report(run, "validation", read))
     return folder / "page.html"
 
 
@@ -78,11 +79,12 @@ def points_html(tmp_path_factory):
     points_px = targets_px + offsets_px
     targets_px[~visible] = torch.nan
     groups = [f"person {row % 3}" for row in range(n)]
-    page = point_page(
-        read_run(folder / "best.ckpt", {}), "test", 2 * offsets_px / size[:, None], targets_norm, visible, size,
-        points_px, targets_px, ["nose", "<i>chin"], paths, groups, read,
+    found = PointPredictions(
+        rows=torch.arange(n), paths=paths, groups=groups, point_names=["nose", "<i>chin"],
+        points_norm=2 * offsets_px / size[:, None], targets_norm=targets_norm, visible=visible, original_size_px=size,
+        points_px=points_px, targets_px=targets_px,
     )  # fmt: skip
-    write_page(folder / "page.html", page)
+    write_page(folder / "page.html", found.report(read_run(folder / "best.ckpt", {}), "test", read))
     return folder / "page.html"
 
 
@@ -181,10 +183,8 @@ def test_a_threshold_for_each_label(opened, tmp_path, predictions):
     thresholds = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.55])
     paths = [tmp_path / f"{row}.jpg" for row in range(N)]
     run = read_run(tmp_path / "best.ckpt", {})
-    predicted = predictions[0] > thresholds
-    write_page(
-        tmp_path / "page.html", label_page(run, "test", *predictions, VOCAB, predicted, thresholds, paths, (), read)
-    )
+    found = label_predictions(*predictions, VOCAB, thresholds=thresholds, paths=paths)
+    write_page(tmp_path / "page.html", found.report(run, "test", read))
     page = opened(tmp_path / "page.html")
     assert "a threshold for each label" in page.text_content("#model-threshold")
     page.select_option("#of-label", "4")
@@ -250,10 +250,10 @@ def test_the_worst_come_first(opened, labels_html):
     assert not page.is_visible("#sample")
 
 
-def test_tags_say_what_is_right_missed_and_extra(opened, labels_html, predictions):
+def test_tags_tell_true_positives_false_negatives_and_false_positives(opened, labels_html, predictions):
     page = opened(labels_html)
     shown = tags(page.locator("#sample > li").nth(0))
-    kinds = {(1, True): "✓right", (1, False): "○missed", (0, True): "✗extra"}
+    kinds = {(1, True): "✓TP", (1, False): "○FN", (0, True): "✗FP"}
     probabilities, targets = (tensor[0].tolist() for tensor in predictions)
     wanted = [
         (-p, f"{kinds[target, p > 0.3]}: {name} {p:.2f}")
@@ -349,7 +349,8 @@ def test_with_one_label_an_image_there_is_no_threshold(opened, tmp_path):
     shares = torch.tensor([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]])
     truth = torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])
     run, paths = read_run(tmp_path / "best.ckpt", {}), [tmp_path / f"{row}.jpg" for row in range(4)]
-    page = label_page(run, "test", shares, truth, ["a", "b"], shares > 0.5, None, paths, (), read)
+    found = label_predictions(shares, truth, ["a", "b"], paths=paths, kind=ClassPredictions)
+    page = found.report(run, "test", read)
     write_page(tmp_path / "page.html", page)
     scores = opened(tmp_path / "page.html").inner_text("#scores")
     assert re.search(r"accuracy\s+0\.750\s+always the commonest label: 0\.750", scores)
@@ -363,9 +364,7 @@ def test_images_are_upright_and_small(opened, tmp_path, predictions):
     exif[0x0112] = 6
     Image.new("RGB", (800, 600), "red").save(tmp_path / "turned.jpg", exif=exif)
     run = read_run(tmp_path / "best.ckpt", {})
-    one = [tensor[:1] for tensor in predictions]
-    half = torch.full((len(VOCAB),), 0.5)
-    page = label_page(run, "test", *one, VOCAB, one[0] > half, half, [tmp_path / "turned.jpg"], (), read)
-    write_page(tmp_path / "page.html", page)
+    found = label_predictions(*(tensor[:1] for tensor in predictions), VOCAB, paths=[tmp_path / "turned.jpg"])
+    write_page(tmp_path / "page.html", found.report(run, "test", read))
     page = opened(tmp_path / "page.html")
     assert page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]") == [240, 320]

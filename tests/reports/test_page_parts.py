@@ -7,37 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix
 
 import lightning_tasks
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.reports.figures import learning_curves
+from lightning_tasks.reports.gallery import sample_rows, thumbnail, worst_rows
 from lightning_tasks.reports.page import write_page
-from lightning_tasks.reports.page_figures import error_histogram, learning_curves
-from lightning_tasks.reports.page_gallery import sample_rows, thumbnail, worst_rows
-from lightning_tasks.reports.page_run import read_run
-from lightning_tasks.tasks.multilabel.threshold_counts import threshold_counts
+from lightning_tasks.reports.run_info import read_run
+from lightning_tasks.tasks.keypoints.page import error_histogram
 from lightning_tasks.verbs.report import read_reduced as read
 
 PACKAGE = Path(lightning_tasks.__file__).parent
-
-
-def some(n=40, c=3):
-    generator = torch.Generator().manual_seed(0)
-    probabilities = (torch.rand(n, c, generator=generator) * 50).round() / 50  # ties with thresholds
-    return probabilities, torch.randint(-1, 2, (n, c), generator=generator).float()
-
-
-def test_counts_are_those_of_the_confusion_matrix():
-    probabilities, targets = some()
-    counts = threshold_counts(probabilities, targets)
-    for c in range(3):
-        valid = targets[:, c] != -1
-        truth = targets[valid, c] == 1
-        for step in (0, 20, 21, 50, 100):
-            said = probabilities[valid, c] > step / 100
-            (_, false), (missed, hits) = confusion_matrix(truth, said, labels=[False, True])
-            assert (counts["hits"][c][step], counts["predicted"][c][step]) == (hits, hits + false)
-            assert (counts["positives"][c], counts["cells"][c]) == (hits + missed, len(truth))
 
 
 def test_a_sample_is_evenly_spaced():

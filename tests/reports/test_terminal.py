@@ -1,4 +1,4 @@
-"""What stands on a terminal, and in a file, while a run goes on."""
+"""What stands on a terminal, and in a file, during a run."""
 
 import io
 import re

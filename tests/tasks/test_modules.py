@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
-from lightning_tasks.batch import KeypointBatch, MultiLabelBatch
 from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 
 def images(n=4, size=(32, 32)):

@@ -1,8 +1,9 @@
-"""What one adds to the book's training by config: Lightning's own callbacks and flags, on our modules."""
+"""What one adds to fastai's training by config: Lightning's own callbacks and flags, on our modules."""
 
 import csv
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from pytorch_lightning import Callback, Trainer
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor
 from lightning_tasks.__main__ import console
+from lightning_tasks.cli import TaskCLI
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -88,3 +90,19 @@ def test_mixing_changes_the_training_and_is_the_same_each_time():
             losses.append([row["train/loss_epoch"] for row in csv.DictReader(file) if row["train/loss_epoch"]])
     assert losses[0] != losses[1]
     assert losses[1] == losses[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "monitor", "mode"),
+    [
+        ([], "val/mAP", "max"),
+        (["--checkpoint.monitor", "val/accuracy"], "val/accuracy", "max"),
+        (["--checkpoint.monitor", "val/loss"], "val/loss", "min"),
+        (["--checkpoint.monitor", "val/loss", "--checkpoint.mode", "max"], "val/loss", "max"),
+        (["--checkpoint.monitor", "null"], None, "min"),
+    ],
+)
+def test_the_model_says_which_checkpoint_is_the_best_unless_the_user_does(given, monitor, mode):
+    with mock.patch.multiple(TaskCLI, instantiate_classes=mock.DEFAULT, _run_subcommand=mock.DEFAULT):
+        cli = TaskCLI(["fit", "--config", str(CONF / "multilabel.yaml"), *given])
+    assert (cli.config.fit.checkpoint.monitor, cli.config.fit.checkpoint.mode) == (monitor, mode)

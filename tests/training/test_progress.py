@@ -158,7 +158,7 @@ def test_a_run_resumed_with_another_number_of_steps_falls_to_its_end(before, aft
     fit(ONE_CYCLE, *before, stop=stop)
     capsys.readouterr()
     rows = fit(ONE_CYCLE, *after, "--ckpt_path", "last")
-    assert f"resumed with     {told}: the schedule goes on at" in capsys.readouterr().out
+    assert f"resumed with     {told}: the schedule continues at" in capsys.readouterr().out
     rates = {int(row["step"]): float(row["lr/head"]) for row in rows}
     assert len(rates) == steps
     assert sorted(rates) == list(range(steps))
@@ -188,7 +188,7 @@ def test_a_table_with_fewer_rows_is_the_same_training(capsys):
     Path("points/points.csv").write_text("\n".join([rows[0], *rows[5:]]) + "\n")
     capsys.readouterr()
     rates = [float(row["lr/head"]) for row in fit(ONE_CYCLE, *TWO, "--ckpt_path", "last")]
-    told = "resumed with     3 instead of 5 batches an epoch (training images 10 → 6): the schedule goes on at 33.3%"
+    told = "resumed with     3 instead of 5 batches an epoch (training images 10 → 6): the schedule continues at 33.3%"
     assert told in capsys.readouterr().out
     assert rates[5:] == [pytest.approx(0.01 * one_cycle((3 + step) / 9).lr_factor) for step in range(6)]
 
@@ -218,7 +218,7 @@ def test_a_trainer_of_ones_own_goes_on_by_its_share_too(tmp_path, capsys):
     assert unchanged == whole[20:]
     assert "resumed with" not in capsys.readouterr().out
     changed = fit(5, ckpt_path=tmp_path / "epoch=1.ckpt")
-    told = "resumed with     4 instead of 10 batches an epoch (batch size 2 → 5): the schedule goes on at 40.0%"
+    told = "resumed with     4 instead of 10 batches an epoch (batch size 2 → 5): the schedule continues at 40.0%"
     assert told in capsys.readouterr().out
     assert changed == [pytest.approx(1e-2 * one_cycle((8 + step) / 20).lr_factor) for step in range(12)]
     stored = torch.load(tmp_path / "epoch=1.ckpt", weights_only=True)

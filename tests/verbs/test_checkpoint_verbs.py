@@ -105,7 +105,16 @@ ONE = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog'},{i >= 6}
 def test_cross_entropy_trains_where_each_image_has_one_label(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", ONE)
-    ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
+    ckpt = train(
+        tmp_path,
+        "multilabel.yaml",
+        "--model",
+        "MultiClassClassifier",
+        "--data",
+        "MultiClassDataModule",
+        "--checkpoint.monitor",
+        "val/accuracy",
+    )
     logged = capsys.readouterr().out
     assert "val/accuracy_most_common" in logged
     assert "all_negative" not in logged
@@ -125,7 +134,12 @@ def test_cross_entropy_refuses_other_tables_with_the_row(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", [*ONE[:4], "3.jpg,cat dog,False", *ONE[5:]])
     args = ["fit", "--config", str(CONF / "multilabel.yaml"), *FLAGS, "--data.root", "root", "--data.size", "32"]
-    assert console([*args, "--model.loss", "cross_entropy", "--model.pretrained", "false"]) == 2
+    assert (
+        console(
+            [*args, "--model", "MultiClassClassifier", "--data", "MultiClassDataModule", "--model.pretrained", "false"]
+        )
+        == 2
+    )
     assert "root/labels.csv: row 5, column 'labels': 2 labels; cross-entropy wants" in capsys.readouterr().err
 
 
@@ -240,7 +254,16 @@ def test_two_images_are_too_few_for_thresholds(labels_run, monkeypatch, capsys):
 def test_no_verb_scores_one_label_an_image_where_there_are_two(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_multilabel(tmp_path / "root", ONE)
-    ckpt = train(tmp_path, "multilabel.yaml", "--model.loss", "cross_entropy", "--checkpoint.monitor", "val/accuracy")
+    ckpt = train(
+        tmp_path,
+        "multilabel.yaml",
+        "--model",
+        "MultiClassClassifier",
+        "--data",
+        "MultiClassDataModule",
+        "--checkpoint.monitor",
+        "val/accuracy",
+    )
     (tmp_path / "root" / "two.csv").write_text("\n".join([*ONE[:8], "7.jpg,cat dog,True"]) + "\n")
     for verb in ("validate", "get_preds", "show_results", "report"):
         assert console([verb, ckpt, "--data.csv", "two.csv"]) == 2
@@ -327,5 +350,5 @@ def test_a_single_label_is_enough_for_all_but_cross_entropy(tmp_path, monkeypatc
         "--model.pretrained",
         "false",
     ]
-    assert console([*args, "--model.loss", "cross_entropy"]) == 2
+    assert console([*args, "--model", "MultiClassClassifier", "--data", "MultiClassDataModule"]) == 2
     assert "the data has 'cat' alone" in capsys.readouterr().err

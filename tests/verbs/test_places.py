@@ -13,9 +13,9 @@ from lightning_tasks.command_line.arguments import words_and_options
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
 from lightning_tasks.errors import CheckpointError
 from lightning_tasks.tasks import MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.tasks.split_predictions import LabelPredictions, write_label_predictions
 from lightning_tasks.trainer import Trainer
 from tests.conftest import CONF
+from tests.fakes import label_predictions
 
 ACCELERATOR = ["--trainer.accelerator", "cpu", "--data.num_workers", "0"]
 
@@ -86,8 +86,9 @@ def test_get_preds_on_standard_output_and_for_excel(best, labels_run, capsys):
 def test_get_preds_has_a_column_for_each_label(tmp_path):
     vocab = ["predicted", "labels", "ignored_"]
     said = torch.tensor([[0.25, 0.5, 0.75]])
-    found = LabelPredictions(said, torch.tensor([[1.0, 0, 1]]), torch.tensor([0]), (Path("a"),), (), said.logit())
-    write_label_predictions(tmp_path / "p.csv", found, vocab, torch.tensor([[True, False, False]]), " ")
+    predicted = torch.tensor([[True, False, False]])
+    found = label_predictions(said, torch.tensor([[1.0, 0, 1]]), vocab, paths=[Path("a")], predicted=predicted)
+    assert len(found.write_csv(tmp_path / "p.csv")) == 2
     with (tmp_path / "p.csv").open(newline="") as file:
         header, row = csv.reader(file)
     assert header == ["fname", "labels", "predicted", "ignored", "predicted_", "labels_", "ignored_"]

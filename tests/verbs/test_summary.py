@@ -66,5 +66,5 @@ def test_the_verb(tmp_path, monkeypatch, capsys):
     assert console(["summary", *config, "--data.root", "points"]) == 0
     assert "a batch of 4" in capsys.readouterr().out
     assert console(["summary", "--model", "tests.own_classes.OwnModel", "--data", "tests.own_classes.OwnData"]) == 2
-    assert "not OwnData" in capsys.readouterr().err
+    assert "OwnData is of none of the tasks" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["points"]

@@ -16,7 +16,7 @@ from lightning_tasks.data.download.disk_space import require_space
 from lightning_tasks.data.download.partial_file import Partial
 from lightning_tasks.data.download.unpack import unpack
 from lightning_tasks.errors import DownloadError
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 
 if TYPE_CHECKING:
     from lightning_tasks.data.download.http import Patience
@@ -26,7 +26,7 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
     """Make the archive's folder `root`, unless it is there: then nothing is asked of the network.
 
     One address is tried after the other. What has come lies beside `root`, in a hidden file, until the folder has been
-    published, and the next run goes on from there. The sha256 of what came is written beside `root`, as
+    published, and the next run resumes there. The sha256 of what came is written beside `root`, as
     `<root>.sha256`; an archive fetched later must have the same.
 
     Args:
@@ -101,7 +101,7 @@ def _first_that_gives_it(
                     resumed = False  # old and new may not have belonged together: once more from the start
         except (CannotFetchError, NotTheArchiveError) as error:
             reasons.append(f"  {without_secrets(address)}: {error}")
-    kept = f"{partial.size_bytes:,} bytes have come; the next try goes on from there. " if partial.size_bytes else ""
+    kept = f"{partial.size_bytes:,} bytes have come; the next try resumes there. " if partial.size_bytes else ""
     raise DownloadError(
         f"{archive.name} cannot be fetched:\n" + "\n".join(reasons) + f"\n{kept}Try again later, name another address "
         "or a file of it (--data.mirrors '[ADDRESS]'), or unpack it by hand and name the folder (--data.root FOLDER)."
@@ -111,7 +111,7 @@ def _first_that_gives_it(
 def _local_file(address: str) -> Path | None:
     if address.startswith("file://"):
         return Path(url2pathname(urlsplit(address).path))
-    return Path(expanded(address)) if "://" not in address else None
+    return Path(expand_path(address)) if "://" not in address else None
 
 
 def _accept(archive: Archive, file: Path, root: Path, work: Path) -> str:

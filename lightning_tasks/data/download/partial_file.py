@@ -27,7 +27,7 @@ class Partial:
 
     @property
     def origin(self) -> Origin | None:
-        """Where it came from; None: there is none that could be gone on with."""
+        """Where it came from; None: there is none that could be resumed."""
         try:
             noted = Origin(**json.loads(self._note.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):  # TypeError: not the fields of an Origin

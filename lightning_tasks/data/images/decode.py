@@ -1,8 +1,7 @@
 """From a file to pixels: the same ones for training, predictions, the server, the cache and `check`.
 
 JPEGs are decoded by OpenCV, four times faster than by Pillow and to the same pixels; all else that Pillow knows by
-Pillow; and the rest by OpenCV, as are colours of more than 8 bits, of which Pillow keeps 8. Which way is up is read in
-one place, as OpenCV does not read it in every format.
+Pillow; and the rest by OpenCV, as are colours of more than 8 bits, of which Pillow keeps 8.
 """
 
 import contextlib
@@ -19,6 +18,7 @@ from PIL import ImageFile
 
 from lightning_tasks.data.images.depth import Values, brightest, in_8_bits, planes_unread
 from lightning_tasks.data.images.opencv import cv2
+from lightning_tasks.data.images.orientation import orientation, upright, upright_size
 from lightning_tasks.data.images.pam import START as PAM_START
 from lightning_tasks.data.images.pam import read_pam
 from lightning_tasks.data.images.pillow import (
@@ -26,12 +26,8 @@ from lightning_tasks.data.images.pillow import (
 )
 from lightning_tasks.data.images.pillow import (
     has_more_frames,
-    header_orientation,
     open_header,
-    orientation,
     undecodable,
-    upright,
-    upright_size,
     values_of,
 )
 from lightning_tasks.data.images.stored_bits import keeps_upper_bits, tiff_layout, white_of
@@ -120,7 +116,9 @@ def file_size_px(path: Path) -> Size | None:
     try:
         with path.open("rb") as file:
             header = open_header(file)
-            return None if header is None else upright_size((header.height, header.width), header_orientation(header))
+            if header is None:
+                return None
+            return upright_size((header.height, header.width), orientation(header, may_read_pixels=False))
     except (OSError, ValueError, Pillow.DecompressionBombError):
         return None
 
@@ -258,8 +256,7 @@ def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | Non
     array = _as_stored(content)
     if array is None or array.dtype != np.uint16:
         return None
-    turn = 1 if header.format == "TIFF" else orientation(header)  # it turns TIFFs, though asked not to
-    return Values(upright(array, turn), white_of(header, content))
+    return Values(upright(array, orientation(header)), white_of(header, content))
 
 
 def _as_stored(content: bytes) -> NDArray[Any] | None:

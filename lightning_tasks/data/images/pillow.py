@@ -1,20 +1,16 @@
 """What Pillow reads: headers, all formats but JPEG, and the images that it hands on."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import IO, TypeVar
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
+from PIL import ImageFile
 
 from lightning_tasks.data.images.depth import Image as Image  # its users need not know where it is from
 from lightning_tasks.data.images.depth import Values, planes_unread
+from lightning_tasks.data.images.orientation import orientation, upright
 from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, layout_of_loaded
 from lightning_tasks.errors import ImageError
-
-T = TypeVar("T", bound=np.generic)
 
 # None that Pillow hands to another program (EPS). TGA has no magic number, so it comes last. HEIF is there where the
 # user has registered a plug-in that reads it.
@@ -24,7 +20,6 @@ FORMATS = (
 )  # fmt: skip
 
 _BYTE_BITS, _FULL_BITS = 8, 16
-_TURNED_BY_90 = frozenset((5, 6, 7, 8))  # EXIF orientations
 
 
 def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile | None:
@@ -49,42 +44,6 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
         except Exception:
             continue
     return None
-
-
-def orientation(image: Pillow.Image) -> int:
-    """Return how a file's pixels are turned, as EXIF, XMP and AVIF say: 1 to 8, where 1 is upright."""
-    return _read_orientation(image.getexif)
-
-
-def header_orientation(header: ImageFile.ImageFile) -> int:
-    """Return what `orientation` does for a file of which no pixels are read, nor shall be; its `size` is as stored."""
-    if header.format == "TIFF":  # whose size Pillow has turned
-        return 1
-    return _read_orientation(partial(Pillow.Image.getexif, header))  # a PNG's own method would read the pixels
-
-
-def _read_orientation(getexif: Callable[[], Pillow.Exif]) -> int:
-    try:
-        found = getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # of damaged metadata, Pillow raises what it likes; the pixels are another matter
-        return 1
-    return found if found in range(1, 9) else 1
-
-
-def upright(image: NDArray[T], orientation: int) -> NDArray[T]:
-    """Return the pixels (H, W, ...) turned as an orientation asks; (W, H, ...) from 5 on."""
-    if orientation in _TURNED_BY_90:
-        image = image.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    return np.ascontiguousarray(image)
-
-
-def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Return height and width of what `upright` returns."""
-    return size[::-1] if orientation in _TURNED_BY_90 else size
 
 
 def has_more_frames(image: Pillow.Image) -> bool:

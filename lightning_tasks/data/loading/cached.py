@@ -23,7 +23,7 @@ from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.transforms.device_plan import check_plannable
 from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.filesystem import expanded
+from lightning_tasks.filesystem import expand_path
 
 # Machine-specific or security settings: a checkpoint that is read elsewhere must not bring them.
 NOT_IN_CHECKPOINT = ("cache", "cache_dir", "cache_limit_gb", "device_cache", "allow_outside", "mirrors")
@@ -64,7 +64,7 @@ def cache_settings(cache: CacheKind, cache_dir: str | None, cache_limit_gb: floa
         )
     if device_cache and cache == "none":
         raise ConfigError("data.device_cache needs the decoded images: leave out data.cache none.")
-    return CacheSettings(cache, None if cache_dir is None else expanded(cache_dir), cache_limit_gb)
+    return CacheSettings(cache, None if cache_dir is None else expand_path(cache_dir), cache_limit_gb)
 
 
 def side_to_decode(given: int | None, size: Size, factor: float, own_transforms: bool) -> int:

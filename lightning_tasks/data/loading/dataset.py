@@ -47,7 +47,7 @@ class EpochSampler(Sampler[EpochIndex]):
         self.epoch = epoch
 
     def resume(self, epoch: int, rows: int) -> None:
-        """Go on with `epoch`, of which this process has already had `rows`; later epochs are whole."""
+        """Continue with `epoch`, of which this process has already had `rows`; later epochs are whole."""
         self.epoch = epoch
         self._resumed = EpochIndex(epoch, rows)
 
@@ -79,7 +79,7 @@ class ImageDataset(Dataset[Sample], ABC):
         seed: of the augmentation, together with epoch and row.
         groups: N names (people, say), or none.
         on_device: samples hold plans in place of images, which are looked up in a cache.
-        skipped: where images are noted that cannot be read and that a loader goes on without; None: it does not.
+        skipped: where images are noted that cannot be read and that a loader skips; None: it skips none.
     """
 
     def __init__(

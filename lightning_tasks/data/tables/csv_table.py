@@ -19,7 +19,7 @@ from lightning_tasks.data.tables.cells import as_bool, normalize, stands_for_not
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_file_has_no_content, why_missing
 
-# What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and go on.
+# What is done about a row, counted from 0, that cannot be used: to raise the error, or to note it and continue.
 OnError = Callable[[int, TableError], None]
 
 OTHER_NAMES = {  # of columns, in other people's tables

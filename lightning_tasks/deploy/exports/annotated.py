@@ -50,7 +50,7 @@ class Files(NamedTuple):
         others = np.setdiff1d(np.arange(len(self.paths)), spread)  # in place of those that cannot be read
         return [image for _, image in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
 
-    def tell_skipped(self) -> None:
+    def print_skipped(self) -> None:
         """Print which were skipped, if any."""
         if self.skipped is not None and (line := self.skipped.report()):
             print(line)

@@ -36,7 +36,7 @@ def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output:
     """Write the network, with `images` (B, H, W, 3) uint8 as input and one output of the name `output`.
 
     Raises:
-        ConfigError: the backbone does what cannot be traced, or what ONNX has no operator for.
+        ConfigError: the backbone does what cannot be traced, or an operator is not supported.
     """
     import onnx
 

@@ -13,20 +13,20 @@ class Protocol(H11Protocol):
     uvicorn alone would wait for the end of a request's head as long as the client likes.
     """
 
-    _patience: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
         super().connection_made(transport)
-        self._patience = self.loop.call_later(_HEAD_S, self._give_up)
+        self._timer = self.loop.call_later(_HEAD_S, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """Wait on, unless a request is being answered: its body has a limit of its own."""
         super().data_received(data)
         if self._is_answering():
             self._stop()
-        elif self._patience is None:
-            self._patience = self.loop.call_later(_HEAD_S, self._give_up)
+        elif self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_S, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -37,11 +37,11 @@ class Protocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _stop(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _give_up(self) -> None:
-        self._patience = None
+        self._timer = None
         if not self._is_answering():
             self.transport.abort()

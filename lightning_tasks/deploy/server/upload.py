@@ -57,7 +57,7 @@ async def _read(request: Request, limits: Limits, take: Callable[[int], None]) -
     if int(request.headers.get("content-length", 0)) > limits.max_bytes:
         raise _too_large(limits)
     chunks = _chunks(request, limits, take)
-    data = await _of_form(request, chunks) if is_form else b"".join([chunk async for chunk in chunks])
+    data = await _read_form(request, chunks) if is_form else b"".join([chunk async for chunk in chunks])
     if not data:
         raise HTTPException(422, "There is no image: the body is empty. Send the bytes of an image's file.")
     return data
@@ -73,7 +73,7 @@ async def _chunks(request: Request, limits: Limits, take: Callable[[int], None])
         yield chunk
 
 
-async def _of_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> bytes:
+async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None]) -> bytes:
     try:
         form = await _InMemory(request.headers, chunks, max_files=1, max_fields=_OTHER_FIELDS).parse()
     except (MultiPartException, FormParserError) as error:  # the second: older starlettes let it through

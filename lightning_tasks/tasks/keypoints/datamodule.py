@@ -13,11 +13,12 @@ from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.tables.unused_columns import TaskColumns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.keypoints.checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from lightning_tasks.tasks.keypoints.summary import describe_points
-from lightning_tasks.tasks.keypoints.table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 
 
@@ -76,9 +77,9 @@ class KeypointDataModule(ImageDataModule):
         """The points, in the order of the batches."""
         return self._given_names or point_names(self.table)
 
-    def points_of(self, table: pd.DataFrame) -> list[str]:
-        """Return the names of the points that a table has columns of."""
-        return point_names(table)
+    def task_columns(self, table: pd.DataFrame) -> TaskColumns:
+        """Return that positions are read, and whether points are visible."""
+        return point_columns(table)
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
         """Return what `ImageDataModule.find_problems` does, and what is wrong with the points."""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.images.decode import Image, Size
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
 from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
 from lightning_tasks.data.transforms.device_plan import Plan, plan_points
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 
 
 class KeypointSample(NamedTuple):

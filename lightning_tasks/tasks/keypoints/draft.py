@@ -6,7 +6,7 @@ import numpy as np
 
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
-from lightning_tasks.tasks.keypoints.table import point_names, point_positions, read_keypoint_table
+from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 
 _SHORTER_SIDE = 240  # of BIWI's images in fastai's chapter
 _STEP = 32  # networks shrink images by it
@@ -26,9 +26,7 @@ def draft_points(own: OwnTable) -> ConfigDraft:
     counts = f"{len(names):,} points, {annotated.mean():.1%} of them annotated; {hidden}"
     draft = ConfigDraft(
         {"size": _training_size(own.sizes)},
-        {"csv": [*describe_columns(own.path, table, [], names), counts], "size": ["height and width"]},
-        "val/median_px",
-        "min",
+        {"csv": [*describe_columns(own.path, table, point_columns(table)), counts], "size": ["height and width"]},
     )
     if len(names) > 1:
         pairs = _pairs(names)

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.reports.grid import GREEN, RED, Image, batch_grid, grid, loss_lines
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 
 _OUTLINE = {"edgecolors": "white", "linewidths": 0.7}
 _FEW = 10  # points are drawn larger

@@ -54,7 +54,7 @@ class FeatureMaps(Backbone):
     def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]  # maps in place of one vector
         """Return maps (B, C, h, w), the finest first, for (B, 3, H, W) RGB from 0 to 255."""
         found: list[Tensor] = self.body.forward_intermediates(  # type: ignore[operator]  # taken for a tensor
-            self._normalised(images), indices=self.indices, stop_early=True, intermediates_only=True
+            self._normalise(images), indices=self.indices, stop_early=True, intermediates_only=True
         )
         return found
 
@@ -63,9 +63,9 @@ def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
     """Return which of the body's maps have the strides, the finest first."""
     maps: Any = getattr(body, "feature_info", [])
     # Of several at one stride, the last has seen the most.
-    last = {one["reduction"]: index for index, one in enumerate(maps) if STRIDE <= one["reduction"] <= max_stride}
+    last = {info["reduction"]: index for index, info in enumerate(maps) if STRIDE <= info["reduction"] <= max_stride}
     if STRIDE not in last or not hasattr(body, "prune_intermediate_layers"):
-        strides = sorted({one["reduction"] for one in maps})
+        strides = sorted({info["reduction"] for info in maps})
         raise BackboneError(
             f"A heatmap needs features at a stride of {STRIDE} pixels; {name!r} has "
             f"{', '.join(map(str, strides)) or 'none'}. Choose a convolutional backbone, such as resnet18.tv_in1k, "
@@ -89,16 +89,16 @@ class HeatmapHead(nn.Module):
 
     def __init__(self, channels: Sequence[int], points: int, width: int = 64) -> None:
         super().__init__()
-        self.laterals = nn.ModuleList(_layer(given, width, 1) for given in channels)
+        self.laterals = nn.ModuleList(_layer(in_channels, width, 1) for in_channels in channels)
         self.mix = _layer(width, width, 3)
         self.maps = nn.Conv2d(width, points, 1)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return logits (B, P, h, w) for maps (B, C, h, w), the finest first."""
-        *finer, mixed = [lateral(each) for lateral, each in zip(self.laterals, features, strict=True)]
-        for each in reversed(finer):
-            mixed = each + F.interpolate(mixed, each.shape[-2:], mode="bilinear")
+        *finer, mixed = [lateral(maps) for lateral, maps in zip(self.laterals, features, strict=True)]
+        for maps in reversed(finer):
+            mixed = maps + F.interpolate(mixed, maps.shape[-2:], mode="bilinear")
         logits: Tensor = self.maps(self.mix(mixed))
         return logits
 
@@ -141,11 +141,13 @@ def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, 
         image_size: height and width of the image.
     """
     cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
-    each = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
-    return (each * visible).sum() / visible.sum().clamp(min=1)
+    distances = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
+    return (distances * visible).sum() / visible.sum().clamp(min=1)
 
 
-def _layer(given: int, made: int, kernel: int) -> nn.Sequential:
+def _layer(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(made), nn.ReLU(inplace=True)
+        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
     )

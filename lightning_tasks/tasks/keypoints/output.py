@@ -1,7 +1,7 @@
 """What a regressor of points says of images, and how it is handed on."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,10 +14,9 @@ from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.canvas import DARK, WHITE, Canvas, one_line
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
+from lightning_tasks.tasks.keypoints.flip_points import unmirrored
 from lightning_tasks.tasks.keypoints.heatmap import HeatmapHead
 from lightning_tasks.tasks.keypoints.regression import RegressionHead
-from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.scores import original_points_px
 from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
 
@@ -91,11 +90,12 @@ class PointsAnswer(Answer):
 class PointFormat(OutputFormat[PointPrediction]):
     """Points on the −1..1 scale of what the network sees, and which of them change places in a mirrored image."""
 
-    task: ClassVar[str] = "keypoints"
     noun: ClassVar[str] = "point"
     output_name: ClassVar[str] = "points"
     unit_scale: ClassVar[str] = "points on −1..1"
     score_name: ClassVar[str] = "median error in px"
+    description: ClassVar[str] = "finds {} in an image"
+    schema: ClassVar[type[Answer]] = PointsAnswer
 
     names: tuple[str, ...]  # P points
     mirrored: tuple[int, ...] | None  # P positions; None: not known
@@ -122,27 +122,19 @@ class PointFormat(OutputFormat[PointPrediction]):
 
     def columns(self) -> Columns:
         """Return a column for each point's x and y."""
-        return Columns((), tuple(f"{name}_{axis}" for name in self.names for axis in "xy"))
+        return point_columns(self.names)
 
     def metadata(self) -> dict[str, Any]:
         """Return the points' names."""
         return {
-            "task": self.task,
+            "task": "keypoints",
             "output": "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)",
             "point_names": list(self.names),
         }
 
-    def describe(self) -> str:
-        """Return what the model does."""
-        return f"finds {len(self.names):,} point{'' if len(self.names) == 1 else 's'} in an image"
-
     def as_json(self) -> dict[str, Any]:
         """Return the points' names; `labels` is null for clients that tell the tasks apart by it."""
         return {"points": list(self.names), "labels": None}
-
-    def schema(self) -> type[Answer]:
-        """Return the class of `answer`."""
-        return PointsAnswer
 
     def answer(self, prediction: PointPrediction) -> dict[str, Any]:
         """Return each point's name, x and y."""
@@ -159,8 +151,6 @@ class PointFormat(OutputFormat[PointPrediction]):
         return np.asarray(differences * 2 / np.array(size[::-1], dtype=np.float32))
 
 
-def point_format(model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
-    """Return the format of a trained regressor; the settings of its data say which points change places."""
-    names = tuple(model.point_names)
-    order = mirrored_order(names, data_settings.get("swap_pairs"))
-    return PointFormat(names, order, model.hparams["image_size"])
+def point_columns(names: Sequence[str]) -> Columns:
+    """Return the columns of what is predicted, in every table: each point's x and y."""
+    return Columns((), tuple(f"{name}_{axis}" for name in names for axis in "xy"))

@@ -13,6 +13,7 @@ from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draw import draw_results
+from lightning_tasks.tasks.keypoints.output import point_columns
 from lightning_tasks.tasks.keypoints.page import point_page
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.scores import PointScores, original_points_px, point_losses, point_scores
@@ -78,7 +79,7 @@ class PointPredictions(SplitPredictions):
 
     def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
         """Write the predicted places in pixels of the images on disk, and the annotated ones where there are any."""
-        columns = [f"{name}_{axis}" for name in self.point_names for axis in "xy"]
+        columns = point_columns(self.point_names).numbers
         table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
         for fname, points, targets in zip(self.paths, self.points_px, self.targets_px, strict=True):
             annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]

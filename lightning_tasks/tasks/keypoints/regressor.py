@@ -1,17 +1,17 @@
 """Where are the image's points?"""
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.checkpoint_check import composed
 from lightning_tasks.models.optimizer import LearningRate
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
 from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps, HeatmapHead
 from lightning_tasks.tasks.keypoints.regression import RegressionHead
@@ -45,7 +45,7 @@ class KeypointRegressor(ImageModel):
     mode = "min"
     names_key = "point_names"
     names_noun = "points"
-    settings_before = {"head": "regression", "max_stride": 16}  # noqa: RUF012 - a ClassVar of ImageModel
+    settings_before: ClassVar[dict[str, Any]] = {"head": "regression", "max_stride": 16}
 
     head: RegressionHead | HeatmapHead
 

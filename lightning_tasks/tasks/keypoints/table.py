@@ -1,5 +1,6 @@
 """The table of images with points."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from lightning_tasks.data.tables.cells import FALSE, TRUE, as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, delimiter_of, quote, raise_error, read_csv
 from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import VISIBILITY_SUFFIXES, coordinate_column
+from lightning_tasks.data.tables.unused_columns import TaskColumns
 from lightning_tasks.errors import TableError
+from lightning_tasks.tasks.keypoints.point_columns import VISIBILITY_SUFFIXES, column_meant_by, coordinate_column
 
 _FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no square
 # Of a cell of visibility: whether the point is annotated; -1 where the cell does not say.
@@ -66,6 +68,14 @@ def read_keypoint_table(path: Path, on_error: OnError = raise_error) -> pd.DataF
 def point_names(table: pd.DataFrame) -> list[str]:
     """Return the points' names in the order of their columns."""
     return list(dict.fromkeys(str(c)[:-2] for c in table.columns if str(c).endswith(("_x", "_y")) and len(str(c)) > 2))
+
+
+def point_columns(table: pd.DataFrame) -> TaskColumns:
+    """Return which columns of a table are read."""
+    points = point_names(table)
+    positions = [f"{name}_{axis}" for name in points for axis in "xy"]
+    visibility = [f"{name}{suffix}" for name in points for suffix in VISIBILITY_SUFFIXES]
+    return TaskColumns(positions, visibility, partial(column_meant_by, points=points))
 
 
 def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:

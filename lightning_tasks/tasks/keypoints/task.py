@@ -10,19 +10,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.tables.unused_columns import coordinate_column
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_outside
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
-from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule, point_format
+from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
+from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
+from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
@@ -37,10 +38,10 @@ class Keypoints(Task):
     names_key = "point_names"
     datamodule = KeypointDataModule
     model = KeypointRegressor
-
-    # Configs
     targets = "points"
     header = "fname,<point>_x,<point>_y"
+
+    # --- configs ---
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there are columns of points, also such as noseX, of which its table tells how to name them."""
@@ -52,7 +53,8 @@ class Keypoints(Task):
         """Return what a config says of the data."""
         return draft_points(table)
 
-    # Data
+    # --- data ---
+
     def find_problems(
         self,
         datamodule: KeypointDataModule,
@@ -81,7 +83,8 @@ class Keypoints(Task):
         points = [torch.from_numpy(dataset.points_px[row]) for row in rows]
         return draw_batch(batch, images, [point[~point.isnan().any(1)] for point in points])
 
-    # Training
+    # --- training ---
+
     def draw_results(self, batch: KeypointBatch, outputs: Tensor, model: KeypointRegressor) -> Figure:
         """Draw images with their annotated and predicted points."""
         size_px = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
@@ -90,18 +93,22 @@ class Keypoints(Task):
         images = to_arrays(batch.images)
         return draw_results(images, (targets + 1) * size_px / 2, (outputs + 1) * size_px / 2, errors_px)
 
-    # A split
+    # --- a split ---
+
     def predict_split(
         self, model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
     ) -> PointPredictions:
         """Return the predicted points."""
         return predict_points(model, datamodule, split)
 
-    # A checkpoint
+    # --- a checkpoint ---
+
     def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
         """Return a trained regressor as programs run it."""
         return PointModule(model, preprocess)
 
     def output_format(self, model: KeypointRegressor, data_settings: Mapping[str, Any]) -> PointFormat:
         """Return what its outputs mean."""
-        return point_format(model, data_settings)
+        names = tuple(model.point_names)
+        mirrored = mirrored_order(names, data_settings.get("swap_pairs"))
+        return PointFormat(names, mirrored, model.hparams["image_size"])

@@ -5,12 +5,12 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import are_weights_following
 from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
 from lightning_tasks.tasks.multiclass.one_label import check_one_label
 from lightning_tasks.tasks.multiclass.scores import class_losses
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.losses import check_label_smoothing

@@ -6,7 +6,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.output import LabelFormat
 
 
@@ -22,8 +21,3 @@ class ClassFormat(LabelFormat):
         """Return the format as it is, once the threshold is looked at: the likeliest label has none."""
         super().with_threshold(threshold)
         return self
-
-
-def class_format(model: MultiLabelClassifier) -> ClassFormat:
-    """Return the format of a trained classifier."""
-    return ClassFormat(tuple(model.vocab), None, model.temperature)

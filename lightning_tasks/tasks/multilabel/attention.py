@@ -40,7 +40,7 @@ class LastMap(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return a map (B, C, h, w) for (B, 3, H, W) RGB from 0 to 255."""
-        features: Tensor = self.body.forward_features(self._normalised(images))  # type: ignore[operator]  # likewise
+        features: Tensor = self.body.forward_features(self._normalise(images))  # type: ignore[operator]  # likewise
         return features
 
 

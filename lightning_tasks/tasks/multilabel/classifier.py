@@ -1,18 +1,18 @@
 """Which labels does the image have? Any number of them."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
 from lightning_tasks.tasks.multilabel.metrics import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 from lightning_tasks.tasks.multilabel.scores import label_losses
@@ -50,7 +50,7 @@ class MultiLabelClassifier(ImageModel):
     mode = "max"
     names_key = "vocab"
     names_noun = "labels"
-    settings_before = {"head": "fastai"}  # noqa: RUF012 - a ClassVar of ImageModel
+    settings_before: ClassVar[dict[str, Any]] = {"head": "fastai"}
 
     thresholds: Tensor | None  # (C,); None: there are none
 
@@ -166,7 +166,7 @@ class MultiLabelClassifier(ImageModel):
 
     def uncalibrated(self, images: Tensor) -> Tensor:
         """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""
-        logits: Tensor = self.evaluated(images)[0] * self.temperature if self.flip_tta else self(images).float()
+        logits: Tensor = self._predict(images)[0] * self.temperature if self.flip_tta else self(images).float()
         return logits
 
     def predicted(self, probabilities: Tensor) -> Tensor:

@@ -9,15 +9,15 @@ import albumentations as A
 import numpy as np
 import pandas as pd
 
-from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.transforms.mixing import check_mixing, mix
+from lightning_tasks.data.tables.unused_columns import TaskColumns
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.label_checks import (
@@ -28,6 +28,7 @@ from lightning_tasks.tasks.multilabel.label_checks import (
     unknown_labels,
 )
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
+from lightning_tasks.tasks.multilabel.mixing import check_mixing, mix
 from lightning_tasks.tasks.multilabel.summary import describe_labels
 from lightning_tasks.tasks.multilabel.table import (
     LABEL_COLUMNS,
@@ -66,7 +67,6 @@ class MultiLabelDataModule(ImageDataModule):
 
     collate = staticmethod(collate_multilabel)
     decode_factor = 2  # a crop of .35 of the area is half as high or wide as the image
-    label_columns = LABEL_COLUMNS
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class MultiLabelDataModule(ImageDataModule):
         """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, on_error, self._given_vocab or ())
 
-    def points_of(self, table: pd.DataFrame) -> list[str]:
-        """Return none: labels have no points."""
-        return []
+    def task_columns(self, table: pd.DataFrame) -> TaskColumns:
+        """Return that labels are read, and which of them are difficult."""
+        return TaskColumns(LABEL_COLUMNS)
 
     @cached_property
     def vocab(self) -> list[str]:

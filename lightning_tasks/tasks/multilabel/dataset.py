@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.device_plan import Plan, plan_image
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 
 class MultiLabelSample(NamedTuple):

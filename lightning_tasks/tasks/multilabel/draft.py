@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from lightning_tasks.data.tables.table_checks import raise_or_warn
+from lightning_tasks.data.tables.unused_columns import TaskColumns
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
@@ -46,15 +47,13 @@ def draft_labels(own: OwnTable) -> ConfigDraft:
     lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
     if all(len(labels) == 1 for labels in table["labels"]) and len(vocab) > 1:
         lines.append("each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax")
-    columns = describe_columns(path, table, LABEL_COLUMNS, [])
+    columns = describe_columns(path, table, TaskColumns(LABEL_COLUMNS))
     if "difficult" in table.columns:
         columns.append("labels in the column difficult count neither in the loss nor in the scores")
     given = {} if own.vocab is None else {"vocab": own.vocab}
     return ConfigDraft(
         {"label_separator": separator, **given, "size": 128},
         {"csv": columns, "label_separator": lines, "size": ["128 is fastai's; larger images cost time by their area"]},
-        "val/mAP",
-        "max",
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.reports.grid import GREEN, RED, Image, batch_grid, grid, loss_lines
+from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
 
 _MOST_LABELS = 4
 _TITLE_WIDTH = 46  # letters of the title's size over an image

@@ -87,11 +87,12 @@ class LabelsAnswer(Answer):
 class LabelFormat(OutputFormat[LabelPrediction]):
     """Probabilities, and what turns them into labels."""
 
-    task: ClassVar[str] = "labels"
     noun: ClassVar[str] = "label"
     output_name: ClassVar[str] = "probabilities"
     unit_scale: ClassVar[str] = "probabilities"
     score_name: ClassVar[str] = "mAP"
+    description: ClassVar[str] = "says which of {} an image has"
+    schema: ClassVar[type[Answer]] = LabelsAnswer
 
     names: tuple[str, ...]  # C labels
     thresholds: NDArray[np.float32] | None  # (C,); None: exactly one label, the likeliest
@@ -116,12 +117,12 @@ class LabelFormat(OutputFormat[LabelPrediction]):
 
     def columns(self) -> Columns:
         """Return a column for the chosen labels, and one for each label's probability."""
-        return Columns(("predicted",), self.names)
+        return label_columns(self.names)
 
     def metadata(self) -> dict[str, Any]:
         """Return labels, thresholds and temperature."""
         return {
-            "task": self.task,
+            "task": "labels",
             "output": "probabilities: (B, C) float32",
             "vocab": list(self.names),
             "temperature": self.temperature,
@@ -129,18 +130,10 @@ class LabelFormat(OutputFormat[LabelPrediction]):
             "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
         }
 
-    def describe(self) -> str:
-        """Return what the model does."""
-        return f"says which of {len(self.names):,} labels an image has"
-
     def as_json(self) -> dict[str, Any]:
         """Return the labels with their thresholds; `points` is null for clients that tell the tasks apart by it."""
         pairs = zip(self.names, self._limits(), strict=True)
         return {"labels": [{"label": label, "threshold": limit} for label, limit in pairs], "points": None}
-
-    def schema(self) -> type[Answer]:
-        """Return the class of `answer`."""
-        return LabelsAnswer
 
     def answer(self, prediction: LabelPrediction) -> dict[str, Any]:
         """Return each label with its probability, its threshold and whether it is chosen."""
@@ -161,7 +154,6 @@ class LabelFormat(OutputFormat[LabelPrediction]):
         return [None] * len(self.names) if self.thresholds is None else [shortest(limit) for limit in self.thresholds]
 
 
-def label_format(model: MultiLabelClassifier) -> LabelFormat:
-    """Return the format of a trained classifier."""
-    assert model.thresholds is not None  # else it is a MultiClassClassifier
-    return LabelFormat(tuple(model.vocab), model.thresholds.numpy().astype(np.float32), model.temperature)
+def label_columns(vocab: Sequence[str]) -> Columns:
+    """Return the columns of what is predicted, in every table: the chosen labels, and each label's probability."""
+    return Columns(("predicted",), tuple(vocab))

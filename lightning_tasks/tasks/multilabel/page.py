@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from lightning_tasks.reports.gallery import ReadReduced, make_gallery
+from lightning_tasks.reports.gallery import Gallery, ReadReduced, make_gallery
 from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.multilabel.threshold_counts import STEPS, threshold_counts
@@ -39,39 +39,41 @@ class LabelDetails:
 
 def label_page(found: "LabelPredictions", run: RunInfo, split: str, read: ReadReduced) -> str:
     """Return the page; see `SplitPredictions.report`."""
-    vocab, targets, predicted = found.vocab, found.targets, found.predicted
-    losses, scores = found.losses(), found.scores()
+    limits = found.thresholds.tolist()
+    common = limits[0] if len(set(limits)) == 1 else None
+    values = label_scores_of_page(found) | {
+        "threshold": common,
+        "thresholds": limits,
+        "slider": 0.5 if common is None else round(common * STEPS) / STEPS,
+        "counts": threshold_counts(found.probabilities, found.targets),
+    }
+    return render_page(_TEMPLATE, run, split, label_gallery(found, read), **values)
+
+
+def label_scores_of_page(found: "LabelPredictions") -> dict[str, Any]:
+    """Return what the template shows of any labels, without thresholds."""
+    scores = found.scores()
+    by_precision = sorted(scores.classes, key=lambda label: _descending(label.average_precision))
+    return {"scores": scores, "by_precision": by_precision, "vocab": found.vocab, "thresholds": []}
+
+
+def label_gallery(found: "LabelPredictions", read: ReadReduced) -> Gallery:
+    """Return the images with their labels, by which they can be filtered."""
+    targets, predicted, losses = found.targets, found.predicted, found.losses()
     involved = (targets == 1) | (predicted & (targets == 0))
 
     def details(row: int) -> LabelDetails:
-        tags = label_tags(found.probabilities[row], targets[row], vocab, predicted[row])
+        tags = label_tags(found.probabilities[row], targets[row], found.vocab, predicted[row])
         return LabelDetails(float(losses[row]), tags)
 
-    gallery = make_gallery(
+    return make_gallery(
         found.paths,
         found.groups,
         losses,
         read,
         details,
-        filters={"Label": {f"label-{c}": name for c, name in enumerate(vocab)}},
+        filters={"Label": {f"label-{c}": name for c, name in enumerate(found.vocab)}},
         keys_of=lambda row: [f"label-{c}" for c in involved[row].nonzero().flatten().tolist()],
-    )
-    limits = [] if found.thresholds is None else found.thresholds.tolist()
-    common = limits[0] if len(set(limits)) == 1 else None
-    return render_page(
-        _TEMPLATE,
-        run,
-        split,
-        gallery,
-        scores=scores,
-        by_precision=sorted(scores.classes, key=lambda label: _ascending(label.average_precision)),
-        vocab=vocab,
-        threshold=common,
-        thresholds=limits,
-        one_label=found.thresholds is None,
-        most_common=float((targets == 1).sum(0).max() / len(targets)),
-        slider=0.5 if common is None else round(common * STEPS) / STEPS,
-        counts=threshold_counts(found.probabilities, targets),
     )
 
 
@@ -93,5 +95,5 @@ def label_tags(probabilities: Tensor, targets: Tensor, vocab: Sequence[str], pre
     return sorted(tags, key=lambda tag: -tag.probability)
 
 
-def _ascending(precision: float) -> float:
+def _descending(precision: float) -> float:
     return 0.0 if math.isnan(precision) else -precision

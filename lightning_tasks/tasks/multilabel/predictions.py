@@ -1,20 +1,24 @@
 """Labels and their probabilities for a whole split, beside the true ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from lightning_tasks.batch import IGNORED
-from lightning_tasks.csv_text import apart, renamed, separator_for, write_csv
+from lightning_tasks.csv_text import describe_renames, distinct_columns, separator_for, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.multilabel.batch import IGNORED
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
+from lightning_tasks.tasks.multilabel.output import label_columns
 from lightning_tasks.tasks.multilabel.page import label_page
 from lightning_tasks.tasks.multilabel.scores import LabelScores, label_losses, label_scores
 from lightning_tasks.tasks.split_predictions import (
@@ -25,8 +29,6 @@ from lightning_tasks.tasks.split_predictions import (
     predict_batches,
     require_finite,
 )
-
-LABEL_COLUMNS = ("fname", "labels", "predicted", "ignored")  # then the labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,8 @@ class LabelPredictions(SplitPredictions):
         targets: (N, C) float32, 1 where the image has the label; −1: the cell does not count.
         predicted: (N, C) bool, which labels are predicted.
         logits: (N, C) float32, before the temperature.
-        thresholds: (C,), above which a label is predicted; None: the likeliest is, of exactly one an image.
         separator: stands between labels in a cell.
+        thresholds: (C,), above which a label is predicted; none where that is not what predicts it.
     """
 
     vocab: list[str]
@@ -48,8 +50,8 @@ class LabelPredictions(SplitPredictions):
     targets: Tensor
     predicted: Tensor
     logits: Tensor
-    thresholds: Tensor | None
     separator: str = BLANK
+    thresholds: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def losses(self) -> Tensor:
         """Return each image's mean cross-entropy (N,) over the cells that count; see `label_losses`."""
@@ -73,18 +75,20 @@ class LabelPredictions(SplitPredictions):
 
         A label that is called like another column gets another name, of which a sentence is returned.
         """
+        texts, numbers = label_columns(self.vocab)
+        first = ["fname", "labels", *texts, "ignored"]
         separator = separator_for(self.vocab, self.separator)
 
         def names(chosen: Tensor) -> str:
             return separator.join(label for label, on in zip(self.vocab, chosen, strict=True) if on)
 
-        table = [[*LABEL_COLUMNS, *apart(self.vocab, LABEL_COLUMNS)]]
+        table = [[*first, *distinct_columns(numbers, first)]]
         rows = zip(self.paths, self.targets, self.predicted, self.probabilities, strict=True)
         for fname, target, predicted, probabilities in rows:
             labels = (names(target == 1), names(predicted), names(target == IGNORED))
             table.append([str(fname), *labels, *(f"{p:.6f}" for p in probabilities.tolist())])
         write_csv(path, table, excel=excel)
-        return renamed(self.vocab, LABEL_COLUMNS)
+        return describe_renames(numbers, first)
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""
@@ -102,20 +106,27 @@ def predict_labels(
     Raises:
         LightningTasksError: files cannot be read, or the predictions are not finite.
     """
-    loader = loader_of(datamodule, split)
+    assert model.thresholds is not None  # else it is a MultiClassClassifier
+    values = predict_values(model, loader_of(datamodule, split), datamodule, split)
+    return LabelPredictions(**values, thresholds=model.thresholds.cpu())
+
+
+def predict_values(
+    model: MultiLabelClassifier, loader: DataLoader[Any], datamodule: MultiLabelDataModule, split: Split
+) -> dict[str, Any]:
+    """Return the arguments of `LabelPredictions` that do not depend on how many labels an image may have."""
     logits, targets, rows = predict_batches(
         model, loader, lambda batch: (model.uncalibrated(batch.images), batch.targets, batch.rows)
     )
     probabilities = model.decode(model.calibrate(logits))
     require_finite(probabilities)
     between = datamodule.label_separator
-    return kind(
+    return {
         **files_of(datamodule, split, rows),
-        vocab=model.vocab,
-        probabilities=probabilities,
-        targets=targets,
-        predicted=model.predicted(probabilities),
-        logits=logits,
-        thresholds=None if model.thresholds is None else model.thresholds.cpu(),
-        separator=BLANK if between in (AUTO, WHOLE) else between,
-    )
+        "vocab": model.vocab,
+        "probabilities": probabilities,
+        "targets": targets,
+        "predicted": model.predicted(probabilities),
+        "logits": logits,
+        "separator": BLANK if between in (AUTO, WHOLE) else between,
+    }

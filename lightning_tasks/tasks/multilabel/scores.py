@@ -56,7 +56,7 @@ def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predi
         probabilities: (N, C) float32.
         targets: (N, C) of 1, 0 and −1.
         vocab: C labels.
-        predicted: (N, C) bool, which labels are said to be there.
+        predicted: (N, C) bool, which labels are predicted.
 
     Raises:
         ValueError: the shapes do not belong together.
@@ -66,12 +66,12 @@ def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predi
     truth = targets == 1
     right = ((predicted == truth) & counts).sum() / counts.sum()
     predicted = predicted & counts
-    hits = (predicted & truth).sum(0)
-    precision, recall, f1 = _precision_recall_f1(hits, predicted.sum(0), truth.sum(0))
+    true_positives = (predicted & truth).sum(0)
+    precision, recall, f1 = _precision_recall_f1(true_positives, predicted.sum(0), truth.sum(0))
     ap = average_precision(probabilities, targets)
     ap_11 = average_precision_11(probabilities, targets)
     has_positive = truth.any(0)
-    micro = _precision_recall_f1(hits.sum(), predicted.sum(), truth.sum())
+    micro = _precision_recall_f1(true_positives.sum(), predicted.sum(), truth.sum())
     columns = zip(vocab, truth.sum(0), ap, ap_11, precision, recall, f1, strict=True)
     return LabelScores(
         classes=tuple(ClassScores(row[0], int(row[1]), *(float(value) for value in row[2:])) for row in columns),
@@ -108,15 +108,16 @@ def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
     The sum of precisions at each positive, without interpolation, as scikit-learn's `average_precision_score`.
     """
     scores = torch.full((probabilities.shape[1],), torch.nan, device=probabilities.device)
-    there = (targets == 1).any(0)  # torchmetrics fails where nothing of a class counts, and warns without a positive
-    probabilities, targets = probabilities[:, there], targets[:, there].int()
-    if there.sum() == 1:  # its multilabel functions want two
+    # torchmetrics fails where nothing of a class counts, and warns without a positive.
+    has_positive = (targets == 1).any(0)
+    probabilities, targets = probabilities[:, has_positive], targets[:, has_positive].int()
+    if has_positive.sum() == 1:  # its multilabel functions want two
         probabilities, targets = probabilities.expand(-1, 2), targets.expand(-1, 2)
-    if there.any():
+    if has_positive.any():
         found = multilabel_average_precision(
             probabilities, targets, probabilities.shape[1], average="none", ignore_index=IGNORED
         )
-        scores[there] = found[: int(there.sum())]
+        scores[has_positive] = found[: int(has_positive.sum())]
     return scores
 
 
@@ -137,12 +138,13 @@ def _eleven_points(probabilities: Tensor, targets: Tensor) -> Tensor:
     if not truth.any():
         return torch.tensor(torch.nan)
     ordered, order = probabilities.sort(descending=True, stable=True)
-    hits = truth[order].cumsum(0).double()
+    true_positives = truth[order].cumsum(0).double()
     last_of_ties = torch.cat([ordered[1:] != ordered[:-1], torch.tensor([True])])
-    precision = (hits / torch.arange(1, len(hits) + 1))[last_of_ties]
-    recall = (hits / hits[-1])[last_of_ties]
+    precision = (true_positives / torch.arange(1, len(true_positives) + 1))[last_of_ties]
+    positives = true_positives[-1]
+    recall = (true_positives / positives)[last_of_ties]
     # Compared as whole numbers: 0.1 · 3 is not 0.3 in binary.
-    reached = (recall * hits[-1]).round() * (_RECALLS - 1) >= torch.arange(_RECALLS)[:, None] * hits[-1]
+    reached = (recall * positives).round() * (_RECALLS - 1) >= torch.arange(_RECALLS)[:, None] * positives
     return (precision * reached).max(1).values.mean().float()
 
 
@@ -159,11 +161,11 @@ def calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) ->
     return float(binary_calibration_error(probabilities[counts], (targets[counts] == 1).int(), n_bins=bins))
 
 
-def _precision_recall_f1(hits: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the three; precision is NaN where nothing is predicted, recall and F1 where nothing is there to find."""
-    recall = hits / positives
-    f1 = torch.where(positives > 0, 2 * hits / (predicted + positives), torch.nan)
-    return hits / predicted, recall, f1
+def _precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the three; precision is NaN where nothing is predicted, recall and F1 where there is no positive."""
+    recall = true_positives / positives
+    f1 = torch.where(positives > 0, 2 * true_positives / (predicted + positives), torch.nan)
+    return true_positives / predicted, recall, f1
 
 
 def _check(probabilities: Tensor, targets: Tensor, vocab: list[str]) -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
@@ -18,6 +17,7 @@ from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.capabilities import ThresholdChoice
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.callbacks import ThresholdCurve
 from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
@@ -25,7 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
-from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule, label_format
+from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
 from lightning_tasks.tasks.multilabel.thresholds import Aim
@@ -41,10 +41,10 @@ class MultiLabel(Task):
     datamodule = MultiLabelDataModule
     model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
     val_xtra = 0.14
-
-    # Configs
     targets = "labels"
     header = "fname,labels"
+
+    # --- configs ---
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column of labels."""
@@ -54,7 +54,8 @@ class MultiLabel(Task):
         """Return what a config says of the data."""
         return draft_labels(table)
 
-    # Data
+    # --- data ---
+
     def find_problems(
         self,
         datamodule: MultiLabelDataModule,
@@ -77,23 +78,37 @@ class MultiLabel(Task):
         paths = [datamodule.train_set.paths[row] for row in batch.rows] if originals else []
         return draw_batch(batch, datamodule.vocab, [read_image(p, white_level=datamodule.white_level) for p in paths])
 
-    # Training
+    # --- training ---
+
     def callbacks(self, model: MultiLabelClassifier) -> list[Callback]:
-        """Return what draws the accuracy at each threshold, where there are thresholds."""
-        return [] if model.thresholds is None else [ThresholdCurve()]
+        """Return what draws the accuracy at each threshold."""
+        return [ThresholdCurve()]
 
     def draw_results(self, batch: MultiLabelBatch, outputs: Tensor, model: MultiLabelClassifier) -> Figure:
         """Draw images with their labels above and the predicted ones below."""
         return draw_results(to_arrays(batch.images), batch.targets, outputs, model.vocab, model.predicted(outputs))
 
-    # A split
+    # --- a split ---
+
     def predict_split(
         self, model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
     ) -> LabelPredictions:
         """Return the labels' probabilities."""
         return predict_labels(model, datamodule, split)
 
-    # What only some tasks offer
+    # --- a checkpoint ---
+
+    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
+        """Return a trained classifier as programs run it."""
+        return LabelModule(model, preprocess)
+
+    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
+        """Return what its outputs mean."""
+        assert model.thresholds is not None  # else it is a MultiClassClassifier
+        return LabelFormat(tuple(model.vocab), model.thresholds.cpu().numpy(), model.temperature)
+
+    # --- what only some tasks offer ---
+
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
         return GradCam(model, label)
@@ -107,16 +122,5 @@ class MultiLabel(Task):
         each_label: bool = True,
         calibrate: bool = False,
     ) -> ThresholdChoice:
-        """Return from which probability on a label is predicted, where images may have any number of labels."""
-        if model.thresholds is None:
-            return super().choose_thresholds(model, predict)
+        """Return from which probability on a label is predicted."""
         return choose_thresholds(predict(), model.temperature, aim, recall, each_label, calibrate)
-
-    # A checkpoint
-    def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
-        """Return a trained classifier as programs run it."""
-        return LabelModule(model, preprocess)
-
-    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
-        """Return what its outputs mean."""
-        return label_format(model)

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from lightning_tasks.tasks.multilabel.scores import IGNORED, accuracy_multi
 
-CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # the walk-through's, .05 to .95
+CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # fastai's chapter's, .05 to .95
 Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
-_MOST = 20.0
-_SUREST = 1e4  # a logit; at any temperature the probability is 0 or 1
+_MAX_TEMPERATURE = 20.0
+_MAX_LOGIT = 1e4  # a logit; at any temperature the probability is 0 or 1
 
 
 def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
-    """Return the walk-through's 29 thresholds with the accuracy over cells (accuracy_multi) at each."""
+    """Return fastai's 29 thresholds with the accuracy over cells (accuracy_multi) at each."""
     return [(threshold, accuracy_multi(probabilities, targets, threshold)) for threshold in CURVE]
 
 
@@ -57,23 +57,23 @@ def _best(probabilities: Tensor, targets: Tensor, aim: Aim, recall: float) -> Te
     if not truth.any() and aim != "accuracy":
         return torch.tensor(0.5)
     cuts, gaps = _cuts(probabilities)
-    hits, said = (_above(cuts, part) for part in (probabilities[truth], probabilities))
+    true_positives, num_predicted = (_above(cuts, part) for part in (probabilities[truth], probabilities))
     cells, positives = len(truth), int(truth.sum())
     if aim == "accuracy":
-        score, then = cells - positives - said + 2 * hits, gaps
+        score, tie_break = cells - positives - num_predicted + 2 * true_positives, gaps
     elif aim == "f1":
-        score, then = 2 * hits / (said + positives), gaps
+        score, tie_break = 2 * true_positives / (num_predicted + positives), gaps
     else:
-        found = hits / positives
-        enough = found >= min(recall, float(found.max())) - _EPSILON
-        score, then = torch.where(enough, hits / said.clamp(min=1), -1.0), hits
-    return cuts[torch.where(score == score.max(), then, -1.0).argmax()]
+        recalls = true_positives / positives
+        enough = recalls >= min(recall, float(recalls.max())) - _EPSILON
+        score, tie_break = torch.where(enough, true_positives / num_predicted.clamp(min=1), -1.0), true_positives
+    return cuts[torch.where(score == score.max(), tie_break, -1.0).argmax()]
 
 
 def _cuts(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """Return thresholds (K,), one for each way that `> threshold` divides probabilities (N,), and their gaps' widths.
 
-    The last, 1, says no label where a probability is 1. None says one where it is 0.
+    The last, 1, predicts no label where a probability is 1. None predicts one where it is 0.
     """
     edges = torch.cat([probabilities, torch.tensor([0.0, 1.0])]).unique()  # type: ignore[no-untyped-call]  # torch's own
     below, above = edges[:-1], edges[1:]
@@ -90,7 +90,7 @@ def _above(thresholds: Tensor, probabilities: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Scores:
-    """The accuracy over cells, and means over the classes with a positive; precision is 0 where nothing is said."""
+    """The accuracy over cells, and means over the classes with a positive; a precision of nothing is 0."""
 
     accuracy: float
     precision: float
@@ -100,7 +100,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Gain:
-    """What chosen thresholds bring. Cross-fitted: what new images may expect; where they were chosen: it flatters."""
+    """What chosen thresholds bring. Cross-fitted: what new images may expect. In-sample: optimistically biased."""
 
     at_half: Scores
     one_cross_fitted: Scores
@@ -123,15 +123,15 @@ def threshold_gain(
         folds: how many parts.
         seed: of the parts.
     """
-    one, each = torch.zeros_like(targets, dtype=torch.bool), torch.zeros_like(targets, dtype=torch.bool)
+    by_shared, by_own = torch.zeros_like(targets, dtype=torch.bool), torch.zeros_like(targets, dtype=torch.bool)
     for held_out in _parts(len(targets), folds, seed):
-        rest, truth, mine = probabilities[~held_out], targets[~held_out], probabilities[held_out]
-        one[held_out] = mine > best_threshold(rest, truth, aim, recall)
-        each[held_out] = mine > class_thresholds(rest, truth, aim, recall)
+        chosen_on, truth, part = probabilities[~held_out], targets[~held_out], probabilities[held_out]
+        by_shared[held_out] = part > best_threshold(chosen_on, truth, aim, recall)
+        by_own[held_out] = part > class_thresholds(chosen_on, truth, aim, recall)
     return Gain(
         at_half=_scores(probabilities > 0.5, targets),
-        one_cross_fitted=_scores(one, targets),
-        each_cross_fitted=_scores(each, targets),
+        one_cross_fitted=_scores(by_shared, targets),
+        each_cross_fitted=_scores(by_own, targets),
         each_where_chosen=_scores(probabilities > class_thresholds(probabilities, targets, aim, recall), targets),
     )
 
@@ -144,13 +144,14 @@ def _parts(n: int, folds: int, seed: int) -> list[Tensor]:
 
 def _scores(predicted: Tensor, targets: Tensor) -> Scores:
     counts, truth = targets != IGNORED, targets == 1
-    said, hits, positives = (predicted & counts).sum(0), (predicted & truth).sum(0), truth.sum(0)
-    there = positives > 0
+    num_predicted, true_positives = (predicted & counts).sum(0), (predicted & truth).sum(0)
+    positives = truth.sum(0)
+    has_positive = positives > 0
     return Scores(
         accuracy=float(((predicted == truth) & counts).sum() / counts.sum()),
-        precision=float((hits / said.clamp(min=1))[there].mean()),
-        recall=float((hits / positives)[there].mean()),
-        f1=float((2 * hits / (said + positives))[there].mean()),
+        precision=float((true_positives / num_predicted.clamp(min=1))[has_positive].mean()),
+        recall=float((true_positives / positives)[has_positive].mean()),
+        f1=float((2 * true_positives / (num_predicted + positives))[has_positive].mean()),
     )
 
 
@@ -162,7 +163,7 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017, for independent labels.
     """
     counts = targets != IGNORED
-    logits = logits[counts].double().clamp(-_SUREST, _SUREST)
+    logits = logits[counts].double().clamp(-_MAX_LOGIT, _MAX_LOGIT)
     truth = (targets[counts] == 1).double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
@@ -174,7 +175,7 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch's own
-    return min(max(float(log_temperature.detach().exp()), 1 / _MOST), _MOST)
+    return min(max(float(log_temperature.detach().exp()), 1 / _MAX_TEMPERATURE), _MAX_TEMPERATURE)
 
 
 def calibrated(logits: Tensor, targets: Tensor, folds: int = 5, seed: int = 0) -> Tensor:

@@ -6,8 +6,8 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor
-from lightning_tasks.batch import KeypointBatch
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
 from tests.fakes import POINTS, write_points
 

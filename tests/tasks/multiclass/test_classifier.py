@@ -5,11 +5,11 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from lightning_tasks import MultiClassClassifier, MultiLabelClassifier
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
 from lightning_tasks.tasks.multiclass.scores import class_losses
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.registry import task_of
 
 VOCAB = ["a", "b", "c"]

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lightning_tasks.batch import MultiLabelBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import label_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]])

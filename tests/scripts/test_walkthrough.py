@@ -12,7 +12,7 @@ from lightning_tasks.tasks.keypoints.biwi_files import read_calibration, read_po
 from tests.fakes import draw_biwi, draw_pascal
 from tests.scripts import run_script
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "walkthrough.py"
 
 

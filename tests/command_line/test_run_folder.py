@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.reports.page_run import folder_of_run
+from lightning_tasks.reports.run_info import folder_of_run
 from tests.fakes import LABELS, write_multilabel
 from tests.quick_runs import PLAIN, fit, scores, settings, written
 
@@ -134,7 +134,7 @@ def test_a_loggers_folders_beside_the_runs_are_no_runs_to_go_on_with(capsys):
     assert fit(*PLAIN, *logger) == 0
     assert Path("runs/multi_label/version_1/metrics.csv").is_file()
     assert fit(*PLAIN, *logger, "--ckpt_path", "last", epochs=2) == 0
-    assert "going on with    runs/multi_label/version_0/checkpoints/last.ckpt" in capsys.readouterr().out
+    assert "resuming from    runs/multi_label/version_0/checkpoints/last.ckpt" in capsys.readouterr().out
 
 
 def test_a_folder_for_checkpoints_that_is_given_is_kept_and_so_is_what_lies_there(capsys):
@@ -169,7 +169,7 @@ def test_a_checkpoint_of_any_place_in_a_run_finds_its_folder(tmp_path):
     assert folder_of_run(tmp_path / "elsewhere" / "a.ckpt") == tmp_path / "elsewhere"
 
 
-# The best so far of a run that goes on ------------------------------------------------------------------------------
+# The best so far of a resumed run ----------------------------------------------------------------------------------
 
 
 LOGGER = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "logs"]

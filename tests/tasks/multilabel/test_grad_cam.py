@@ -8,6 +8,7 @@ from torch import nn
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.registry import task_of
 
 
 class Colours(nn.Module):
@@ -89,8 +90,9 @@ def test_mistakes_are_told(monkeypatch):
         GradCam(colours(), "rad")
     with pytest.raises(ConfigError, match=r"no label 'xyz' .* Did you mean red, green, blue\?"):
         GradCam(colours(), "xyz")
+    points = KeypointRegressor(["nose"], "test_resnet", image_size=(32, 32))
     with pytest.raises(ConfigError, match="this is a KeypointRegressor"):
-        GradCam(KeypointRegressor(["nose"], "test_resnet", image_size=(32, 32)), "nose")
+        task_of(points).grad_cam(points, "nose")
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingLibraryError, match=r"pip install 'lightning-tasks\[explain\]'"):
         GradCam(colours(), "red")

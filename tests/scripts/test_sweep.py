@@ -9,7 +9,7 @@ import yaml
 from tests.fakes import draw_pascal
 from tests.scripts import run_script
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "conf" / "pascal_sample.yaml")
 TINY = [
     "--model.backbone",

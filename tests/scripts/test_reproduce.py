@@ -1,4 +1,4 @@
-"""Both reproductions run from drawn data to their tables, and go on where they were stopped."""
+"""Both reproductions run from drawn data to their tables, and are resumed where they were stopped."""
 
 import contextlib
 import csv

@@ -20,7 +20,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """That of the base class: older runs go on."""
+        """That of the base class: older runs can be resumed."""
         return ModelCheckpoint.__qualname__ + super().state_key.removeprefix(type(self).__qualname__)
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
@@ -90,7 +90,7 @@ class CheckpointPlaces(Callback):
         require_apart_and_inside(trainer.checkpoint_callbacks)
         for callback in _model_checkpoints(trainer):
             if callback.auto_insert_metric_name and callback.filename:
-                callback.filename = re.sub(r"\{([^:}]+)", _named, callback.filename)
+                callback.filename = re.sub(r"\{([^:}]+)", _with_metric_name, callback.filename)
                 callback.auto_insert_metric_name = False
             if callback.dirpath is None:
                 callback.dirpath = str(last_checkpoint(self.folder).parent)
@@ -106,7 +106,7 @@ class CheckpointPlaces(Callback):
             if not state or state["dirpath"] == callback.dirpath:
                 continue
             if self.goes_on and callback.dirpath == str(last_checkpoint(self.folder).parent):
-                checkpoint["callbacks"][callback.state_key] = _moved(state, str(callback.dirpath))
+                checkpoint["callbacks"][callback.state_key] = _move(state, str(callback.dirpath))
                 continue
             del checkpoint["callbacks"][callback.state_key]
             if (score := state["best_model_score"]) is not None:
@@ -118,12 +118,12 @@ def _model_checkpoints(trainer: Trainer) -> list[ModelCheckpoint]:
     return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
 
 
-def _named(field: re.Match[str]) -> str:
+def _with_metric_name(field: re.Match[str]) -> str:
     """Return `{val/mAP` as `val_mAP={val/mAP`."""
     return f"{field[1].replace('/', '_')}={field[0]}"
 
 
-def _moved(state: dict[str, Any], folder: str) -> dict[str, Any]:
+def _move(state: dict[str, Any], folder: str) -> dict[str, Any]:
     """Return a ModelCheckpoint's state as if it had always saved in `folder`."""
 
     def path(old: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from lightning_tasks.__main__ import console
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import long_run  # noqa: E402 - found by the path above

@@ -3,8 +3,8 @@
 import torch
 from torchvision.transforms.v2 import CutMix, MixUp
 
-from lightning_tasks.batch import IGNORED, MultiLabelBatch
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
 
 
 def check_mixing(mixup_alpha: float, cutmix_alpha: float) -> None:

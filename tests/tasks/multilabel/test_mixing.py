@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from lightning_tasks import MultiLabelDataModule
-from lightning_tasks.batch import MultiLabelBatch
-from lightning_tasks.data.transforms.mixing import mix
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.tasks.multilabel.mixing import mix
 
 
 def flat_batch(n=6, size=16):

@@ -4,7 +4,7 @@ import pytest
 
 from lightning_tasks import KeypointDataModule, PascalSampleDataModule
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.run_folders import new_run_folder, run_name, shown
+from lightning_tasks.run_folders import new_run_folder, relative_path, run_name
 
 
 def test_each_run_gets_the_next_number(tmp_path):
@@ -33,5 +33,5 @@ def test_names_come_from_the_data_module(tmp_path):
 
 def test_paths_are_shown_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert shown(tmp_path / "runs" / "x") == "runs/x"
-    assert shown(Path("/etc/x")) == "/etc/x"
+    assert relative_path(tmp_path / "runs" / "x") == "runs/x"
+    assert relative_path(Path("/etc/x")) == "/etc/x"

@@ -13,7 +13,7 @@ import yaml
 from tests.fakes import draw_pascal
 from tests.scripts import run_script, verbs_in_this_process
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from ablation import read_plan  # noqa: E402 - found by the path above

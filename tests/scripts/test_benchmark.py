@@ -12,7 +12,7 @@ import pytest
 
 from lightning_tasks.errors import TableError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import benchmark  # noqa: E402 - it lies beside the package, not in it

@@ -3,9 +3,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.tasks.keypoints.scores import point_scores
-from lightning_tasks.tasks.multilabel.scores import label_scores
-from lightning_tasks.tasks.split_predictions import label_predictions, point_predictions
+from lightning_tasks.tasks.registry import task_of
 from tests.fakes import write_multilabel, write_points
 
 LABELS = ["fname,labels,is_valid", *(f"{i}.jpg,{'cat' if i % 3 else 'dog bird'},{i >= 6}" for i in range(12))]
@@ -28,12 +26,14 @@ def test_predictions_of_labels_have_the_scores_that_the_validation_logged(tmp_pa
     data = MultiLabelDataModule(str(tmp_path), size=32, batch_size=4, num_workers=0)
     model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=data.image_size)
     logged = trained(model, data)
-    found = label_predictions(model, data)
+    found = task_of(model).predict_split(model, data)
     assert found.rows.tolist() == list(range(6))
-    scores = label_scores(found.probabilities, found.targets, data.vocab, model.predicted(found.probabilities))
+    scores = found.scores()
     for name in ("accuracy", "accuracy_all_negative", "mAP"):
         assert getattr(scores, name) == pytest.approx(logged[f"val/{name}"], abs=1e-6)
-    assert label_predictions(model, data, "train").probabilities.shape == (4, 3)  # the last, partial batch is dropped
+    assert found.score() == scores.mAP
+    training = task_of(model).predict_split(model, data, "train")
+    assert training.probabilities.shape == (4, 3)  # the last, partial batch is dropped
 
 
 def test_predictions_of_points_have_the_scores_that_the_validation_logged(tmp_path):
@@ -43,10 +43,11 @@ def test_predictions_of_points_have_the_scores_that_the_validation_logged(tmp_pa
     logged = trained(model, data)
     model.train()
     model.head[0].eval()
-    found = point_predictions(model, data)
+    found = task_of(model).predict_split(model, data)
     assert (model.training, model.head[0].training, model.head[1].training) == (True, False, True)
-    scores = point_scores(found.points_norm, found.targets_norm, found.visible, found.original_size_px)
+    scores = found.scores()
     assert scores.points == 9
+    assert found.score() == scores.median_px
     assert scores.mse_norm == pytest.approx(logged["val/loss"], rel=1e-5)
     assert scores.median_px == pytest.approx(logged["val/median_px"], rel=1e-5)
     assert scores.p95_px == pytest.approx(logged["val/p95_px"], rel=1e-5)

@@ -13,7 +13,7 @@ from unittest import mock
 
 from lightning_tasks.__main__ import console
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from lightning_tasks.reports.results import label_results
 from matplotlib import font_manager
 from PIL import Image
 
@@ -15,6 +14,7 @@ from lightning_tasks.errors import LightningTasksWarning
 from lightning_tasks.reports import fonts
 from lightning_tasks.reports.canvas import Canvas
 from lightning_tasks.reports.figure_file import write_figure
+from lightning_tasks.tasks.multilabel.draw import draw_results
 
 CAT = "猫"
 
@@ -101,7 +101,7 @@ def test_letters_that_no_font_has_are_said_once_and_drawn_as_boxes(no_fonts):
 def test_figures_have_the_letters_and_matplotlib_has_nothing_to_say(font_with_cat, tmp_path):
     vocab = [f"{CAT} $x", "naïve\tcat", "𓃠"]
     truth = torch.ones(1, 3)
-    figures = [label_results([np.zeros((30, 40, 3), np.uint8)], truth, truth, vocab, truth > 0) for _ in range(2)]
+    figures = [draw_results([np.zeros((30, 40, 3), np.uint8)], truth, truth, vocab, truth > 0) for _ in range(2)]
     with pytest.warns(LightningTasksWarning, match="No font here has 𓃠:"):
         write_figure(tmp_path / "a.png", figures[0])
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from lightning_tasks.cli import TaskCLI
 from lightning_tasks.models.backbone import Backbone
 from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture(autouse=True)

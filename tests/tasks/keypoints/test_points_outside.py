@@ -11,9 +11,8 @@ from pytorch_lightning import Trainer
 from lightning_tasks import KeypointDataModule, KeypointRegressor
 from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.errors import LightningTasksWarning
-from lightning_tasks.tasks.keypoints.scores import point_scores
-from lightning_tasks.tasks.split_predictions import point_predictions, write_point_predictions
-from lightning_tasks.verbs.show_results import show_points
+from lightning_tasks.tasks.keypoints.predictions import predict_points
+from lightning_tasks.verbs.show_results import show_results
 from tests.fakes import write_points
 
 # The images are of 32×24 pixels, the model says their centre: (15.5, 11.5). One point is off by each of these.
@@ -57,16 +56,16 @@ def test_scores_are_over_all_annotated_points(data, model):
 
 def test_predictions_figures_and_csv_have_all_annotated_points(data, model, tmp_path):
     with pytest.warns(LightningTasksWarning, match=TOLD):
-        found = point_predictions(model, data)
+        found = predict_points(model, data)
     assert found.visible.all()
     np.testing.assert_allclose(found.targets_px[:, 0, 0], 15.5 + np.array(ERRORS_PX), atol=1e-4)
-    scores = point_scores(found.points_norm, found.targets_norm, found.visible, found.original_size_px)
+    scores = found.scores()
     assert (scores.points, scores.pck_5px) == (4, 0.5)
     assert scores.median_px == pytest.approx(22, abs=1e-3)
-    write_point_predictions(tmp_path / "p.csv", found, ["nose"])
+    assert found.write_csv(tmp_path / "p.csv") == []
     with (tmp_path / "p.csv").open(newline="") as file:
         assert [row["nose_x_annotated"] for row in csv.DictReader(file)] == ["17.50", "19.50", "55.50", "65.50"]
-    shown = show_points(found, 4, worst=True)
+    shown = show_results(found, 4, worst=True)
     assert [path.name for path in shown.paths] == ["3.jpg", "2.jpg", "1.jpg", "0.jpg"]
     for ax in shown.figure.axes:
         assert ax.get_xlim() == (-0.5, 31.5)  # the image is not made small for a point outside

@@ -1,14 +1,22 @@
 """What `thresholds` chooses and says, from logits alone."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose
+from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
+from tests.fakes import label_predictions
 
 VOCAB = ["cat", "dog"]
 TRUTH = torch.tensor([[0, 1], [1, 0]] * 10)
+
+
+def choose(logits, truth, vocab, temperature, *args, **kwargs):
+    found = label_predictions((logits / temperature).sigmoid(), truth, vocab, logits=logits)
+    choice = choose_thresholds(found, temperature, *args, **kwargs)
+    return SimpleNamespace(table=choice.table, **choice.hyper_parameters)
 
 
 def logits_at(low, high):
@@ -50,7 +58,10 @@ def test_a_temperature_is_chosen_of_logits_that_all_round_to_1():
     choice = choose(logits, TRUTH, VOCAB, 1.0, calibrate=True)
     assert choice.temperature == 20
     again = choose(logits, TRUTH, VOCAB, 4.0, calibrate=True)  # whatever the checkpoint's was
-    assert (again.temperature, again.threshold) == (choice.temperature, choice.threshold)
+    assert (again.temperature, again.threshold) == (
+        choice.temperature,
+        choice.threshold,
+    )
 
 
 def test_a_recall_that_no_threshold_reaches_is_told():
