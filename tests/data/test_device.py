@@ -13,7 +13,11 @@ from lightning_tasks.data.images.cache import CacheSettings, open_cache
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
 from lightning_tasks.data.tables.paths import Paths
+from lightning_tasks.data.transforms.compose import compose_points
+from lightning_tasks.data.transforms.device_plan import check_plannable, plan_image
+from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.on_device import DeviceImages
+from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
@@ -117,3 +121,25 @@ def test_what_the_device_cannot_do_is_told(tmp_path):
         data.num_workers, data.batch_size = 0, 2
         with pytest.raises(ConfigError, match=message):
             fit(data, MultiLabelClassifier(["cat", "dog"], "test_resnet", image_size=(16, 16)))
+
+
+def test_a_plan_is_what_its_steps_do_one_after_the_other(images):
+    """Two warps and two lightings: the device does them at once, and the points end where the pixels do."""
+    steps = [JointWarp((48, 64), flip_p=1, swap_pairs=[(0, 1)]), LogitLighting(), JointWarp((32, 40)), LogitLighting()]
+    points = np.array([[[10, 20], [30, 25]]] * len(SIZES), np.float32)
+    make = partial(KeypointDataset, images, points, compose_points(steps), 3)
+    for a, b in both_ways(make, collate_keypoints, (32, 40)):
+        torch.testing.assert_close(a.points_norm, b.points_norm, atol=1e-4, rtol=0)
+        assert torch.equal(a.visible, b.visible)
+        assert difference(a, b).mean() < 6  # of a second interpolation, which the device has not
+
+
+def test_a_step_of_ones_own_may_plan():
+    class Darker(A.ImageOnlyTransform):
+        def plan(self, plan):
+            return plan.light(-1.0, 1.0)
+
+    check_plannable(A.Compose([Darker(p=1)]))
+    plan = plan_image(A.Compose([Darker(p=1), Darker(p=1)]), 4, (20, 30), 0)
+    assert (plan.slot, plan.size, plan.brightness, plan.contrast) == (4, (20, 30), -2.0, 1.0)
+    assert (plan.to_source == np.eye(3)).all()

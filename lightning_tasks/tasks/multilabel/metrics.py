@@ -11,7 +11,8 @@ from torchmetrics import Metric
 from torchmetrics.classification import BinaryAccuracy
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_tasks.tasks.multilabel.scores import IGNORED, average_precision
+from lightning_tasks.tasks.multilabel.batch import IGNORED
+from lightning_tasks.tasks.multilabel.scores import average_precision
 from lightning_tasks.tasks.multilabel.thresholds import CURVE
 
 

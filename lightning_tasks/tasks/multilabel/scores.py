@@ -15,7 +15,8 @@ from torchmetrics.functional.classification import (
     multilabel_average_precision,
 )
 
-IGNORED = -1
+from lightning_tasks.tasks.multilabel.batch import IGNORED
+
 _RECALLS = 11  # VOC2007's points, 0 to 1
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightning_tasks.tasks.multilabel.scores import IGNORED
+from lightning_tasks.tasks.multilabel.batch import IGNORED
 
 STEPS = 100  # the slider's
 

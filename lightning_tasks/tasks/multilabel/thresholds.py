@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_tasks.tasks.multilabel.scores import IGNORED, accuracy_multi
+from lightning_tasks.tasks.multilabel.batch import IGNORED
+from lightning_tasks.tasks.multilabel.scores import accuracy_multi
 
 CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # fastai's chapter's, .05 to .95
 Aim = Literal["accuracy", "f1", "precision_at_recall"]

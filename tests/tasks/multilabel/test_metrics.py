@@ -2,8 +2,6 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from lightning_tasks import batch
-from lightning_tasks.tasks.multilabel import scores as labels
 from lightning_tasks.tasks.multilabel.metrics import (
     AllNegativeAccuracy,
     MacroAveragePrecision,
@@ -11,10 +9,6 @@ from lightning_tasks.tasks.multilabel.metrics import (
     ThresholdedAccuracy,
 )
 from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
-
-
-def test_what_does_not_count_is_written_alike_in_data_and_scores():
-    assert batch.IGNORED == labels.IGNORED
 
 
 def test_each_label_has_its_threshold_and_ignored_cells_do_not_count():
