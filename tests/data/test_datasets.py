@@ -6,8 +6,9 @@ from torch.utils.data import DataLoader
 from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
 from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler
+from lightning_tasks.data.transforms.compose import compose_points
+from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.transforms import crop_train
 from tests.fakes import write_image
@@ -103,7 +104,7 @@ def test_a_multilabel_batch_has_its_shapes(paths):
 
 def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
     points = np.tile(np.array([[4, 5], [np.nan, np.nan], [500, 5]], np.float32), (7, 1, 1))
-    dataset = KeypointDataset(ImageStore(paths), points, warp_train((24, 32)), 0)
+    dataset = KeypointDataset(ImageStore(paths), points, compose_points(geometry_and_lighting((24, 32))), 0)
     batch = next(iter(DataLoader(dataset, 4, collate_fn=collate_keypoints)))
     assert batch.images.shape == (4, 3, 24, 32)
     assert batch.points_norm.shape == (4, 3, 2)
@@ -116,7 +117,7 @@ def test_a_keypoint_batch_has_its_shapes_and_no_nan(paths):
 def test_points_outside_the_image_are_kept_where_they_are_to_be_scored(paths):
     points = np.tile(np.array([[4, 5], [np.nan, np.nan], [-20.5, 44.5]], np.float32), (7, 1, 1))
     masked, kept = (
-        KeypointDataset(ImageStore(paths), points, warp_valid((60, 80)), 0, keep_outside=keep)[0]
+        KeypointDataset(ImageStore(paths), points, compose_points(resize_only((60, 80))), 0, keep_outside=keep)[0]
         for keep in (False, True)
     )
     assert masked.visible.tolist() == [True, False, False]
@@ -128,7 +129,7 @@ def test_points_outside_the_image_are_kept_where_they_are_to_be_scored(paths):
 
 def test_validation_points_are_the_scaled_annotation(paths):
     points = np.full((7, 1, 2), (19.5, 14.5), np.float32)  # the middle of 40×30, between four pixels
-    sample = KeypointDataset(ImageStore(paths), points, warp_valid((60, 80)), 0)[0]
+    sample = KeypointDataset(ImageStore(paths), points, compose_points(resize_only((60, 80))), 0)[0]
     middle = (np.array([39.5, 29.5]) * 2 / (80, 60) - 1).astype(np.float32)
     np.testing.assert_allclose(sample.points_norm[0], middle, atol=1e-6)
 

@@ -15,12 +15,12 @@ from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
 from lightning_tasks.data.tables.paths import Paths
 from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.data.transforms.device_plan import check_plannable, plan_image
+from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.on_device import DeviceImages
 from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 from tests.data.test_cache import smooth
@@ -66,10 +66,10 @@ def test_crops_agree(images, transform):
         assert difference(a, b).max() <= 2
 
 
-_TRAIN = warp_train((32, 40))
+_TRAIN = compose_points(geometry_and_lighting((32, 40)))
 
 
-@pytest.mark.parametrize("transform", [_TRAIN, warp_valid((32, 40))], ids=["train", "valid"])
+@pytest.mark.parametrize("transform", [_TRAIN, compose_points(resize_only((32, 40)))], ids=["train", "valid"])
 def test_warps_lighting_and_points_agree(images, transform):
     points = np.random.default_rng(0).uniform(0, 60, (len(SIZES), 3, 2)).astype(np.float32)
     points[0, 1] = np.nan

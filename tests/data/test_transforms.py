@@ -13,10 +13,10 @@ from lightning_tasks.data.transforms.compose import (
     scale_points,
     unscale_points,
 )
+from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 
 sides = st.integers(48, 320)
@@ -44,7 +44,7 @@ def test_a_bright_dot_and_its_point_agree_within_a_pixel(source, target, x_share
     centre = np.round(np.array([source[1] * x_share, source[0] * y_share]))
     # As wide as the resize needs for the dot to be seen, and no wider.
     radii = 1.2 * np.maximum(1, np.array(source[::-1]) / target[::-1])
-    transform = compose_points([JointWarp(target)]) if training else warp_valid(target)
+    transform = compose_points([JointWarp(target)]) if training else compose_points(resize_only(target))
     image = image_with_dot(source, centre, radii)
     moved, points, _ = augment_points(transform, image, centre[None].astype(np.float32), seed)
     assert moved.shape == (*target, 3)
@@ -62,8 +62,8 @@ def test_a_bright_dot_and_its_point_agree_within_a_pixel(source, target, x_share
 def test_number_and_order_of_points_never_change(size, points, seed):
     points = np.array(points, np.float32)
     image = np.zeros((*size, 3), np.uint8)
-    _, alone, _ = augment_points(warp_train((64, 80)), image, points[:1], seed)
-    _, moved, visible = augment_points(warp_train((64, 80)), image, points, seed)
+    _, alone, _ = augment_points(compose_points(geometry_and_lighting((64, 80))), image, points[:1], seed)
+    _, moved, visible = augment_points(compose_points(geometry_and_lighting((64, 80))), image, points, seed)
     assert moved.shape == points.shape
     np.testing.assert_allclose(moved[0], alone[0], rtol=1e-3, atol=1e-2)
     outside = (moved < -0.5).any(1) | (moved > np.array([79.5, 63.5])).any(1)
@@ -73,7 +73,9 @@ def test_number_and_order_of_points_never_change(size, points, seed):
 def test_points_that_are_not_annotated_stay_invisible():
     points = np.array([[10, 10], [np.nan, np.nan], [20, 5]], np.float32)
     for seed in range(8):
-        _, moved, visible = augment_points(warp_train((30, 40)), np.zeros((30, 40, 3), np.uint8), points, seed)
+        _, moved, visible = augment_points(
+            compose_points(geometry_and_lighting((30, 40))), np.zeros((30, 40, 3), np.uint8), points, seed
+        )
         assert len(moved) == 3
         assert not visible[1]
 
@@ -104,7 +106,7 @@ def test_a_transform_that_normalises_is_refused():
 
 def test_the_validation_warp_is_opencvs_resize():
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
-    warped, _, _ = augment_points(warp_valid((45, 60)), image, np.zeros((1, 2), np.float32), 0)
+    warped, _, _ = augment_points(compose_points(resize_only((45, 60))), image, np.zeros((1, 2), np.float32), 0)
     resized = cv2.resize(image, (60, 45), interpolation=cv2.INTER_LINEAR)
     inner = (slice(2, -2), slice(2, -2))  # at the border one reflects and the other repeats
     assert np.abs(warped[inner].astype(int) - resized[inner].astype(int)).max() <= 5  # warps interpolate in 1/32 px
@@ -113,7 +115,7 @@ def test_the_validation_warp_is_opencvs_resize():
 def test_far_smaller_images_are_averaged_not_sampled():
     checks = np.indices((256, 256)).sum(0) % 2 * 255
     image = np.repeat(checks[..., None], 3, axis=-1).astype(np.uint8)
-    small, _, _ = augment_points(warp_valid((32, 32)), image, np.zeros((1, 2), np.float32), 0)
+    small, _, _ = augment_points(compose_points(resize_only((32, 32))), image, np.zeros((1, 2), np.float32), 0)
     assert np.abs(small.astype(int) - 127).max() <= 3
 
 
@@ -186,7 +188,7 @@ def test_lighting_is_the_formula_on_the_logit_scale(brightness, contrast):
 def test_the_same_seed_gives_the_same_image():
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     points = np.array([[10, 20]], np.float32)
-    transform = warp_train((40, 40))
+    transform = compose_points(geometry_and_lighting((40, 40)))
     first, other, again = (augment_points(transform, image, points, seed) for seed in (1, 2, 1))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from lightning_tasks.data.images.decode import read_reduced
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.data.transforms.compose import augment_image, augment_points
+from lightning_tasks.data.transforms.compose import augment_image, augment_points, compose_points
+from lightning_tasks.data.transforms.geometry import resize_only
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
-from lightning_tasks.tasks.keypoints.transforms import warp_valid
 from lightning_tasks.tasks.multilabel.transforms import crop_valid
 
 
@@ -49,7 +49,7 @@ def test_labels_are_seen_as_in_training(size, side, xtra, tmp_path):
 @pytest.mark.parametrize("size", [(288, 384), (480, 640), (384, 288), (1000, 2000)])
 def test_points_are_seen_as_in_training(size, tmp_path):
     image = drawn(size)
-    wanted = as_in_training(image, 360, warp_valid((240, 320)), tmp_path)
+    wanted = as_in_training(image, 360, compose_points(resize_only((240, 320))), tmp_path)
     difference = np.abs(seen(Window((240, 320), 0), 360, image) - wanted)
     assert difference.max() <= 2
     assert difference.mean() < 0.5

@@ -14,12 +14,13 @@ from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.transforms.compose import compose_points
+from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.keypoints.checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
 from lightning_tasks.tasks.keypoints.summary import describe_points
 from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
-from lightning_tasks.tasks.keypoints.transforms import warp_train, warp_valid
 
 
 class KeypointDataModule(ImageDataModule):
@@ -139,7 +140,7 @@ class KeypointDataModule(ImageDataModule):
         if flip_p is None:
             # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
             flip_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
-        return warp_train(
+        steps = geometry_and_lighting(
             self.image_size,
             flip_p=flip_p,
             max_rotate_deg=self.max_rotate_deg,
@@ -148,10 +149,11 @@ class KeypointDataModule(ImageDataModule):
             max_lighting=self.max_lighting,
             swap_pairs=[(names.index(left), names.index(right)) for left, right in self.swap_pairs],
         )
+        return compose_points(steps)
 
     def make_valid_transform(self) -> A.Compose:
         """Return a resize."""
-        return warp_valid(self.image_size)
+        return compose_points(resize_only(self.image_size))
 
     def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> KeypointDataset:  # noqa: ANN401
         """Return the data set of some of a table's rows; see `ImageDataModule`."""

@@ -61,13 +61,14 @@ class ValueDataModule(ImageDataModule):
         **kwargs: Any,  # noqa: ANN401 - the parent's
     ) -> None:
         super().__init__(root=root, csv=csv, size=size, **kwargs)
-        self._strengths = {
-            "flip_p": flip_p,
-            "max_rotate_deg": max_rotate_deg,
-            "max_zoom": max_zoom,
-            "max_warp": max_warp,
-            "max_lighting": max_lighting,
-        }
+        self._steps = geometry_and_lighting(
+            self.image_size,
+            flip_p=flip_p,
+            max_rotate_deg=max_rotate_deg,
+            max_zoom=max_zoom,
+            max_warp=max_warp,
+            max_lighting=max_lighting,
+        )
         self._given_targets = None if targets is None else [normalize(name) for name in targets]
 
     @property
@@ -119,7 +120,7 @@ class ValueDataModule(ImageDataModule):
 
     def make_train_transform(self) -> A.Compose:
         """Return geometry and lighting."""
-        return A.Compose(geometry_and_lighting(self.image_size, **self._strengths))
+        return A.Compose(self._steps)
 
     def make_valid_transform(self) -> A.Compose:
         """Return a resize."""

@@ -1,7 +1,6 @@
 """A config for somebody's own table of numbers."""
 
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
-from lightning_tasks.tasks.values.regressor import ValueRegressor
 from lightning_tasks.tasks.values.summary import count_values
 from lightning_tasks.tasks.values.table import read_value_table, target_columns, target_values, value_columns
 
@@ -24,6 +23,4 @@ def draft_values(own: OwnTable) -> ConfigDraft:
             "size": ["larger images cost time by their area"],
             "flip_p": ["0 where left and right matter, such as a position"],
         },
-        ValueRegressor.monitor,
-        ValueRegressor.mode,
     )

@@ -77,11 +77,12 @@ class ValuesAnswer(Answer):
 class ValueFormat(OutputFormat[ValuePrediction]):
     """Numbers in the targets' units, with the standard deviations of the training split."""
 
-    task: ClassVar[str] = "values"
     noun: ClassVar[str] = "number"
     output_name: ClassVar[str] = "values"
     unit_scale: ClassVar[str] = "numbers in standard deviations"
     score_name: ClassVar[str] = "mean absolute error in standard deviations"
+    description: ClassVar[str] = "predicts {} of an image"
+    schema: ClassVar[type[Answer]] = ValuesAnswer
 
     names: tuple[str, ...]  # T targets
     std: NDArray[np.float32]  # (T,)
@@ -97,22 +98,14 @@ class ValueFormat(OutputFormat[ValuePrediction]):
     def metadata(self) -> dict[str, Any]:
         """Return the targets' names."""
         return {
-            "task": self.task,
+            "task": "values",
             "output": "values: (B, T) float32, in the targets' units",
             "targets": list(self.names),
         }
 
-    def describe(self) -> str:
-        """Return what the model does."""
-        return f"predicts {len(self.names):,} number{'' if len(self.names) == 1 else 's'} of an image"
-
     def as_json(self) -> dict[str, Any]:
         """Return the targets' names."""
-        return {"values": list(self.names), "points": None, "labels": None}
-
-    def schema(self) -> type[Answer]:
-        """Return the class of `answer`."""
-        return ValuesAnswer
+        return {"values": list(self.names)}
 
     def answer(self, prediction: ValuePrediction) -> dict[str, Any]:
         """Return each target's name and number."""

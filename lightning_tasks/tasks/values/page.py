@@ -44,9 +44,7 @@ def value_page(found: "ValuePredictions", run: RunInfo, split: str, read: ReadRe
         known = ~targets.isnan()
         if known.any():
             charts += [scatter(name, targets[known], predicted[known]), residuals(name, (predicted - targets)[known])]
-    by_group = scores_by_group(
-        found.groups, found.predicted, found.targets, found.names, found.mean, found.median
-    )
+    by_group = scores_by_group(found.groups, found.predicted, found.targets, found.names, found.mean, found.median)
     return render_page(
         _TEMPLATE,
         run,

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_tasks.csv_text import apart, renamed, write_csv
+from lightning_tasks.csv_text import describe_renames, distinct_columns, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.split_predictions import (
@@ -67,13 +67,13 @@ class ValuePredictions(SplitPredictions):
 
     def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
         """Write the predicted numbers, and the true ones where they are known; see `SplitPredictions`."""
-        names = apart(self.names, _COLUMNS)
+        names = distinct_columns(self.names, _COLUMNS)
         table = [[*_COLUMNS, *names, *(f"{name}_annotated" for name in names)]]
         for fname, predicted, targets in zip(self.paths, self.predicted, self.targets, strict=True):
             true = ["" if value != value else f"{value:.7g}" for value in targets.tolist()]
             table.append([str(fname), *(f"{value:.7g}" for value in predicted.tolist()), *true])
         write_csv(path, table, excel=excel)
-        return renamed(self.names, _COLUMNS)
+        return describe_renames(self.names, _COLUMNS)
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_tasks.data.download.atomic_folder import is_there, published_folder
+from lightning_tasks.data.download.atomic_folder import atomic_folder, is_there
 from lightning_tasks.data.drawn_image import noisy_background, write_image
 from lightning_tasks.data.images.opencv import cv2
 
@@ -20,7 +20,7 @@ def draw_values(root: Path, n: int = 400, seed: int = 0) -> None:
     is there stays.
     """
     rng = np.random.default_rng(seed)
-    with published_folder(root) as folder:
+    with atomic_folder(root) as folder:
         if is_there(root):
             return
         (folder / "images").mkdir()

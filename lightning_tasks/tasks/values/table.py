@@ -25,9 +25,7 @@ _LARGEST = 1e18  # in float32, squares of what is larger have no room
 _MOSTLY = 0.5  # a column with a larger share of numbers is meant as one of numbers
 
 
-def read_value_table(
-    path: Path, targets: Sequence[str] | None = None, on_error: OnError = raise_error
-) -> pd.DataFrame:
+def read_value_table(path: Path, targets: Sequence[str] | None = None, on_error: OnError = raise_error) -> pd.DataFrame:
     """Read `fname[,group][,is_valid][,split],<name>,...`, a number in each cell below a name.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from lightning_tasks.tasks.values.draw import draw_batch, draw_results
 from lightning_tasks.tasks.values.output import ValueFormat, ValueModule
 from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values
 from lightning_tasks.tasks.values.regressor import ValueRegressor
-from lightning_tasks.tasks.values.summary import count_values, describe_sample
+from lightning_tasks.tasks.values.summary import describe_sample
 
 
 class Values(Task):
@@ -48,9 +47,8 @@ class Values(Task):
 
     # Data
     def describe_sample(self, datamodule: ValueDataModule, row: int) -> list[str]:
-        """Return where each number lies, and what happens to a sample."""
-        values = np.concatenate([datamodule.train_set.targets, datamodule.valid_set.targets])
-        return [*count_values(datamodule.targets, values), "", *describe_sample(datamodule.train_set, row)]
+        """Return what happens to a sample."""
+        return describe_sample(datamodule.train_set, row)
 
     def draw_batch(self, batch: ValueBatch, datamodule: ValueDataModule, originals: bool = False) -> Figure:
         """Draw images with their numbers above."""

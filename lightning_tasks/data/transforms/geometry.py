@@ -1,17 +1,16 @@
-"""The transforms of images with points: those of fastai's chapter 6 (`aug_transforms`), on albumentations."""
+"""Geometry and lighting of images, and of points in them: fastai's `aug_transforms`, on albumentations."""
 
 from collections.abc import Sequence
 
 import albumentations as A
 
 from lightning_tasks.data.images.decode import Size
-from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.data.transforms.lighting import LogitLighting
 from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 
 
-def warp_train(
+def geometry_and_lighting(
     size: Size,
     *,
     flip_p: float = 0.5,
@@ -20,8 +19,8 @@ def warp_train(
     max_warp: float = 0.2,
     max_lighting: float = 0.2,
     swap_pairs: Sequence[tuple[int, int]] = (),
-) -> A.Compose:
-    """Fastai's training transform, `aug_transforms(size=size)`: geometry and lighting.
+) -> list[A.BasicTransform]:
+    """Return the steps of fastai's training transform, `aug_transforms(size=size)`: geometry and lighting.
 
     Raises:
         ConfigError: a strength is out of its range.
@@ -34,9 +33,9 @@ def warp_train(
             f"{max_warp} at least 0 and below 1."
         )
     warp = JointWarp(size, flip_p, max_rotate_deg, max_zoom, max_warp, swap_pairs=swap_pairs)
-    return compose_points([warp, LogitLighting(max_lighting)])
+    return [warp, LogitLighting(max_lighting)]
 
 
-def warp_valid(size: Size) -> A.Compose:
-    """Fastai's validation transform: a resize."""
-    return compose_points([JointWarp(size, flip_p=0, max_rotate_deg=0, max_zoom=1, max_warp=0)])
+def resize_only(size: Size) -> list[A.BasicTransform]:
+    """Return the steps of fastai's validation transform: a resize."""
+    return [JointWarp(size, flip_p=0, max_rotate_deg=0, max_zoom=1, max_warp=0)]
