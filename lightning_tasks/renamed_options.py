@@ -211,6 +211,8 @@ def _words(argument: _Argument, source: Source, verb: str) -> list[str]:
         return [argument.option, dump_in_one_line(source.settings)]
     words = []
     for section in source.settings:
+        if argument.option == f"--{section}" and "init_args" in source.section(section):
+            return [argument.option, dump_in_one_line(source.section(section))]
         for name, value in source.options(section).items():
             prefix = "" if section == verb else f"{section}."
             words += [f"--{section if name == 'class_path' else prefix + name}", _text(value)]

@@ -136,3 +136,12 @@ def test_what_is_there_is_looked_for_in_the_folder(places):
 def test_a_variable_that_is_not_set_is_named(name, places):
     with pytest.raises(ConfigError, match="no variable NOTHING"):
         expand_path(name)
+
+
+def test_a_folders_files_are_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    there = []
+    monkeypatch.setattr(os, "sync", lambda: there.append((tmp_path / "data").exists()))
+    with atomic_folder(tmp_path / "data") as work:
+        (work / "x").write_text("whole")
+    assert there == [False]
+    assert (tmp_path / "data" / "x").read_text() == "whole"

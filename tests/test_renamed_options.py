@@ -37,11 +37,15 @@ def test_what_has_its_new_names_stays_as_it_is():
         (["--data.flip", "true"], ["--data.flip_p", "0.5"]),
         (["--data.flip=false"], ["--data.flip_p", "0.0"]),
         (["--data.init_args.flip", "null"], ["--data.flip_p", "null"]),
+        (
+            ["--data", "{class_path: KeypointDataModule, init_args: {flip: true, root: a}}"],
+            ["--data", "{class_path: KeypointDataModule, init_args: {flip_p: 0.5, root: a}}"],
+        ),
         (["--data.max_bad_share=0.2", "--data.root", "a"], ["--data.max_bad_fraction", "0.2", "--data.root", "a"]),
     ],
 )
 def test_on_the_command_line(given, expected):
-    old, new = (words[0].partition("=")[0].replace("--", "").replace("init_args.", "") for words in (given, expected))
+    old, new = ("data.max_bad_share", "data.max_bad_fraction") if "share" in given[0] else ("data.flip", "data.flip_p")
     with pytest.warns(LightningTasksWarning) as told:
         assert with_new_names(["fit", *given]) == ["fit", *expected]
     assert [str(one.message) for one in told] == [f"command line: {old} is now {new} {OVER}."]

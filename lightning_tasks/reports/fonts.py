@@ -35,9 +35,9 @@ def drawable(text: str) -> str:
     new = sorted(letter for letter in missing - _told if unicodedata.category(letter) not in _UNSEEN)
     if new:
         _told.update(new)
-        some = " ".join(new[:_LISTED]).encode("utf-8", "replace").decode()
+        listed = " ".join(new[:_LISTED]).encode("utf-8", "replace").decode()
         warnings.warn(
-            f"No font here has {some}{' and others' if len(new) > _LISTED else ''}: drawn as {BOX}. Install one that "
+            f"No font here has {listed}{' and others' if len(new) > _LISTED else ''}: drawn as {BOX}. Install one that "
             "does; for Chinese, Japanese and Korean that is fonts-noto-cjk (Debian, Ubuntu) or "
             "google-noto-sans-cjk-fonts (Fedora).",
             LightningTasksWarning,

@@ -44,12 +44,15 @@ class InferenceModule(nn.Module, ABC):
 
 
 class Columns(NamedTuple):
-    """The columns of what is predicted, in any table."""
+    """The columns of what is predicted, in any table.
+
+    Attributes:
+        texts: our own words.
+        numbers: a user's names; where one is called like another column, see `csv_text.distinct_columns`.
+    """
 
     texts: tuple[str, ...]
-    numbers: tuple[
-        str, ...
-    ]  # named by the user; see `csv_text.distinct_columns` where one is called like another column
+    numbers: tuple[str, ...]
 
 
 class Prediction(ABC):

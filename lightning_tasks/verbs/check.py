@@ -63,7 +63,7 @@ def run(
         raise SystemExit(1)
 
 
-class Seen(NamedTuple):
+class FileCheck(NamedTuple):
     """What one reading of a file tells."""
 
     error: str
@@ -90,7 +90,7 @@ def check(datamodule: ImageDataModule, min_positives: int = 10, max_distance: in
         LightningTasksError: the table as a whole cannot be read.
     """
     problems: list[Problem] = []
-    located = _located(datamodule, problems)
+    located = _locate(datamodule, problems)
     table, files = located.table, located.files
     problems += [*respelt(located), *_settle_white_level(datamodule, files)]
     images = _read(files, datamodule.white_level)
@@ -121,11 +121,11 @@ def describe_problems(problems: Sequence[Problem]) -> str:
     return "\n".join([*(f"{problem.kind:<14}  {problem.message}" for problem in problems), counts, *ways])
 
 
-def _located(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTable:
-    return datamodule.locate(datamodule.read_main_table(_noting(problems)))
+def _locate(datamodule: ImageDataModule, problems: list[Problem]) -> LocatedTable:
+    return datamodule.locate(datamodule.read_main_table(_collect(problems)))
 
 
-def _noting(problems: list[Problem]) -> OnError:
+def _collect(problems: list[Problem]) -> OnError:
     """Return what notes the first mistake of each row, and continues."""
     rows = set()
 
@@ -142,7 +142,7 @@ def _of_test(datamodule: ImageDataModule, training: NDArray[np.int64]) -> list[P
     if not datamodule.has_test_table:
         return []
     problems: list[Problem] = []
-    test = datamodule.locate_test(datamodule.read_test_table(_noting(problems)))
+    test = datamodule.locate_test(datamodule.read_test_table(_collect(problems)))
     bad = {problem.row for problem in problems}
     problems += [problem for problem in datamodule.find_test_problems(test.table) if problem.row not in bad]
     tested = datamodule.test_rows(test.table)
@@ -180,8 +180,8 @@ def _dark_splits(splits: Mapping[str, Sequence[Path]], datamodule: ImageDataModu
     ]
 
 
-def _read(files: Files, white_level: int | None) -> list[Seen]:
-    def read(row: int) -> Seen:
+def _read(files: Files, white_level: int | None) -> list[FileCheck]:
+    def read(row: int) -> FileCheck:
         if files.leads_out[row]:
             return _unread(f"{files.path(row)} leads out of the data's folder")
         if files.missing[row]:
@@ -193,24 +193,24 @@ def _read(files: Files, white_level: int | None) -> list[Seen]:
         return list(tqdm(pool.map(read, range(n)), total=n, desc="reading", leave=False, disable=None))
 
 
-def _unread(why: str) -> Seen:
-    return Seen(why, 0, 0, Looks(0, b""))
+def _unread(why: str) -> FileCheck:
+    return FileCheck(why, 0, 0, Looks(0, b""))
 
 
-def read_one(path: Path, white_level: int | None = None) -> Seen:
+def read_one(path: Path, white_level: int | None = None) -> FileCheck:
     """Read a file as training does, and return what it tells."""
     try:
         image = read_image(path, white_level=white_level)
     except ImageError as error:
         return _unread(str(error))
     height, width = image.shape[:2]
-    return Seen("", width, height, looks_of(image))
+    return FileCheck("", width, height, looks_of(image))
 
 
 def _near_duplicates(
     datamodule: ImageDataModule,
     table: pd.DataFrame,
-    images: Sequence[Seen],
+    images: Sequence[FileCheck],
     train: Rows,
     valid: Rows,
     max_distance: int,

@@ -61,7 +61,7 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
     if not len(valid):
         return []
     hashes = np.array([looks[row].hash for row in valid], dtype=np.uint64)
-    others = _stacked([looks[row] for row in valid])
+    others = _stack([looks[row] for row in valid])
     coarse, contrasts = _coarse(others), _contrasts(others)
     pairs = []
     for row in train:
@@ -69,7 +69,7 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
         proposed = np.flatnonzero(bits <= max_distance)
         if not len(proposed):
             continue
-        own = _stacked([looks[row]])
+        own = _stack([looks[row]])
         # No images differ by less than their blocks' means do: a quick answer for most of those that share a hash.
         levels, most = _differences(coarse, proposed, _coarse(own), contrasts[proposed], _contrasts(own))
         alike = levels <= most + 1e-3
@@ -84,9 +84,9 @@ def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distan
     return pairs
 
 
-def _stacked(looks: Sequence[Looks]) -> NDArray[np.uint8]:
+def _stack(looks: Sequence[Looks]) -> NDArray[np.uint8]:
     """Return thumbnails (N, _SIDE², 3)."""
-    return np.frombuffer(b"".join(one.thumbnail for one in looks), dtype=np.uint8).reshape(len(looks), -1, 3)
+    return np.frombuffer(b"".join(look.thumbnail for look in looks), dtype=np.uint8).reshape(len(looks), -1, 3)
 
 
 def _means(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -109,29 +109,29 @@ def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _differences(
     thumbnails: NDArray[Any],
     chosen: NDArray[np.intp],
-    one: NDArray[Any],
+    thumbnail: NDArray[Any],
     contrasts: NDArray[np.float32],
     own: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return by how many levels (n,) the n chosen thumbnails differ from another on average, and by how many they may.
+    """Return by how many levels (n,) n chosen thumbnails differ from `thumbnail` on average, and by how many they may.
 
     Args:
         thumbnails: (N, pixels, 3).
         chosen: n of them.
-        one: (1, pixels, 3).
+        thumbnail: (1, pixels, 3).
         contrasts: of the chosen, (n,).
-        own: of the one, (1,).
+        own: the contrast of `thumbnail`, (1,).
     """
     least = np.minimum(contrasts, own)
     vivid = least >= _VIVID
     others, to_equal = thumbnails[chosen].astype(np.float32), vivid[:, None, None]
-    theirs = np.where(to_equal, _equalised(others, contrasts, least), others)
-    ours = np.where(to_equal, _equalised(one.astype(np.float32), own, least), one)
+    theirs = np.where(to_equal, _equalise(others, contrasts, least), others)
+    ours = np.where(to_equal, _equalise(thumbnail.astype(np.float32), own, least), thumbnail)
     most = np.where(vivid, _MOST_VIVID, _MOST) * least
     return np.abs(theirs - ours).mean((1, 2), dtype=np.float32), most
 
 
-def _equalised(
+def _equalise(
     images: NDArray[np.float32], contrasts: NDArray[np.float32], wanted: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return images about a mean of 0, with the contrast that is wanted."""

@@ -1,5 +1,7 @@
 """What the models of every task share."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from jsonargparse import ArgumentParser
@@ -15,6 +17,7 @@ KEPT = {
     MultiClassClassifier: LABELS,
     KeypointRegressor: BOTH | {"point_names", "max_stride", "y_range", "normalize_by"},
 }
+RUNS = Path(__file__).parents[1] / "recorded" / "runs"
 PASSED_ON = {"pretrained": False, "weights": None, "flip_tta": False, "compile": False, "architecture": None}
 
 
@@ -86,3 +89,20 @@ def test_a_loss_is_to_be_low_and_the_others_as_the_watched_score():
         "max",
     ]
     assert [KeypointRegressor.mode_of(f"val/{name}") for name in ("loss", "p95_px", "nme")] == ["min"] * 3
+
+
+@pytest.mark.parametrize(
+    ("cls", "run"),
+    [
+        (MultiLabelClassifier, "labels"),
+        (MultiClassClassifier, "one_label"),
+        (KeypointRegressor, "points"),
+        (KeypointRegressor, "heatmap"),
+    ],
+)
+def test_checkpoints_of_the_version_before_are_loaded(cls, run):
+    path = RUNS / run / "version_0" / "checkpoints" / "best.ckpt"
+    model = cls.load_from_checkpoint(path)
+    stored = torch.load(path, weights_only=True)["state_dict"]
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    assert type(model) is cls

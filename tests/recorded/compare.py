@@ -15,11 +15,34 @@ RENAMED: dict[str, dict[str, str]] = {
         "Pictures": "Images",
         "picture": "image",
         "pictures": "images",
-        "max_bad_share": "max_bad_fraction",
     },
-    "safetensors.json": {'"flip"': '"flip_p"'},
+    # Of the settings; the run's own config stays as it was written.
+    "safetensors.json": {'"flip"': '"flip_p"', '"max_bad_share"': '"max_bad_fraction"'},
     "predict*": {"labels": "predicted"},
-    "thresholds.txt": {"fname,labels": "fname,predicted"},
+    "thresholds.txt": {
+        "fname,labels": "fname,predicted",
+        "one for each, where they were chosen": "one for each, in-sample (optimistic)",
+    },
+    "report.txt": {
+        # Of exactly one label an image: the class, and settings that it has not.
+        "lightning_tasks.MultiLabelClassifier\nvocab\n['bar', 'disc', 'none of them']": (
+            "lightning_tasks.MultiClassClassifier\nvocab\n['bar', 'disc', 'none of them']"
+        ),
+        "linear\nthreshold\n0.5\ntemperature": "linear\ntemperature",
+        "asymmetric_gamma\n[4.0, 1.0]\nasymmetric_clip\n0.05\nData\nData\nname\nvalue\nclass\n"
+        "lightning_tasks.MultiLabelDataModule\nroot\ndata\ncsv\none_label.csv": (
+            "Data\nData\nname\nvalue\nclass\nlightning_tasks.MultiClassDataModule\nroot\ndata\ncsv\none_label.csv"
+        ),
+        "found rightly": "TP: found rightly",
+        "missed": "FN: missed",
+        "FN: missed:": "FN:",  # of a label; the one before is the legend's
+        "found, but not there": "FP: found, but not there",
+        "right:": "TP:",
+        "extra:": "FP:",
+        "flip\n–": "flip_p\n–",  # of the settings; the run's config.yaml is shown as it was written
+        "max_bad_share\n0.01": "max_bad_fraction\n0.01",
+        "The threshold’s slider and the images’ filter": "The page’s controls",
+    },
     "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
 }
 

@@ -37,7 +37,7 @@ def test_labels_from_nothing_to_a_model(here, capsys):
     for line in (
         "#   cat: 4  (few)",
         "# 2 rows are marked is_valid",
-        "cross_entropy",
+        "a MultiClassClassifier on a MultiClassDataModule trains a softmax",
         "# most images have 32×24 pixels",
     ):
         assert line in text

@@ -64,7 +64,7 @@ def test_the_place_is_looked_at_before_anything_is_predicted(best, labels_run, c
     ("verb", "option", "said"), [("check", "--fix", "it is a folder"), ("show_batch", "--output", "a folder")]
 )
 def test_verbs_without_a_checkpoint_look_first_too(labels_run, tmp_path, capsys, monkeypatch, verb, option, said):
-    monkeypatch.setattr(f"lightning_tasks.trainer.{verb}", None)
+    monkeypatch.setattr(f"lightning_tasks.verbs.{verb}.{verb}", None)
     (tmp_path / "a.png").mkdir()
     config = ["--config", str(CONF / "multilabel.yaml"), "--data.root", str(labels_run[0] / "root")]
     assert console([verb, *config, option, str(tmp_path / "a.png")]) == 2

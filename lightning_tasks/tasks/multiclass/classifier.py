@@ -1,6 +1,6 @@
 """Which of the labels does the image have? Exactly one of them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -62,6 +62,11 @@ class MultiClassClassifier(MultiLabelClassifier):
             **kwargs,
         )
 
+    @classmethod
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's own
+        """Do as `ImageModel`; checkpoints of older versions, which name MultiLabelClassifier, are this class's too."""
+        return super().load_from_checkpoint(*args, _instantiator=None, **kwargs)
+
     def setup(self, stage: str) -> None:
         """Refuse images without exactly one label, too."""
         super().setup(stage)
@@ -96,6 +101,11 @@ class MultiClassClassifier(MultiLabelClassifier):
         """Return logits (B, C) for probabilities (B, C)."""
         return predictions.clamp(min=1e-30).log()
 
+    @staticmethod
+    def is_loss(stored: str | None) -> bool:
+        """Return whether a checkpoint with this loss is of this class."""
+        return stored == "cross_entropy"
+
     def predicted(self, probabilities: Tensor) -> Tensor:
         """Return which label is the likeliest, (B, C) bool; several that are equally likely."""
         return probabilities == probabilities.amax(1, keepdim=True)
@@ -108,5 +118,5 @@ class MultiClassClassifier(MultiLabelClassifier):
 def _drop_old_settings(settings: dict[str, Any]) -> None:
     """Remove what checkpoints of older versions have beside the settings: it never meant anything here."""
     if are_weights_following():
-        for name in _OF_ANY_NUMBER:
+        for name in ("_class_path", *_OF_ANY_NUMBER):
             settings.pop(name, None)

@@ -1,12 +1,13 @@
 """Which labels does the image have? Any number of them."""
 
-from typing import Any, ClassVar, Literal
+from argparse import ArgumentError
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
@@ -88,6 +89,17 @@ class MultiLabelClassifier(ImageModel):
         self._loss = (loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
         super().__init__(backbone=backbone, image_size=image_size, lr=lr, **kwargs)
 
+    @classmethod
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 - Lightning's own
+        """Do as `ImageModel`; name the class to take for a checkpoint of an older version with loss cross_entropy."""
+        try:
+            return super().load_from_checkpoint(*args, **kwargs)
+        except ArgumentError as error:
+            raise CheckpointError(
+                f"The checkpoint's settings are not those of a {cls.__name__}. Of exactly one label an image (loss "
+                f"cross_entropy), take MultiClassClassifier. {what_is_wrong(error)}"
+            ) from error
+
     def configure_models(self, source: BackboneSource) -> None:
         """Make the backbone and the head that was chosen."""
         if self.head_name == "attention":
@@ -163,6 +175,21 @@ class MultiLabelClassifier(ImageModel):
     def encode(self, predictions: Tensor) -> Tensor:
         """Return logits (B, C) for probabilities (B, C)."""
         return predictions.logit(_EPSILON)
+
+    @staticmethod
+    def is_loss(stored: str | None) -> bool:
+        """Return whether a checkpoint with this loss (None: it has none) is of this class."""
+        return stored != "cross_entropy"
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of probabilities of another kind, too: its weights would fit."""
+        super().on_load_checkpoint(checkpoint)
+        stored = checkpoint.get("hyper_parameters", {}).get("loss")
+        if not self.is_loss(stored):
+            raise CheckpointError(
+                f"The checkpoint's loss is {stored or 'bce'}, which is not {type(self).__name__}'s: take the other of "
+                "MultiClassClassifier (cross_entropy: exactly one label an image) and MultiLabelClassifier."
+            )
 
     def uncalibrated(self, images: Tensor) -> Tensor:
         """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""

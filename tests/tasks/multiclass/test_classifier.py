@@ -1,11 +1,13 @@
 """Exactly one label an image."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from lightning_tasks import MultiClassClassifier, MultiLabelClassifier
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
 from lightning_tasks.tasks.multiclass.scores import class_losses
@@ -13,6 +15,7 @@ from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.registry import task_of
 
 VOCAB = ["a", "b", "c"]
+RECORDED = Path(__file__).parents[2] / "recorded"
 
 
 def new_model(**settings):
@@ -103,3 +106,22 @@ def test_with_the_mirrored_image_the_probabilities_are_averaged():
     torch.testing.assert_close(found, sum(views) / 2)
     torch.testing.assert_close(by_uncalibrated, found)
     assert loss.item() == pytest.approx(class_losses(found, batch.targets).mean().item(), rel=1e-4)
+
+
+def test_a_checkpoint_of_the_other_kind_of_labels_is_refused():
+    one, many = new_model(), MultiLabelClassifier(VOCAB, "test_resnet", image_size=(32, 48))
+    stored = {model: {"hyper_parameters": dict(model.hparams)} for model in (one, many)}
+    one.on_load_checkpoint(stored[one])
+    many.on_load_checkpoint(stored[many])
+    with pytest.raises(CheckpointError, match="loss is bce, which is not MultiClassClassifier's"):
+        one.on_load_checkpoint(stored[many])
+    with pytest.raises(CheckpointError, match="loss is cross_entropy, which is not MultiLabelClassifier's"):
+        many.on_load_checkpoint(stored[one])
+
+
+def test_an_old_checkpoint_of_any_number_of_labels_class_is_loaded():
+    path = RECORDED / "runs" / "one_label" / "version_0" / "checkpoints" / "best.ckpt"
+    model = MultiClassClassifier.load_from_checkpoint(path)
+    assert model.hparams["loss"] == "cross_entropy"
+    with pytest.raises(CheckpointError, match="take MultiClassClassifier"):
+        MultiLabelClassifier.load_from_checkpoint(path)
