@@ -63,7 +63,7 @@ def scatter(name: str, targets: Tensor, predicted: Tensor) -> Chart:
 
     def draw(ax: Axes) -> None:
         ax.plot([low, high], [low, high], color=INK, ls="--", lw=1, label="predicted = true")
-        ax.scatter(targets[::step].numpy(), predicted[::step].numpy(), s=8, alpha=0.4, color=_BLUE, linewidths=0)
+        ax.scatter(targets[::step].numpy(), predicted[::step].numpy(), s=14, alpha=0.7, color=_BLUE, linewidths=0)
         ax.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
 
     alt = f"Predicted {name} against the true one, for {len(targets):,} images from {low:.4g} to {high:.4g}."
