@@ -11,7 +11,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from lightning_tasks import __version__
@@ -37,16 +36,13 @@ def console(args: list[str] | None = None) -> int:
     """
     try:
         try:
-            code = _run(sys.argv[1:] if args is None else args)
-        except SystemExit:
+            return _run(sys.argv[1:] if args is None else args)
+        finally:
             sys.stdout.flush()
-            raise
-        sys.stdout.flush()
     except BrokenPipeError:
-        if not _nobody_reads():
-            raise
-        return _PIPE_EXIT
-    return code
+        if _nobody_reads():
+            return _PIPE_EXIT
+        raise
 
 
 def _run(args: list[str]) -> int:
@@ -72,8 +68,7 @@ def _run(args: list[str]) -> int:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
     except (LightningTasksError, ValueError) as error:  # jsonargparse wraps what a class raises into ValueErrors
-        mistake = users_mistake(error)
-        if mistake is None:
+        if (mistake := users_mistake(error)) is None:
             raise
         print(f"error: {user_message(mistake)}", file=sys.stderr)
         return 2
@@ -95,7 +90,7 @@ def _nobody_reads() -> bool:
             closed = False
         if closed:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter would fail at its end
-        gone = gone or closed
+        gone |= closed
     return gone
 
 
@@ -105,15 +100,11 @@ def _sigterm_leaves_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield  # part of another program, which decides
         return
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager

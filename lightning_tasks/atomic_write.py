@@ -24,17 +24,13 @@ _tidied: set[Path] = set()  # folders that were looked through for what a kill h
 def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Look whether a file can be written to `path`, before the work for it is done. Nothing is left there.
 
-    Args:
-        path: that the user named; the folders above it may have to be made yet.
-        inputs: files that the work needs, which must not be written over.
-
     Raises:
-        ConfigError: it cannot, or it is one of `inputs`.
+        ConfigError: it cannot, or it is one of `inputs`, which the work needs.
     """
     if exists(path) and not is_file(path):
         what = "it is a folder" if is_folder(path) else "it is no plain file"
         raise ConfigError(f"{path} cannot be written ({what}). Choose another place or name.")
-    if any(_same(path, read) for read in inputs):
+    if exists(path) and any(exists(read) and path.samefile(read) for read in inputs):
         raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
     try:
         above = next(folder for folder in path.absolute().parents if exists(folder))
@@ -47,25 +43,8 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
 
 
-def require_apart(first: Path, second: Path) -> None:
-    """Raise ConfigError if two files that are to be written are one."""
-    if first.absolute() == second.absolute():
-        raise ConfigError(f"{first} is to be two different files. Choose another name for one of them.")
-
-
-def _same(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except (OSError, ValueError):
-        return False  # one of them is not there
-
-
 def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
-    """Do as `put_whole`, for a file that the user named.
-
-    Raises:
-        ConfigError: it cannot be written there.
-    """
+    """Do as `put_whole`, for a file that the user named; ConfigError where it cannot be written there."""
     try:
         put_whole(path, write, durable=durable)
     except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such format
@@ -77,11 +56,11 @@ def put_whole(path: Path, write: Callable[[Path], object], *, durable: bool = Tr
     """Let `write` make the file in a folder beside its place, and put it there when it is complete.
 
     The folder is this call's alone: of several threads or processes that write one file each puts a whole one there,
-    and the last one's stays.
+    and the last one's stays. Whatever else `write` leaves in it is removed.
 
     Args:
         path: the place. Its folder is made if need be.
-        write: makes the file that it is given, of the same name; whatever else it leaves beside it is removed.
+        write: makes the file that it is given, of the same name.
         durable: wait until content and name are on the disk, so that a power failure leaves the old file or the new
             one. False: for many small files that are quickly made again.
 

@@ -19,6 +19,14 @@ class Batch(Protocol):
     def _replace(self, *, images: Tensor) -> Self: ...
 
 
+class TargetBatch(NamedTuple):
+    """Images with a row of numbers each."""
+
+    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
+    targets: Tensor  # (B, T) float32, as the task defines them
+    rows: Tensor  # (B,) int64, which samples of the data set they are
+
+
 class Planned(NamedTuple):
     """What is to be done on the device to the images of a batch, which lie there already."""
 

@@ -21,11 +21,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write `checkpoint` to `path`, whose folder is made if need be.
-
-        Raises:
-            CheckpointError: it cannot be written.
-        """
+        """Write `checkpoint` to `path`, whose folder is made if need be; CheckpointError where it cannot be."""
         path = Path(path)
         try:
             write_checkpoint(checkpoint, path)
@@ -37,11 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write beside the old file, and put the new one in its place when it is complete and on the disk.
-
-    Raises:
-        OSError: it cannot be written; the old one is as it was.
-    """
+    """Put a complete checkpoint in the old one's place. OSError: it cannot be written; the old one is as it was."""
 
     def write(new: Path) -> None:
         with new.open("wb") as file:
@@ -56,11 +48,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the checkpoint's content, loaded with `weights_only=True`.
-
-    Raises:
-        CheckpointError: there is no such file, or it is no checkpoint, or it holds more than tensors and plain values.
-    """
+    """Return a checkpoint's content; CheckpointError: there is no file, or none of tensors and plain values alone."""
     if not is_file(path):
         raise CheckpointError(f"There is no checkpoint {path}{why_missing(path)} (--ckpt_path).")
     instead = why_file_has_no_content(path)
@@ -90,11 +78,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written
 
 
 def store_hyper_parameters(path: Path, output: Path, values: dict[str, Any]) -> None:
-    """Write `path`'s checkpoint to `output`, which may be the same, with some of the model's hyper-parameters replaced.
-
-    Raises:
-        CheckpointError: it cannot be read, or written.
-    """
+    """Write a checkpoint to `output`, maybe the same, with these hyper-parameters; CheckpointError: it cannot be."""
     checkpoint = read_checkpoint(path)
     checkpoint["hyper_parameters"] = {**checkpoint.get("hyper_parameters", {}), **values}
     try:

@@ -19,26 +19,19 @@ from lightning_tasks import run_folders, yaml_text
 from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
 from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.callbacks.end_of_fit import EndOfFit
-from lightning_tasks.callbacks.epoch_table import EpochTable
-from lightning_tasks.callbacks.finite_loss import FiniteLoss
-from lightning_tasks.callbacks.finite_predictions import FinitePredictions
+from lightning_tasks.callbacks.epoch_table import EpochTable, SkippedImages, StartLine
+from lightning_tasks.callbacks.finite_loss import FiniteLoss, FinitePredictions
 from lightning_tasks.callbacks.last_checkpoint import logged_steps
-from lightning_tasks.callbacks.skipped import SkippedImages
-from lightning_tasks.callbacks.start_line import StartLine
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
-from lightning_tasks.command_line.best_checkpoint import MODELS_OWN, choose_checkpoints
-from lightning_tasks.command_line.config_paths import with_expanded_configs, with_expanded_paths
-from lightning_tasks.command_line.foreign_errors import translate_foreign_errors
-from lightning_tasks.command_line.lightning_messages import quieten
-from lightning_tasks.command_line.saved_config import SavedConfig
+from lightning_tasks.command_line.arguments import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.foreign_messages import quieten, translate_foreign_errors
+from lightning_tasks.command_line.run_settings import MODELS_OWN, SavedConfig, check_trainer, choose_checkpoints
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
-from lightning_tasks.command_line.trainer_settings import check_trainer
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
-from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
@@ -80,6 +73,7 @@ class TaskCLI(LightningCLI):
         yaml_text.use_for_configs()
         self._verb = args[0] if args else None
         self._end_of_fit = EndOfFit()
+        self._resumed: Path | None = None  # the folder of the run that is resumed
         quieten(self._verb)
         super().__init__(
             model_class=LightningModule,
@@ -154,51 +148,64 @@ class TaskCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint's path, choose what depends on the device, and expand paths."""
-        path = self.config[self.subcommand].get("ckpt_path")
-        if self.subcommand == "fit" and path is not None and path not in _WORDS_FOR_CHECKPOINTS:
-            found = read_checkpoint(Path(expand_path(path)))  # or Lightning would fail later, with a traceback
-            stored = found.get("hyper_parameters", {}).get("architecture")
-            if stored is not None and "architecture" in self.config.fit.model.get("init_args", {}):
-                self.config.fit.model.init_args.architecture = stored  # so that the hub is not asked
-        if self.subcommand in ("validate", "test") and path is None:
-            warnings.warn(
-                f"No checkpoint is given: these are scores of a model that is not trained. {self.subcommand} best.ckpt",
-                LightningTasksWarning,
-                stacklevel=2,
-            )
-        choose_checkpoints(self.config[self.subcommand])
-        trainer = self.config[self.subcommand].trainer
+        config = self.config[self.subcommand]
+        if self.subcommand in ("validate", "test") and config.ckpt_path is None:
+            told = "No checkpoint is given: these are scores of a model that is not trained."
+            warnings.warn(f"{told} {self.subcommand} best.ckpt", LightningTasksWarning, stacklevel=2)
+        choose_checkpoints(config)
+        trainer = config.trainer
         check_trainer(vars(trainer))
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
-        if not torch.cuda.is_available():
-            keep_freed_memory()
-        else:
+        if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")  # the little that mixed precision leaves in float32
-        self._written = self.config
-        self.config = self._written.clone()
-        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(self._written[self.subcommand])))
+        else:
+            keep_freed_memory()
+        self._written, self.config = self.config, self.config.clone()
+        vars(self.config[self.subcommand]).update(with_expanded_paths(vars(config)))
+        if self.subcommand == "fit":
+            self._find_checkpoint()
+
+    def _find_checkpoint(self) -> None:
+        """Find the run that is to be resumed, if one is, and read the checkpoint that the training starts from."""
+        config = self.config.fit
+        if not config.trainer.fast_dev_run:
+            self._resumed = run_folders.requeued_run_folder(*self._runs())
+            if self._resumed is None and config.ckpt_path == "last":
+                self._resumed = run_folders.last_run_folder(*self._runs())
+            if self._resumed is not None:
+                config.ckpt_path = str(last_checkpoint(self._resumed))
+        if config.ckpt_path in (None, *_WORDS_FOR_CHECKPOINTS):
+            return
+        found = read_checkpoint(Path(config.ckpt_path))  # or Lightning would fail later, with a traceback
+        stored = found.get("hyper_parameters", {}).get("architecture")
+        if stored is not None and "architecture" in config.model.get("init_args", {}):
+            config.model.init_args.architecture = stored  # so that neither hub nor folder is asked
+
+    def _runs(self) -> tuple[Path, str]:
+        """Return the folder of all runs, and the name of this one's in it."""
+        config = self.config[self.subcommand]
+        return Path(config.runs_dir), config.run_name or run_folders.run_name(config.data.class_path)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and say what to do where a device does not suffice."""
         try:
             super()._run_subcommand(subcommand)
         except (MemoryError, RuntimeError) as error:
-            told = mistake_with_devices(error, self.datamodule)
-            if told is None:
-                raise
-            raise told from error
+            if (told := mistake_with_devices(error, self.datamodule)) is not None:
+                raise told from error
+            raise
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; the data alone where no model is needed: it would need data that may not be."""
+        config = self.config[self.subcommand]
         if self.subcommand not in _WITHOUT_MODEL:
-            loads = self.config[self.subcommand].get("ckpt_path") is not None
-            with weights_follow() if loads else contextlib.nullcontext():
+            with weights_follow() if config.get("ckpt_path") is not None else contextlib.nullcontext():
                 super().instantiate_classes()
             return
         parser = ArgumentParser()
         parser.add_subclass_arguments(LightningDataModule, "data")
-        self.datamodule = parser.instantiate_classes({"data": self.config[self.subcommand].data}).data
+        self.datamodule = parser.instantiate_classes({"data": config.data}).data
         self.model = None
         self.trainer = Trainer(logger=False, enable_progress_bar=False)
         self.config_init = self.config
@@ -213,9 +220,9 @@ class TaskCLI(LightningCLI):
             self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedImages(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
-        plan = next((callback for callback in given if isinstance(callback, FineTune)), None)
-        if plan is not None and trainer.max_epochs is None:
-            kwargs["max_epochs"] = plan.max_epochs
+        plans = [callback for callback in given if isinstance(callback, FineTune)]
+        if plans and trainer.max_epochs is None:
+            kwargs["max_epochs"] = plans[0].max_epochs
         callbacks = self.trainer_defaults["callbacks"] = [*self._callbacks(given), *terminal]
         if trainer.fast_dev_run:
             return super().instantiate_trainer(**kwargs)
@@ -252,12 +259,8 @@ class TaskCLI(LightningCLI):
             self.config = used
 
     def _callbacks(self, given: list[Any]) -> list[Callback]:
-        callbacks: list[Callback] = [
-            StepSeed(int(self.config[self.subcommand].seed_everything)),
-            EpochTable(),
-            SkippedImages(),
-            StartLine(),
-        ]
+        seed = StepSeed(int(self.config[self.subcommand].seed_everything))
+        callbacks: list[Callback] = [seed, EpochTable(), SkippedImages(), StartLine()]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
         if self.subcommand != "fit":  # lr_find trains nothing that could be shown
@@ -269,23 +272,17 @@ class TaskCLI(LightningCLI):
 
     def _run_folder(self) -> tuple[Path, int | None]:
         """Return a new folder; or that of the run to resume, and its first step."""
-        config = self.config[self.subcommand]
-        runs_dir, name = Path(config.runs_dir), config.run_name or run_folders.run_name(self.datamodule)
-        if self.subcommand == "lr_find":
-            return run_folders.new_run_folder(runs_dir, name, "lr_find"), None
-        folder = run_folders.requeued_run_folder(runs_dir, name)
-        if folder is None and config.ckpt_path != "last":
-            return run_folders.new_run_folder(runs_dir, name), None
-        folder = folder or run_folders.last_run_folder(runs_dir, name)
-        path = last_checkpoint(folder)
-        self.config_init.fit.ckpt_path = str(path)
+        if self._resumed is None:
+            kind = "lr_find" if self.subcommand == "lr_find" else "version"
+            return run_folders.new_run_folder(*self._runs(), kind), None
+        path = last_checkpoint(self._resumed)
         self.save_config_callback = None  # the run's own is there, and does not say that it was resumed
         rank_zero_only(print)(f"resuming from    {run_folders.relative_path(path)}")
         mine = re.escape(str(path.parent))
         warnings.filterwarnings("ignore", message=f"Checkpoint directory {mine} exists and is not empty")
         if isinstance(self.datamodule, ImageDataModule):  # its sampler can
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
-        return folder, logged_steps(read_checkpoint(path))
+        return self._resumed, logged_steps(read_checkpoint(path))
 
     def after_fit(self) -> None:
         """Name what the run left behind."""
@@ -293,6 +290,5 @@ class TaskCLI(LightningCLI):
             return
         if (reason := self._end_of_fit.reason(self.trainer)) is not None:
             print(reason)
-        print(
-            "\n".join(run_folders.left_behind(Path(self.trainer.default_root_dir), self.trainer.checkpoint_callbacks))
-        )
+        folder = Path(self.trainer.default_root_dir)
+        print("\n".join(run_folders.left_behind(folder, self.trainer.checkpoint_callbacks)))

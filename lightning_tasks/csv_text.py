@@ -45,15 +45,9 @@ def separator_for(labels: Sequence[str], wanted: str = " ") -> str:
 
 
 def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False) -> None:
-    """Write rows of cells as a csv in UTF-8; to standard output where `path` is `-`.
+    """Write rows of cells, the first the header, as a csv in UTF-8; `-`: to standard output. ConfigError: it cannot be.
 
-    Args:
-        path: of the csv.
-        table: the header and the rows.
-        excel: begin with a byte order mark, by which Excel knows UTF-8, and put ' before text that it would calculate.
-
-    Raises:
-        ConfigError: it cannot be written.
+    `excel`: with a byte order mark, by which Excel knows UTF-8, and ' before text that it would calculate.
     """
     if path == STDOUT:
         if isinstance(sys.stdout, io.TextIOWrapper):

@@ -27,7 +27,9 @@ def default_precision(accelerator: object) -> str | None:
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
-        return "bf16-mixed" if _computes_in_bfloat16() else "32-true"
+        # torch 2.9 cannot say; its name for such a processor may come and go.
+        able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
     return None
 
 
@@ -85,9 +87,3 @@ def compute_after_fork() -> None:
     """
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
-
-def _computes_in_bfloat16() -> bool:
-    # torch 2.9 cannot say; its name for such a processor may come and go.
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -67,10 +67,9 @@ class LightningTasksWarning(UserWarning):
 
 
 def user_message(error: LightningTasksError) -> str:
-    """Return the message of `error` alone.
+    """Return the message of `error` alone, which was raised in a DataLoader worker perhaps.
 
-    An error that was raised in a DataLoader worker arrives with the worker's traceback as its text; the message is
-    what follows the exception's name in its last part.
+    Such an error has the worker's traceback as its text; the message is what follows the exception's name at last.
     """
     text = str(error)
     marker = f"{type(error).__module__}.{type(error).__qualname__}: "

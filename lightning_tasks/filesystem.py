@@ -18,19 +18,8 @@ _HEAD = 64
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 
 
-def is_file(path: Path) -> bool:
-    """Return whether there is a file that this process can see."""
-    return os.path.isfile(path)  # noqa: PTH113 - it never raises
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether there is a folder that this process can see."""
-    return os.path.isdir(path)  # noqa: PTH112 - it never raises
-
-
-def exists(path: Path) -> bool:
-    """Return whether anything is there that this process can see."""
-    return os.path.exists(path)  # noqa: PTH110 - it never raises
+# Whether there is such a thing that this process can see.
+is_file, is_folder, exists = os.path.isfile, os.path.isdir, os.path.exists
 
 
 def why_missing(path: Path) -> str:
@@ -66,15 +55,7 @@ def as_text(name: Path | str) -> str:
 
 
 def expand_path(name: str | Path, folder: Path = Path()) -> str:
-    """Return a path with `~`, `$NAME` and `${NAME}` as a shell has them, and what is there under such a name as it is.
-
-    Args:
-        name: what the user wrote.
-        folder: that it starts from.
-
-    Raises:
-        ConfigError: a variable is not set.
-    """
+    """Return a path with `~`, `$NAME` and `${NAME}` as in a shell; what has such a name stays. ConfigError: not set."""
 
     def value(variable: re.Match[str]) -> str:
         called = variable[1] or variable[2]

@@ -12,14 +12,7 @@ from lightning_tasks.atomic_write import put_whole
 
 
 class MetricsCSV(CSVLogger):
-    """Lightning's CSVLogger, but it keeps the rows of an existing metrics.csv, and a kill loses none.
-
-    Args:
-        save_dir: folder of all runs.
-        name: folder of the task's runs in it.
-        version: folder of this run in that.
-        first_step: rows of earlier steps are kept; of a new run there are none.
-    """
+    """Lightning's CSVLogger, but it keeps an existing metrics.csv's rows before `first_step`, and a kill loses none."""
 
     def __init__(self, save_dir: str, name: str, version: str, first_step: int) -> None:
         super().__init__(save_dir, name, version)
@@ -62,7 +55,6 @@ def _complete_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    """Replace the file, all or nothing."""
 
     def write(new: Path) -> None:
         with new.open("w", newline="", encoding="utf-8") as file:

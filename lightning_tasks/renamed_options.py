@@ -5,7 +5,7 @@ Configs, checkpoints and the command line are all brought into the form of a con
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,38 +16,20 @@ from lightning_tasks.errors import LightningTasksWarning
 from lightning_tasks.yaml_text import dump_in_one_line, load
 
 
-class Renamed(NamedTuple):
-    """An option's old and new name, each behind its section: `data`, `model`, or a verb."""
-
-    old: str
-    new: str
-    value: Callable[[Any], Any] = lambda value: value  # makes the new option's of the old one's
+def _half(flip: Any) -> Any:  # noqa: ANN401 - whatever was given
+    return 0.5 * flip if isinstance(flip, bool) else flip
 
 
-class Divided(NamedTuple):
-    """A model's class of which a value of an option has become another class."""
-
-    old: str
-    option: str
-    value: str
-    new: str
-    without: tuple[str, ...]  # options of the old class that the new one has not
-    data: Mapping[str, str]  # old → new: the classes of its data
-
-
-RENAMED = (
-    Renamed("data.flip", "data.flip_p", lambda flip: 0.5 * flip if isinstance(flip, bool) else flip),
-    Renamed("data.max_bad_share", "data.max_bad_fraction"),
-    Renamed("export.pictures", "export.images"),
+# (section: `data`, `model` or a verb; old; new; what makes the new option's value of the old one's)
+RENAMED: tuple[tuple[str, str, str, Callable[[Any], Any]], ...] = (
+    ("data", "flip", "flip_p", _half),
+    ("data", "max_bad_share", "max_bad_fraction", lambda value: value),
+    ("export", "pictures", "images", lambda value: value),
 )
-DIVIDED = Divided(
-    old="MultiLabelClassifier",
-    option="loss",
-    value="cross_entropy",
-    new="MultiClassClassifier",
-    without=("threshold", "asymmetric_gamma", "asymmetric_clip"),
-    data={"MultiLabelDataModule": "MultiClassDataModule"},
-)
+# A class of which a value of an option has become another class, which has not some of its options.
+_DIVIDED, _OPTION, _VALUE = "MultiLabelClassifier", "loss", "cross_entropy"
+_NEW_CLASSES = {_DIVIDED: "MultiClassClassifier", "MultiLabelDataModule": "MultiClassDataModule"}
+_WITHOUT = ("threshold", "asymmetric_gamma", "asymmetric_clip")
 _IN_CHECKPOINTS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 _told: set[str] = set()
 
@@ -72,41 +54,33 @@ class Source(NamedTuple):
 def rename(sources: Sequence[Source]) -> None:
     """Give the settings of one run their new names, and warn of each old one. A later source beats an earlier one."""
     _divide(sources)
-    for where, settings in sources:
-        for renamed in RENAMED:
-            section, _, old = renamed.old.partition(".")
-            options = Source(where, settings).options(section)
+    for source in sources:
+        for section, old, new, value in RENAMED:
+            options = source.options(section)
             if old in options:
-                _replace(options, old, renamed.new.partition(".")[2], renamed.value)
-                _tell(f"{where}: {renamed.old} is now {renamed.new}")
-
-
-def _replace(options: dict[str, Any], old: str, new: str, value: Callable[[Any], Any]) -> None:
-    """Rename an option in its place; one that is there by its new name, too, is kept as it is."""
-    items = [(name, given) for name, given in options.items() if name != old or new not in options]
-    options.clear()
-    options.update((new, value(given)) if name == old else (name, given) for name, given in items)
+                items = [(name, given) for name, given in options.items() if name != old or new not in options]
+                options.clear()  # the new one takes its place; one that is there is kept as it is
+                options.update((new, value(given)) if name == old else (name, given) for name, given in items)
+                _tell(f"{source.where}: {section}.{old} is now {section}.{new}")
 
 
 def _divide(sources: Sequence[Source]) -> None:
-    setting = [source for source in sources if DIVIDED.option in source.options("model")]
+    setting = [source for source in sources if _OPTION in source.options("model")]
     classes = [name for source in sources if (name := source.section("model").get("class_path")) is not None]
-    if not setting or setting[-1].options("model")[DIVIDED.option] != DIVIDED.value:
+    if not setting or setting[-1].options("model")[_OPTION] != _VALUE:
         return
-    if not classes or str(classes[-1]).rpartition(".")[2] != DIVIDED.old:
+    if not classes or str(classes[-1]).rpartition(".")[2] != _DIVIDED:
         return
-    renewed = {DIVIDED.old: DIVIDED.new, **DIVIDED.data}
     for source in sources:
         for section in (source.section("model"), source.section("data")):
             package, dot, name = str(section.get("class_path")).rpartition(".")
-            if name in renewed:
-                section["class_path"] = f"{package.partition('.')[0]}{dot}{renewed[name]}"
+            if name in _NEW_CLASSES:
+                section["class_path"] = f"{package.partition('.')[0]}{dot}{_NEW_CLASSES[name]}"
         options = source.options("model")
-        for name in DIVIDED.without:
+        beaten = (_OPTION,) if options.get(_OPTION) != _VALUE else ()
+        for name in (*_WITHOUT, *beaten):
             options.pop(name, None)
-        if options.get(DIVIDED.option) != DIVIDED.value:  # it was to be beaten
-            options.pop(DIVIDED.option, None)
-    _tell(f"{setting[-1].where}: {DIVIDED.old} with {DIVIDED.option} {DIVIDED.value} is now {DIVIDED.new}")
+    _tell(f"{setting[-1].where}: {_DIVIDED} with {_OPTION} {_VALUE} is now {_NEW_CLASSES[_DIVIDED]}")
 
 
 def _tell(what: str) -> None:
@@ -123,22 +97,12 @@ def with_new_hyper_parameters(checkpoint: dict[str, Any], path: Path) -> dict[st
         if isinstance(stored := checkpoint.get(key), dict):
             values = dict(stored)
             settings[section] = {"class_path": values.pop("_class_path", None), "init_args": values}
-    before = deepcopy(settings)
     rename([Source(str(path), settings)])
     renewed = {}
     for section, values in settings.items():
-        if values != before[section]:
-            known = {} if values["class_path"] is None else {"_class_path": values["class_path"]}
-            renewed[_IN_CHECKPOINTS[section]] = {**values["init_args"], **known}
+        known = {} if values["class_path"] is None else {"_class_path": values["class_path"]}
+        renewed[_IN_CHECKPOINTS[section]] = {**values["init_args"], **known}
     return {**checkpoint, **renewed}
-
-
-class _Argument(NamedTuple):
-    """A word of the command line, or an option with its value."""
-
-    words: tuple[str, ...]  # as they stand there
-    option: str = ""
-    value: str = ""
 
 
 def with_new_names(args: Sequence[str]) -> list[str]:
@@ -147,45 +111,43 @@ def with_new_names(args: Sequence[str]) -> list[str]:
     A config in which something has changed is handed on as text.
     """
     arguments = list(_arguments(args))
-    sources = [_source(argument, args[0]) for argument in arguments]
+    sources = [_source(option, value, args[0]) for _, option, value in arguments]
     before = deepcopy(sources)
     rename(sources)
     renamed: list[str] = []
-    for argument, now, old in zip(arguments, sources, before, strict=True):
-        renamed += argument.words if now == old else _words(argument, now, args[0])
+    for (words, option, _), now, old in zip(arguments, sources, before, strict=True):
+        renamed += words if now == old else _words(option, now, args[0])
     return renamed
 
 
-def _arguments(args: Sequence[str]) -> Iterator[_Argument]:
+def _arguments(args: Sequence[str]) -> Iterator[tuple[list[str], str, str]]:
+    """Yield each word or option with its value: as they stand there; and the option and the value, if it is one."""
     left = list(args)
     while left:
         word = left.pop(0)
         option, equals, value = word.partition("=")
         if word == "--":
-            yield _Argument((word, *left))
+            yield [word, *left], "", ""
             return
         if not word.startswith("-") or equals or not left or left[0].startswith("--"):
-            yield _Argument((word,), option if equals else "", value)
+            yield [word], option if equals else "", value
         else:
-            yield _Argument((word, left[0]), word, left.pop(0))
+            yield [word, left[0]], word, left.pop(0)
 
 
-def _source(argument: _Argument, verb: str) -> Source:
+def _source(option: str, value: str, verb: str) -> Source:
     """Return what an argument sets; nothing where that is nothing that could have another name."""
-    option, value = argument.option, argument.value
     if option in ("--config", "-c"):
         return _config(value)
     where = "command line"
     section, *names = option.removeprefix("--").split(".")
     if section not in _IN_CHECKPOINTS:
         return Source(where, {verb: {section: value}} if option.startswith("--") else {})
+    names = names[1:] if names[:1] == ["init_args"] else names
     read = _read(value)
     if not names or names == ["class_path"]:
         return Source(where, {section: read if isinstance(read, dict) else {"class_path": value}})
-    if len(names) > 1 + (names[0] == "init_args"):
-        return Source(where, {})
-    options = {names[-1]: read}
-    return Source(where, {section: {"init_args": options} if len(names) == 2 else options})
+    return Source(where, {section: {names[0]: read}} if len(names) == 1 else {})
 
 
 def _config(value: str) -> Source:
@@ -194,8 +156,7 @@ def _config(value: str) -> Source:
     except (OSError, ValueError):
         return Source(value, {})  # the parser says what is wrong with it
     settings = _read(text)
-    where = "--config" if text is value else value
-    return Source(where, settings if isinstance(settings, dict) else {})
+    return Source("--config" if text is value else value, settings if isinstance(settings, dict) else {})
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
@@ -205,19 +166,15 @@ def _read(text: str) -> Any:  # noqa: ANN401 - what YAML has words for
         return text
 
 
-def _words(argument: _Argument, source: Source, verb: str) -> list[str]:
+def _words(option: str, source: Source, verb: str) -> list[str]:
     """Return the words that set what a renamed source says."""
-    if argument.option in ("--config", "-c"):
-        return [argument.option, dump_in_one_line(source.settings)]
+    if option in ("--config", "-c"):
+        return [option, dump_in_one_line(source.settings)]
     words = []
     for section in source.settings:
-        if argument.option == f"--{section}" and "init_args" in source.section(section):
-            return [argument.option, dump_in_one_line(source.section(section))]
+        if option == f"--{section}" and "init_args" in source.section(section):
+            return [option, dump_in_one_line(source.section(section))]
         for name, value in source.options(section).items():
-            prefix = "" if section == verb else f"{section}."
-            words += [f"--{section if name == 'class_path' else prefix + name}", _text(value)]
+            full = section if name == "class_path" else name if section == verb else f"{section}.{name}"
+            words += [f"--{full}", value if isinstance(value, str) else dump_in_one_line(value)]
     return words
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    return value if isinstance(value, str) else dump_in_one_line(value)

@@ -19,11 +19,7 @@ from lightning_tasks.training.slurm import is_of_this_job, note_job
 
 
 def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
-    """Make and return the next `runs_dir/name/<kind>_N`; processes after the first only name one.
-
-    Raises:
-        ConfigError: it cannot be made.
-    """
+    """Make the next `runs_dir/name/<kind>_N`, or name it in processes after the first; ConfigError: it cannot be."""
     task = runs_dir / name
     number = max(_numbered(task, kind), default=-1) + 1
     while getattr(rank_zero_only, "rank", 0) == 0:
@@ -39,11 +35,7 @@ def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
 
 
 def last_run_folder(runs_dir: Path, name: str) -> Path:
-    """Return the folder of the newest run in `runs_dir/name`.
-
-    Raises:
-        ConfigError: there is none, or it was stopped before its first checkpoint.
-    """
+    """Return the newest run's folder in `runs_dir/name`; ConfigError: there is none, or it has no checkpoint yet."""
     task = runs_dir / name
     folders = _run_folders(task)
     if not folders:
@@ -98,12 +90,7 @@ def run_loggers(folder: Path, first_step: int | None, given: object) -> list[Log
 
 
 def left_behind(folder: Path, checkpoints: Sequence[Callback]) -> list[str]:
-    """Return lines that name what a training left.
-
-    Args:
-        folder: of the run.
-        checkpoints: the callbacks that wrote some.
-    """
+    """Return lines that name what a training left in its folder, and what these callbacks wrote."""
     lines = []
     for callback in checkpoints:
         if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
@@ -123,18 +110,17 @@ def _score(callback: ModelCheckpoint, best: float) -> str:
     """Return what the best checkpoint scored, or that there is no best."""
     if math.isfinite(best):  # Lightning writes an infinity for NaN
         return f"{callback.monitor} {best:.4f}"
-    which = (
-        "the newest, not the best" if isinstance(callback, BestCheckpoint) and callback.save_top_k == 1 else "no best"
-    )
+    is_newest = isinstance(callback, BestCheckpoint) and callback.save_top_k == 1
+    which = "the newest, not the best" if is_newest else "no best"
     return (
         f"{which}: {callback.monitor} was never a finite number; is there anything to score in the validation split? "
         "See `lightning-tasks check`"
     )
 
 
-def run_name(datamodule: object) -> str:
+def run_name(class_path: str) -> str:
     """Return the name of a data module's runs: `pascal_sample` for PascalSampleDataModule."""
-    words = re.findall("[A-Z][^A-Z]*", type(datamodule).__name__.removesuffix("DataModule"))
+    words = re.findall("[A-Z][^A-Z]*", class_path.rpartition(".")[2].removesuffix("DataModule"))
     return "_".join(words).lower()
 
 

@@ -26,7 +26,7 @@ import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.tasks.keypoints.sample import draw_biwi
-from lightning_tasks.tasks.multilabel.sample import draw_pascal
+from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {"labels": "pascal_sample.yaml", "points": "biwi_sample.yaml"}

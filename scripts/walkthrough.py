@@ -35,8 +35,7 @@ from lightning_tasks.tasks.keypoints.biwi_files import project_calibrated, proje
 from lightning_tasks.tasks.keypoints.predictions import predict_points
 from lightning_tasks.tasks.multilabel.predictions import predict_labels
 from lightning_tasks.tasks.multilabel.scores import accuracy_multi
-from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
-from lightning_tasks.tasks.multilabel.thresholds import best_of_curve, threshold_curve
+from lightning_tasks.tasks.multilabel.threshold_curve import best_of_curve, threshold_curve, threshold_figure
 from lightning_tasks.verbs.show_batch import show_batch
 from lightning_tasks.verbs.show_results import show_results
 from lightning_tasks.verbs.summary import summary

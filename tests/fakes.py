@@ -8,8 +8,8 @@ import torch
 
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.tasks.keypoints.sample import draw_biwi
+from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
-from lightning_tasks.tasks.multilabel.sample import draw_pascal
 
 __all__ = [
     "FLAGS",

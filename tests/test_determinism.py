@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
 from lightning_tasks.__main__ import console
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.devices import default_precision
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from tests.fakes import FLAGS, LABELS, POINTS, write_multilabel, write_points
 
 ROOT = Path(__file__).parents[1]
@@ -171,7 +171,7 @@ class Operations(TorchDispatchMode):
 def batch_of(task, size):
     images, rows = torch.zeros(4, 3, *size, dtype=torch.uint8), torch.arange(4)
     if task == "labels":
-        return MultiLabelBatch(images, torch.eye(2).repeat(2, 1), rows)
+        return TargetBatch(images, torch.eye(2).repeat(2, 1), rows)
     visible = torch.ones(4, 2, dtype=torch.bool)
     return KeypointBatch(images, torch.zeros(4, 2, 2), visible, torch.full((4, 2), 32.0), rows)
 

@@ -12,7 +12,7 @@ from pytorch_lightning import LightningDataModule
 from lightning_tasks import yaml_text
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import main
-from lightning_tasks.command_line.stored_settings import as_config
+from lightning_tasks.yaml_text import dump_in_one_line
 from tests.conftest import CONF
 from tests.fakes import FLAGS, write_multilabel
 
@@ -45,7 +45,7 @@ def config_of(root, csv, separator, vocab):
 @example("1e3", "12e5", "#", LOOK_LIKE_OTHER_THINGS)
 def test_settings_come_back_as_they_were(parser, root, csv, separator, vocab):
     config = config_of(root, csv, separator, vocab)
-    stored = parser.parse_args(["--config", as_config(config)])  # from a checkpoint
+    stored = parser.parse_args(["--config", dump_in_one_line(config)])  # from a checkpoint
     saved = parser.dump(stored)  # a run's config.yaml
     again = parser.parse_args(["--config", saved])
     for read in (stored.data, again.data, yaml.safe_load(saved)["data"]):
@@ -60,7 +60,7 @@ def test_point_names_come_back_as_they_were(parser, names):
     pairs = list(zip(names, reversed(names), strict=True))
     arguments = {"root": ".", "point_names": names, "swap_pairs": pairs}
     config = {"data": {"class_path": "lightning_tasks.KeypointDataModule", "init_args": arguments}}
-    stored = parser.parse_args(["--config", as_config(config)])
+    stored = parser.parse_args(["--config", dump_in_one_line(config)])
     for read in (stored, parser.parse_args(["--config", parser.dump(stored)])):
         assert read.data.init_args.point_names == names
         assert read.data.init_args.swap_pairs == pairs

@@ -25,25 +25,21 @@ class BestCheckpoint(ModelCheckpoint):
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Return whether a checkpoint with the score `current`, a tensor of shape (), is kept."""
-        if current is None or self.save_top_k < 1 or len(self.best_k_models) < self.save_top_k:
-            return bool(super().check_monitor_top_k(trainer, current))
-        none_yet = not self.best_k_models[self.kth_best_model_path].isfinite()  # Lightning's mark of a NaN
-        if trainer.strategy.reduce_boolean_decision(bool(current.isnan()) and bool(none_yet)):
-            return True
+        if current is not None and self.save_top_k >= 1 and len(self.best_k_models) >= self.save_top_k:
+            none_yet = not self.best_k_models[self.kth_best_model_path].isfinite()  # Lightning's mark of a NaN
+            if trainer.strategy.reduce_boolean_decision(bool(current.isnan()) and none_yet):
+                return True
         return bool(super().check_monitor_top_k(trainer, current))
 
 
 def require_apart_and_inside(callbacks: Iterable[Callback]) -> None:
-    """Look whether what ModelCheckpoints save has names that are one's own, in the folder that is theirs.
-
-    Args:
-        callbacks: of a run, before it has written anything; those that are no ModelCheckpoints are passed over.
+    """Look whether what a run's ModelCheckpoints save has names that are one's own, in the folder that is theirs.
 
     Raises:
         ConfigError: a name leads out of its folder, is that of `last.ckpt`, or of another's file; or Lightning could
             not tell two of them from each other.
     """
-    ours = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
+    ours = _model_checkpoints(callbacks)
     for callback in ours:
         name = Path(os.path.normpath(callback.filename or ""))
         if name.is_absolute() or os.pardir in name.parts:
@@ -63,12 +59,11 @@ def require_apart_and_inside(callbacks: Iterable[Callback]) -> None:
                 f"Two ModelCheckpoints would write over each other's {place.name}.ckpt. Give one another filename."
             )
     keys = [callback.state_key for callback in ours]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ConfigError(
-                f"Two ModelCheckpoints are alike: {key}. One is the run's own, which --checkpoint.* sets; leave "
-                "yours out, or give it another monitor, mode or every_n_epochs."
-            )
+    if alike := [key for key in keys if keys.count(key) > 1]:
+        raise ConfigError(
+            f"Two ModelCheckpoints are alike: {alike[0]}. One is the run's own, which --checkpoint.* sets; leave "
+            "yours out, or give it another monitor, mode or every_n_epochs."
+        )
 
 
 class CheckpointPlaces(Callback):
@@ -88,9 +83,12 @@ class CheckpointPlaces(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Choose folders and names: the callbacks that the module brings are there by now, too."""
         require_apart_and_inside(trainer.checkpoint_callbacks)
-        for callback in _model_checkpoints(trainer):
+        for callback in _model_checkpoints(trainer.checkpoint_callbacks):
             if callback.auto_insert_metric_name and callback.filename:
-                callback.filename = re.sub(r"\{([^:}]+)", _with_metric_name, callback.filename)
+                # `{val/mAP` becomes `val_mAP={val/mAP`.
+                callback.filename = re.sub(
+                    r"\{([^:}]+)", lambda found: f"{found[1].replace('/', '_')}={found[0]}", callback.filename
+                )
                 callback.auto_insert_metric_name = False
             if callback.dirpath is None:
                 callback.dirpath = str(last_checkpoint(self.folder).parent)
@@ -101,7 +99,7 @@ class CheckpointPlaces(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Let each know its best so far, or say which that was."""
-        for callback in _model_checkpoints(trainer):
+        for callback in _model_checkpoints(trainer.checkpoint_callbacks):
             state = checkpoint["callbacks"].get(callback.state_key)
             if not state or state["dirpath"] == callback.dirpath:
                 continue
@@ -114,21 +112,16 @@ class CheckpointPlaces(Callback):
                 trainer.print(f"best so far      {best}; from here on it is counted anew")
 
 
-def _model_checkpoints(trainer: Trainer) -> list[ModelCheckpoint]:
-    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
-
-
-def _with_metric_name(field: re.Match[str]) -> str:
-    """Return `{val/mAP` as `val_mAP={val/mAP`."""
-    return f"{field[1].replace('/', '_')}={field[0]}"
+def _model_checkpoints(callbacks: Iterable[object]) -> list[ModelCheckpoint]:
+    return [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
 
 
 def _move(state: dict[str, Any], folder: str) -> dict[str, Any]:
     """Return a ModelCheckpoint's state as if it had always saved in `folder`."""
+    before = str(state["dirpath"])
 
     def path(old: str) -> str:
-        inside = old.removeprefix(str(state["dirpath"]))
-        return old if inside == old else folder + inside
+        return folder + old.removeprefix(before) if old.startswith(before) else old
 
     paths = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
     best = {path(old): score for old, score in state["best_k_models"].items()}

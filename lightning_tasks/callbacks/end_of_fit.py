@@ -10,8 +10,7 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 class EndOfFit(Callback):
     """Know whether there was a step, and why there is none after the last."""
 
-    def __init__(self) -> None:
-        self._trained = False
+    _trained = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget a training before this one."""
@@ -26,16 +25,14 @@ class EndOfFit(Callback):
         if trainer.limit_train_batches == 0 or trainer.fit_loop.max_batches == 0:
             why = "trainer.limit_train_batches is 0" if trainer.limit_train_batches == 0 else "there is no batch"
             return f"nothing was trained: {why}"
+        early, (what, option) = _stopped_early(trainer), _limit(trainer)
         if self._trained:
-            early = _stopped_early(trainer)
-            if _epochs_are_done(trainer) and not _steps_are_done(trainer):
-                return None
-            return early or f"ended: {_limit(trainer)[0]}"
+            as_planned = _epochs_are_done(trainer) and not _steps_are_done(trainer)
+            return None if as_planned else early or f"ended: {what}"
         if trainer.global_step == 0:
-            return f"nothing was trained: {_limit(trainer)[0]}"
-        if (early := _stopped_early(trainer)) is not None and not _epochs_are_done(trainer):
+            return f"nothing was trained: {what}"
+        if early is not None and not _epochs_are_done(trainer):
             return f"the run was over already: {early}; without EarlyStopping it continues"
-        what, option = _limit(trainer)
         return f"the run was over already: {what}" + (f"; a larger --trainer.{option} continues it" if option else "")
 
 
@@ -76,6 +73,6 @@ def _what_stopped(callback: EarlyStopping, trainer: Trainer) -> str:
     if reason is EarlyStoppingReason.DIVERGENCE_THRESHOLD:
         return f"{scored} has passed {callback.divergence_threshold}, EarlyStopping's divergence_threshold"
     if reason is EarlyStoppingReason.NON_FINITE_METRIC:
-        number = "not a finite number" if value is None else f"{float(value)}, not a finite number"
-        return f"{name} is {number} (EarlyStopping's check_finite)"
+        number = "" if value is None else f"{float(value)}, "
+        return f"{name} is {number}not a finite number (EarlyStopping's check_finite)"
     return f"{name} has not improved on {float(callback.best_score):.4f} for {callback.wait_count} validations"

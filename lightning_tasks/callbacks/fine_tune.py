@@ -1,19 +1,17 @@
 """The callback that carries `schedule.fine_tune` out."""
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_tasks.callbacks.scheduled import Scheduled
+from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Rates, Scheduled, check_share
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.reports.tensorboard_writer import tensorboard_writer
-from lightning_tasks.training.param_groups import DEPTHS, check_groups, check_share, log_rates, set_momentum
 from lightning_tasks.training.progress import Timetable
-from lightning_tasks.training.schedule import GroupRates, fine_tune
-from lightning_tasks.training.stage_table import Stage, stages_table
+from lightning_tasks.training.schedule import fine_tune
+from lightning_tasks.training.stage_table import Stage
 
+_DEPTHS = ("early", "late", "head")
 # As in fastai, group normalisation is none of them. On a CPU torch 2.9 to 2.12 also crash in its backward pass where
 # its channels_last input needs no gradient.
 _NORMS = (_BatchNorm, nn.LayerNorm)
@@ -26,8 +24,7 @@ class FineTune(Scheduled):
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
     `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the epoch, so
     a resumed run is in the right one, also with epochs of another length; see OneCycle. The optimiser's state is
-    cleared where the stages meet. Logs `lr/<group>` and `momentum/<group>`, and before the first batch a table of the
-    stages into TensorBoard.
+    cleared where the stages meet. For what it logs see Scheduled.
 
     Args:
         epochs: with everything unfrozen. The Trainer's `max_epochs` decides: these are what is left of it. The command
@@ -43,6 +40,8 @@ class FineTune(Scheduled):
         freeze_norm: freeze the normalisation layers too, with their running statistics; the body then needs no
             backward pass.
     """
+
+    _title = "fine_tune"
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class FineTune(Scheduled):
         self.div = div
         self.freeze_norm = freeze_norm
         self.takes_lr = base_lr is None
-        self._described = False
+        self._end_frozen = 0  # the first step that is not
 
     @property
     def max_epochs(self) -> int:
@@ -79,7 +78,7 @@ class FineTune(Scheduled):
         """
         if stage != "fit":
             return
-        given = getattr(pl_module, "given_lr_mult", None)
+        given = getattr(pl_module, "given_lr_mult", self.lr_mult)
         if None not in (given, self.lr_mult) and given != self.lr_mult:
             raise ConfigError(
                 f"The head's rate over the body's is given twice: model.lr_mult is {given}, FineTune's lr_mult "
@@ -94,26 +93,23 @@ class FineTune(Scheduled):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay the plan out over the run's steps, which must be known."""
-        check_groups(trainer)
-        self.lay_out(trainer, (self.freeze_epochs,))
-        self._described = trainer.global_step > 0  # by the run that is resumed
-        self._set_stage(trainer, pl_module)  # of a new run, or of a resumed one
+        for optimizer in trainer.optimizers:
+            for number, group in enumerate(optimizer.param_groups):
+                if str(group.get("name")).removesuffix(NO_DECAY) not in _DEPTHS:
+                    raise ConfigError(
+                        f"FineTune needs groups of the optimiser that are named {', '.join(_DEPTHS)}; group {number} "
+                        f"of {type(optimizer).__name__} is not. Give each a 'name' in configure_optimizers."
+                    )
+        self._end_frozen = self.lay_out(trainer, (self.freeze_epochs,)).spans[0].end_step
+        _freeze(_backbone(pl_module), trainer.global_step < self._end_frozen, self.freeze_norm)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
-        """Freeze or unfreeze, and set rates and momentum."""
-        assert self.timetable is not None
-        step = trainer.global_step
-        unfreezes = step == self.timetable.spans[0].end_step
-        if unfreezes:
-            self._set_stage(trainer, pl_module)
-        rates = self._rates(self.timetable, step, pl_module)
-        if not self._described:  # not sooner: LRFinder may have to find the rate first
-            self._describe(trainer, pl_module, self.timetable)
-        for optimizer in trainer.optimizers:
-            if unfreezes:
+        """Unfreeze where the stages meet, and set rates and momentum."""
+        if trainer.global_step == self._end_frozen:
+            _freeze(_backbone(pl_module), False, self.freeze_norm)
+            for optimizer in trainer.optimizers:
                 optimizer.state.clear()
-            _set_rates(optimizer, rates.lrs, rates.momentum)
-        log_rates(trainer, pl_module, dict(zip(DEPTHS, rates.lrs, strict=True)), rates.momentum)
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing frozen, wherever the run ended."""
@@ -123,34 +119,22 @@ class FineTune(Scheduled):
         """Likewise after an error or Ctrl-C."""
         self.teardown(trainer, pl_module, "fit")
 
-    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> GroupRates:
+    def _shown(self, trainer: Trainer) -> list[Group]:
+        return [{"name": depth} for depth in _DEPTHS]
+
+    def _stages(self, timetable: Timetable) -> list[Stage]:
+        frozen, unfrozen = (range(span.first_step, span.end_step) for span in timetable.spans)
+        trained = "head" if self.freeze_norm else "head, normalisation"
+        return [Stage("frozen", trained, frozen), Stage("unfrozen", "everything", unfrozen)]
+
+    def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
         lr_mult = self.lr_mult or getattr(pl_module, "given_lr_mult", None) or _LR_MULT
         span = timetable.span(step)
         frozen, position = span == timetable.spans[0], span.position(step)
-        return fine_tune(
-            frozen, position, base_lr, lr_mult, self.pct_start, self.freeze_pct_start, self.div, len(DEPTHS)
-        )
-
-    def _describe(self, trainer: Trainer, pl_module: LightningModule, timetable: Timetable) -> None:
-        self._described = True
-        writer = tensorboard_writer(trainer)
-        if writer is None:
-            return
-        frozen, unfrozen = (range(span.first_step, span.end_step) for span in timetable.spans)
-        stages = [
-            Stage("frozen", "head" if self.freeze_norm else "head, normalisation", frozen),
-            Stage("unfrozen", "everything", unfrozen),
-        ]
-        table = stages_table(
-            stages, timetable.length.steps, DEPTHS, lambda step: self._rates(timetable, step, pl_module).lrs
-        )
-        writer.add_text("fine_tune", table)
-
-    def _set_stage(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert self.timetable is not None
-        frozen = trainer.global_step < self.timetable.spans[0].end_step
-        _freeze(_backbone(pl_module), frozen, self.freeze_norm)
+        rates = fine_tune(frozen, position, base_lr, lr_mult, self.pct_start, self.freeze_pct_start, self.div)
+        by_depth = dict(zip(_DEPTHS, rates.lrs, strict=True))
+        return lambda group: by_depth[group["name"].removesuffix(NO_DECAY)], rates.momentum
 
 
 def _backbone(pl_module: LightningModule) -> nn.Module:
@@ -167,10 +151,3 @@ def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:
             parameter.requires_grad_(trained)
         if isinstance(module, _NORMS):
             module.train(trained and backbone.training)
-
-
-def _set_rates(optimizer: torch.optim.Optimizer, lrs: tuple[float, ...], momentum: float) -> None:
-    by_name = dict(zip(DEPTHS, lrs, strict=True))
-    for group in optimizer.param_groups:
-        group["lr"] = by_name[group["name"].removesuffix("_no_decay")]
-        set_momentum(group, momentum)

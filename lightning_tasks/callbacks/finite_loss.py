@@ -1,4 +1,4 @@
-"""The callback that ends a training whose loss is no number any more."""
+"""The callbacks that end a run whose loss, or predictions, are no numbers any more."""
 
 import contextlib
 from pathlib import Path
@@ -9,9 +9,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tasks.atomic_write import put_whole
-from lightning_tasks.errors import TrainingError
+from lightning_tasks.errors import ConfigError, TrainingError
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.training.launcher import is_watched
+from lightning_tasks.training.processes import is_watched, of_all_processes
 from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
 _LISTED = 8  # images in the message; a file has them all
@@ -20,8 +20,6 @@ _SYNCHRONOUS_DEVICES = ("cpu",)  # whose work is done when Python continues
 
 
 class _Step(NamedTuple):
-    """What is known of a batch when its loss is."""
-
     step: int
     epoch: int
     batch_idx: int
@@ -34,9 +32,8 @@ class FiniteLoss(Callback):
     """Stop at a loss that is NaN or infinite: say in which step, at which learning rates and of which images.
 
     No checkpoint is written after it, nor one with such weights (unless ModelCheckpoint saves weights alone, of which
-    callbacks are not told), so the last one is good. On a CPU the step is not
-    made. A GPU is not waited for in each step: losses are looked at together, every `log_every_n_steps` steps and
-    before each checkpoint and validation.
+    callbacks are not told), so the last one is good. On a CPU the step is not made. A GPU is not waited for in each
+    step: losses are looked at together, every `log_every_n_steps` steps and before each checkpoint and validation.
     """
 
     def __init__(self) -> None:
@@ -47,8 +44,7 @@ class FiniteLoss(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget a training before this one, which may have ended anywhere."""
-        self._folder = run_folder(trainer)
-        self._batch, self._unseen = None, []
+        self._folder, self._batch, self._unseen = run_folder(trainer), None, []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Remember the batch."""
@@ -58,8 +54,8 @@ class FiniteLoss(Callback):
         """Remember the loss, and look at those that have come together."""
         if self._batch is None:  # LRFinder's sweep, which means to run away
             return
-        groups = trainer.optimizers[0].param_groups
-        rates = [(group.get("name", number), float(group["lr"])) for number, group in enumerate(groups)]
+        groups = enumerate(trainer.optimizers[0].param_groups)
+        rates = [(group.get("name", number), float(group["lr"])) for number, group in groups]
         position = (trainer.global_step, trainer.current_epoch, self._batch_idx)
         # The sum, since a loss may have the shape (1,).
         self._unseen.append(_Step(*position, rates, getattr(self._batch, "rows", None), loss.detach().sum()))
@@ -71,12 +67,10 @@ class FiniteLoss(Callback):
         self._batch = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look: scores of such weights would mislead."""
+        """Look: scores of such weights, which are about to be told, would mislead."""
         self._look(trainer)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look: the epoch's scores are about to be told."""
-        self._look(trainer)
+    on_train_epoch_end = on_validation_start
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Look, at the weights too: a finite loss may have had a gradient that was not."""
@@ -93,20 +87,24 @@ class FiniteLoss(Callback):
         bad = next((step for step, is_finite in zip(unseen, finite, strict=True) if not is_finite), None)
         if not trainer.strategy.reduce_boolean_decision(bad is not None, all=False):
             return
-        told = None if bad is None else self._describe(trainer, bad)
-        if trainer.world_size > 1:
-            everyones: list[str | None] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(everyones, told)
-            told = next(filter(None, everyones))
-        self._end(trainer, str(told))
+        told = of_all_processes(None if bad is None else self._describe(trainer, bad))
+        self._end(trainer, next(filter(None, told)))
 
     def _end(self, trainer: Trainer, told: str) -> NoReturn:
         if is_watched(trainer):
             raise SystemExit(0)  # the first process says it
-        raise TrainingError(f"{told} {self._way_back()}")
+        last = last_checkpoint(self._folder)
+        good = f"The last good checkpoint is {last}. " if is_file(last) else ""
+        raise TrainingError(
+            f"{told} {good}Look at the images and their targets, or train anew with a lower --model.lr; or resume from "
+            "the last checkpoint with clipped gradients: --ckpt_path last --trainer.gradient_clip_val 1."
+        )
 
     def _describe(self, trainer: Trainer, bad: _Step) -> str:
-        names = _names(trainer, bad.rows)
+        dataset = getattr(trainer.train_dataloader, "dataset", None)
+        table: Any = getattr(getattr(dataset, "dataset", dataset), "images", None)  # `Skipping` wraps a dataset
+        rows = [] if bad.rows is None or table is None else bad.rows.tolist()  # only our data modules know them
+        names = [str(table.paths[row]) for row in rows]
         images = f" The batch's images: {', '.join(names[:_LISTED])}" if names else ""
         if len(names) > _LISTED:
             file = self._folder / _FILE
@@ -121,17 +119,31 @@ class FiniteLoss(Callback):
             f"rates: {rates}).{images}{'.' if names else ''}"
         )
 
-    def _way_back(self) -> str:
-        last = last_checkpoint(self._folder)
-        good = f"The last good checkpoint is {last}. " if is_file(last) else ""
-        return (
-            f"{good}Look at the images and their targets, or train anew with a lower --model.lr; or resume from the "
-            "last checkpoint with clipped gradients: --ckpt_path last --trainer.gradient_clip_val 1."
-        )
 
+class FinitePredictions(Callback):
+    """End `validate` and `test` where a prediction is NaN or infinite: a rank or a threshold would still score it.
 
-def _names(trainer: Trainer, rows: Tensor | None) -> list[str]:
-    """Return the files of a training batch of our data modules; of another's, none."""
-    dataset = getattr(trainer.train_dataloader, "dataset", None)
-    images = getattr(getattr(dataset, "dataset", dataset), "images", None)  # `Skipping` wraps a dataset
-    return [] if rows is None or images is None else [str(images.paths[row]) for row in rows.tolist()]
+    Predictions are what `validation_step` and `test_step` return, if that is a tensor. A device is waited for once.
+    """
+
+    def __init__(self) -> None:
+        self._finite: list[Tensor] = []
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, *_: object, **__: object
+    ) -> None:
+        """Look at a batch, but do not wait for the answer."""
+        if isinstance(outputs, Tensor):
+            self._finite.append(outputs.isfinite().all())
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raise ConfigError, on every process, where one of them has seen a prediction that is no number."""
+        bad = bool(self._finite) and not torch.stack(self._finite).all()
+        self._finite = []
+        if trainer.strategy.reduce_boolean_decision(bad, all=False):
+            raise ConfigError(
+                "The model predicts NaN: its training diverged. Take an earlier checkpoint, or train at a lower rate."
+            )
+
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end

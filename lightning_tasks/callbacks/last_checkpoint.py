@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -11,6 +10,7 @@ from torchmetrics import Metric
 
 from lightning_tasks.callbacks.scheduled import Scheduled
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.training.processes import of_all_processes
 from lightning_tasks.training.progress import RunLength, run_length
 from lightning_tasks.training.run_paths import last_checkpoint, run_folder
 
@@ -27,23 +27,24 @@ class LastCheckpoint(Callback):
     hook a checkpoint was saved in, replay the epoch's first batches, and lose half of its mean loss.)
 
     On a restart the training sampler is told where to continue, if it has `resume(epoch, rows)`, as those of our data
-    modules have (with another one, Lightning replays the epoch's first batches, and says so). Where an epoch has more
-    or fewer batches than before, it continues at the batch before which as much of it is done. The metrics of the
-    module whose names start with `train` get back what they had gathered. It stands before callbacks with schedules.
+    modules have (with another one, Lightning replays the epoch's first batches, and says so); in an epoch of another
+    length that is where as much of it is done. The metrics of the module whose names start with `train` get back what
+    they had gathered. It stands before callbacks with schedules.
 
     Args:
         every_n_steps: also within epochs; None: after each epoch alone.
     """
 
+    path: Path | None = None
+    _saved_step = -1
+    _logged_steps: int | None = None  # of a resumed run, until its first batch
+    _length_before: RunLength | None = None  # of a resumed run
+    _lr_before: object = None  # likewise; None: not known
+
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise ConfigError(f"last.every_n_steps is {every_n_steps}; it must be at least 1.")
         self.every_n_steps = every_n_steps
-        self.path: Path | None = None
-        self._saved_step = -1
-        self._logged_steps: int | None = None  # of a resumed run, until its first batch
-        self._length_before: RunLength | None = None  # of a resumed run
-        self._lr_before: object = None  # likewise; None: not known
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
@@ -77,12 +78,9 @@ class LastCheckpoint(Callback):
             fit_loop["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
         checkpoint[_LENGTH] = list(run_length(trainer))
         if batches:
-            checkpoint[_TRAIN_METRICS] = _of_all_processes(
-                {
-                    name: {"count": metric._update_count, "state": metric.metric_state}
-                    for name, metric in _train_metrics(pl_module)
-                }
-            )
+            metrics = _train_metrics(pl_module)
+            gathered = {name: {"count": m._update_count, "state": m.metric_state} for name, m in metrics}
+            checkpoint[_TRAIN_METRICS] = of_all_processes(gathered)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put back what training metrics had gathered, and stay at the end of a run that was stopped early.
@@ -112,24 +110,23 @@ class LastCheckpoint(Callback):
                 trainer.should_stop = True
 
     def _resume(self, trainer: Trainer) -> None:
+        """Start the loader where the training stopped, and say what is different, or cannot be, in the resumed run."""
         length, before = run_length(trainer), self._length_before
         progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
         progress.completed = progress.processed = progress.started = length.batch_like(progress.completed, before)
         progress.ready = progress.completed + 1
-        _resume_loader(trainer)
-        changes = "" if before is None else length.changes_from(before)
-        if changes and not any(isinstance(callback, Scheduled) for callback in trainer.callbacks):  # type: ignore[attr-defined]  # Lightning sets it at run time
+        loader = trainer.train_dataloader
+        if isinstance(loader, DataLoader) and hasattr(loader.sampler, "resume"):  # or Lightning warns that it replays
+            loader.sampler.resume(trainer.current_epoch, progress.completed * (loader.batch_size or 1))
+            iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # Lightning began it before it restored it
+        scheduled = [c for c in trainer.callbacks if isinstance(c, Scheduled)]  # type: ignore[attr-defined]  # Lightning sets it at run time
+        if not scheduled and before is not None and (changes := length.changes_from(before)):
             trainer.print(f"resumed with     {changes}")
-        self._tell_rate(trainer)
-
-    def _tell_rate(self, trainer: Trainer) -> None:
-        """Say that another learning rate than the checkpoint's is not used: the optimiser is restored with its own."""
-        before, given = self._lr_before, getattr(trainer.lightning_module, "lr", None)
-        if not isinstance(before, float) or not isinstance(given, float) or before == given:
-            return
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it at run time
-        if not any(isinstance(callback, Scheduled) and callback.takes_lr for callback in callbacks):
-            trainer.print(f"learning rate    {before:g} as before, not {given:g}: that would need a new run")
+        # The optimiser is restored with its own rate.
+        old, new = self._lr_before, getattr(trainer.lightning_module, "lr", None)
+        known = isinstance(old, float) and isinstance(new, float)
+        if known and old != new and not any(callback.takes_lr for callback in scheduled):
+            trainer.print(f"learning rate    {old:g} as before, not {new:g}: that would need a new run")
 
     def save(self, trainer: Trainer) -> None:
         """Save what all the steps so far have led to, between two of them, unless it is saved already."""
@@ -149,14 +146,6 @@ def _train_metrics(pl_module: LightningModule) -> list[tuple[str, Metric]]:
     return [(n, m) for n, m in pl_module.named_modules() if n.startswith("train") and isinstance(m, Metric)]
 
 
-def _of_all_processes(mine: dict[str, Any]) -> list[dict[str, Any]]:
-    if not torch.distributed.is_initialized():
-        return [mine]
-    everyones: list[dict[str, Any]] = [{} for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather_object(everyones, mine)
-    return everyones
-
-
 def _position(fit_loop: dict[str, Any], num_batches: float) -> tuple[int, int]:
     """Return how many epochs are done, and how many batches of the next one, in any hook of the training."""
     epochs, progress = fit_loop["epoch_progress"]["current"], fit_loop["epoch_loop.batch_progress"]
@@ -171,25 +160,12 @@ def _position(fit_loop: dict[str, Any], num_batches: float) -> tuple[int, int]:
 
 def _set_position(fit_loop: dict[str, Any], epochs: int, batches: int) -> None:
     """Write the position as Lightning would note it before the start of an epoch, or within one before a batch."""
-    before = fit_loop["epoch_progress"]["current"]["processed"]
+    whole, within = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
+    before = whole["current"]["processed"]
+    within["is_last_batch"], within["current"]["processed"] = False, batches
     for part in ("total", "current"):
-        progress = fit_loop["epoch_progress"][part]
-        progress["processed"] += epochs - before
-        progress["completed"] = progress["processed"]
-        progress["ready"] = progress["started"] = progress["processed"] + (1 if batches else 0)
-    progress = fit_loop["epoch_loop.batch_progress"]
-    progress["is_last_batch"] = False
-    progress["current"]["processed"] = batches
-    for part in ("total", "current"):
-        progress[part]["started"] = progress[part]["completed"] = progress[part]["processed"]
-        progress[part]["ready"] = progress[part]["processed"] + 1
-
-
-def _resume_loader(trainer: Trainer) -> None:
-    """Start the training loader's order anew at the restored position: Lightning began it before it restored it."""
-    loader = trainer.train_dataloader
-    if not isinstance(loader, DataLoader) or not hasattr(loader.sampler, "resume"):
-        return  # Lightning warns that it replays the epoch's first batches
-    batches = trainer.fit_loop.epoch_loop.batch_progress.current.completed
-    loader.sampler.resume(trainer.current_epoch, batches * (loader.batch_size or 1))
-    iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # it is there since `setup_data`
+        done = whole[part]["processed"] + epochs - before
+        started = done + (batches > 0)
+        whole[part] |= {"ready": started, "started": started, "processed": done, "completed": done}
+        done = within[part]["processed"]
+        within[part] |= {"ready": done + 1, "started": done, "processed": done, "completed": done}

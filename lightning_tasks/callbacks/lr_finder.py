@@ -9,7 +9,7 @@ from pytorch_lightning.utilities.exceptions import _TunerExitException
 from lightning_tasks.callbacks.fine_tune import FineTune
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import write_figure
-from lightning_tasks.reports.lr_curve import lr_figure, lr_table, write_lr_csv
+from lightning_tasks.reports.figures import lr_figure, lr_table, write_lr_csv
 from lightning_tasks.training.lr_suggest import Suggestions, check_steps, suggest
 from lightning_tasks.training.lr_sweep import Sweep, lr_sweep
 from lightning_tasks.training.run_paths import run_folder
@@ -34,8 +34,7 @@ class LRFinder(Callback):
 
     Attributes:
         lr: the rate that was taken; None before, and with `only`.
-        sweep: the curve; None in a resumed run.
-        suggestions: by all four methods.
+        sweep: the curve; None in a resumed run; and `suggestions`, by all four methods.
     """
 
     def __init__(
@@ -46,9 +45,7 @@ class LRFinder(Callback):
         method: Literal["valley", "slide", "minimum", "steep"] = "valley",
         only: bool = False,
     ) -> None:
-        self.min_lr = min_lr
-        self.max_lr = max_lr
-        self.steps = steps
+        self.min_lr, self.max_lr, self.steps = min_lr, max_lr, steps
         self.method = method
         self.only = only
         self.lr: float | None = None
@@ -74,16 +71,19 @@ class LRFinder(Callback):
         """Sweep once, before the run's first batch and after every other callback's `on_train_start`."""
         if self.lr is not None or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
             return
-        self.sweep = lr_sweep(trainer, pl_module, self.min_lr, self.max_lr, self.steps)
+        sweep = self.sweep = lr_sweep(trainer, pl_module, self.min_lr, self.max_lr, self.steps)
+        suggested: dict[str, float] = {}
         try:
-            self.suggestions = suggest(self.sweep.lrs, self.sweep.smoothed, self.steps)
+            self.suggestions = suggest(sweep.lrs, sweep.smoothed, self.steps)
+            suggested = self.suggestions._asdict()
         finally:
-            self._draw(trainer)  # also of a curve that suggests nothing
-        self._print(trainer)
+            self._draw(trainer, sweep, suggested)  # also a curve that suggests nothing
+        trainer.print("learning rates   " + "  ".join(f"{name} {lr:.2e}" for name, lr in suggested.items()))
         if self.only:
             raise _TunerExitException  # Lightning's own way to end a fit early and in order
-        self.lr = getattr(self.suggestions, self.method)
-        self._take(pl_module)
+        self.lr = suggested[self.method]
+        trainer.print(f"learning rate    {self.lr:.2e} ({self.method})")
+        self._take(pl_module, self.lr)
         trainer.strategy.setup_optimizers(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -107,35 +107,25 @@ class LRFinder(Callback):
                 "The checkpoint holds no rate that LRFinder found. Give the one that it was trained with (--model.lr "
                 "RATE), without LRFinder."
             )
-        self._take(pl_module)
+        self._take(pl_module, self.lr)
 
-    def _take(self, pl_module: LightningModule) -> None:
-        assert self.lr is not None
-        _set_lr(pl_module, self.lr)
+    def _take(self, pl_module: LightningModule, lr: float) -> None:
+        _set_lr(pl_module, lr)
         if "lr" in pl_module.hparams:
-            pl_module.hparams["lr"] = self.lr  # so that the checkpoint says what was trained with
+            pl_module.hparams["lr"] = lr  # so that the checkpoint says what was trained with
 
-    def _print(self, trainer: Trainer) -> None:
-        assert self.suggestions is not None
-        listed = "  ".join(f"{name} {lr:.2e}" for name, lr in self.suggestions._asdict().items())
-        trainer.print(f"learning rates   {listed}")
-        if not self.only:
-            trainer.print(f"learning rate    {getattr(self.suggestions, self.method):.2e} ({self.method})")
-
-    def _draw(self, trainer: Trainer) -> None:
-        assert self.sweep is not None
+    def _draw(self, trainer: Trainer, sweep: Sweep, suggested: dict[str, float]) -> None:
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        write_lr_csv(folder / "lr_find.csv", *self.sweep)
-        by_name = {} if self.suggestions is None else self.suggestions._asdict()
-        figure = lr_figure(self.sweep.lrs, self.sweep.smoothed, by_name, None if self.only else self.method)
+        write_lr_csv(folder / "lr_find.csv", *sweep)
+        figure = lr_figure(sweep.lrs, sweep.smoothed, suggested, None if self.only else self.method)
         write_figure(folder / "lr_find.png", figure)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("lr_find", figure)
-                logger.experiment.add_text("lr_find", lr_table(*self.sweep))
+                logger.experiment.add_text("lr_find", lr_table(*sweep))
 
 
 def _set_lr(pl_module: LightningModule, lr: float | str) -> None:

@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_tasks.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tasks.training import slurm
-from lightning_tasks.training.launcher import is_watched
+from lightning_tasks.training.processes import is_watched
 
 _SIGNAL_EXIT = 128  # what a shell adds to a signal's number
 _NOTICE = int(getattr(signal, "SIGUSR1", -1))  # SLURM's; there is none on Windows
@@ -34,16 +34,15 @@ class StopSignals(Callback):
 
     def __init__(self, last: LastCheckpoint) -> None:
         self.last = last
-        self._received = 0
+        self._received, self._step = 0, -1
         self._before: dict[int, Any] = {}
-        self._step = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals over: Lightning's own handlers save nothing, and broadcast in the midst of a step."""
         self._received, self._step = 0, -1
         if threading.current_thread() is not threading.main_thread():
             return  # it gets no signals
-        wanted: list[int] = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if slurm.job() else [])]
+        wanted = _ORDER[1:] if slurm.job() else _ORDER[1:3]
         # A shell has what runs in the background ignore Ctrl-C; a handler that is not Python's could not be put back.
         wanted = [number for number in wanted if signal.getsignal(number) not in (signal.SIG_IGN, None)]
         self._before = {number: signal.signal(number, self._note) for number in wanted}
@@ -55,13 +54,9 @@ class StopSignals(Callback):
         if complete and trainer.strategy.reduce_boolean_decision(bool(self._received), all=False):
             self._leave(trainer)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back: the run is complete."""
-        self._give_back()
-
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back; and leave in order where one ended the processes that load."""
-        self._give_back()
+        self.on_train_end(trainer, pl_module)
         if self._received and isinstance(exception, RuntimeError) and "DataLoader worker" in str(exception):
             print(f"stopped: the loader's processes were ended too; see {self.last.path}", file=sys.stderr)
             raise SystemExit(_SIGNAL_EXIT + self._received)
@@ -85,7 +80,8 @@ class StopSignals(Callback):
         trainer.print(f"stopped at step {trainer.global_step}; --ckpt_path last resumes from there")
         raise SystemExit(0 if is_watched(trainer) else _SIGNAL_EXIT + received)
 
-    def _give_back(self) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back: the run is complete."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from lightning_tasks.reports.canvas import letter_figure
 from lightning_tasks.reports.figure_file import write_figure
-from lightning_tasks.reports.fonts import letter_figure
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer, validation_step, validation_writer
 from lightning_tasks.tasks.registry import find_task, names_keys, task_of
 
@@ -23,8 +22,8 @@ class BatchFigure(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw it, unless the run is resumed: then it was drawn."""
-        writer, datamodule = tensorboard_writer(trainer), _datamodule(trainer)
-        task = find_task(datamodule)
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        writer, task = tensorboard_writer(trainer), find_task(datamodule)
         if writer is None or task is None or trainer.global_step:
             return
         with isolate_rng():  # a DataLoader draws a seed: the training's own numbers must not depend on who looks
@@ -39,36 +38,28 @@ class ResultsFigure(Callback):
     The last ones are `results.png` in the run's folder.
     """
 
-    def __init__(self) -> None:
-        self._kept: tuple[Any, Tensor] | None = None
+    _kept: tuple[Any, Tensor] | None = None
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: Any,  # noqa: ANN401 - of the task
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int, *_: object
     ) -> None:
         """Keep the first images and what was predicted of them."""
+        tensors: Any = batch  # of the task
         if not batch_idx and trainer.is_global_zero and isinstance(outputs, Tensor):  # a user's subclass may say none
-            self._kept = type(batch)(*(tensor[:_MOST].cpu() for tensor in batch)), outputs[:_MOST].float().cpu()
+            self._kept = type(tensors)(*(tensor[:_MOST].cpu() for tensor in tensors)), outputs[:_MOST].float().cpu()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw them."""
         writer = validation_writer(trainer)
         if writer is not None and self._kept is not None:
-            writer.add_figure("results", letter_figure(self._draw(pl_module)), validation_step(trainer))
+            figure = task_of(pl_module).draw_results(*self._kept, pl_module)
+            writer.add_figure("results", letter_figure(figure), validation_step(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._kept is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            write_figure(Path(trainer.default_root_dir) / "results.png", self._draw(pl_module))
-
-    def _draw(self, model: LightningModule) -> Figure:
-        assert self._kept is not None
-        return task_of(model).draw_results(*self._kept, model)
+            figure = task_of(pl_module).draw_results(*self._kept, pl_module)
+            write_figure(Path(trainer.default_root_dir) / "results.png", figure)
 
 
 class HyperParameters(Callback):
@@ -77,8 +68,7 @@ class HyperParameters(Callback):
     Lightning's own way would write a first value of each metric, which was never measured, into its curve.
     """
 
-    def __init__(self) -> None:
-        self._written = False
+    _written = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the settings and the metrics' names, once there are any."""
@@ -86,7 +76,7 @@ class HyperParameters(Callback):
         writer = validation_writer(trainer)
         if self._written or writer is None or not metrics:
             return
-        data = getattr(_datamodule(trainer), "hparams", {})
+        data = getattr(getattr(trainer, "datamodule", None), "hparams", {})
         settings = {
             **plain_settings(pl_module.hparams),
             **{f"data/{name}": value for name, value in plain_settings(data).items()},
@@ -106,7 +96,3 @@ def plain_settings(hparams: Mapping[str, Any]) -> dict[str, bool | int | float |
         for name, value in hparams.items()
         if not name.startswith("_") and name not in too_long and value is not None
     }
-
-
-def _datamodule(trainer: Trainer) -> Any:  # noqa: ANN401 - ours or a user's own
-    return getattr(trainer, "datamodule", None)

@@ -1,6 +1,22 @@
-"""The words of a command line: which stand for themselves, and which are options."""
+"""The words of a command line: which are options, and which of all that they set are paths.
+
+`~` and `$NAME` in paths are expanded. Data modules and models see to their own: a checkpoint keeps what the user wrote,
+which means something on another machine too.
+"""
+
+from collections.abc import Mapping
+from glob import glob
+from typing import Any
+
+from jsonargparse import Namespace
+
+from lightning_tasks.filesystem import expand_path
 
 _FLAGS = ("-h", "--help", "--print_config")
+_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "runs_dir"}
+_OF_PATTERNS = {"paths", "images"}
+_OF_CLASSES = {"default_root_dir", "dirpath", "log_dir", "root_dir", "save_dir"}  # Lightning's loggers and callbacks
+_CONFIG = ("--config", "-c")
 
 
 def words_and_options(args: list[str]) -> tuple[list[str], list[str]]:
@@ -22,3 +38,38 @@ def words_and_options(args: list[str]) -> tuple[list[str], list[str]]:
             options.append(args[0])
             args = args[1:]
     return words, options
+
+
+def with_expanded_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a verb's settings with its paths expanded, and those of its loggers, callbacks and profilers.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
+    return {name: _expand(name, value) for name, value in settings.items()}
+
+
+def with_expanded_configs(args: list[str]) -> list[str]:
+    """Return a command line with the names of its configs expanded; a config may be given as text, too."""
+    done = list(args)
+    for i, word in enumerate(args):
+        option, equals, value = word.partition("=")
+        if option in _CONFIG and equals and "\n" not in value:
+            done[i] = f"{option}={expand_path(value)}"
+        elif i and args[i - 1] in _CONFIG and "\n" not in word:
+            done[i] = expand_path(word)
+    return done
+
+
+def _expand(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a setting holds
+    if isinstance(value, list):
+        return [_expand(name if name in _OF_PATTERNS else "", item) for item in value]
+    if name in _OF_PATTERNS:
+        return value if not value or glob(value) else expand_path(value)  # noqa: PTH207 - absolute ones too
+    if isinstance(value, str) and name in _OF_VERBS | _OF_CLASSES:
+        return expand_path(value)
+    if isinstance(value, Namespace) and name not in ("data", "model"):
+        done = value.clone()
+        vars(done).update(with_expanded_paths(vars(value)))
+        return done
+    return value

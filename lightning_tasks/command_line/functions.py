@@ -5,8 +5,7 @@ from importlib import import_module
 from jsonargparse import ArgumentParser
 
 from lightning_tasks import yaml_text
-from lightning_tasks.command_line.arguments import words_and_options
-from lightning_tasks.command_line.config_paths import with_expanded_paths
+from lightning_tasks.command_line.arguments import with_expanded_paths, words_and_options
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.verbs.table import Kind, verbs_of
@@ -22,9 +21,8 @@ def run(args: list[str]) -> int:
     yaml_text.use_for_configs()
     verb = verbs_of(Kind.FUNCTION)[args[0]]
     function = getattr(import_module(f"lightning_tasks.verbs.{verb.name}"), verb.name)
-    parser = ArgumentParser(
-        prog=f"lightning-tasks {verb.name}", description=(function.__doc__ or "").partition("\n")[0]
-    )
+    about = (function.__doc__ or "").partition("\n")[0]
+    parser = ArgumentParser(prog=f"lightning-tasks {verb.name}", description=about)
     first, *rest = verb.words
     parser.add_argument(first, type=str)
     for word in rest:

@@ -17,20 +17,17 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
 
     `validate best.ckpt` is `validate --ckpt_path best.ckpt`, with options before it or behind.
 
-    Args:
-        args: of the command line, the verb first.
-
     Raises:
         CheckpointError: it cannot be read, or does not say how to make model and data.
     """
-    words, options = words_and_options(args[1:])
-    args = [args[0], *(["--ckpt_path", *words] if words else []), *options]
+    verb, (words, options) = args[0], words_and_options(args[1:])
+    options = [*(["--ckpt_path", *words] if words else []), *options]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--ckpt_path")
     parser.add_argument("--config", "-c")
-    found = parser.parse_known_args(args)[0]
+    found = parser.parse_known_args(options)[0]
     if found.ckpt_path is None:
-        return args
+        return [verb, *options]
     path = Path(expand_path(found.ckpt_path))
     checkpoint = read_checkpoint(path)
     try:
@@ -38,8 +35,8 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
     except CheckpointError:
         if found.config is None:
             raise
-        return args  # the user's own config says it all
-    return [args[0], "--config", as_config(config), *args[1:]]
+        return [verb, *options]  # the user's own config says it all
+    return [verb, "--config", yaml_text.dump_in_one_line(config), *options]
 
 
 def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -66,8 +63,3 @@ def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
             # What the model was trained on, whatever table it is scored on.
             sections["data"]["init_args"][names] = list(checkpoint["hyper_parameters"][names])
     return sections
-
-
-def as_config(settings: dict[str, Any]) -> str:
-    """Return settings as a text for `--config`."""
-    return yaml_text.dump_in_one_line(settings)

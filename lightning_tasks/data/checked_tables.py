@@ -1,5 +1,6 @@
 """The tables of a data module: read, checked, and split into training and validation."""
 
+import contextlib
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -9,21 +10,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
-from lightning_tasks.data.describe import count_images
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error, require_folder
-from lightning_tasks.data.tables.file_checks import Confines, LocatedTable, locate, require_files
-from lightning_tasks.data.tables.split_column import marked_test
-from lightning_tasks.data.tables.splits import Rows, Splitter, split_table
+from lightning_tasks.data.tables.file_checks import LocatedTable, locate, require_files
+from lightning_tasks.data.tables.paths import Confines
+from lightning_tasks.data.tables.splits import Rows, Splitter, count_images, marked_test, split_table
 from lightning_tasks.data.tables.table_checks import (
     OF_TRAINING,
     Problem,
+    TaskColumns,
     raise_or_warn,
     respelt,
     same_image,
     shared_groups,
     trained_on,
+    unused_columns,
 )
-from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import expand_path, is_file
 
@@ -59,10 +60,8 @@ class CheckedTables(LightningDataModule):
     def read_test_table(self, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table for testing; `on_error`: see `read_table`."""
         if self.test_csv is None:
-            raise ConfigError(
-                "There is no test table. Name one in root: --data.test_csv test.csv; it may be that of training, if "
-                "its column 'split' marks rows test."
-            )
+            way_out = "it may be that of training, if its column 'split' marks rows test"
+            raise ConfigError(f"There is no test table. Name one in root: --data.test_csv test.csv; {way_out}.")
         return self.read_table(self.test_csv, on_error)
 
     @property
@@ -71,13 +70,7 @@ class CheckedTables(LightningDataModule):
         """What to do about several rows of one image that differ."""
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
-        """Return what is wrong with a table as a whole, without reading pixels; a task adds its own.
-
-        Args:
-            table: as `locate` returns it.
-            train: its rows for training.
-            valid: and for validation.
-        """
+        """Return what is wrong with a table as a whole, as `locate` returns it, without pixels; a task adds its own."""
         return [
             *self._unused_columns(self.csv, table),
             *same_image(table, train, valid, self.csv, self._of_the_image(table), self.one_row_each),
@@ -105,7 +98,7 @@ class CheckedTables(LightningDataModule):
     def _unused_columns(self, path: Path, table: pd.DataFrame) -> list[Problem]:
         if is_image_set(path) or not is_file(path):  # no header of the user's
             return []
-        return unused_columns(path, table.columns, self.task_columns(table), only_near_misses=self.splitter is not None)
+        return unused_columns(path, table.columns, self.task_columns(table), self.splitter is not None)
 
     def locate(self, table: pd.DataFrame) -> LocatedTable:
         """Return a table like this module's with the files that its names mean."""
@@ -136,9 +129,9 @@ class CheckedTables(LightningDataModule):
         found = []
         if "located" in self.__dict__:  # a cached_property that was asked for
             found.append((self.csv, self.table, np.union1d(*self.split)))
-        if self.test_csv is not None and "located_test" in self.__dict__:
-            table = self.located_test.table
-            found.append((self.test_csv, table, self.test_rows(table)))
+        if "located_test" in self.__dict__:
+            test = self.located_test
+            found.append((test.source, test.table, self.test_rows(test.table)))
         return found
 
     @cached_property
@@ -163,9 +156,6 @@ class CheckedTables(LightningDataModule):
     def check_tables(self, *stages: str) -> None:
         """Ask what is wrong with the tables of stages, and with the files that they name; say each doubt once.
 
-        Args:
-            stages: of `setup`.
-
         Raises:
             TableError: the numbers would be wrong, or a name leads out of the data's folders.
             DatasetNotFoundError: images are missing.
@@ -176,16 +166,14 @@ class CheckedTables(LightningDataModule):
             rows = np.union1d(train, valid) if "fit" in stages else valid
             needed.append((self.located, rows))
             found = self.find_problems(self.table, train, valid[:0] if self.train_on_valid else valid)
-            used = np.zeros(len(self.table), dtype=bool)
-            used[rows] = True
-            problems += [problem for problem in found if problem.row is None or used[problem.row]]
-            if "fit" not in stages:
-                problems = [problem for problem in problems if problem.kind not in OF_TRAINING]
+            used, left_out = np.isin(np.arange(len(self.table)), rows), () if "fit" in stages else OF_TRAINING
+            asked = [problem for problem in found if problem.kind not in left_out]
+            problems += [problem for problem in asked if problem.row is None or used[problem.row]]
         if "test" in stages:
-            test = self.located_test
-            needed.append((test, self.test_rows(test.table)))
+            test, rows = self.located_test, self.test_rows(self.located_test.table)
+            needed.append((test, rows))
             problems += self.find_test_problems(test.table)
-            problems += trained_on(test, self.test_rows(test.table), *self._known_training_files())
+            problems += trained_on(test, rows, *self._known_training_files())
         require_files(needed)
         problems += [problem for located, _ in needed for problem in respelt(located)]
         raise_or_warn([problem for problem in problems if problem.is_error or problem not in self._told])
@@ -197,12 +185,10 @@ class CheckedTables(LightningDataModule):
 
     def _known_training_files(self) -> tuple[Path, NDArray[np.int64]]:
         """Return the table that trains and the ids of its files for training: none where a test need not know them."""
-        if "located" not in self.__dict__ and (self.images != self.test_images or not is_file(self.csv)):
-            return self.csv, np.empty(0, dtype=np.int64)
-        try:
-            return self.csv, self.located.files.ids[self.split[0]]
-        except LightningTasksError:  # a checkpoint is tested without it
-            return self.csv, np.empty(0, dtype=np.int64)
+        if "located" in self.__dict__ or (self.images == self.test_images and is_file(self.csv)):
+            with contextlib.suppress(LightningTasksError):  # a checkpoint is tested without it
+                return self.csv, self.located.files.ids[self.split[0]]
+        return self.csv, np.empty(0, dtype=np.int64)
 
     @property
     def left_out_note(self) -> str:

@@ -2,18 +2,18 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import albumentations as A
-from torch.utils.data import DataLoader
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_tasks.batch import Batch, PlannedBatch
 from lightning_tasks.data.checked_tables import CheckedTables
-from lightning_tasks.data.describe import describe_white
-from lightning_tasks.data.images.cache import CacheKind
-from lightning_tasks.data.images.depth import FULL, check_white_level
-from lightning_tasks.data.images.store import ImageStore
+from lightning_tasks.data.images.cache import CacheKind, ImageStore
+from lightning_tasks.data.images.depth import FULL, check_white_level, describe_white
 from lightning_tasks.data.images.white_level import doubt, find_white_level
 from lightning_tasks.data.loading.cached import (
     NOT_IN_CHECKPOINT,
@@ -21,12 +21,11 @@ from lightning_tasks.data.loading.cached import (
     Split,
     cache_settings,
     load_through_cache,
-    render,
     side_to_decode,
-    split_loader,
 )
-from lightning_tasks.data.loading.dataset import ImageDataset
-from lightning_tasks.data.loading.skipping import OnBadImage, Skipped
+from lightning_tasks.data.loading.dataloader import default_workers, make_loader
+from lightning_tasks.data.loading.dataset import ImageDataset, collate_planned
+from lightning_tasks.data.loading.skipping import OnBadImage, Skipped, Skipping, collate_readable
 from lightning_tasks.data.tables.csv_table import groups_of
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, Splitter
@@ -184,11 +183,13 @@ class ImageDataModule(CheckedTables):
 
     def on_after_batch_transfer(self, batch: Batch | PlannedBatch, dataloader_idx: int) -> Batch:
         """Transform images that the device has, and mix and downscale a training batch, on the device."""
-        made = render(batch, self.loading.device_images)
+        if isinstance(batch, PlannedBatch):
+            assert self.loading.device_images is not None
+            batch = batch.batch._replace(images=self.loading.device_images.render(batch.planned))
         if not self.trainer or not self.trainer.training:
-            return made
+            return batch
         epoch = self.trainer.current_epoch
-        mixed: Batch = self.mix_batch(made, epoch)
+        mixed: Batch = self.mix_batch(batch, epoch)
         if self.start_size is None:
             return mixed
         size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, self.image_size)
@@ -222,8 +223,19 @@ class ImageDataModule(CheckedTables):
         else:
             stores = [ImageStore(split.paths, self.decode_side, self.white_level) for split in splits]
         on_device = through_cache and self.loading.device_images is not None
-        for split, images in zip(splits, stores, strict=True):
-            setattr(self, _SETS[split.name], self._make_set(split, images, on_device))
+        for (name, located, rows, transform), images in zip(splits, stores, strict=True):
+            made = self.make_set(
+                located,
+                rows,
+                name,
+                images=images,
+                transform=transform,
+                seed=self.seed,
+                groups=groups_of(located.table, rows),
+                on_device=on_device,
+                skipped=Skipped(name, images.paths, self.max_bad_fraction) if self.on_bad_image == "skip" else None,
+            )
+            setattr(self, _SETS[name], made)
 
     def _splits_of(self, stage: str) -> list[Split]:
         valid_transform = self.valid_transform or self.make_valid_transform()
@@ -234,20 +246,6 @@ class ImageDataModule(CheckedTables):
         if stage != "fit":
             return [validation]
         return [Split("training", self.located, train, self.train_transform or self.make_train_transform()), validation]
-
-    def _make_set(self, split: Split, images: ImageStore, on_device: bool) -> ImageDataset[Any]:
-        skipped = Skipped(split.name, images.paths, self.max_bad_fraction) if self.on_bad_image == "skip" else None
-        return self.make_set(
-            split.located,
-            split.rows,
-            split.name,
-            images=images,
-            transform=split.transform,
-            seed=self.seed,
-            groups=groups_of(split.located.table, split.rows),
-            on_device=on_device,
-            skipped=skipped,
-        )
 
     def _settle_white_level(self, paths: Mapping[str, Sequence[Path]]) -> None:
         """Find which value is white in the files of each split, unless it was given."""
@@ -275,5 +273,22 @@ class ImageDataModule(CheckedTables):
         return self.val_dataloader()
 
     def _loader(self, dataset: ImageDataset[Any], *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
-        given = self.num_workers if num_workers is None else num_workers
-        return split_loader(dataset, self.collate, training, self.batch_size, given, self.seed, self.trainer)
+        trainer, given = self.trainer, self.num_workers if num_workers is None else num_workers
+        samples: Dataset[Any] = dataset
+        collate = partial(collate_planned, self.collate) if dataset.on_device else self.collate
+        if dataset.skipped is not None:
+            samples, collate = Skipping(dataset, dataset.skipped), partial(collate_readable, collate, training)
+        if given is None:
+            on_gpu = trainer.strategy.root_device.type != "cpu" if trainer else torch.cuda.is_available()
+            given = default_workers(on_gpu, max(1, trainer.num_devices) if trainer else 1)
+        return make_loader(
+            samples,
+            collate,
+            n=len(dataset),
+            training=training,
+            batch_size=self.batch_size,
+            num_workers=given,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )

@@ -11,25 +11,17 @@ from PIL.PngImagePlugin import PngInfo
 
 from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.cores import usable_cores
-from lightning_tasks.data.images.decode import MAX_PIXELS, read_image
+from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.deploy.prediction_table import Row
+from lightning_tasks.deploy.sources import Found
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import is_file, is_folder
 from lightning_tasks.reports.canvas import Canvas
 from lightning_tasks.reports.figure_file import DRAWN, is_drawn
 
 
-def check_folder(folder: Path, images: Sequence[Path], names: Sequence[Path]) -> None:
-    """Look whether copies can be written to `folder`, before all images are predicted.
-
-    Args:
-        folder: is made if need be.
-        images: N files, which no copy must write over.
-        names: N names of their copies.
-
-    Raises:
-        ConfigError: they cannot.
-    """
+def check_folder(folder: Path, images: Sequence[Found]) -> None:
+    """Make a folder for copies of images; ConfigError where it cannot be, or a copy would take a file's place."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -37,32 +29,22 @@ def check_folder(folder: Path, images: Sequence[Path], names: Sequence[Path]) ->
     except OSError as error:
         what = "written to" if is_folder(folder) else "made"
         raise ConfigError(f"{folder} cannot be {what} ({error.strerror}). Name another folder: --annotate.") from error
-    inputs = {os.path.abspath(path) for path in images}  # noqa: PTH100 - resolve() asks the disk
-    for path, name in zip(images, names, strict=True):
+    inputs = {os.path.abspath(image.path) for image in images}  # noqa: PTH100 - resolve() asks the disk
+    for path, name in images:
         copy = _copy_of(name, folder)
         if os.path.abspath(copy) in inputs:  # noqa: PTH100
-            raise ConfigError(
-                f"The annotated copy of {path} would write over {copy}, which is to be predicted too. Name another "
-                "folder: --annotate."
-            )
-        if is_file(copy) and not is_drawn(copy):
-            raise ConfigError(
-                f"The annotated copy of {path} would write over {copy}, which this program has not drawn. Name "
-                "another folder: --annotate."
-            )
+            which = "is to be predicted too"
+        elif is_file(copy) and not is_drawn(copy):
+            which = "this program has not drawn"
+        else:
+            continue
+        raise ConfigError(
+            f"The annotated copy of {path} would write over {copy}, which {which}. Name another folder: --annotate."
+        )
 
 
-def annotate_images(
-    rows: Sequence[Row], folder: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None
-) -> list[str]:
-    """Write a copy of each image that was predicted, under its name; return why any could not be written.
-
-    Args:
-        rows: of images that were predicted, or not.
-        folder: of the copies.
-        max_pixels: of an image.
-        white_level: which value is white in images of more than 8 bits.
-    """
+def annotate_images(rows: Sequence[Row], folder: Path, max_pixels: int, white_level: int | None) -> list[str]:
+    """Write a copy of each image that was predicted, under its name; return why any could not be written."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         problems = pool.map(lambda row: _try_to_annotate(row, folder, max_pixels, white_level), rows)
         return [problem for problem in problems if problem is not None]

@@ -11,9 +11,8 @@ from PIL import ImageFile
 
 from lightning_tasks.data.images.decode import MAX_PIXELS, decode_image, read_image, tell_of_frames
 from lightning_tasks.data.images.depth import Values, bits_lost, in_8_bits, unknown_values
-from lightning_tasks.data.images.pillow import Image, has_more_frames, undecodable, values_of
+from lightning_tasks.data.images.pillow import Image, has_more_frames, is_whole, undecodable, values_of
 from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, keeps_upper_bits
-from lightning_tasks.data.images.whole import is_whole
 from lightning_tasks.errors import ImageError
 
 Bytes = bytes | bytearray | memoryview  # a file's content
@@ -76,8 +75,10 @@ def _from_pillow(image: Pillow.Image, max_pixels: int, white_level: int | None) 
             return decode_image(content, _PIL, 0, max_pixels, white_level).image  # Pillow keeps fewer bits
     more = has_more_frames(image)
     pixels = in_8_bits(values_of(image, _PIL), white_level, _PIL)
-    if content is None and image.format == "PNG" and image.mode not in SIXTEEN_BITS:
-        _require_bits(pixels, white_level)
+    unread = content is None and image.format == "PNG" and image.mode not in SIXTEEN_BITS
+    # Nothing lies above the upper 8 of 16 bits that white has: Pillow cut the rest.
+    if unread and white_level is not None and 0 < pixels.max() <= white_level >> 8 < 255:
+        raise bits_lost(_PIL)
     if more:
         tell_of_frames(_PIL)
     return pixels
@@ -93,12 +94,6 @@ def _file_of(image: Pillow.Image) -> bytes | None:
     content = file.read()
     file.seek(at)
     return content
-
-
-def _require_bits(pixels: Image, white_level: int | None) -> None:
-    """Raise UnknownValuesError where nothing lies above the upper 8 of 16 bits that white has: Pillow cut the rest."""
-    if white_level is not None and 0 < pixels.max() <= white_level >> 8 < 255:
-        raise bits_lost(_PIL)
 
 
 def _from_array(array: NDArray[Any], white_level: int | None) -> Image:

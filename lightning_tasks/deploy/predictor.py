@@ -1,38 +1,30 @@
-"""A trained model for anybody's images."""
+"""A trained model for anybody's images, from a checkpoint alone: no config, no data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from lightning_tasks.data.images.decode import MAX_PIXELS, Image, Size
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.images.decode import MAX_PIXELS, Image, Size, allow
+from lightning_tasks.data.images.depth import check_white_level
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.deploy.image_input import Source, rgb
-from lightning_tasks.devices import is_out_of_memory
-from lightning_tasks.errors import ConfigError, what_is_wrong
+from lightning_tasks.devices import compute_after_fork, is_out_of_memory
+from lightning_tasks.devices import keep_freed_memory as keep_memory
+from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
+from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat, Prediction
+from lightning_tasks.tasks.registry import task_of
 
 _STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones shrink by
 
 
-@dataclass(frozen=True)
-class Views:
-    """What of each image is predicted and averaged: test-time augmentation where it is more than one view.
-
-    Attributes:
-        flip: also mirrored.
-        scales: times the size that the model was trained at, to the next multiple of 32 pixels.
-    """
-
-    flip: bool = False
-    scales: tuple[float, ...] = (1.0,)
-
-
-SINGLE_VIEW = Views()
-
-
+@dataclass(eq=False, repr=False)
 class Predictor:
     """Predict images, from any number of threads: a call changes nothing.
 
@@ -40,36 +32,28 @@ class Predictor:
         module: a trained model with its preprocessing, on the device that it is to run on, in evaluation mode.
         output_format: what its outputs mean.
         device: where the module is.
-        views: of each image; their predictions are averaged.
-        allow_pixels: a file with more is not read.
-        white_level: which value is white in images of more than 8 bits; see `rgb`.
+        flip, scales, allow_pixels, white_level: as `load` has them; scaled sizes are multiples of 32 pixels.
 
     Raises:
         ConfigError: mirrored images are asked for and it is not known which points change places, or the backbone
             does not take a scaled size.
     """
 
-    def __init__(
-        self,
-        module: InferenceModule,
-        output_format: OutputFormat[Any],
-        device: torch.device,
-        views: Views,
-        allow_pixels: int = MAX_PIXELS,
-        white_level: int | None = None,
-    ) -> None:
-        self.module = module
-        self.output_format = output_format
-        self.device = device
-        self.views = views
-        self.allow_pixels = allow_pixels
-        self.white_level = white_level
-        if not views.scales:
+    module: InferenceModule
+    output_format: OutputFormat[Any]
+    device: torch.device
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    allow_pixels: int = MAX_PIXELS
+    white_level: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scales:
             raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
-        if views.flip:
-            output_format.require_flip()
-        self._preprocess_at = [_scale(module.preprocess, scale) for scale in views.scales]
-        for preprocess in self._preprocess_at[1:] if views.scales[:1] == (1.0,) else self._preprocess_at:
+        if self.flip:
+            self.output_format.require_flip()
+        self._preprocess_at = [_scale(self.module.preprocess, scale) for scale in self.scales]
+        for preprocess in self._preprocess_at[1:] if self.scales[0] == 1.0 else self._preprocess_at:
             self._try_size(preprocess.window.size)
 
     @overload
@@ -93,7 +77,7 @@ class Predictor:
         for begin in range(0, len(images), batch_size):
             decoded = [rgb(image, self.allow_pixels, self.white_level) for image in images[begin : begin + batch_size]]
             inputs = [self.preprocess(image) for image in decoded]
-            predictions += self.predict(inputs, [_size(image) for image in decoded])
+            predictions += self.predict(inputs, [(image.shape[0], image.shape[1]) for image in decoded])
         return predictions
 
     def preprocess(self, image: Image) -> list[Tensor]:
@@ -103,11 +87,7 @@ class Predictor:
             return [preprocess(torch.from_numpy(writable)[None])[0] for preprocess in self._preprocess_at]
 
     def predict(self, inputs: Sequence[Sequence[Tensor]], sizes: Sequence[Size]) -> list[Prediction]:
-        """Return the predictions for images.
-
-        Args:
-            inputs: of each image, what `preprocess` returned.
-            sizes: of each image, height and width.
+        """Return the predictions for images of which `preprocess` returned `inputs`, with their heights and widths.
 
         Raises:
             ConfigError: the model predicts NaN.
@@ -122,7 +102,7 @@ class Predictor:
     def _forward(self, inputs: Tensor) -> Tensor:
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
         outputs = self.module.predict(inputs)
-        if not self.views.flip:
+        if not self.flip:
             return outputs
         mirrored = self.output_format.unmirror(self.module.predict(inputs.flip(3)), inputs.shape[3])
         return self.output_format.combine([outputs, mirrored])
@@ -149,5 +129,97 @@ def _scale(preprocess: Preprocess, scale: float) -> Preprocess:
     return Preprocess(preprocess.window._replace(size=(height, width)), round(preprocess.side * max(1.0, scale)))
 
 
-def _size(image: Image) -> Size:
-    return image.shape[0], image.shape[1]
+def load(
+    checkpoint: str | Path,
+    device: str = "auto",
+    *,
+    threshold: float | None = None,
+    flip: bool = False,
+    scales: tuple[float, ...] = (1.0,),
+    allow_pixels: int = MAX_PIXELS,
+    white_level: int | None = None,
+    keep_freed_memory: bool = True,
+) -> Predictor:
+    """Return a predictor for images: paths, files' bytes, arrays or PIL images.
+
+    Images go through the default validation transform; one of your own (`valid_transform`) is not in a checkpoint.
+    Processes that are forked from this one afterwards (`multiprocessing.Pool`, `gunicorn --preload`) predict on one
+    thread each; on an accelerator each must load for itself.
+
+    Args:
+        checkpoint: of one of our tasks.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
+        threshold: for all labels, in place of those in the checkpoint.
+        flip: also predict the mirrored image, and average.
+        scales: predict each image at these multiples of the model's size, and average.
+        allow_pixels: a file with more is not read. Above the default it raises Pillow's own limit of the process too.
+        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
+        keep_freed_memory: on the CPU, let this whole process keep what it frees, up to its peak, rather than ask the
+            system for it again with each batch: a third faster. False: leave that as it is.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not of such a model.
+        ConfigError: the settings do not work.
+    """
+    allow(allow_pixels, "allow_pixels")
+    check_white_level(white_level, "white_level")
+    path = Path(checkpoint)
+    predictor = predictor_of(read_checkpoint(path), path, device, threshold, flip, scales, allow_pixels, white_level)
+    if keep_freed_memory and predictor.device.type == "cpu":
+        keep_memory()
+    return predictor
+
+
+def predictor_of(
+    content: dict[str, Any],
+    path: Path,
+    device: str,
+    threshold: float | None = None,
+    flip: bool = False,
+    scales: tuple[float, ...] = (1.0,),
+    allow_pixels: int = MAX_PIXELS,
+    white_level: int | None = None,
+) -> Predictor:
+    """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
+    hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
+    data = content.get("datamodule_hyper_parameters", {})
+    if white_level is None:
+        white_level = data.get("white_level")  # none before one could choose: 65,535 of 16 bits
+    on_device = _device(device)
+    compute_after_fork()
+    try:
+        task = task_of(hyper_parameters)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error} Take a checkpoint that `lightning-tasks fit` wrote.") from error
+    model = _model(task.model, hyper_parameters, content, path)
+    output_format = task.output_format(model, data)
+    if threshold is not None:
+        output_format = output_format.with_threshold(threshold)
+    module = task.inference_module(model, task.preprocess(model, data)).eval().to(on_device)
+    return Predictor(module, output_format, on_device, flip, scales, allow_pixels, white_level)
+
+
+def _model(
+    cls: type[LightningModule], hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path
+) -> LightningModule:
+    try:
+        with weights_follow():
+            model = cls(**hyper_parameters)
+        model.load_state_dict(content["state_dict"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit this version's {cls.__name__} ({what_is_wrong(error)}). Train it anew, or "
+            "install the version that wrote it."
+        ) from error
+    return model.eval()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"There is no device {name!r} here ({what_is_wrong(error)}). Use cpu, or auto.") from error
+    return device

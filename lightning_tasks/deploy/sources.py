@@ -5,7 +5,9 @@ import errno
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import islice, takewhile
 from pathlib import Path
@@ -15,14 +17,19 @@ import numpy as np
 
 from lightning_tasks.data.images.decode import file_size_px
 from lightning_tasks.data.tables.csv_table import cell_at, read_cells
-from lightning_tasks.data.tables.file_checks import Confines, find_files, respelt_line
+from lightning_tasks.data.tables.file_checks import find_files, respelt_line
 from lightning_tasks.data.tables.near_names import IMAGES
-from lightning_tasks.deploy.left_out import LeftOut
+from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 from lightning_tasks.reports.figure_file import is_drawn
 
 STDIN = "-"
+_LISTED = 5
+_APPLE_DOUBLE = "._*: notes that macOS keeps beside files."
+_DRAWN = "that this program has drawn itself."
+_HEIC = (".heic", ".heif", ".hif")
+_RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 
 
 class Found(NamedTuple):
@@ -30,6 +37,37 @@ class Found(NamedTuple):
 
     path: Path
     name: Path  # of its annotated copy, below the folder of these; no two images have the same
+
+
+@dataclass
+class LeftOut:
+    """What lay among the images and was not predicted: counts of files by kind, and reasons by path."""
+
+    endings: Counter[str] = field(default_factory=Counter)  # lower case with the dot; "": none
+    unreadable: dict[str, str] = field(default_factory=dict)  # folders that may not be entered
+    folders: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)  # by what they are
+
+    def add(self, other: "LeftOut") -> None:
+        """Take in what another search left out."""
+        for name, noted in vars(self).items():
+            noted.update(getattr(other, name))
+
+    def lines(self) -> list[str]:
+        """Return sentences; none where nothing was left out."""
+        lines = []
+        if self.endings:
+            listed = ", ".join(f"{n:,} {ending or 'without an ending'}" for ending, n in self.endings.most_common())
+            lines.append(f"{listed}: by their names no images that can be read. Name such a file itself to try it.")
+        if any(ending in self.endings for ending in _HEIC):
+            lines.append("HEIC: convert such files, with `heif-convert a.heic a.jpg` or `magick a.heic a.jpg`.")
+        if any(ending in self.endings for ending in _RAW):
+            lines.append("Raw files of cameras: develop them to JPEG or TIFF first.")
+        for paths in (self.unreadable, self.folders, self.files):
+            lines += [f"{path}: {why}." for path, why in list(paths.items())[:_LISTED]]
+            lines += [f"... and {len(paths) - _LISTED:,} more like it."] if len(paths) > _LISTED else []
+        return lines + [f"{self.others[what]:,} {what}" for what in (_APPLE_DOUBLE, _DRAWN) if what in self.others]
 
 
 class Search(NamedTuple):
@@ -73,7 +111,9 @@ def search(sources: Sequence[str], images: str | None, allow_outside: bool = Fal
 def _search_source(source: str, images: str | None, allow_outside: bool, left_out: LeftOut) -> list[Found]:
     path = Path(source)
     if source == STDIN:
-        return [Found(Path(name), Path(name)) for name in _split_names(sys.stdin.buffer.read())]
+        stdin = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+        names = stdin.split(b"\0" if b"\0" in stdin else b"\n")
+        return [Found(path, path) for path in (Path(os.fsdecode(name)) for name in names if name.strip())]
     if not source:  # of a shell's variable that is not set; to Path it is the current folder
         raise DatasetNotFoundError("A name of what to predict is empty. For the current folder write a dot.")
     if is_folder(path):
@@ -85,21 +125,19 @@ def _search_source(source: str, images: str | None, allow_outside: bool, left_ou
     matches = sorted(Path(match) for match in glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
     left_out.unreadable.update(_find_locked(path))
     if not matches and not left_out.unreadable:
+        for_brackets = (
+            " In a pattern, [...] stands for one of the characters between the brackets; for brackets in a name write "
+            f"{source.replace('[', '[[]')!r}."
+        )
         raise DatasetNotFoundError(
             f"There is no file, folder or pattern {source}{why_missing(path)}. Check its name."
-            f"{_explain_brackets(source)}"
+            f"{for_brackets if '[' in source else ''}"
         )
     if "**" not in source:  # which goes into them
         left_out.folders.update({str(p): "a folder; name it too" for p in matches if is_folder(p)})
     above = Path(*takewhile(lambda part: not has_magic(part), path.parts))
     files = [p for p in matches if not is_folder(p)]
     return [Found(p, p.relative_to(above)) for p in _filter_images(files, left_out)]
-
-
-def _split_names(stdin: bytes) -> list[str]:
-    separator = b"\0" if b"\0" in stdin else b"\n"
-    names = stdin.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(separator)
-    return [os.fsdecode(name) for name in names if name.strip()]
 
 
 def _find_locked(pattern: Path) -> dict[str, str]:
@@ -117,11 +155,8 @@ def _find_locked(pattern: Path) -> dict[str, str]:
 
 def _walk(folder: Path, left_out: LeftOut) -> Iterable[Path]:
     """Yield the files below a folder; links to folders are not followed: they may lead in circles."""
-
-    def unreadable(error: OSError) -> None:
-        left_out.unreadable[str(error.filename)] = str(error.strerror)
-
-    for above, folders, names in os.walk(folder, onerror=unreadable):
+    locked = left_out.unreadable
+    for above, folders, names in os.walk(folder, onerror=lambda e: locked.update({str(e.filename): str(e.strerror)})):
         linked = [str(Path(above, name)) for name in folders if Path(above, name).is_symlink()]
         left_out.folders.update(dict.fromkeys(linked, "a linked folder; name it too"))
         yield from (Path(above, name) for name in names)
@@ -132,13 +167,13 @@ def _filter_images(files: Iterable[Path], left_out: LeftOut) -> Iterable[Path]:
     for path in files:
         ending = path.suffix.lower()
         if path.name.startswith("._"):
-            left_out.apple_double += 1
+            left_out.others[_APPLE_DOUBLE] += 1
         elif not is_file(path):
             left_out.files[str(path)] = "a link that leads nowhere" if path.is_symlink() else "no plain file"
         elif ending not in IMAGES and (ending or file_size_px(path) is None):
             left_out.endings[ending] += 1
         elif is_drawn(path):
-            left_out.drawn += 1
+            left_out.others[_DRAWN] += 1
         else:
             yield path
 
@@ -188,12 +223,3 @@ def _search_table(path: Path, folder: Path, allow_outside: bool, left_out: LeftO
     if unnamed:
         left_out.files[str(path)] = f"{unnamed:,} rows without a file name"
     return [Found(folder / name, Path(name)) for name in files.names]
-
-
-def _explain_brackets(source: str) -> str:
-    if "[" not in source:
-        return ""
-    return (
-        " In a pattern, [...] stands for one of the characters between the brackets; for brackets in a name write "
-        f"{source.replace('[', '[[]')!r}."
-    )

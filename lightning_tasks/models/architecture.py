@@ -16,25 +16,16 @@ from lightning_tasks.filesystem import expand_path
 
 _HUB, _FOLDER = "hf-hub", "local-dir"  # timm's words
 _SOURCES = {"hf-hub": _HUB, "hf_hub": _HUB, "local-dir": _FOLDER}
-_TIMMS = "timm/"  # the hub's user under whose name timm's own weights are
 
 
 class Architecture(NamedTuple):
-    """What timm builds a backbone from.
+    """What timm builds a backbone from."""
 
-    Attributes:
-        name: timm's, with the tag of its weights if it has one.
-        config: of weights of a hub or folder: where they are and how images are normalised for them; None: timm knows.
-        arguments: likewise, of the network.
-        from_timm: the name says it all; else a hub or a folder did, which a checkpoint must not depend on.
-        says_nothing: it is not known how images are normalised: a checkpoint must tell.
-    """
-
-    name: str
-    config: dict[str, Any] | None = None
-    arguments: Mapping[str, Any] = {}
-    from_timm: bool = True
-    says_nothing: bool = False
+    name: str  # timm's, with the tag of its weights if it has one
+    config: dict[str, Any] | None = None  # a hub's or folder's: where weights are, how images are normalised for them
+    arguments: Mapping[str, Any] = {}  # likewise, of the network
+    from_timm: bool = True  # the name says it all; else a hub or a folder did, which a checkpoint must not depend on
+    says_nothing: bool = False  # it is not known how images are normalised: a checkpoint must tell
 
     def build(self, **options: Any) -> nn.Module:  # noqa: ANN401 - the network's own
         """Return the network without a classifier; what `build` raises is timm's."""
@@ -45,10 +36,8 @@ class Architecture(NamedTuple):
     @property
     def has_weights(self) -> bool:
         """Whether it is known where there are pretrained ones."""
-        if self.config is not None:
-            return True
         config = timm.get_pretrained_cfg(self.name)
-        return config is not None and bool(config.has_weights)
+        return self.config is not None or (config is not None and bool(config.has_weights))
 
     @property
     def to_store(self) -> dict[str, Any] | None:
@@ -57,32 +46,24 @@ class Architecture(NamedTuple):
 
 
 def find_architecture(name: str, stored: Mapping[str, Any] | None, weights_follow: bool) -> Architecture:
-    """Return what a backbone is built from.
+    """Return what a backbone is built from: `NAME`, `timm/NAME`, `hf-hub:USER/NAME[@REVISION]`, `local-dir:FOLDER`.
 
-    Args:
-        name: of timm's; or `hf-hub:USER/NAME[@REVISION]`, `timm/NAME`, `local-dir:FOLDER`.
-        stored: what a checkpoint keeps of it, if it does.
-        weights_follow: a checkpoint's weights are loaded next: neither hub nor folder nor a tag that timm knows no more
-            is needed.
+    `stored` is what a checkpoint keeps of it, if it does. Where its `weights_follow`, neither hub nor folder nor a tag
+    that timm knows no more is needed.
 
     Raises:
         BackboneError: there is no such backbone, or the hub cannot be reached.
     """
-    source, colon, place = name.partition(":")
+    source, _, place = name.partition(":")
     if stored is not None and weights_follow:
         return Architecture(stored["name"], None, stored["arguments"], from_timm=False, says_nothing=True)
-    if colon and source in _SOURCES:
+    if source != name and source in _SOURCES:
         return _elsewhere(name, _SOURCES[source], place)
-    if name.startswith(_TIMMS):
-        base, _, tag = name.removeprefix(_TIMMS).partition(".")
-        if not timm.is_model(base) or (tag not in _tags(base) and not weights_follow):
-            return _elsewhere(name, _HUB, name)
-        return _timms(name.removeprefix(_TIMMS), weights_follow)
-    return _timms(name, weights_follow)
-
-
-def _timms(name: str, weights_follow: bool) -> Architecture:
-    base, _, tag = name.partition(".")
+    own = name.removeprefix("timm/")  # the hub's user under whose name timm's own weights are
+    base, _, tag = own.partition(".")
+    if own != name and not (timm.is_model(base) and (weights_follow or tag in _tags(base))):
+        return _elsewhere(name, _HUB, name)
+    name = own
     if not timm.is_model(base):
         close = difflib.get_close_matches(base, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
@@ -108,8 +89,7 @@ def _elsewhere(name: str, source: str, place: str) -> Architecture:
         if source == _HUB:
             config, architecture, arguments = load_model_config_from_hf(place)
         else:
-            folder = Path(expand_path(place))
-            config, architecture, arguments = load_model_config_from_path(folder)
+            config, architecture, arguments = load_model_config_from_path(Path(expand_path(place)))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BackboneError(
             f"{name!r} is no backbone of timm's: its config.json names no `architecture`, or is no JSON "

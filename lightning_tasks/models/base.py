@@ -1,17 +1,18 @@
 """What the models of every task share: one step, scores, the optimiser, checkpoints."""
 
+import unicodedata
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from lightning_tasks.errors import CheckpointError
 from lightning_tasks.models.backbone import Backbone, weights_follow
-from lightning_tasks.models.checkpoint_check import refuse_other_checkpoint
+from lightning_tasks.models.means import WeightedMean, mean_of_views
 from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse
-from lightning_tasks.models.views import mean_of_views
-from lightning_tasks.models.weighted_mean import WeightedMean
 
 _STAGES = ("val", "test")
 
@@ -87,18 +88,12 @@ class ImageModel(LightningModule, ABC):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=list(self.not_kept))
-        self.lr = lr
-        self.lr_mult = lr_mult
-        self.weight_decay = weight_decay
+        self.lr, self.lr_mult, self.weight_decay = lr, lr_mult, weight_decay
         self.flip_tta = flip_tta
         self.configure_models(
-            {
-                "name": backbone,
-                "image_size": image_size,
-                "pretrained": pretrained,
-                "weights": weights,
-                "stored": architecture,
-            }
+            BackboneSource(
+                name=backbone, image_size=image_size, pretrained=pretrained, weights=weights, stored=architecture
+            )
         )
         if self.backbone.to_store is not None:
             self.hparams["architecture"] = self.backbone.to_store
@@ -214,8 +209,7 @@ class ImageModel(LightningModule, ABC):
 
     def _evaluate(self, batch: Any, stage: str) -> Tensor:  # noqa: ANN401 - the task's
         loss, predictions = self._shared_step(batch)
-        mean_loss = self.losses[stage]
-        assert isinstance(mean_loss, WeightedMean)
+        mean_loss: Any = self.losses[stage]
         mean_loss.update(loss, self.loss_weight(batch))
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         self.log_metrics(stage, predictions, batch)
@@ -225,7 +219,33 @@ class ImageModel(LightningModule, ABC):
         """Return fastai's AdamW over early body, late body and head."""
         return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
 
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Refuse a checkpoint of other names, of another backbone or of another head."""
-        names = getattr(self, self.names_key)
-        refuse_other_checkpoint(checkpoint, self.names_key, self.names_noun, names, self.hparams, self.settings_before)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raise CheckpointError unless the checkpoint has the same names, in the same order, and is of this network.
+
+        With as many other labels the weights would load, and every prediction would carry the wrong name.
+        """
+        settings = checkpoint.get("hyper_parameters", {})
+        for setting in ("backbone", "head", "max_stride"):
+            wanted = self.hparams.get(setting)
+            found = settings.get(setting, self.settings_before.get(setting, wanted))
+            if wanted is not None and found != wanted:
+                raise CheckpointError(
+                    f"The checkpoint's {setting} is {found!r}, the model's {wanted!r}. Give the config that it was "
+                    f"trained with, or --model.{setting} {found}"
+                )
+        names, stored = getattr(self, self.names_key), settings.get(self.names_key)
+        if stored is not None and composed(stored) != composed(names):
+            raise CheckpointError(
+                f"The checkpoint knows {len(stored)} {self.names_noun} ({_first_names(stored)}), the data has "
+                f"{len(names)} ({_first_names(names)}). Use the data that it was trained on, or a table with the same "
+                "names."
+            )
+
+
+def composed(names: Sequence[str]) -> list[str]:
+    """Return names such that what looks alike is alike; a checkpoint may have them as an older version read them."""
+    return [unicodedata.normalize("NFC", name) for name in names]
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

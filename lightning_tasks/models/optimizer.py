@@ -20,15 +20,7 @@ def adamw(
 
     The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
     normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
-    schedules.
-
-    Args:
-        backbone: the body.
-        head: what stands behind it.
-        lr: the head's highest rate.
-        lr_mult: the head's rate over the early body's.
-        weight_decay: for matrices.
-        fused: update all parameters in one kernel; see `can_fuse`.
+    schedules. `fused` updates all in one kernel; see `can_fuse`.
     """
     if lr == "auto":
         raise ConfigError("model.lr is auto, and nothing finds it: add the callback LRFinder, or give a number.")
@@ -38,13 +30,10 @@ def adamw(
     groups: list[dict[str, Any]] = []
     for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
         rate = lr / lr_mult**power
-        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-        others = [parameter for parameter in parameters if parameter.ndim <= 1]
-        for params, decay, part in ((matrices, weight_decay, ""), (others, 0.0, "_no_decay")):
-            if params:
-                groups.append(
-                    {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
-                )
+        for decays, decay, part in ((True, weight_decay, ""), (False, 0.0, "_no_decay")):
+            params = [parameter for parameter in parameters if (parameter.ndim > 1) == decays]
+            group = {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
+            groups += [group] if params else []
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-5, fused=fused)
 
 
@@ -54,6 +43,5 @@ def can_fuse(module: LightningModule) -> bool:
     Lightning refuses to clip gradients in mixed precision where a fused optimiser could unscale them itself, even in
     bf16-mixed, where nothing is scaled.
     """
-    if module._trainer is None:
-        return True
-    return not (module.trainer.precision in ("16-mixed", "bf16-mixed") and module.trainer.gradient_clip_val)
+    trainer = module._trainer
+    return trainer is None or not (trainer.precision in ("16-mixed", "bf16-mixed") and trainer.gradient_clip_val)

@@ -20,38 +20,23 @@ State = dict[str, Tensor]
 _UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *TORCH_FILE_ERRORS)  # of weights files
 _DOES_NOT_FIT = (RuntimeError, KeyError, AttributeError, AssertionError)  # what torch and timm raise
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")  # what trainers call averaged weights
-_COUNTS = ("n_averaged",)  # of torch's AveragedModel: no parameter
 _BODY = "backbone.body."  # where our models have it; beside it lie mean and std
 
 
-class WeightsFile(NamedTuple):
-    """What is in a weights file.
-
-    Attributes:
-        state: tensors by name; averaged ones where there are some.
-        backbone: the name of the model that they are of, where the file says it.
-        head: likewise of the head behind it.
-    """
-
-    state: State
-    backbone: str | None
-    head: str | None
+class _WeightsFile(NamedTuple):
+    state: State  # tensors by name; averaged ones where there are some
+    backbone: str | None  # the name of the model that they are of, where the file says it
+    head: str | None  # likewise of the head behind it
 
 
 def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tuple[Tensor, Tensor] | None:
     """Load a file into a body. A classifier's weights may be in it; nothing that is needed may be missing.
 
-    The names in the file may have something in front of them, as those of a model around the body have.
+    The names in the file may have something in front of them, as those of a model around the body have. It is a
+    .safetensors file, or what torch.save wrote of tensors and plain values.
 
-    Args:
-        body: without a classifier.
-        name: of the backbone, for messages.
-        path: a .safetensors file, or what torch.save wrote of tensors and plain values.
-        needed: the names in its state that must be in the file.
-
-    Returns:
-        Mean and standard deviation (1, 3, 1, 1) of the images that the weights were trained on, on the scale of 0 to
-        255, where the file has them.
+    Returned are mean and standard deviation (1, 3, 1, 1) of the images that the weights were trained on, on the scale
+    of 0 to 255, where the file has them.
 
     Raises:
         BackboneError: it cannot be read, or does not fit.
@@ -78,22 +63,14 @@ def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tu
     return None
 
 
-def body_config(body: nn.Module) -> dict[str, Any]:
-    """Return what timm says of a body's weights."""
-    config: dict[str, Any] = body.pretrained_cfg  # type: ignore[assignment]  # taken for a tensor
-    return config
-
-
-def _read(path: Path) -> WeightsFile:
+def _read(path: Path) -> _WeightsFile:
     if not is_file(path):
         raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                names = list(file.keys())
-                return WeightsFile(
-                    {name: file.get_tensor(name) for name in names}, *_backbone_and_head(file.metadata() or {})
-                )
+                state, settings = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                return _WeightsFile(state, settings.get("backbone"), settings.get("head"))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise BackboneError(
@@ -106,11 +83,8 @@ def _read(path: Path) -> WeightsFile:
             f"{path} cannot be read as weights (there are no tensors by name in it). Take another file."
         )
     settings = content.get("hyper_parameters", {})
-    return WeightsFile(state, *_backbone_and_head(settings if isinstance(settings, Mapping) else {}))
-
-
-def _backbone_and_head(settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    return settings.get("backbone"), settings.get("head")
+    known = settings if isinstance(settings, Mapping) else {}
+    return _WeightsFile(state, known.get("backbone"), known.get("head"))
 
 
 def _state_in(content: Mapping[Any, Any]) -> State:
@@ -142,10 +116,11 @@ def _prefixes(state: State, wanted: set[str]) -> list[str]:
 def _load(body: nn.Module, state: State, prefix: str, needed: set[str]) -> str | None:
     """Load what has the prefix; if it is not all of the body and nothing else, say what is wrong."""
     part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    part = {key: value for key, value in part.items() if key not in _COUNTS}
+    part.pop("n_averaged", None)  # of torch's AveragedModel: no parameter
     # Some families rename old checkpoints' keys or resize position embeddings; timm keeps that beside the model.
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    classifiers = body_config(body).get("classifier") or ()
+    config: Any = body.pretrained_cfg
+    classifiers = config.get("classifier") or ()
     classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
     try:
         result = body.load_state_dict(convert(part, body) if convert is not None else part, strict=False)
@@ -161,7 +136,7 @@ def _load(body: nn.Module, state: State, prefix: str, needed: set[str]) -> str |
     )
 
 
-def _way_out(file: WeightsFile, name: str) -> str:
+def _way_out(file: _WeightsFile, name: str) -> str:
     if file.backbone is None or (file.backbone == name and file.head is None):
         return "Name the backbone it was made for."
     if file.backbone == name:

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.reports.fonts import letter_figure
+from lightning_tasks.reports.canvas import letter_figure
 
 DRAWN = "drawn by lightning-tasks"  # stands near an end of each image that is written for people to look at
 _NEAR_AN_END = 1024  # bytes
@@ -17,11 +17,7 @@ _WITH_EXIF = frozenset(("jpg", "jpeg", "tif", "tiff", "webp", "avif"))
 
 
 def require_figure_place(path: Path) -> None:
-    """Do as `require_place`, for what `write_figure` is to write.
-
-    Raises:
-        ConfigError: it cannot be written, or matplotlib knows no such format.
-    """
+    """Do as `require_place`, and raise ConfigError too where matplotlib knows no format of the name's ending."""
     known = Figure().canvas.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in known:
         endings = ", ".join(sorted(known))
@@ -49,12 +45,7 @@ def is_drawn(image: Path) -> bool:
 
 def _mark(form: str) -> dict[str, Any]:
     """Return what `savefig` is to be given so that `is_drawn` knows the file."""
-    if form == "png":
-        return {"metadata": {"Software": DRAWN}}
-    if form == "gif":
-        return {"pil_kwargs": {"comment": DRAWN}}
-    if form not in _WITH_EXIF:
-        return {}
     exif = Pillow.Exif()
     exif[ExifTags.Base.Software] = DRAWN
-    return {"pil_kwargs": {"exif": exif}}
+    marks = {"png": {"metadata": {"Software": DRAWN}}, "gif": {"pil_kwargs": {"comment": DRAWN}}}
+    return (marks | {kind: {"pil_kwargs": {"exif": exif}} for kind in _WITH_EXIF}).get(form, {})

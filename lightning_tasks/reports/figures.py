@@ -1,10 +1,11 @@
-"""The report's figures as SVG text, in colours that can be read on a light and on a dark page."""
+"""A run's curves, and the report's figures as SVG text, in colours that can be read on a light and a dark page."""
 
 import io
 import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -13,8 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from lightning_tasks.reports.fonts import letter_figure
-from lightning_tasks.reports.lr_curve import lr_figure
+from lightning_tasks.atomic_write import put_whole
+from lightning_tasks.reports.canvas import letter_figure
 
 INK, _LR_CURVE = "#767676", "#57606a"  # each becomes the page's own colour of text
 _INCHES = (4.6, 3.1)  # small, so that a phone shows them at their own size
@@ -32,6 +33,7 @@ _STYLE: Any = {  # matplotlib types every key
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
+_LR_COLUMNS = ("lr", "loss", "smoothed_loss")
 
 
 class Chart(NamedTuple):
@@ -43,11 +45,7 @@ class Chart(NamedTuple):
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
-    """Return what can be drawn of a run's metrics.csv: losses, scores and pixel errors by epoch, rates by step.
-
-    Args:
-        rows: of the csv, as text; an empty cell is no value.
-    """
+    """Return what can be drawn of a metrics.csv's rows: losses, scores and pixel errors by epoch, rates by step."""
     columns = list(rows[0]) if rows else []
     val = [column for column in columns if column.startswith("val/") and column != "val/loss"]
     kinds: list[tuple[str, str, list[str]]] = [
@@ -56,20 +54,12 @@ def learning_curves(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
         ("Error on validation, in pixels", "epoch", [column for column in val if column.endswith("_px")]),
         ("Learning rate", "step", [column for column in columns if column.startswith("lr")]),
     ]
-    charts = (
-        _curves(title, against, {name: _series(rows, against, name) for name in names})
-        for title, against, names in kinds
-    )
+    charts = [_curves(title, x, {name: _series(rows, x, name) for name in names}) for title, x, names in kinds]
     return [chart for chart in charts if chart is not None]
 
 
 def lr_find_chart(rows: Sequence[Mapping[str, str]], lr: float | None) -> Chart | None:
-    """Return the learning-rate finder's curve; None where there is none.
-
-    Args:
-        rows: of lr_find.csv, as text.
-        lr: the rate that the run took, to be marked; None: none is.
-    """
+    """Return the curve of a lr_find.csv's rows, if there are any, with the rate that the run took, if that is known."""
     points = _series(rows, "lr", "smoothed_loss")
     if not points:
         return None
@@ -79,19 +69,50 @@ def lr_find_chart(rows: Sequence[Mapping[str, str]], lr: float | None) -> Chart 
         _plain_log(figure.axes[0].xaxis)
         svg = _svg(figure)
     taken = "" if lr is None else f"; this run's rate is {lr:.2e}"
-    return Chart(
-        "Smoothed loss by learning rate", f"Smoothed loss over rates from {lrs[0]:.0e} to {lrs[-1]:.0e}{taken}.", svg
-    )
+    alt = f"Smoothed loss over rates from {lrs[0]:.0e} to {lrs[-1]:.0e}{taken}."
+    return Chart("Smoothed loss by learning rate", alt, svg)
+
+
+def write_lr_csv(path: Path, lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> None:
+    """Write one row a step."""
+    rows = [_LR_COLUMNS, *zip(lrs, losses, smoothed, strict=True)]
+    text = "".join(f"{','.join(map(str, row))}\r\n" for row in rows)
+    put_whole(path, lambda new: new.write_text(text, encoding="ascii", newline=""))
+
+
+def lr_table(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> str:
+    """Return the same in Markdown, for TensorBoard's page of texts."""
+    rows = [f"| {lr:.3e} | {loss:.5f} | {mean:.5f} |" for lr, loss, mean in zip(lrs, losses, smoothed, strict=True)]
+    return "\n".join([f"| {' | '.join(_LR_COLUMNS)} |", "|---|---|---|", *rows])
+
+
+def lr_figure(
+    lrs: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float], taken: str | None
+) -> Figure:
+    """Draw the smoothed loss over the rate, with the suggestions marked; the one that is `taken` stands out."""
+    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(lrs, smoothed, color=_LR_CURVE, linewidth=1.5)
+    for (name, lr), colour in zip(suggestions.items(), ("#1a7f37", "#0969da", "#bc4c00", "#8250df"), strict=False):
+        nearest = min(range(len(lrs)), key=lambda i: abs(lrs[i] / lr - 1))
+        marker, size, note = ("D", 9, "  (taken)") if name == taken else ("o", 6, "")
+        look: Any = {"markersize": size, "color": colour, "markeredgecolor": "white"}
+        ax.plot(lr, smoothed[nearest], marker, label=f"{name}  {lr:.2e}{note}", **look)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss")
+    finite = [loss for loss in smoothed if math.isfinite(loss)]
+    if finite:
+        low, high = min(finite), min(max(finite), 1.25 * finite[0])  # the run-away would flatten the rest
+        margin = 0.06 * (high - low) or 1.0
+        ax.set_ylim(low - margin, high + margin)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25)
+    if suggestions:
+        ax.legend(frameon=False)
+    return figure
 
 
 def draw_chart(title: str, alt: str, draw: Callable[[Axes], None]) -> Chart:
-    """Return a chart of what `draw` draws on axes in the page's style, with a legend above of what has a label.
-
-    Args:
-        title: stands over it.
-        alt: what it shows, in words.
-        draw: `INK` in it becomes the page's own colour of text.
-    """
+    """Return a chart of what `draw` draws in the page's style; `INK` becomes the page's colour of text."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         ax = figure.subplots()

@@ -1,4 +1,4 @@
-"""A page's images: which ones, how large, and by what they can be filtered."""
+"""Which images of a split are shown, how large, and by what a page filters them."""
 
 import base64
 import io
@@ -6,24 +6,30 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor
 
-from lightning_tasks.errors import ImageError
+from lightning_tasks.errors import ConfigError, ImageError
 
 ReadReduced = Callable[[Path, int], NDArray[np.uint8]]  # a file's image (H, W, 3), and its shorter side at most
 
-_SIDE_PX = 320
-_QUALITY = 80
-_SAMPLE = 24
-_WORST = 24
-_WORST_OF_EACH = 3
-_WORST_OF_ALL_KEYS = 96
+_SIDE_PX, _QUALITY = 320, 80
+_SAMPLE, _WORST = 24, 24
+_WORST_OF_EACH, _WORST_OF_ALL_KEYS = 3, 96
+
+
+class Results(NamedTuple):
+    """A figure, and what it shows of which files."""
+
+    figure: Figure
+    paths: tuple[Path, ...]
+    losses: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -77,24 +83,31 @@ def make_gallery(
         group = groups[row] if groups else ""
         return Card(paths[row], thumbnail(paths[row], read), " ".join(keys(row)), group, details(row))
 
+    sample = choose_rows(losses, _SAMPLE, worst=False).tolist()
     worst = worst_rows(losses, keys, sum(map(len, all_filters.values())))
-    return Gallery(
-        len(paths), all_filters, [card(row) for row in sample_rows(len(paths))], [card(row) for row in worst]
-    )
+    return Gallery(len(paths), all_filters, [card(row) for row in sample], [card(row) for row in worst])
 
 
-def sample_rows(n: int) -> list[int]:
-    """Return up to 24 rows of n, evenly spaced."""
-    return torch.linspace(0, n - 1, min(_SAMPLE, n)).round().long().tolist()
+def choose_rows(losses: Tensor, n: int, worst: bool) -> Tensor:
+    """Return which of N images to show, at most n: those with the highest losses (N,), or evenly spaced ones.
+
+    NaN, an image without anything to be wrong about, is never among the worst.
+
+    Raises:
+        ConfigError: there is nothing else.
+    """
+    if not worst:
+        return torch.linspace(0, len(losses) - 1, min(n, len(losses))).round().long()
+    annotated = int((~losses.isnan()).sum())
+    if not annotated:
+        raise ConfigError("No image of the split is annotated, so none is worst. Leave out --worst.")
+    return losses.nan_to_num(-torch.inf).argsort(descending=True, stable=True)[: min(n, annotated)]
 
 
 def worst_rows(losses: Tensor, keys: Callable[[int], Sequence[str]], n_keys: int) -> list[int]:
     """Return the rows of the highest losses (N,), worst first: 24 over all, and a few of each key. NaN is no loss.
 
-    Args:
-        losses: (N,).
-        keys: the keys (labels, or the group) of a row.
-        n_keys: how many keys there are; the more, the fewer rows of each.
+    `keys` returns a row's keys (labels, or the group); the more of them there are, the fewer rows of each.
     """
     of_each = min(_WORST_OF_EACH, _WORST_OF_ALL_KEYS // max(n_keys, 1))
     chosen: list[int] = []

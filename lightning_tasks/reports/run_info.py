@@ -43,17 +43,10 @@ def folder_of_run(checkpoint: Path) -> Path:
 
 
 def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = None) -> RunInfo:
-    """Return the run of a checkpoint; what its folder lacks is left out.
-
-    Args:
-        path: of the checkpoint.
-        checkpoint: its content.
-        folder: the run's; None: `folder_of_run`'s.
-    """
+    """Return the run of the checkpoint at `path`, in `folder` or `folder_of_run`'s; what that lacks is left out."""
     folder = folder or folder_of_run(path)
     model = _settings(checkpoint.get("hyper_parameters", {}))
-    lr = model.get("lr")
-    lr_find_csv = _lr_find_csv(folder)
+    lr, lr_find_csv = model.get("lr"), _lr_find_csv(folder)
     config = folder / "config.yaml"
     return RunInfo(
         checkpoint=path,
@@ -71,9 +64,7 @@ def read_run(path: Path, checkpoint: Mapping[str, Any], folder: Path | None = No
         },
         config=config.read_text(encoding="utf-8", errors="replace") if is_file(config) else "",
         curves=learning_curves(_rows(folder / "metrics.csv")),
-        lr_find=None
-        if lr_find_csv is None
-        else lr_find_chart(_rows(lr_find_csv), lr if isinstance(lr, float) else None),
+        lr_find=lr_find_chart(_rows(lr_find_csv), lr if isinstance(lr, float) else None),
         lr_find_csv=lr_find_csv,
     )
 
@@ -104,8 +95,8 @@ def _lr_find_csv(folder: Path) -> Path | None:
     return beside[max(beside)] if beside else None
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not is_file(path):
+def _rows(path: Path | None) -> list[dict[str, str]]:
+    if path is None or not is_file(path):
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         return list(csv.DictReader(file, restkey=""))

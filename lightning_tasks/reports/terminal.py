@@ -11,11 +11,7 @@ from tqdm import tqdm
 
 
 class TerminalBar(TQDMProgressBar):
-    """Lightning's bars, on a terminal: a file would get each of their states, glued to the lines that matter.
-
-    Args:
-        everywhere: show them wherever the output goes.
-    """
+    """Lightning's bars, on a terminal: a file would get each of their states, glued to the lines that matter."""
 
     def __init__(self, everywhere: bool = False) -> None:
         super().__init__()
@@ -35,8 +31,8 @@ class TerminalBar(TQDMProgressBar):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the bars' lines: an error's message begins on one of its own."""
-        bars = (self._val_progress_bar, self._train_progress_bar, self._test_progress_bar, self._predict_progress_bar)
-        for bar in bars:
+        for part in ("val", "train", "test", "predict"):
+            bar = getattr(self, f"_{part}_progress_bar")
             if bar is not None:
                 bar.close()
 
@@ -58,13 +54,7 @@ class Parameters(ModelSummary):
 
 
 def terminal_callbacks(bar: bool | None, summary: bool | None, given: Sequence[object]) -> list[Callback]:
-    """Return these in place of Lightning's own, where they are wanted and none is given.
-
-    Args:
-        bar: the Trainer's `enable_progress_bar`; True: wherever the output goes.
-        summary: its `enable_model_summary`.
-        given: the user's callbacks.
-    """
+    """Return these in place of Lightning's own, where they are wanted and none is `given`; `bar` True: everywhere."""
     callbacks: list[Callback] = []
     if bar is not False and not any(isinstance(callback, ProgressBar) for callback in given):
         callbacks.append(TerminalBar(everywhere=bool(bar)))

@@ -10,29 +10,22 @@ import pandas as pd
 
 from lightning_tasks.data.images.decode import Size, file_size_px
 from lightning_tasks.data.tables.csv_table import read_cells
-from lightning_tasks.data.tables.file_checks import Confines, Files, find_files
-from lightning_tasks.data.tables.split_column import marked_test
-from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.unused_columns import TaskColumns, unused_columns
+from lightning_tasks.data.tables.file_checks import Files, find_files
+from lightning_tasks.data.tables.paths import Confines
+from lightning_tasks.data.tables.splits import Rows, marked_test
+from lightning_tasks.data.tables.table_checks import TaskColumns, unused_columns
 
 _SIZES_SEEN = 100
 
 
 @dataclass(frozen=True)
 class OwnTable:
-    """A table that a config is written for, and what its owner says of it.
-
-    Attributes:
-        path: the table's file.
-        images: the folder that file names start from, seen from the table's folder.
-        label_separator: stands between labels in a cell; see `MultiLabelDataModule`.
-        vocab: all labels; None: those that occur.
-    """
+    """A table that a config is written for, and what its owner says of it."""
 
     path: Path
-    images: str
-    label_separator: str
-    vocab: list[str] | None
+    images: str  # the folder that file names start from, seen from the table's
+    label_separator: str  # stands between labels in a cell; see `MultiLabelDataModule`
+    vocab: list[str] | None  # all labels; None: those that occur
 
     @cached_property
     def header(self) -> list[str]:
@@ -61,15 +54,10 @@ class OwnTable:
 
 @dataclass
 class ConfigDraft:
-    """What a config says of the data besides where it is.
+    """What a config says of the data besides where it is."""
 
-    Attributes:
-        arguments: of the data module, in the order in which they are written.
-        comments: lines above an argument, or above `csv`, by its name.
-    """
-
-    arguments: dict[str, Any]
-    comments: dict[str, list[str]] = field(default_factory=dict)
+    arguments: dict[str, Any]  # of the data module, in the order in which they are written
+    comments: dict[str, list[str]] = field(default_factory=dict)  # lines above an argument, or above `csv`, by its name
 
 
 def describe_columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> list[str]:

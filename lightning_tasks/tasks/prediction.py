@@ -14,18 +14,14 @@ from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.models.views import mean_of_views
+from lightning_tasks.models.means import mean_of_views
 from lightning_tasks.reports.canvas import Canvas
 
 
 class InferenceModule(nn.Module, ABC):
     """A trained model with its preprocessing: (B, H, W, 3) uint8 RGB in, outputs (B, ...) float32 out.
 
-    It is what exports write. The LightningModule's metrics and trainer have no place there.
-
-    Args:
-        model: the trained model, on the CPU.
-        preprocess: what its images went through.
+    It is what exports write, of a model on the CPU: a LightningModule's metrics and trainer have no place there.
     """
 
     def __init__(self, model: ImageModel, preprocess: Preprocess) -> None:
@@ -44,15 +40,10 @@ class InferenceModule(nn.Module, ABC):
 
 
 class Columns(NamedTuple):
-    """The columns of what is predicted, in any table.
+    """The columns of what is predicted, in any table."""
 
-    Attributes:
-        texts: our own words.
-        numbers: a user's names; where one is called like another column, see `csv_text.distinct_columns`.
-    """
-
-    texts: tuple[str, ...]
-    numbers: tuple[str, ...]
+    texts: tuple[str, ...]  # our own words
+    numbers: tuple[str, ...]  # a user's; where one is called like another column, see `csv_text.distinct_columns`
 
 
 class Prediction(ABC):
@@ -87,25 +78,15 @@ P = TypeVar("P", bound=Prediction)
 
 
 class OutputFormat(ABC, Generic[P]):
-    """What a checkpoint's outputs mean.
+    """What a checkpoint's outputs mean."""
 
-    Attributes:
-        noun: what one of the outputs is called.
-        output_name: of the outputs in an exported file.
-        unit_scale: what `to_unit_scale` returns differences of.
-        score_name: of `score`, with its unit.
-        description: what the model does, after "The model", with {} for the number of outputs and their noun.
-        schema: the class of `answer`, from which the server makes its description.
-        names: of the outputs.
-    """
-
-    noun: ClassVar[str]
-    output_name: ClassVar[str]
-    unit_scale: ClassVar[str]
-    score_name: ClassVar[str]
-    description: ClassVar[str]
-    schema: ClassVar[type[Answer]]
-    names: tuple[str, ...]
+    noun: ClassVar[str]  # what one of the outputs is called
+    output_name: ClassVar[str]  # of the outputs in an exported file
+    unit_scale: ClassVar[str]  # what `to_unit_scale` returns differences of
+    score_name: ClassVar[str]  # of `score`, with its unit
+    description: ClassVar[str]  # what the model does, after "The model"; {}: the number of outputs and their noun
+    schema: ClassVar[type[Answer]]  # of `answer`, from which the server makes its description
+    names: tuple[str, ...]  # of the outputs
 
     @abstractmethod
     def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[P]:
@@ -148,11 +129,7 @@ class OutputFormat(ABC, Generic[P]):
         """Raise ConfigError where `unmirror` cannot know what to do."""
 
     def with_threshold(self, threshold: float) -> Self:
-        """Return the format with a threshold in place of its own.
-
-        Raises:
-            ConfigError: there is none here, or it is no probability.
-        """
+        """Return the format with a threshold for its own; ConfigError: there is none here, or it is no probability."""
         raise ConfigError(f"A threshold is for labels; this checkpoint predicts {self.noun}s.")
 
     def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

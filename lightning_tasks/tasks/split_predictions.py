@@ -26,19 +26,12 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPredictions(ABC):
-    """N images in the split's order, what is predicted for them and what is true: fastai's `get_preds`.
+    """N images in the split's order, what is predicted for them and what is true: fastai's `get_preds`."""
 
-    Attributes:
-        rows: (N,) int64, which samples of the split they are.
-        paths: N files.
-        groups: N names, or none.
-        white_level: of the files of more than 8 bits.
-    """
-
-    rows: Tensor
-    paths: tuple[Path, ...]
-    groups: tuple[str, ...]
-    white_level: int | None = None
+    rows: Tensor  # (N,) int64, which samples of the split they are
+    paths: tuple[Path, ...]  # N files
+    groups: tuple[str, ...]  # N names, or none
+    white_level: int | None = None  # of the files of more than 8 bits
 
     @abstractmethod
     def losses(self) -> Tensor:
@@ -50,20 +43,13 @@ class SplitPredictions(ABC):
 
     @abstractmethod
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
-        """Draw what is true beside what is predicted.
-
-        Args:
-            rows: (n,) int64, which of the N images.
-            losses: n, to be written below; none: without.
-        """
+        """Draw what is true beside what is predicted for rows (n,) int64 of the N, with n losses below, if any."""
 
     @abstractmethod
     def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
         """Write a row for each image; return a sentence for each column whose name could not be kept.
 
-        Args:
-            path: of the csv; `-`: standard output.
-            excel: see `csv_text.write_csv`.
+        `path` `-`: standard output. `excel`: see `csv_text.write_csv`.
         """
 
     @abstractmethod
@@ -93,12 +79,8 @@ def predict_batches(
 ) -> tuple[Tensor, ...]:
     """Return what `predict` makes of each batch, over all images of the loader, on the CPU.
 
-    The model stays on its device and goes back to the mode that it was in.
-
-    Args:
-        model: in evaluation mode, without gradients, when `predict` is called.
-        loader: of batches, whose tensors are moved to the model's device.
-        predict: from a batch of B images to predictions, and whatever else of the batch is wanted, (B, ...) each.
+    It goes from a batch of B images, on the model's device, to predictions and whatever else of the batch is wanted,
+    (B, ...) each: in evaluation mode, which the model leaves thereafter, and without gradients.
 
     Raises:
         LightningTasksError: files cannot be read.

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,32 +19,44 @@ from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.tasks.capabilities import Explanation, ThresholdAim, ThresholdChoice
+from lightning_tasks.reports.gallery import Results
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
 
+ThresholdAim = Literal["accuracy", "f1", "precision_at_recall"]
+
+
+class Explanation(Protocol):
+    """Where in images one of a model's outputs comes from."""
+
+    def draw(self, found: Any, dataset: Any, n: int, worst: bool) -> Results:  # noqa: ANN401 - of the task
+        """Draw it on at most `n` images of a data set, as the model sees them.
+
+        `found` is what the model predicts for it. `worst`: those where this output's loss is highest; else those where
+        it is surest.
+        """
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """What a checkpoint keeps of chosen thresholds, and what they bring, for a person."""
+
+    hyper_parameters: dict[str, Any]
+    table: str
+    curve: Figure
+
 
 class Task(ABC):
-    """One kind of question about an image; a folder beside this file holds all that is its own.
+    """One kind of question about an image; a folder beside this file holds all that is its own."""
 
-    Attributes:
-        name: of the task and of its folder.
-        names_key: the hyper-parameter of its models that holds the names of the outputs.
-        datamodule: the class of its data modules.
-        model: the class of its models.
-        val_xtra: of data that does not say, as before one could choose; see `Window`.
-        targets: what its tables say of an image, in a word for messages, such as "labels".
-        header: the least that its tables have, such as "fname,labels".
-    """
-
-    name: ClassVar[str]
-    names_key: ClassVar[str]
+    name: ClassVar[str]  # of the task and of its folder
+    names_key: ClassVar[str]  # the hyper-parameter of its models that holds the names of the outputs
     datamodule: ClassVar[type[ImageDataModule]]
     model: ClassVar[type[ImageModel]]
-    val_xtra: ClassVar[float] = 0.0
-    targets: ClassVar[str]
-    header: ClassVar[str]
+    val_xtra: ClassVar[float] = 0.0  # of data that does not say, as before one could choose; see `Window`
+    targets: ClassVar[str]  # what its tables say of an image, in a word for messages, such as "labels"
+    header: ClassVar[str]  # the least that its tables have, such as "fname,labels"
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with these hyper-parameters is of this task."""
@@ -57,11 +70,7 @@ class Task(ABC):
 
     @abstractmethod
     def draft_config(self, table: OwnTable) -> ConfigDraft:
-        """Return what a config says of the data.
-
-        Raises:
-            LightningTasksError: the table cannot be used.
-        """
+        """Return what a config says of the data; raise LightningTasksError where the table cannot be used."""
 
     # --- data ---
 
@@ -91,22 +100,14 @@ class Task(ABC):
     def describe_sample(self, datamodule: Any, row: int) -> list[str]:  # noqa: ANN401 - of the task
         """Return lines about what is annotated, and about a training sample, step by step on its way to the model.
 
-        Args:
-            datamodule: whose sets have been read.
-            row: of the training set.
-
-        Raises:
-            LightningTasksError: a step failed; the message names it and the sample.
+        The sets of `datamodule` have been read. Raises LightningTasksError where a step fails; the message names both.
         """
 
     @abstractmethod
     def draw_batch(self, batch: Any, datamodule: Any, originals: bool = False) -> Figure:  # noqa: ANN401 - of the task
         """Draw a training batch as the model will see it, with what is annotated.
 
-        Args:
-            batch: of B images.
-            datamodule: whose training set it is of.
-            originals: each with the untouched image on its left.
+        `originals`: each with the untouched image of `datamodule`'s training set on its left.
         """
 
     # --- training ---
@@ -117,12 +118,9 @@ class Task(ABC):
 
     @abstractmethod
     def draw_results(self, batch: Any, outputs: Tensor, model: Any) -> Figure:  # noqa: ANN401 - of the task
-        """Draw a validation batch of B images with what is true and what is predicted.
+        """Draw a validation batch of B images, on the CPU, with what is true and what is predicted.
 
-        Args:
-            batch: of B images, on the CPU.
-            outputs: what `model.validation_step` returned of it, (B, ...) float32, on the CPU.
-            model: which did.
+        `outputs` is what `model.validation_step` returned of it: (B, ...) float32, on the CPU.
         """
 
     # --- a split ---
@@ -131,10 +129,8 @@ class Task(ABC):
     def predict_split(self, model: Any, datamodule: Any, split: Split = "valid") -> SplitPredictions:  # noqa: ANN401
         """Return what a model predicts for a split, on the model's device: fastai's `get_preds`.
 
-        `train` is augmented, in a shuffled order, without the last, partial batch.
-
-        Raises:
-            LightningTasksError: files cannot be read, or the predictions are not finite.
+        `train` is augmented, in a shuffled order, without the last, partial batch. Raises LightningTasksError where
+        files cannot be read, or the predictions are not finite.
         """
 
     # --- a checkpoint: predict, export, serve ---
@@ -168,21 +164,15 @@ class Task(ABC):
     def choose_thresholds(
         self,
         model: Any,  # noqa: ANN401 - of the task
-        predict: Callable[[], SplitPredictions],
+        predict: Callable[[], Any],
         aim: ThresholdAim = "f1",
         recall: float = 0.8,
         each_label: bool = True,
         calibrate: bool = False,
     ) -> ThresholdChoice:
-        """Return from which probability on a label is predicted.
+        """Return from which probability on a label is predicted; for the last four see `verbs.thresholds`.
 
-        Args:
-            model: whose thresholds they are.
-            predict: returns the model's predictions of a split: asked only where they are of use.
-            aim: of each label.
-            recall: the share of the positives to be found, for `precision_at_recall`.
-            each_label: a threshold for each label, or one for all.
-            calibrate: choose a temperature first.
+        `predict` returns the model's SplitPredictions: it is asked only where they are of use.
 
         Raises:
             ConfigError: the model has no thresholds, or there are too few images.

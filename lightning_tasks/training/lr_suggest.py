@@ -36,25 +36,21 @@ def check_steps(steps: int) -> None:
 def suggest(lrs: ArrayLike, losses: ArrayLike, steps: int) -> Suggestions:
     """Return the four suggestions for a sweep that was to have `steps` steps and may have ended earlier.
 
-    The first tenth of the steps and the last five points are left out, and all from the first NaN on.
-
-    Args:
-        lrs: (n,) rising learning rates.
-        losses: (n,) smoothed losses.
-        steps: what the sweep was laid out for.
+    Of (n,) rising rates and their (n,) smoothed losses the first tenth of the steps and the last five points are left
+    out, and all from the first NaN on.
 
     Raises:
         ConfigError: too little of the curve is left.
     """
     window = slice(steps // 10, -_LAST_LEFT_OUT)
     rates, curve = np.asarray(lrs, dtype=np.float64)[window], np.asarray(losses, dtype=np.float64)[window]
-    nan = np.flatnonzero(np.isnan(curve))
-    if len(nan):
-        rates, curve = rates[: nan[0]], curve[: nan[0]]
+    nan = np.isnan(curve)
+    if nan.any():
+        rates, curve = rates[: nan.argmax()], curve[: nan.argmax()]
     if len(curve) <= _SLIDE_WINDOW:
-        end = steps // 10 + int(nan[0]) if len(nan) else len(np.asarray(lrs)) - 1
+        end = steps // 10 + len(curve) if nan.any() else len(np.asarray(lrs)) - 1
         raise ConfigError(
-            f"The learning-rate finder's loss {'was NaN' if len(nan) else 'ran away'} at step {end} of {steps}, at a "
+            f"The learning-rate finder's loss {'was NaN' if nan.any() else 'ran away'} at step {end} of {steps}, at a "
             f"rate of {np.asarray(lrs)[end]:.1e}: too early to suggest one. Start lower, or take more steps."
         )
     return Suggestions(valley(rates, curve), slide(rates, curve), minimum(rates, curve), steep(rates, curve))
@@ -77,12 +73,10 @@ def valley(lrs: Curve, losses: Curve) -> float:
 def slide(lrs: Curve, losses: Curve) -> float:
     """Return the left edge of a window that slides left from the right end until the slopes at its edges agree."""
     slopes = np.gradient(losses)
-    right, left = len(losses) - 1, len(losses) - 1 - _SLIDE_WINDOW
-    chosen = left
-    while left >= 0 and abs(slopes[right] - slopes[left]) > _SLIDE_FLAT:
-        chosen = left
-        right, left = right - 1, left - 1
-    return float(lrs[chosen])
+    differ = np.abs(slopes[_SLIDE_WINDOW:] - slopes[:-_SLIDE_WINDOW]) > _SLIDE_FLAT  # by the window's left edge
+    agreeing = np.flatnonzero(~differ)
+    last = agreeing[-1] if len(agreeing) else -1
+    return float(lrs[min(last + 1, len(differ) - 1)])
 
 
 def minimum(lrs: Curve, losses: Curve) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 from unittest import mock
@@ -31,8 +32,9 @@ class Sweep(NamedTuple):
 class SmoothedLoss:
     """fastai's smoothed loss: an exponential moving average, divided by the weight that it has gathered."""
 
-    def __init__(self, beta: float = 0.98) -> None:
-        self.beta = beta
+    beta = 0.98
+
+    def __init__(self) -> None:
         self._average = 0.0
         self._count = 0
 
@@ -48,13 +50,10 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
 
     Every group has the same rate; whatever is frozen stays frozen; precision, gradient clipping, accumulation and the
     averaging over processes are the run's own. It goes through the training data as often as it takes, without
-    validation, and ends early when the smoothed loss exceeds four times its best. With several processes the loss is
-    the mean over all, so that they agree. Nothing is logged. Weights, buffers, optimiser, loss scale, samplers and
-    random states are put back bit for bit, also after an error or Ctrl-C.
+    validation, and ends early when the smoothed loss, of all processes, exceeds four times its best. Weights, buffers,
+    optimiser, loss scale, samplers and random states are put back bit for bit, also after an error or Ctrl-C.
 
-    To be called from a hook of a running `fit`, before its first batch.
-
-    Source: fastai's `LRFinder`.
+    To be called from a hook of a running `fit`, before its first batch. Source: fastai's `LRFinder`.
 
     Raises:
         ConfigError: there is not one optimiser and one loader, or the bounds are not in order.
@@ -65,38 +64,33 @@ def lr_sweep(trainer: Trainer, pl_module: LightningModule, min_lr: float, max_lr
         raise ConfigError(f"The learning-rate finder needs one optimiser; {len(trainer.optimizers)} were configured.")
     if not pl_module.automatic_optimization:
         raise ConfigError("The learning-rate finder makes the optimiser's steps itself: not for manual optimisation.")
-    optimizer = trainer.optimizers[0]
     disable = True if trainer.progress_bar_callback is None else None  # None: where there is no terminal
     bar = tqdm(total=steps, desc="lr_find", leave=False, disable=disable)
-    sweep, smoothed_loss, best = Sweep([], [], []), SmoothedLoss(), float("inf")
-    with bar, _put_back(trainer, pl_module, optimizer), _batches(trainer, pl_module) as batches:
+    sweep, smoothed_loss = Sweep([], [], []), SmoothedLoss()
+    with bar, _put_back(trainer, pl_module), _batches(trainer, pl_module) as batches:
         for step in range(steps):
             lr = min_lr * (max_lr / min_lr) ** (step / steps)
-            for group in optimizer.param_groups:
+            for group in trainer.optimizers[0].param_groups:
                 group["lr"] = lr
-            loss = _train(trainer, pl_module, optimizer, batches, step)
-            smoothed = smoothed_loss.update(loss)
-            for values, value in zip(sweep, (lr, loss, smoothed), strict=True):
+            loss = _train(trainer, pl_module, batches, step)
+            for values, value in zip(sweep, (lr, loss, smoothed_loss.update(loss)), strict=True):
                 values.append(value)
-            best = min(best, smoothed)
             bar.update()
-            if smoothed > _RUNS_AWAY * best:
+            if sweep.smoothed[-1] > _RUNS_AWAY * min(sweep.smoothed):
                 break
     return sweep
 
 
-def _train(
-    trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer, batches: Iterator[Any], step: int
-) -> float:
+def _train(trainer: Trainer, pl_module: LightningModule, batches: Iterator[Any], step: int) -> float:
     """Make one optimiser step and return the loss, averaged over accumulated batches and processes."""
-    named = is_param_in_hook_signature(pl_module.training_step, "batch_idx", min_args=2)
+    optimizer = trainer.optimizers[0]
+    more = (step,) if is_param_in_hook_signature(pl_module.training_step, "batch_idx", min_args=2) else ()
     losses: list[Tensor] = []
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         for _ in range(trainer.accumulate_grad_batches):
-            batch = next(batches)
-            output = trainer.strategy.training_step(batch, step) if named else trainer.strategy.training_step(batch)
+            output = trainer.strategy.training_step(next(batches), *more)
             loss = output["loss"] if isinstance(output, dict) else output
             if not isinstance(loss, Tensor):
                 raise ConfigError("The learning-rate finder needs a training_step that returns a loss for each batch.")
@@ -116,60 +110,51 @@ def _batches(trainer: Trainer, pl_module: LightningModule) -> Iterator[Iterator[
     loader = copy.copy(trainer.train_dataloader)
     loader._iterator = None  # or persistent workers would be taken from the run that is about to begin
     epoch_before = getattr(loader.sampler, "epoch", None)
+    set_epoch = getattr(loader.sampler, "set_epoch", None) if epoch_before is not None else None
     drawn_from = (loader, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
-    generators = [g for g in (getattr(part, "generator", None) for part in drawn_from) if g is not None]
-    states = [generator.get_state() for generator in generators]
+    states = [(g, g.get_state()) for part in drawn_from if (g := getattr(part, "generator", None)) is not None]
 
     def endless() -> Generator[Any]:
-        epoch = trainer.current_epoch
-        while True:
-            if epoch_before is not None and hasattr(loader.sampler, "set_epoch"):
-                loader.sampler.set_epoch(epoch)
+        for epoch in itertools.count(trainer.current_epoch):
+            if set_epoch is not None:
+                set_epoch(epoch)
             for batch in loader:
                 batch = trainer.precision_plugin.convert_input(batch)
                 batch = pl_module._on_before_batch_transfer(batch, dataloader_idx=0)
                 yield trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            epoch += 1
 
     batches = endless()
     try:
         yield batches
     finally:
         batches.close()
-        for generator, state in zip(generators, states, strict=True):
+        for generator, state in states:
             generator.set_state(state)
-        if epoch_before is not None and hasattr(loader.sampler, "set_epoch"):
-            loader.sampler.set_epoch(epoch_before)
+        if set_epoch is not None:
+            set_epoch(epoch_before)
 
 
 @contextlib.contextmanager
-def _put_back(trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def _put_back(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
     """Put all that training changes back as it was, and log nothing."""
-    buffers = [
-        (module, dict(module._buffers)) for module in pl_module.modules()
-    ]  # a step may put others in their place
-    tensors = [*pl_module.parameters(), *pl_module.buffers()]
-    before = [tensor.detach().clone() for tensor in tensors]
-    optimizer_before = copy.deepcopy(optimizer.state_dict())
-    precision_before = copy.deepcopy(trainer.precision_plugin.state_dict())
+    optimizer = trainer.optimizers[0]
+    buffers = [(module, dict(module._buffers)) for module in pl_module.modules()]  # a step may put others there
+    tensors = [(tensor, tensor.detach().clone()) for tensor in (*pl_module.parameters(), *pl_module.buffers())]
+    states = [(part, copy.deepcopy(part.state_dict())) for part in (optimizer, trainer.precision_plugin)]
     random_before = _collect_rng_states()  # Lightning's `isolate_rng` does not put them back after an error
     try:
-        with mock.patch.object(pl_module, "log", _log_nothing):
+        with mock.patch.object(pl_module, "log", lambda *_, **__: None):  # noqa: PT008 - a Mock would keep what it is given
             yield
     finally:
         _set_rng_states(random_before)
         for module, its_own in buffers:
             module._buffers.update(its_own)
         with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
+            for tensor, value in tensors:
                 tensor.copy_(value)
         optimizer.zero_grad()
-        optimizer.load_state_dict(optimizer_before)
-        trainer.precision_plugin.load_state_dict(precision_before)
+        for part, state in states:
+            part.load_state_dict(state)
         for module in pl_module.modules():
             if isinstance(module, Metric):  # its state lies in no buffer
                 module.reset()
-
-
-def _log_nothing(*args: object, **kwargs: object) -> None:
-    """Stand in for LightningModule.log."""

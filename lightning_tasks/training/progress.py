@@ -12,6 +12,8 @@ from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
 
 _NO_END = -1  # Lightning's word for a limit that is not set
+_NAMES = {"accumulate": "accumulate_grad_batches", "batch_size": "batch size", "images": "training images",
+          "limit": "limit_train_batches"}  # fmt: skip
 
 
 class RunLength(NamedTuple):
@@ -40,11 +42,9 @@ class RunLength(NamedTuple):
 
         It is the one before where none fits, and begins a step of the optimiser. None: the other is not known.
         """
-        if math.inf in (self.batches, before.batches if before is not None else 0):
-            return batch
         if before is None:
-            return min(batch, int(self.batches) - 1)
-        if (self.batches, self.accumulate) == (before.batches, before.accumulate):
+            return batch if self.batches == math.inf else min(batch, int(self.batches) - 1)
+        if math.inf in (self.batches, before.batches) or self[:2] == before[:2]:
             return batch
         batch = int(batch * self.batches // before.batches)
         return batch - batch % self.accumulate
@@ -55,17 +55,15 @@ class RunLength(NamedTuple):
 
     def changes_from(self, before: Self) -> str:
         """Return in words what is different; nothing where all is the same."""
-        names = {"batch_size": "batch size", "images": "training images", "limit": "limit_train_batches"}
-        names["accumulate"] = "accumulate_grad_batches"
-        changes = [
-            f"{names.get(name, name)} {_number(old)} → {_number(new)}"
-            for name, old, new in zip(self._fields, before, self, strict=True)
-            if name != "batches" and old != new
-        ]
+        changes = ", ".join(
+            f"{_NAMES.get(name, name)} {_number(old)} → {_number(new)}"
+            for name, old, new in zip(self._fields[1:], before[1:], self[1:], strict=True)
+            if old != new
+        )
         if before.batches == self.batches:
-            return ", ".join(changes)
+            return changes
         epochs = f"{_number(self.batches)} instead of {_number(before.batches)} batches an epoch"
-        return f"{epochs} ({', '.join(changes)})" if changes else epochs
+        return f"{epochs} ({changes})" if changes else epochs
 
 
 def run_length(trainer: Trainer) -> RunLength:
@@ -104,17 +102,11 @@ class Span(NamedTuple):
 
 
 class Timetable(NamedTuple):
-    """The stages of a run: each a cycle of its own.
-
-    Attributes:
-        length: of the run.
-        boundaries: the epochs at which stages end, but for the last.
-        spans: the steps of each stage, one more than there are boundaries.
-    """
+    """The stages of a run: each a cycle of its own."""
 
     length: RunLength
-    boundaries: tuple[int, ...]
-    spans: tuple[Span, ...]
+    boundaries: tuple[int, ...]  # the epochs at which stages end, but for the last
+    spans: tuple[Span, ...]  # of each stage
 
     @classmethod
     def of_new_run(cls, length: RunLength, boundaries: tuple[int, ...], total_steps: int) -> Self:
@@ -128,16 +120,8 @@ class Timetable(NamedTuple):
     ) -> Self:
         """Return the timetable of what is left, from `step` on, which is batch `batch` of epoch `epoch`.
 
-        A stage that was under way continues from its position; with another number of epochs (or `max_steps`), from the
-        share that its epochs so far are of the new number.
-
-        Args:
-            before: of the run until there; None: not known.
-            length: of the run from there on.
-            boundaries: see the class.
-            step: the optimiser's next.
-            epoch: from 0.
-            batch: from 0.
+        A stage that was under way continues from its position `before`, if that is known; with another number of epochs
+        (or `max_steps`), from the share that its epochs so far are of the new number.
         """
         limits = [] if length.max_steps == _NO_END else [length.max_steps]
         if length.max_epochs != _NO_END and length.batches != math.inf:
@@ -145,7 +129,7 @@ class Timetable(NamedTuple):
         total = max(min(limits), step)
         ends = [*(min(total, step + length.steps_until(epochs, epoch, batch)) for epochs in boundaries), total]
         now = next((stage for stage, end in enumerate(ends) if end > step), len(ends) - 1)
-        if before is not None and before._goal == (length.max_epochs, length.max_steps, boundaries):
+        if before is not None and (before.length[2:4], before.boundaries) == (length[2:4], boundaries):
             start = before.spans[now].position(step) if before.spans[now].first_step < step else 0.0
         elif length.batches == math.inf:
             start = step / total if total else 0.0
@@ -153,17 +137,13 @@ class Timetable(NamedTuple):
             done = epoch + batch / length.batches - [0, *boundaries][now]
             left = (ends[now] - step) / length.steps
             start = done / (done + left) if done + left > 0 else 0.0
-        spans = [Span(first, end) for first, end in zip([0, *ends[:-1]], ends, strict=True)]
+        spans = list(map(Span, [0, *ends[:-1]], ends))
         spans[now] = Span(step, ends[now], start)
         return cls(length, boundaries, tuple(spans))
 
     def span(self, step: int) -> Span:
         """Return the steps of the stage that `step` is in."""
         return next((span for span in self.spans if span.end_step > step), self.spans[-1])
-
-    @property
-    def _goal(self) -> tuple[int, int, tuple[int, ...]]:
-        return self.length.max_epochs, self.length.max_steps, self.boundaries
 
     def state(self) -> dict[str, Any]:
         """Return it in plain values, for a checkpoint."""

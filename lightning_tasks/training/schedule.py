@@ -14,6 +14,13 @@ class Rate(NamedTuple):
     momentum: float
 
 
+class GroupRates(NamedTuple):
+    """Likewise in a fine-tuning."""
+
+    lrs: tuple[float, ...]  # from the earliest group to the head
+    momentum: float
+
+
 def one_cycle(
     position: float,
     pct_start: float = 0.25,
@@ -34,13 +41,6 @@ def one_cycle(
     return Rate(_cosine(1.0, 1 / div_final, part), _cosine(momentums[1], momentums[2], part))
 
 
-class GroupRates(NamedTuple):
-    """What the optimiser uses for one step of a fine-tuning."""
-
-    lrs: tuple[float, ...]  # from the earliest group to the head
-    momentum: float
-
-
 def fine_tune(
     frozen: bool,
     position: float,
@@ -53,11 +53,9 @@ def fine_tune(
 ) -> GroupRates:
     """Return the rates where a share of `position` of the stage is behind, in which the body is frozen or not.
 
-    Frozen: one cycle that peaks at its end (at `freeze_pct_start` of it), the head at `base_lr`, the body (its
-    normalisation layers) at a tenth of it. Then another, at half the base: the groups spaced in equal ratios from the
-    base over `lr_mult` to the base.
-
-    Source: fastai's `fine_tune`.
+    As fastai's `fine_tune`. Frozen: one cycle that peaks at its end (at `freeze_pct_start` of it), the head at
+    `base_lr`, the body (its normalisation layers) at a tenth of it. Then another, at half the base: the groups spaced
+    in equal ratios from the base over `lr_mult` to the base.
     """
     if frozen:
         rate = one_cycle(position, pct_start=freeze_pct_start)

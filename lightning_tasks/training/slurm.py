@@ -29,8 +29,6 @@ def note_job(folder: Path) -> None:
 
 def is_of_this_job(folder: Path) -> bool:
     """Return whether this job had begun the run in `folder`, by this command, before it was put back into the queue."""
-    if job() is None:
-        return False
     try:
         note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
         same = (note["job"], note["arguments"]) == (job(), sys.argv[1:])  # a job may train more than once
@@ -52,11 +50,9 @@ def requeue() -> None:
     number = job()
     assert number is not None
     try:
-        asked = subprocess.run(["scontrol", "requeue", number], capture_output=True, text=True, check=False)
-        refusal = asked.stderr.strip() if asked.returncode else None
-    except OSError as error:
-        refusal = str(error)
-    if refusal is not None:
+        subprocess.run(["scontrol", "requeue", number], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        refusal = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
         print(f"error: `scontrol requeue {number}` failed ({refusal}). Submit the job again.", file=sys.stderr)
-        raise SystemExit(1)
+        raise SystemExit(1) from error
     print(f"job {number} is back in the queue", flush=True)

@@ -20,17 +20,11 @@ def stages_table(
 ) -> str:
     """Return a Markdown table of stages: when, what is trained, the groups' highest rates, the last one's curve.
 
-    Args:
-        stages: one after the other; empty ones are left out.
-        steps_an_epoch: of the optimiser.
-        groups: the names of G groups of parameters.
-        lrs: from a step to the G rates.
+    Those without steps are left out. `groups` are G names of groups, `lrs` leads from a step to their G rates.
     """
     columns = ["stage", "epochs", "steps", "trained", *(f"highest lr/{group}" for group in groups), f"lr/{groups[-1]}"]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    for stage in stages:
-        if not stage.steps:
-            continue
+    for stage in (stage for stage in stages if stage.steps):
         rates = [lrs(step) for step in stage.steps]
         highest = [f"{max(column):.2e}" for column in zip(*rates, strict=True)]
         first, last = stage.steps[0], stage.steps[-1]

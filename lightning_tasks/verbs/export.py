@@ -7,31 +7,38 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lightning_tasks.atomic_write import require_place, write_whole
+from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.images.decode import Image
-from lightning_tasks.deploy.exports.annotated import Annotated, Files, annotated_images
-from lightning_tasks.deploy.exports.describe import metadata
-from lightning_tasks.deploy.exports.onnx_file import (
-    Precision,
-    halve,
-    open_onnx,
-    quantise,
-    require_onnx,
-    write_onnx,
+from lightning_tasks.deploy.exports.onnx_file import Precision, halve, open_onnx, quantise, require_onnx, write_onnx
+from lightning_tasks.deploy.exports.parity import (
+    Bound,
+    Files,
+    bound_of,
+    compare,
+    files_of,
+    parity,
+    require,
+    summarise,
+    training_data,
 )
-from lightning_tasks.deploy.exports.parity import Bound, bound_of, outputs_of, parity, require, summarise
-from lightning_tasks.deploy.exports.program import open_program, write_program
-from lightning_tasks.deploy.exports.run import Run
-from lightning_tasks.deploy.exports.weights import json_beside, open_weights, write_weights
-from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.predictor import Predictor
+from lightning_tasks.deploy.exports.torch_files import (
+    Run,
+    json_beside,
+    metadata,
+    open_program,
+    open_weights,
+    runner_of,
+    write_program,
+    write_weights,
+)
+from lightning_tasks.deploy.predictor import Predictor, load
 from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError
 from lightning_tasks.filesystem import as_text
+from lightning_tasks.reports.terminal import tell_skipped
 
 Format = Literal["onnx", "torch", "safetensors"]
 
@@ -73,33 +80,33 @@ def export(
         require_onnx()
     predictor = load(checkpoint, "cpu")
     own = _own_images(path, data_root, needed=images is None)
-    files = own.valid if images is None and own is not None else Files(_paths_of(images), None, predictor.white_level)
+    if images is not None:
+        files = Files([found.path for found in find_images([images], None)], None, predictor.white_level)
+    else:
+        assert own is not None
+        files = files_of(own, own.valid_set)
     taken = files.take(n)
     print(f"checking with    {len(taken)} images")
     lines: list[str] = []
 
     def make(new: Path) -> None:
-        try:
-            _write(predictor, path, new, format, precision, taken if own is None else own.training)
-            run = {"onnx": open_onnx, "torch": open_program, "safetensors": open_weights}[format](new)
-            lines.extend(_check(predictor, run, taken, precision, bound))
-            if precision != "float32":
-                lines.extend(_measure(predictor, run, own, precision, bound))
-            lines.append(_time(predictor, run, taken))
-            if format == "safetensors":
-                json_beside(new).replace(json_beside(target))
-        finally:
-            json_beside(new).unlink(missing_ok=True)
+        _write(predictor, path, new, format, precision, taken if own is None else files_of(own, own.train_set))
+        run = {"onnx": open_onnx, "torch": open_program, "safetensors": open_weights}[format](new)
+        lines.extend(_check(predictor, run, taken, bound))
+        if precision != "float32":
+            lines.extend(_measure(predictor, run, own, bound))
+        lines.append(_time(predictor, run, taken))
+        if format == "safetensors":
+            json_beside(new).replace(json_beside(target))
 
     write_whole(target, make)
     print("\n".join(lines))
-    for own_files in (own.training, own.valid) if own is not None else ():
-        own_files.print_skipped()
+    for dataset in (own.train_set, own.valid_set) if own is not None else ():
+        tell_skipped(dataset)
     print(f"exported         {target}  ({target.stat().st_size / 1e6:.1f} MB)")
 
 
 def _target(checkpoint: Path, output: str | None, format: Format, precision: Precision) -> Path:
-    """Return the file that is to be written, which can be."""
     suffix = _SUFFIXES[format]
     if precision != "float32" and format != "onnx":
         raise ConfigError(f"--precision {precision} is for ONNX; --format {format} writes float32.")
@@ -132,62 +139,46 @@ def _write(
         write_onnx(halve(module) if precision == "float16" else module, new, described, output)
     else:
         whole = new.with_name(f"{new.name}.float32")
-        try:
-            write_onnx(module, whole, described, output)
-            images = calibration.take(_CALIBRATION) if isinstance(calibration, Files) else calibration
-            quantise(whole, new, [image[None] for image in images])
-        finally:
-            whole.unlink(missing_ok=True)
+        write_onnx(module, whole, described, output)
+        images = calibration.take(_CALIBRATION) if isinstance(calibration, Files) else calibration
+        quantise(whole, new, [image[None] for image in images])
 
 
-def _check(predictor: Predictor, run: Run, taken: Sequence[Image], precision: Precision, bound: Bound) -> list[str]:
+def _check(predictor: Predictor, run: Run, taken: Sequence[Image], bound: Bound) -> list[str]:
     found = parity(predictor, run, taken, bound.statistic)
     unit = predictor.output_format.unit_scale
-    lines = [f"{bound.statistic} difference of {unit} from the checkpoint's, over {found.images} images:"]
-    for name, value, most in (
-        ("from the resized image on", found.from_resized, bound.from_resized),
-        ("with the resize", found.whole_path, bound.whole_path),
-    ):
-        require(name, value, most, precision, bound.statistic)
-        lines.append(f"  {name:<29}  {value:.1e}  (bound: {most:g})")
-    return lines
+    return [
+        f"{bound.statistic} difference of {unit} from the checkpoint's, over {found.images} images:",
+        require("from the resized image on", found.from_resized, bound.from_resized, bound),
+        require("with the resize", found.whole_path, bound.whole_path, bound),
+    ]
 
 
-def _measure(predictor: Predictor, run: Run, own: Annotated | None, precision: Precision, bound: Bound) -> list[str]:
+def _measure(predictor: Predictor, run: Run, own: ImageDataModule | None, bound: Bound) -> list[str]:
     """Return the score before and after on all validation images, which are held to the bound too."""
     if own is None:
         return ["the annotated images are not there: the change of the score was not measured (--data_root FOLDER)"]
     output_format = predictor.output_format
-    rows, before, after, differences = [], [], [], []
-    bar = tqdm(range(len(own.valid.paths)), desc="measuring", unit="", leave=False, disable=None)
-    for row, image in own.valid.read(bar):
-        images = image[None]
-        before.append(outputs_of(predictor, images)[0])
-        after.append(run(images)[0])
-        differences.append(
-            output_format.to_unit_scale((after[-1] - before[-1])[None], (image.shape[0], image.shape[1]))
-        )
+    rows, outputs = [], []
+    bar = tqdm(range(len(own.valid_set.paths)), desc="measuring", unit="", leave=False, disable=None)
+    for row, image in files_of(own, own.valid_set).read(bar):
         rows.append(row)
+        outputs.append(compare(predictor, run, image[None]))
+    before, after, differences = map(np.concatenate, zip(*outputs, strict=True))
     name = f"over {len(rows):,} validation images"
-    value = summarise(np.concatenate(differences), bound.statistic)
-    require(name, value, bound.whole_path, precision, bound.statistic)
-    lines = [f"  {name:<29}  {value:.1e}  (bound: {bound.whole_path:g})"]
-    scores = [output_format.score(np.stack(outputs), own.dataset, rows) for outputs in (before, after)]
+    value = summarise(differences, bound.statistic)
+    line = require(name, value, bound.whole_path, bound)
+    scores = [output_format.score(said, own.valid_set, rows) for said in (before, after)]
     if np.isfinite(scores).all():
-        return [*lines, f"{output_format.score_name} {name}: {scores[0]:.4f} → {scores[1]:.4f}"]
-    return [*lines, f"{output_format.score_name}: none, as nothing is annotated that these images could be scored by"]
+        return [line, f"{output_format.score_name} {name}: {scores[0]:.4f} → {scores[1]:.4f}"]
+    return [line, f"{output_format.score_name}: none, as nothing is annotated that these images could be scored by"]
 
 
 def _time(predictor: Predictor, run: Run, taken: Sequence[Image]) -> str:
     """Return how long an image takes, ours and theirs in turn."""
-
-    def ours(images: NDArray[np.uint8]) -> None:
-        with torch.inference_mode():
-            predictor.module(torch.from_numpy(images))
-
     seconds = np.zeros(2)
     for image in islice(taken, _TIMED):
-        for i, call in enumerate((ours, run)):
+        for i, call in enumerate((runner_of(predictor.module), run)):
             began = time.perf_counter()
             call(image[None])
             seconds[i] += time.perf_counter() - began
@@ -195,15 +186,10 @@ def _time(predictor: Predictor, run: Run, taken: Sequence[Image]) -> str:
     return f"an image at a time, on this CPU: checkpoint {checkpoint_ms:.1f} ms, this file {file_ms:.1f} ms"
 
 
-def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> Annotated | None:
+def _own_images(checkpoint: Path, root: str | None, *, needed: bool) -> ImageDataModule | None:
     try:
-        return annotated_images(checkpoint, root)
+        return training_data(checkpoint, root)
     except DatasetNotFoundError as error:
         if not needed and root is None:
             return None
         raise DatasetNotFoundError(f"{error} Or check with images of your own: --images FOLDER") from error
-
-
-def _paths_of(images: str | None) -> list[Path]:
-    assert images is not None
-    return [found.path for found in find_images([images], None)]

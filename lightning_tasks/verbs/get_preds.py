@@ -24,9 +24,6 @@ def run(
     """Write what a checkpoint predicts for a split's images, beside what is annotated, to a csv.
 
     Args:
-        trainer: whose device is used.
-        model: takes the checkpoint's weights.
-        datamodule: whose images are predicted.
         ckpt_path: the checkpoint.
         split: valid, test, or train (augmented, in a shuffled order, without the last, partial batch).
         output: the csv that is written; -: standard output.

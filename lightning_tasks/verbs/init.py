@@ -8,7 +8,6 @@ from typing import Any
 
 from lightning_tasks import yaml_text
 from lightning_tasks.atomic_write import write_whole
-from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column
 from lightning_tasks.data.tables.file_checks import respelt_line
 from lightning_tasks.errors import ConfigError, TableError
@@ -51,7 +50,9 @@ def init(
     n, missing = len(own.image_rows), int(own.files.missing[own.image_rows].sum())
     if missing:
         draft.comments["images"] = [f"{missing:,} of the {n:,} images are not there"]
-    draft.comments["size"] = [*_commonest(own.sizes), *draft.comments.get("size", [])]
+    sizes = Counter(own.sizes).most_common(1)
+    commonest = [f"most images have {width}×{height} pixels" for (height, width), _ in sizes]
+    draft.comments["size"] = [*commonest, *draft.comments.get("size", [])]
     text = _config(task, draft, own, target)
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
     print(f"config           {target}  ({task.targets}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
@@ -62,11 +63,7 @@ def init(
 
 
 def _task_of_header(path: Path, header: Sequence[str]) -> Task:
-    """Return the one task that a table with these columns is of.
-
-    Raises:
-        TableError: there is none, or more than one; or a column is nearly called as one that a task wants.
-    """
+    """Return the one task that these columns are of; TableError: none, or more, or a name is nearly one's."""
     tasks = [task for task in registry.TASKS if task.recognises(header)]
     for wanted in OTHER_NAMES:
         near = near_column(wanted, header)
@@ -79,10 +76,6 @@ def _task_of_header(path: Path, header: Sequence[str]) -> Task:
     kinds = f"both {several}" if tasks else f"neither {' nor '.join(known)}"
     headers = ", or ".join(f"`{header}`" for header in known.values())
     raise TableError(f"{path}: row 1: the columns are of {kinds}. A table has {headers}.")
-
-
-def _commonest(sizes: Sequence[Size]) -> list[str]:
-    return [f"most images have {width}×{height} pixels" for (height, width), _ in Counter(sizes).most_common(1)]
 
 
 def _config(task: Task, draft: ConfigDraft, own: OwnTable, target: Path) -> str:

@@ -17,9 +17,6 @@ def run(
     """Sweep learning rates over the training data, print what the curve suggests, and train nothing.
 
     Args:
-        trainer: whose device is used.
-        model: stays as it is.
-        datamodule: whose training split is swept over.
         min_lr: where the sweep starts.
         max_lr: where it would end.
         steps: how many batches it takes.

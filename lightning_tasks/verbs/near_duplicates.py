@@ -13,7 +13,6 @@ from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.tables.splits import Rows
 
 NEAR_DUPLICATE = "near-duplicate"
-NEAR_DUPLICATE = "near-duplicate"
 _SIDE = 32  # of the thumbnails, which are kept of all images: 3 kB each
 _MOST = 0.125  # of what the images themselves vary by, their thumbnails may differ by
 _MOST_VIVID = 0.2  # likewise, once both are as bright and vary as much
@@ -46,17 +45,11 @@ def looks_of(image: Image) -> Looks:
 
 
 def near_duplicates(looks: Sequence[Looks], train: Rows, valid: Rows, max_distance: int) -> list[Pair]:
-    """Return the training images that look like one of validation.
+    """Return the training images (rows of N looks) that look like one of validation.
 
     Those with nothing in them but a plain ground or a few lines share a hash, and so their pixels are compared: they
     must agree but for a share of what the images vary by. So two plain ones of one colour agree, of two they do not.
-    Photographs also agree where one is brighter or has more contrast.
-
-    Args:
-        looks: of the N rows of the table.
-        train: rows for training.
-        valid: rows for validation.
-        max_distance: bits in which the hashes may differ.
+    Photographs also agree where one is brighter or has more contrast. `max_distance`: bits in which hashes may differ.
     """
     if not len(valid):
         return []
@@ -89,11 +82,6 @@ def _stack(looks: Sequence[Looks]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(look.thumbnail for look in looks), dtype=np.uint8).reshape(len(looks), -1, 3)
 
 
-def _means(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return mean colours (N, 3)."""
-    return np.asarray(thumbnails.mean(1), dtype=np.float32)
-
-
 def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the mean colours (N, 16, 3) of 4×4 blocks."""
     blocks = thumbnails.reshape(-1, 4, _SIDE // 4, 4, _SIDE // 4, 3)
@@ -103,7 +91,9 @@ def _coarse(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return by how many levels (N,) they differ from their mean colours on average."""
     parts = [thumbnails[i : i + _STACKED] for i in range(0, len(thumbnails), _STACKED)]
-    return np.concatenate([np.abs(part - _means(part)[:, None]).mean((1, 2)) for part in parts])
+    return np.concatenate(
+        [np.abs(part - part.mean(1, keepdims=True).astype(np.float32)).mean((1, 2)) for part in parts]
+    )
 
 
 def _differences(
@@ -113,14 +103,9 @@ def _differences(
     contrasts: NDArray[np.float32],
     own: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return by how many levels (n,) n chosen thumbnails differ from `thumbnail` on average, and by how many they may.
+    """Return by how many levels (n,) n chosen of the thumbnails (N, pixels, 3) differ from `thumbnail` (1, pixels, 3).
 
-    Args:
-        thumbnails: (N, pixels, 3).
-        chosen: n of them.
-        thumbnail: (1, pixels, 3).
-        contrasts: of the chosen, (n,).
-        own: the contrast of `thumbnail`, (1,).
+    And by how many they may, given the contrasts of the chosen (n,) and its own (1,).
     """
     least = np.minimum(contrasts, own)
     vivid = least >= _VIVID

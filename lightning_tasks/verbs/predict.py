@@ -2,10 +2,10 @@
 
 import contextlib
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,13 +15,10 @@ from lightning_tasks.cores import usable_cores
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.draw import annotate_images, check_folder
-from lightning_tasks.deploy.left_out import LeftOut
-from lightning_tasks.deploy.load import load
 from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renamed_columns, write_rows
-from lightning_tasks.deploy.predictor import Predictor
-from lightning_tasks.deploy.sources import STDIN, Found, search
+from lightning_tasks.deploy.predictor import Predictor, load
+from lightning_tasks.deploy.sources import STDIN, Found, LeftOut, search
 from lightning_tasks.errors import ConfigError, ImageError
-from lightning_tasks.tasks.prediction import Prediction
 
 _LISTED = 5
 
@@ -72,7 +69,7 @@ def predict(
     table, folder = Path(output), None if annotate is None else Path(annotate)
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:
-        check_folder(folder, [image.path for image in found], [image.name for image in found])
+        check_folder(folder, found)
     check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
     predictor = load(
         checkpoint,
@@ -96,11 +93,12 @@ def predict(
         stopped = error
     if rows or stopped is None:
         write_rows(table, rows, predictor.output_format, excel=excel)
-    _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
-    if stopped is not None:
-        kept = f"{table} holds these" if rows else "nothing is written"
-        print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}", file=_stream(table))
-        raise stopped
+    with contextlib.redirect_stdout(sys.stderr if table == STDOUT else sys.stdout):  # the table may have that
+        _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
+        if stopped is not None:
+            kept = f"{table} holds these" if rows else "nothing is written"
+            print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}")
+            raise stopped
     return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
 
 
@@ -112,29 +110,23 @@ def _report(
     undrawn: Sequence[str],
     left_out: LeftOut,
 ) -> None:
-    """Say what was written, and what was not done."""
     bad = [row.error for row in rows if row.error is not None]
     if rows:
-        _print_lines(table, "predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
-        _print_lines(table, "columns", columns)
-        _print_lines(table, "annotated", [] if folder is None else [str(folder)])
-    _print_lines(table, "not predicted", bad, "see the column 'error'")
-    _print_lines(table, "not drawn", undrawn, "for the same reasons")
-    _print_lines(table, "not looked at", left_out.lines())
+        _print_lines("predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
+        _print_lines("columns", columns)
+        _print_lines("annotated", [] if folder is None else [str(folder)])
+    _print_lines("not predicted", bad, "see the column 'error'")
+    _print_lines("not drawn", undrawn, "for the same reasons")
+    _print_lines("not looked at", left_out.lines())
 
 
-def _print_lines(table: Path, what: str, lines: Sequence[str], where: str | None = None) -> None:
+def _print_lines(what: str, lines: Sequence[str], where: str | None = None) -> None:
     """Print lines under a heading; with `where` the rest is to be found, the first few."""
     listed = lines if where is None else lines[:_LISTED]
     for line in listed:
-        print(f"{what:<17}{line}", file=_stream(table))
+        print(f"{what:<17}{line}")
     if len(lines) > len(listed):
-        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}", file=_stream(table))
-
-
-def _stream(table: Path) -> TextIO:
-    """Return where messages go: standard output, unless the table has it."""
-    return sys.stderr if table == STDOUT else sys.stdout
+        print(f"{what:<17}and {len(lines) - len(listed):,} more; {where}")
 
 
 class _Preprocessed(NamedTuple):
@@ -176,8 +168,8 @@ def _preprocess(predictor: Predictor, path: Path) -> _Preprocessed:
 def _rows(predictor: Predictor, found: Sequence[Found], preprocessed: Sequence[_Preprocessed]) -> list[Row]:
     good = [image for image in preprocessed if image.error is None]
     inputs, sizes = [image.inputs for image in good], [image.size for image in good]
-    predictions: Iterator[Prediction] = iter(predictor.predict(inputs, sizes) if good else [])
+    predictions = iter(predictor.predict(inputs, sizes) if good else [])
     return [
-        Row(file.path, file.name, image.size, next(predictions) if image.error is None else None, image.error)
+        Row(*file, next(predictions) if image.error is None else None, image.error)
         for file, image in zip(found, preprocessed, strict=True)
     ]

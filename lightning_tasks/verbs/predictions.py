@@ -11,11 +11,7 @@ from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, loa
 def predictions_of(
     trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule, ckpt_path: str, split: Split
 ) -> SplitPredictions:
-    """Return what a checkpoint predicts for a split; the model gets its weights.
-
-    Raises:
-        ConfigError: model and data are not of one task.
-    """
+    """Return what a checkpoint predicts for a split; the model gets its weights. ConfigError: data of another task."""
     load_weights(model, Path(ckpt_path))
     model.to(trainer.strategy.root_device)
     with trainer.strategy.precision_plugin.forward_context():

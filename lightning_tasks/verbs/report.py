@@ -14,11 +14,8 @@ from lightning_tasks.filesystem import is_file
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import folder_of_run, read_run
 from lightning_tasks.run_folders import relative_path
-from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.training.run_paths import RUN_FOLDER, last_checkpoint
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
-
-_SPLIT_NAMES = {"valid": "validation", "test": "test"}
 
 
 def run(
@@ -32,34 +29,18 @@ def run(
     """Write one html page about a checkpoint, which holds everything it shows.
 
     Args:
-        trainer: whose device is used.
-        model: takes the checkpoint's weights.
-        datamodule: whose images are predicted.
         ckpt_path: the checkpoint.
         split: valid or test (images of train would be augmented ones).
         output: the page that is written; None: report.html in the run's folder.
     """
-    path = Path(output) if output else run_of(Path(ckpt_path)) / "report.html"
-    require_place(path, [Path(ckpt_path), *tables_of(datamodule)])
+    checkpoint, folder = Path(ckpt_path), run_of(Path(ckpt_path))
+    path = Path(output) if output else folder / "report.html"
+    require_place(path, [checkpoint, *tables_of(datamodule)])
     found = predictions_of(trainer, model, datamodule, ckpt_path, split)
-    report(Path(ckpt_path), found, split, path)
+    about = read_run(checkpoint, read_checkpoint(checkpoint), folder)
+    name = "validation" if split == "valid" else split
+    write_page(path, found.report(about, name, partial(read_reduced, white_level=found.white_level)))
     print(f"report           {relative_path(path)}")
-
-
-def report(checkpoint: Path, found: SplitPredictions, split: Literal["valid", "test"], output: Path | None) -> Path:
-    """Write the page, and return where it is.
-
-    Args:
-        checkpoint: what it is about.
-        found: what its model predicts for the split.
-        split: which images these are.
-        output: the page; None: report.html in the run's folder.
-    """
-    folder = run_of(checkpoint)
-    run = read_run(checkpoint, read_checkpoint(checkpoint), folder)
-    path = output or folder / "report.html"
-    write_page(path, found.report(run, _SPLIT_NAMES[split], partial(read_reduced, white_level=found.white_level)))
-    return path
 
 
 def run_of(path: Path) -> Path:
@@ -71,13 +52,8 @@ def run_of(path: Path) -> Path:
     named = read_checkpoint(path).get(RUN_FOLDER)
     if named is None or is_file(folder / "config.yaml") or not is_file(last := last_checkpoint(Path(named))):
         return folder
-    states = read_checkpoint(last).get("callbacks", {}).values()
-    known = {
-        file
-        for state in states
-        if "best_k_models" in state
-        for file in (state["best_model_path"], *state["best_k_models"])
-    }
+    states = [state for state in read_checkpoint(last).get("callbacks", {}).values() if "best_k_models" in state]
+    known = {file for state in states for file in (state["best_model_path"], *state["best_k_models"])}
     return Path(named) if any(Path(file).resolve() == path.resolve() for file in known) else folder
 
 

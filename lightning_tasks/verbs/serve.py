@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from lightning_tasks.cores import usable_cores
-from lightning_tasks.deploy.load import load
-from lightning_tasks.deploy.predictor import Predictor
+from lightning_tasks.deploy.predictor import Predictor, load
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -21,8 +20,9 @@ _MOST_MEGAPIXELS = 1000  # OpenCV refuses more
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\]")
 _ORIGIN = re.compile(r"\*|https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d+)?")
+_HOST_HINT = "is no host's name. Write it as a.example, *.a.example or *, without http:// and port."
+_ORIGIN_HINT = "is no site. Write it as https://a.example or http://localhost:3000, without a path; or * for all."
 _MORE_CONNECTIONS = 512  # than images that wait: those that are being sent, and pages that are open
-_KEEP_ALIVE_S, _FINISH_S = 5, 10
 
 
 def serve(
@@ -57,14 +57,14 @@ def serve(
         white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
     """
     _check(port, max_mb, max_megapixels, concurrency, queue)
-    hosts, origins = _hosts(host, _split(allowed_hosts)), _split(allowed_origins)
-    _check_origins(origins)
+    allowed, origins = _split(allowed_hosts), _split(allowed_origins)
+    _check_names("allowed_hosts", allowed, _HOST, _HOST_HINT)
+    _check_names("allowed_origins", origins, _ORIGIN, _ORIGIN_HINT)
     try:
         import uvicorn
 
         from lightning_tasks.deploy.server.app import make_app
-        from lightning_tasks.deploy.server.http_timeouts import Protocol
-        from lightning_tasks.deploy.server.limits import Limits
+        from lightning_tasks.deploy.server.limits import Limits, Protocol
     except ImportError as error:
         if (error.name or "").startswith("lightning_tasks"):
             raise
@@ -73,7 +73,7 @@ def serve(
         predictor = load(checkpoint, device, threshold=threshold, white_level=white_level)
         _prepare(predictor, concurrency)
         limits = Limits(round(max_mb * 1e6), round(max_megapixels * 1e6), concurrency, queue)
-        app = make_app(predictor, limits, Path(checkpoint).name, hosts, origins)
+        app = make_app(predictor, limits, Path(checkpoint).name, _hosts(host, allowed), origins)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -85,8 +85,8 @@ def serve(
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=queue + _MORE_CONNECTIONS,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_FINISH_S,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=10,
             )
         )
 
@@ -123,46 +123,27 @@ def _split(names: list[str] | str | None) -> list[str]:
 
 
 def _hosts(host: str, allowed: list[str]) -> list[str] | None:
-    """Return the names under which the server may be asked; None: any.
-
-    Raises:
-        ConfigError: what is allowed is no name.
-    """
-    for name in allowed:
-        if not _HOST.fullmatch(name):
-            raise ConfigError(
-                f"--allowed_hosts has {name!r}, which is no host's name. Write it as a.example, *.a.example or *, "
-                "without http:// and port."
-            )
+    """Return the names under which the server may be asked; None: any."""
     if not allowed and host not in _LOOPBACK:
         return None
     return list(dict.fromkeys([*_OWN_NAMES, f"[{host}]" if ":" in host else host.lower(), *allowed]))
 
 
-def _check_origins(origins: list[str]) -> None:
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ConfigError(
-                f"--allowed_origins has {origin!r}, which is no site. Write it as https://a.example or "
-                "http://localhost:3000, without a path; or * for all."
-            )
+def _check_names(option: str, names: list[str], pattern: re.Pattern[str], hint: str) -> None:
+    for name in names:
+        if not pattern.fullmatch(name):
+            raise ConfigError(f"--{option} has {name!r}, which {hint}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-        except BaseException:
-            listener.close()
-            raise
-        return listener
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, dualstack_ipv6=both)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # `create_server` says the address again
         raise ConfigError(
-            f"Port {port} of {host} cannot be had ({error.strerror}). Take another: --port {port + 1 or 8001}, or stop "
+            f"Port {port} of {host} cannot be had ({why}). Take another: --port {port + 1 or 8001}, or stop "
             "the program that has it."
         ) from error
 
@@ -182,8 +163,5 @@ def _announce(predictor: Predictor, checkpoint: str, host: str, port: int) -> No
     print(f"page             {url}/")
     print(f"for programs     curl --data-binary @a.jpg {url}/predict  (described on {url}/docs)", flush=True)
     if host not in _LOOPBACK:
-        print(
-            f"warning: on {host} anybody who reaches this machine can use the server; there is no password.",
-            file=sys.stderr,
-            flush=True,
-        )
+        warning = f"on {host} anybody who reaches this machine can use the server; there is no password."
+        print(f"warning: {warning}", file=sys.stderr, flush=True)

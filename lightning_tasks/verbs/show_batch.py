@@ -23,9 +23,6 @@ def run(
     """Draw training images as the model will see them, after augmentation, with what is annotated.
 
     Args:
-        trainer: whose device is used.
-        model: none is needed.
-        datamodule: whose training split is shown.
         output: the image that is written.
         n: how many images.
         originals: each with the untouched image on its left.
@@ -40,16 +37,7 @@ def run(
 
 
 def show_batch(datamodule: ImageDataModule, n: int, originals: bool) -> Figure:
-    """Draw the first n images of a training batch with what is annotated.
-
-    Args:
-        datamodule: whose training split is shown.
-        n: how many images.
-        originals: each with the untouched image on its left.
-
-    Raises:
-        ConfigError: the data is of no task that is known here.
-    """
+    """Draw the first n of a training batch with what is annotated; `originals`: each beside the untouched image."""
     task = task_of(datamodule)
     batch = datamodule.one_batch()
     return task.draw_batch(type(batch)(*(tensor[:n] for tensor in batch)), datamodule, originals)

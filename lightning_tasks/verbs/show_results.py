@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
-from lightning_tasks.reports.selection import Results, choose_rows
+from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.verbs.predictions import predictions_of
@@ -27,9 +27,6 @@ def run(
     """Draw targets beside what a checkpoint predicts, on the images as they are on disk.
 
     Args:
-        trainer: whose device is used.
-        model: takes the checkpoint's weights.
-        datamodule: whose images are shown.
         ckpt_path: the checkpoint.
         split: valid or test.
         output: the image that is written.
@@ -55,13 +52,7 @@ def run(
 
 
 def show_results(found: SplitPredictions, n: int, worst: bool) -> Results:
-    """Draw some images with what is true beside what is predicted.
-
-    Args:
-        found: the predictions.
-        n: how many images at most.
-        worst: those with the highest loss, highest first; else evenly spaced ones.
-    """
+    """Draw n images at most, true beside predicted: those with the highest loss, or evenly spaced ones."""
     losses = found.losses()
     rows = choose_rows(losses, n, worst)
     values = tuple(losses[rows].tolist())

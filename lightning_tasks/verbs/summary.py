@@ -1,6 +1,5 @@
 """What the data is, and what happens to one sample on its way to the model: fastai's `DataBlock.summary`."""
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -8,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.loading.dataset import EpochIndex, ImageDataset
-from lightning_tasks.errors import ImageError
+from lightning_tasks.data.loading.dataset import EpochIndex
+from lightning_tasks.data.loading.skipping import readable
 from lightning_tasks.reports.terminal import tell_skipped
 from lightning_tasks.tasks.registry import task_of
 from lightning_tasks.tasks.sample_steps import array_line, step
@@ -32,7 +31,12 @@ def summary(datamodule: ImageDataModule, device: torch.device) -> str:
     task = task_of(datamodule)
     lines = [datamodule.describe(), ""]
     dataset = datamodule.train_set
-    rows = list(islice(_readable(dataset), _BATCH))
+
+    def decode(row: int) -> None:
+        with step("decode", str(dataset.paths[row])):
+            _ = dataset.images[row]
+
+    rows = [row for row, _ in islice(readable(range(len(dataset.paths)), decode, dataset.skipped), _BATCH)]
     lines += task.describe_sample(datamodule, rows[0])
     samples: list[Any] = []
     for row in rows:
@@ -44,24 +48,6 @@ def summary(datamodule: ImageDataModule, device: torch.device) -> str:
     with step(f"move to {device}", "the batch"):
         moved = type(batch)(*(tensor.to(device) for tensor in batch))
     return "\n".join([*lines, "", f"on the device ({device})", *_tensors(moved)])
-
-
-def _readable(dataset: ImageDataset[Any]) -> Iterator[int]:
-    """Yield the rows whose images can be read, where others are to be skipped.
-
-    Raises:
-        ImageError: one cannot be read; or there are too many to be skipped.
-    """
-    for row, path in enumerate(dataset.paths):
-        try:
-            with step("decode", str(path)):
-                _ = dataset.images[row]
-        except ImageError as error:
-            if dataset.skipped is None:
-                raise
-            dataset.skipped.add(row, error)
-            continue
-        yield row
 
 
 def _tensors(batch: Any) -> list[str]:  # noqa: ANN401 - a task's own

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from lightning_tasks.atomic_write import require_apart, require_place
+from lightning_tasks.atomic_write import require_place
 from lightning_tasks.checkpoint import store_hyper_parameters
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figure_file import require_figure_place, write_figure
-from lightning_tasks.tasks.capabilities import ThresholdAim
 from lightning_tasks.tasks.registry import task_of
-from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
+from lightning_tasks.tasks.task import ThresholdAim
 from lightning_tasks.verbs.predictions import predictions_of, tables_of
 
 
@@ -29,9 +30,6 @@ def run(
     """Choose from which probability on a label is predicted, say what that brings, and keep it in the checkpoint.
 
     Args:
-        trainer: whose device is used.
-        model: takes the checkpoint's weights.
-        datamodule: whose images are predicted.
         ckpt_path: the checkpoint.
         aim: of each label: accuracy, f1, or precision_at_recall: the highest precision that finds `recall`.
         recall: the share of the positives to be found, for precision_at_recall.
@@ -45,15 +43,13 @@ def run(
     require_place(target, tables_of(datamodule))
     if curve is not None:
         require_figure_place(Path(curve))
-        require_apart(target, Path(curve))
-    choice = task_of(model).choose_thresholds(
-        model,
-        lambda: predictions_of(trainer, model, datamodule, ckpt_path, split),
-        aim,
-        recall,
-        each_label,
-        calibrate,
-    )
+        if target.absolute() == Path(curve).absolute():
+            raise ConfigError(f"{target} is to be two different files. Choose another name for one of them.")
+
+    def predict() -> SplitPredictions:
+        return predictions_of(trainer, model, datamodule, ckpt_path, split)
+
+    choice = task_of(model).choose_thresholds(model, predict, aim, recall, each_label, calibrate)
     print(choice.table)
     if curve is not None:
         write_figure(Path(curve), choice.curve)

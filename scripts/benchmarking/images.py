@@ -10,7 +10,7 @@ from benchmarking.case import Task
 from lightning_tasks import BiwiDataModule
 from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.keypoints.sample import draw_biwi
-from lightning_tasks.tasks.multilabel.sample import draw_pascal
+from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 
 _DRAWN = 400  # images, where nobody says how many
 _SEQUENCES = 8  # of a drawn BIWI, one of which is for validation

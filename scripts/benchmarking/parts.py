@@ -177,7 +177,7 @@ class Plain(nn.Module):
 def loss_of(model: LightningModule) -> Loss:
     """Return the module's own training loss, from what it puts out and the targets."""
     if isinstance(model, MultiLabelClassifier):
-        return lambda logits, targets: model.training_loss(logits.float(), targets)
+        return lambda logits, targets: model.training_loss(logits.float(), Batch(logits, targets))
     if isinstance(model, KeypointRegressor):
         return lambda points, targets: masked_mse(points, targets, torch.ones_like(targets[..., 0], dtype=torch.bool))
     raise TypeError(type(model).__name__)

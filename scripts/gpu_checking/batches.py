@@ -10,8 +10,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from gpu_checking.step import Check, Kind, each, run
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.batch import TargetBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 
 _PRECISIONS: dict[str, torch.dtype | None] = {
     "32-true": None,
@@ -54,7 +54,7 @@ def of_task(check: Check, kind: Kind) -> dict[str, Any]:
 
 
 def step(
-    model: LightningModule, batch: MultiLabelBatch | KeypointBatch, device: torch.device, dtype: torch.dtype | None
+    model: LightningModule, batch: TargetBatch | KeypointBatch, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[Tensor, Tensor]:
     """Return the loss and all gradients in a row, on the CPU in float64."""
     model.to(device).train()

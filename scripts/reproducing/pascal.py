@@ -9,8 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from lightning_tasks import MultiLabelClassifier, PascalDataModule
 from lightning_tasks.tasks.multilabel.predictions import predict_labels
 from lightning_tasks.tasks.multilabel.scores import accuracy_multi
-from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
-from lightning_tasks.tasks.multilabel.thresholds import CURVE, best_of_curve, threshold_curve
+from lightning_tasks.tasks.multilabel.threshold_curve import CURVE, best_of_curve, threshold_curve, threshold_figure
 from reproducing.recipe import Half, Recipe
 
 _THRESHOLDS = (0.1, 0.2, 0.9, 0.99)

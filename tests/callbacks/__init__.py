@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytorch_lightning import Callback
 
-from lightning_tasks.tasks.multilabel.callbacks import ThresholdCurve
+from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 
 
 class Killer(Callback):

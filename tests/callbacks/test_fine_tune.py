@@ -6,11 +6,11 @@ from pytorch_lightning import Callback, Trainer
 from torch.utils.data import DataLoader
 
 from lightning_tasks import FineTune, MultiLabelClassifier
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.training.schedule import fine_tune
 
-BATCH = MultiLabelBatch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.eye(2), torch.arange(2))
+BATCH = TargetBatch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.eye(2), torch.arange(2))
 
 
 class Rates(Callback):

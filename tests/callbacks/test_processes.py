@@ -15,7 +15,7 @@ import yaml
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.tasks.multilabel.predictions import predict_labels
-from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
+from lightning_tasks.tasks.multilabel.threshold_curve import threshold_curve
 from tests.fakes import write_multilabel, write_points
 from tests.forks import forks_can_train
 from tests.own_classes import PlainNet

@@ -57,7 +57,7 @@ def test_a_users_own_loggers_get_what_is_logged_and_come_first(monkeypatch):
     made = []
     monkeypatch.setattr(OwnLogger, "__init__", lambda self: (made.append(self), setattr(self, "logged", 0))[0])
     seen = []
-    monkeypatch.setattr("lightning_tasks.callbacks.start_line.StartLine.on_train_start",
+    monkeypatch.setattr("lightning_tasks.callbacks.epoch_table.StartLine.on_train_start",
                         lambda self, trainer, module: seen.append((module.logger, trainer.log_dir)))  # fmt: skip
     assert fit("--trainer.logger", OWN) == 0
     assert made[0].logged

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightning_tasks.command_line.saved_config import SavedConfig
+from lightning_tasks.command_line.run_settings import SavedConfig
 
 
 def test_a_failure_on_the_way_leaves_no_half_config(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_what_others_raise_keeps_its_traceback(monkeypatch):
     def broken(*args):
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("lightning_tasks.callbacks.start_line.StartLine.on_train_start", broken)
+    monkeypatch.setattr("lightning_tasks.callbacks.epoch_table.StartLine.on_train_start", broken)
     with pytest.raises(ValueError, match="a fault of ours"):
         fit(*PLAIN)
     assert sys.exc_info() == (None, None, None)

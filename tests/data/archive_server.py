@@ -12,8 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from lightning_tasks.data.download.archives import Archive
-from lightning_tasks.data.download.http import Patience
+from lightning_tasks.data.download.archives import Archive, Patience
 
 QUICK = Patience(tries=3, connect_s=30, stall_s=30, backoff_s=0, longest_wait_s=1)  # a busy machine is no fault
 

@@ -3,14 +3,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_tasks.data.images.store import ImageStore
+from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.loading.dataloader import default_workers, make_loader
-from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler
+from lightning_tasks.data.loading.dataset import EpochIndex, EpochSampler, TargetDataset, collate_targets
 from lightning_tasks.data.transforms.compose import compose_points
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
+from lightning_tasks.data.transforms.geometry import crop_train, geometry_and_lighting, resize_only
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
-from lightning_tasks.tasks.multilabel.transforms import crop_train
 from tests.fakes import write_image
 
 
@@ -23,13 +21,13 @@ def paths(tmp_path):
 
 
 def labels(paths, seed=1):
-    return MultiLabelDataset(ImageStore(paths), np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
+    return TargetDataset(ImageStore(paths), np.eye(7, 3, dtype=np.float32), crop_train((16, 16)), seed)
 
 
 def loader(dataset, workers=0, training=True, batch_size=3):
     return make_loader(
         dataset,
-        collate_multilabel,
+        collate_targets,
         n=len(dataset),
         training=training,
         batch_size=batch_size,

@@ -9,20 +9,21 @@ import torch
 from pytorch_lightning import Trainer
 
 from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
-from lightning_tasks.data.images.store import ImageStore
-from lightning_tasks.data.loading.dataset import EpochIndex, collate_planned
+from lightning_tasks.data.images.cache import CacheSettings, ImageStore, open_cache
+from lightning_tasks.data.loading.dataset import EpochIndex, TargetDataset, collate_planned, collate_targets
 from lightning_tasks.data.tables.paths import Paths
-from lightning_tasks.data.transforms.compose import compose_points
-from lightning_tasks.data.transforms.device_plan import check_plannable, plan_image
-from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
-from lightning_tasks.data.transforms.lighting import LogitLighting
+from lightning_tasks.data.transforms.compose import check_plannable, compose_points, plan_image
+from lightning_tasks.data.transforms.geometry import (
+    JointWarp,
+    LogitLighting,
+    crop_train,
+    crop_valid,
+    geometry_and_lighting,
+    resize_only,
+)
 from lightning_tasks.data.transforms.on_device import DeviceImages
-from lightning_tasks.data.transforms.warp import JointWarp
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
-from lightning_tasks.tasks.multilabel.transforms import crop_train, crop_valid
 from tests.data.test_cache import smooth
 from tests.fakes import LABELS, POINTS, write_multilabel, write_points
 
@@ -59,8 +60,8 @@ def difference(a, b):
     ids=["train", "mirrored", "valid", "whole"],
 )
 def test_crops_agree(images, transform):
-    make = partial(MultiLabelDataset, images, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
-    for a, b in both_ways(make, collate_multilabel, transform.transforms[0].size):
+    make = partial(TargetDataset, images, np.eye(len(SIZES), 3, dtype=np.float32), transform, 0)
+    for a, b in both_ways(make, collate_targets, transform.transforms[0].size):
         assert b.images.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(a.targets, b.targets)
         assert difference(a, b).max() <= 2

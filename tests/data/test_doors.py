@@ -16,8 +16,8 @@ from lightning_tasks.data.images import decode as images
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.deploy.server.app import make_app
-from lightning_tasks.deploy.server.decode import FORMATS as BROWSERS
 from lightning_tasks.deploy.server.limits import Limits
+from lightning_tasks.deploy.server.upload import FORMATS as BROWSERS
 from lightning_tasks.errors import LightningTasksError
 from lightning_tasks.tasks.multilabel.output import LabelFormat
 from lightning_tasks.verbs.check import read_one

@@ -469,7 +469,7 @@ def test_prepare_takes_mirrors_and_says_what_is_wrong_in_one_message(
 ):
     no_addresses = Archive((GONE,), "pets", size_bytes=len(TAR))
     monkeypatch.setattr(f"lightning_tasks.tasks.{task}.{config}.{archive}", no_addresses)
-    monkeypatch.setattr("lightning_tasks.data.download.http.Patience", lambda: QUICK)
+    monkeypatch.setattr("lightning_tasks.data.download.fetch.Patience", lambda: QUICK)
     args = ["--config", str(CONF / f"{config}.yaml"), "--data.root", str(tmp_path / "new")]
     assert console(["prepare", *args, "--data.mirrors", f"[{tmp_path}/none.tgz, {GONE}]"]) == 2
     said = capsys.readouterr().err
@@ -484,7 +484,7 @@ def test_mirrors_are_of_the_machine_and_not_in_the_checkpoint(kind, tmp_path):
 
 def test_the_archives_entries_are_complete():
     entries = {name: value for name, value in vars(archives).items() if isinstance(value, Archive)}
-    assert len(entries) == 6
+    assert len(entries) == 2
     for value in entries.values():
         assert all(url.endswith(value.name) for url in value.urls)
         assert all(len(md5) == 32 for md5 in (value.md5, value.md5_of_first_mib) if md5 is not None)

@@ -13,12 +13,11 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from lightning_tasks.data.images import decode as images
-from lightning_tasks.data.images.cache import CacheSettings, open_cache
+from lightning_tasks.data.images.cache import CacheSettings, ImageStore, open_cache
 from lightning_tasks.data.images.decode import decode_image, file_size_px, read_image
-from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.deploy.image_input import rgb
-from lightning_tasks.deploy.server.decode import FORMATS, decode_upload
 from lightning_tasks.deploy.server.limits import Limits
+from lightning_tasks.deploy.server.upload import FORMATS, decode_upload
 from lightning_tasks.errors import ImageError, LightningTasksWarning
 from lightning_tasks.reports.gallery import thumbnail
 from lightning_tasks.verbs.check import read_one

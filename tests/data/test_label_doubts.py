@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lightning_tasks.tasks import MultiLabelDataModule, PascalSampleDataModule
 from lightning_tasks.tasks.multilabel.label_doubts import names_with_blanks, separator_problems
-from lightning_tasks.tasks.multilabel.sample import draw_pascal
+from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 from lightning_tasks.tasks.multilabel.voc import CLASSES
 
 NAMES = [

@@ -5,7 +5,7 @@ import pytest
 
 from lightning_tasks import MultiClassDataModule, MultiLabelDataModule
 from lightning_tasks.errors import TableError
-from lightning_tasks.tasks.multiclass.one_label import check_one_label
+from lightning_tasks.tasks.multiclass.datamodule import check_one_label
 from tests.fakes import LABELS, write_multilabel
 
 WRONG = [

@@ -9,9 +9,9 @@ import pytest
 
 from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.tables.confines import Confines
 from lightning_tasks.data.tables.file_checks import find_files
 from lightning_tasks.data.tables.near_names import NearNames
+from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.deploy.sources import search
 from lightning_tasks.errors import DatasetNotFoundError, LightningTasksWarning, TableError
 from lightning_tasks.verbs.check import check

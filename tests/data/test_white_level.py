@@ -12,7 +12,7 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images import depth
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.deploy.exports.describe import metadata
+from lightning_tasks.deploy.exports.torch_files import metadata
 from lightning_tasks.deploy.image_input import rgb
 from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
 from lightning_tasks.verbs.check import check

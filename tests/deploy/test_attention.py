@@ -9,7 +9,7 @@ import torch
 from lightning_tasks import MultiLabelClassifier, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.deploy.load import predictor_of
+from lightning_tasks.deploy.predictor import predictor_of
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 from tests.conftest import train
 from tests.deploy.test_export import answers, noise, wanted

@@ -151,7 +151,7 @@ VOCAB = ["=cmd", "error", "error_", "fname", "predicted", "-1"]
 def label_rows():
     probabilities = np.linspace(0.1, 0.9, len(VOCAB), dtype=np.float32)
     said = LabelPrediction(tuple(VOCAB), probabilities, probabilities > 0.5)
-    return [Row(Path("@a.jpg"), Path("@a.jpg"), (2, 2), said, None), Row(Path("b"), Path("b"), (0, 0), None, "=b")]
+    return [Row(Path("@a.jpg"), Path("@a.jpg"), said, None), Row(Path("b"), Path("b"), None, "=b")]
 
 
 def test_labels_that_are_called_like_columns(tmp_path):
@@ -186,7 +186,7 @@ def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):
     points = PointPrediction(("l",), np.float32([[-3.5, 2]]))
     write_rows(
         tmp_path / "p.csv",
-        [Row(Path("+1"), Path("a"), (2, 2), points, None)],
+        [Row(Path("+1"), Path("a"), points, None)],
         PointFormat(("l",), None, (8, 8)),
         excel=True,
     )
@@ -196,7 +196,7 @@ def test_excel_calculates_nothing_and_numbers_stay_numbers(tmp_path):
 def test_a_table_on_standard_output_is_utf_8_whatever_the_terminal_is(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", errors="backslashreplace"))
-    write_rows(Path("-"), [Row(Path("猫"), Path("a"), (0, 0), None, "ï")], labels(["ä"]), excel=True)
+    write_rows(Path("-"), [Row(Path("猫"), Path("a"), None, "ï")], labels(["ä"]), excel=True)
     assert written.getvalue() == "\ufefffname,predicted,error,ä\n猫,,ï,\n".encode()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from lightning_tasks import LabelPrediction, PointPrediction, load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
-from lightning_tasks.errors import CheckpointError, ConfigError, ImageError
+from lightning_tasks.errors import CheckpointError, ConfigError, ImageError, LightningTasksWarning
 from tests.conftest import train
 from tests.fakes import POINTS, write_points
 
@@ -111,7 +111,9 @@ def test_one_label_an_image(tmp_path, labels_run):
     content = read_checkpoint(folder / ckpt)
     content["hyper_parameters"]["loss"] = "cross_entropy"
     torch.save(content, tmp_path / "one.ckpt")
-    prediction = load(tmp_path / "one.ckpt", "cpu")(np.zeros((24, 32, 3), dtype=np.uint8))
+    with pytest.warns(LightningTasksWarning, match="is now MultiClassClassifier"):
+        predictor = load(tmp_path / "one.ckpt", "cpu")
+    prediction = predictor(np.zeros((24, 32, 3), dtype=np.uint8))
     assert prediction.probabilities.sum() == pytest.approx(1)
     assert prediction.labels == (prediction.vocab[int(prediction.probabilities.argmax())],)
 
@@ -238,7 +240,7 @@ def test_a_forked_process_predicts_the_same(labels_run):
 
 def test_memory_is_kept_unless_that_is_not_wanted(labels_run, monkeypatch):
     calls = []
-    monkeypatch.setattr(sys.modules["lightning_tasks.deploy.load"], "keep_memory", lambda: calls.append(1))
+    monkeypatch.setattr("lightning_tasks.deploy.predictor.keep_memory", lambda: calls.append(1))
     load(Path(*labels_run), "cpu", keep_freed_memory=False)
     assert not calls
     load(Path(*labels_run), "cpu")

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from lightning_tasks.data.images.decode import read_reduced
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.transforms.compose import augment_image, augment_points, compose_points
-from lightning_tasks.data.transforms.geometry import resize_only
+from lightning_tasks.data.transforms.geometry import crop_valid, resize_only
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
-from lightning_tasks.tasks.multilabel.transforms import crop_valid
 
 
 def drawn(size, seed=0):

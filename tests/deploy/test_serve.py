@@ -16,7 +16,7 @@ from lightning_tasks import load
 from lightning_tasks.__main__ import console
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.verbs import serve as serving
 from tests.fakes import write_image
 
@@ -135,7 +135,9 @@ def test_one_label_an_image(labels_run, tmp_path):
     content = read_checkpoint(labels_run[0] / labels_run[1])
     content["hyper_parameters"]["loss"] = "cross_entropy"
     torch.save(content, tmp_path / "one.ckpt")
-    with client_of(load(tmp_path / "one.ckpt", "cpu")) as client:
+    with pytest.warns(LightningTasksWarning, match="is now MultiClassClassifier"):
+        predictor = load(tmp_path / "one.ckpt", "cpu")
+    with client_of(predictor) as client:
         answer = client.post("/predict", content=IMAGES["png"]).json()
         assert client.get("/model").json()["labels"][0] == {"label": "cat", "threshold": None}
     assert [one["chosen"] for one in answer["predicted"]] == [True, False]

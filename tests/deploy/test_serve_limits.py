@@ -12,7 +12,7 @@ from tests.deploy.test_serve import IMAGES
 
 httpx = pytest.importorskip("httpx")
 uvicorn = pytest.importorskip("uvicorn")
-from lightning_tasks.deploy.server import http_timeouts as protocol  # noqa: E402 - an extra
+from lightning_tasks.deploy.server import limits as protocol  # noqa: E402 - an extra
 from lightning_tasks.deploy.server.app import make_app  # noqa: E402
 from lightning_tasks.deploy.server.limits import Limits  # noqa: E402
 

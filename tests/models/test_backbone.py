@@ -9,7 +9,7 @@ from lightning_tasks.errors import BackboneError
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.heads import fastai_head, sigmoid_range
 from lightning_tasks.models.optimizer import adamw
-from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps
+from lightning_tasks.tasks.keypoints.heads import FeatureMaps
 from lightning_tasks.tasks.multilabel.attention import LastMap
 
 

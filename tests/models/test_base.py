@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_tasks import KeypointRegressor, MultiClassClassifier, MultiLabelClassifier
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.models.views import mean_of_views
+from lightning_tasks.models.means import mean_of_views
 
 BOTH = {"backbone", "image_size", "head", "lr", "lr_mult", "weight_decay"}
 LABELS = BOTH | {"vocab", "temperature", "loss", "label_smoothing"}

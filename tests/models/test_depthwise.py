@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from lightning_tasks import MultiLabelClassifier
-from lightning_tasks.models.backbone import Backbone
-from lightning_tasks.models.depthwise import float32_depthwise
+from lightning_tasks.models.backbone import Backbone, float32_depthwise
 
 
 def net(kernel=5, stride=1, groups=8):

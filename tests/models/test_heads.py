@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_tasks import MultiLabelClassifier
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import BackboneError, CheckpointError
 from lightning_tasks.models.heads import linear_head
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 
 
 def images(n, height=64, width=64):
@@ -61,7 +61,7 @@ def test_attention_is_the_mean_and_a_share_of_the_highest():  # a worked value
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "mobilenetv3_small_050"])
 def test_attention_works_on_any_convolutional_family(name):
     model = MultiLabelClassifier(["a", "b", "c"], name, image_size=(64, 96), head="attention")
-    batch = MultiLabelBatch(images(4, 64, 96), torch.eye(4, 3), torch.arange(4))
+    batch = TargetBatch(images(4, 64, 96), torch.eye(4, 3), torch.arange(4))
     loss, probabilities = model._shared_step(batch)
     assert probabilities.shape == (4, 3)
     loss.backward()
@@ -90,7 +90,7 @@ def test_with_the_mirrored_image_the_side_does_not_matter(head):
     for parameter in model.head.parameters():
         nn.init.normal_(parameter, std=0.1)
     given = images(3, 32, 48)
-    batch, mirrored = (MultiLabelBatch(x, torch.zeros(3, 2), torch.arange(3)) for x in (given, given.flip(3)))
+    batch, mirrored = (TargetBatch(x, torch.zeros(3, 2), torch.arange(3)) for x in (given, given.flip(3)))
     with torch.no_grad():
         found = model.predict_step(batch)
         torch.testing.assert_close(found, model.predict_step(mirrored))

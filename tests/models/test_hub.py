@@ -1,6 +1,8 @@
 """Backbones of the Hugging Face hub and of folders, from a server that runs here."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +153,29 @@ def test_a_checkpoint_needs_neither_the_hub_nor_its_cache(hub, tmp_path, monkeyp
     error = capsys.readouterr().err
     assert "error: The backbone 'hf-hub:someone/own' cannot be had: " in error
     assert "local-dir:FOLDER" in error
+
+
+@pytest.mark.parametrize("how", ["last", "requeued", "weights"])
+def test_a_run_is_resumed_without_the_folder_of_its_backbone(how, hub, tmp_path, monkeypatch, capsys):
+    hub.add("someone/own", layers=(2, 1, 1, 1))
+    monkeypatch.chdir(tmp_path)
+    write_multilabel(tmp_path / "root", LABELS)
+    Path("own").mkdir()
+    for name, content in hub.files["someone/own"].items():
+        Path("own", name).write_bytes(content)
+    if how == "requeued":
+        monkeypatch.setenv("SLURM_JOB_ID", "77")
+        monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
+    named = ["--model.backbone", "local-dir:own", "--model.pretrained", "true"]
+    if how == "weights":
+        named = ["--model.backbone", "local-dir:own", "--model.weights", "own/model.safetensors"]
+    path = Path(train(tmp_path, "multilabel.yaml", *named))
+    stored = read_checkpoint(path)["hyper_parameters"]["architecture"]
+    shutil.rmtree("own")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    args = ["fit", "--config", str(path.parents[1] / "config.yaml"), "--trainer.max_epochs", "2"]
+    capsys.readouterr()
+    assert console([*args, *([] if how == "requeued" else ["--ckpt_path", "last"])]) == 0, capsys.readouterr().err
+    assert read_checkpoint(path.with_name("last.ckpt"))["hyper_parameters"]["architecture"] == stored
+    assert not list(path.parents[2].glob("version_1"))
+    assert capsys.readouterr().out.count("resuming from") == 1

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.models.weighted_mean import WeightedMean
+from lightning_tasks.models.means import WeightedMean
 
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.integers(1, 64)), min_size=1, max_size=20))

@@ -11,7 +11,7 @@ from matplotlib import font_manager
 from PIL import Image
 
 from lightning_tasks.errors import LightningTasksWarning
-from lightning_tasks.reports import fonts
+from lightning_tasks.reports import canvas
 from lightning_tasks.reports.canvas import Canvas
 from lightning_tasks.reports.figure_file import write_figure
 from lightning_tasks.tasks.multilabel.draw import draw_results
@@ -22,8 +22,8 @@ CAT = "猫"
 @pytest.fixture
 def clean(monkeypatch):
     """Fonts as if none had been asked for yet."""
-    cached = (fonts._fonts_and_missing, fonts._others, fonts._code_points, fonts._family)
-    monkeypatch.setattr(fonts, "_told", set())
+    cached = (canvas._fonts_and_missing, canvas._others, canvas._letters, canvas._family)
+    monkeypatch.setattr(canvas, "_told", set())
     for function in cached:
         function.cache_clear()
     yield
@@ -61,7 +61,7 @@ def no_fonts(monkeypatch, clean):
 
 def written(text):
     image = Image.new("RGB", (240, 40))
-    Canvas(image, 20).write(5, 15, fonts.drawable(text), fill=(255, 255, 255))
+    Canvas(image, 20).write(5, 15, canvas.drawable(text), fill=(255, 255, 255))
     return np.asarray(image)[:, :, 0]
 
 
@@ -70,15 +70,15 @@ def test_dejavu_has_most_alphabets_and_no_letter_looks_like_another(no_fonts):
         warnings.simplefilter("error")
         pixels = [written(letter) for letter in "ïéßøłčğΩЖאب€→"]
     assert all(not np.array_equal(a, b) for i, a in enumerate(pixels) for b in pixels[:i])
-    assert fonts.fonts_for(["naïve Жук"]) == (fonts.DEJAVU,)
+    assert canvas.fonts_for(["naïve Жук"]) == (canvas.DEJAVU,)
 
 
 def test_what_it_lacks_is_taken_from_the_machines_fonts(font_with_cat):
-    assert fonts.fonts_for([f"cat {CAT}"]) == (fonts.DEJAVU, font_with_cat)
-    assert fonts.runs(f"a {CAT}{CAT} b", fonts.fonts_for([CAT])) == [
-        (fonts.DEJAVU, "a "),
+    assert canvas.fonts_for([f"cat {CAT}"]) == (canvas.DEJAVU, font_with_cat)
+    assert canvas.runs(f"a {CAT}{CAT} b", canvas.fonts_for([CAT])) == [
+        (canvas.DEJAVU, "a "),
         (font_with_cat, CAT * 2),
-        (fonts.DEJAVU, " b"),
+        (canvas.DEJAVU, " b"),
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -89,13 +89,13 @@ def test_what_it_lacks_is_taken_from_the_machines_fonts(font_with_cat):
 
 def test_letters_that_no_font_has_are_said_once_and_drawn_as_boxes(no_fonts):
     with pytest.warns(LightningTasksWarning, match=rf"No font here has {CAT}: .*Install"):
-        assert fonts.drawable(f"{CAT} cat") == f"{fonts.BOX} cat"
+        assert canvas.drawable(f"{CAT} cat") == f"{canvas.BOX} cat"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert fonts.drawable(f"another {CAT}") == f"another {fonts.BOX}"
-        assert fonts.drawable("a\tb\U000e0100c") == "a bc"
+        assert canvas.drawable(f"another {CAT}") == f"another {canvas.BOX}"
+        assert canvas.drawable("a\tb\U000e0100c") == "a bc"
     with pytest.warns(LightningTasksWarning, match=r"No font here has \?"):
-        assert fonts.drawable("\udcff") == fonts.BOX
+        assert canvas.drawable("\udcff") == canvas.BOX
 
 
 def test_figures_have_the_letters_and_matplotlib_has_nothing_to_say(font_with_cat, tmp_path):
@@ -109,4 +109,4 @@ def test_figures_have_the_letters_and_matplotlib_has_nothing_to_say(font_with_ca
         write_figure(tmp_path / "a.svg", figures[1])
     title = figures[0].axes[0].title
     assert "Cats Only" in title.get_fontfamily()
-    assert title.get_text().split() == [CAT, "$x,", "naïve", "cat,", fonts.BOX]
+    assert title.get_text().split() == [CAT, "$x,", "naïve", "cat,", canvas.BOX]

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import read_run
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions
-from lightning_tasks.tasks.multiclass.predictions import ClassPredictions
+from lightning_tasks.tasks.multiclass.task import ClassPredictions
 from lightning_tasks.verbs.report import read_reduced as read
 from tests.fakes import label_predictions, write_image
 

@@ -11,7 +11,7 @@ import torch
 import lightning_tasks
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.figures import learning_curves
-from lightning_tasks.reports.gallery import sample_rows, thumbnail, worst_rows
+from lightning_tasks.reports.gallery import choose_rows, thumbnail, worst_rows
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import read_run
 from lightning_tasks.tasks.keypoints.page import error_histogram
@@ -21,8 +21,8 @@ PACKAGE = Path(lightning_tasks.__file__).parent
 
 
 def test_a_sample_is_evenly_spaced():
-    assert sample_rows(3) == [0, 1, 2]
-    assert sample_rows(47) == list(range(0, 47, 2))
+    assert choose_rows(torch.zeros(3), 24, worst=False).tolist() == [0, 1, 2]
+    assert choose_rows(torch.zeros(47), 24, worst=False).tolist() == list(range(0, 47, 2))
 
 
 def test_the_worst_are_the_worst_over_all_and_of_each_key():

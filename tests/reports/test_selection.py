@@ -1,6 +1,6 @@
 import torch
 
-from lightning_tasks.reports.selection import choose_rows
+from lightning_tasks.reports.gallery import choose_rows
 
 LOSSES = torch.tensor([0.5, torch.nan, 3.0, 0.0, 3.0])
 

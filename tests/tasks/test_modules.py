@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from lightning_tasks import KeypointRegressor, MultiLabelClassifier
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import CheckpointError, ConfigError
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 
 
 def images(n=4, size=(32, 32)):
@@ -30,7 +30,7 @@ def regressor():
 
 def test_the_loss_is_binary_cross_entropy_by_hand(classifier):
     targets = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]).float()
-    batch = MultiLabelBatch(images(), targets, torch.arange(4))
+    batch = TargetBatch(images(), targets, torch.arange(4))
     p = classifier(batch.images).sigmoid()
     by_hand = -torch.where(targets == 1, p, 1 - p).log().mean()
     loss, probabilities = classifier._shared_step(batch)
@@ -89,7 +89,7 @@ def test_validation_scores_are_over_all_visible_points(regressor):
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_losses_and_predictions_are_float32_under_autocast(classifier, regressor, precision):
-    labels = MultiLabelBatch(images(), torch.ones(4, 3), torch.arange(4))
+    labels = TargetBatch(images(), torch.ones(4, 3), torch.arange(4))
     points = KeypointBatch(
         images(4, (24, 32)), torch.zeros(4, 2, 2), torch.ones(4, 2).bool(), torch.ones(4, 2), torch.arange(4)
     )

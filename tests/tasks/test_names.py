@@ -5,7 +5,6 @@ import pytest
 from lightning_tasks import KeypointDataModule, KeypointRegressor, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.csv_text import separator_for
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.models.checkpoint_check import refuse_other_checkpoint
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
@@ -13,9 +12,9 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
 def test_a_checkpoint_of_decomposed_names_belongs_to_composed_ones():
     stored = {"hyper_parameters": {"vocab": [DECOMPOSED, "tea"]}}
-    refuse_other_checkpoint(stored, "vocab", "labels", [COMPOSED, "tea"], {}, {})
+    MultiLabelClassifier([COMPOSED, "tea"], "test_resnet").on_load_checkpoint(stored)
     with pytest.raises(CheckpointError, match="The checkpoint knows 2 labels"):
-        refuse_other_checkpoint(stored, "vocab", "labels", ["tea", COMPOSED], {}, {})
+        MultiLabelClassifier(["tea", COMPOSED], "test_resnet").on_load_checkpoint(stored)
 
 
 @pytest.mark.parametrize("trained", [COMPOSED, DECOMPOSED])

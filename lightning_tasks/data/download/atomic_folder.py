@@ -20,11 +20,7 @@ def hidden_path(target: Path, kind: str) -> Path:
 
 
 def is_there(target: Path) -> bool:
-    """Return whether `target` has been made. An empty folder has not.
-
-    Raises:
-        DatasetNotFoundError: it may not be looked into.
-    """
+    """Return whether `target` has been made, as an empty folder has not; raise DatasetNotFoundError if it is closed."""
     try:
         return exists(target) and not (is_folder(target) and not any(target.iterdir()))
     except OSError as error:
@@ -38,43 +34,32 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that becomes `target` by one rename, or is removed after an error.
 
     Of several processes one is inside at a time, and the others wait: ask there whether `target` `is_there`. If it is,
-    it stays as it is.
-
-    Raises:
-        DatasetNotFoundError: nothing can be written there.
+    it stays as it is. Raises DatasetNotFoundError where nothing can be written.
     """
-    try:
+    with _making(target):  # a name too long, a folder that may not be entered, links in a circle
         target = target.resolve()  # a link to an empty folder stays: what it leads to is made
         mounted = target.is_mount()
-    except OSError as error:  # a name too long, a folder that may not be entered, links in a circle
-        raise _cannot_be_made(target, error) from error
     if mounted:
         raise DatasetNotFoundError(
             f"{target} is a mount point, which cannot be made. Name a folder in it: --data.root."
         )
     work = hidden_path(target, "new")
-    try:
+    with _making(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquire(target)
-    except OSError as error:
-        raise _cannot_be_made(target, error) from error
     try:
-        try:
+        with _making(target):
             shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
             work.mkdir(exist_ok=True)
-        except OSError as error:
-            raise _cannot_be_made(target, error) from error
         yield work
-        if not is_there(target):
-            try:
+        with _making(target):
+            if not is_there(target):
                 if is_folder(target):
                     target.rmdir()  # it is empty; not every system renames onto a folder
                 if hasattr(os, "sync"):
                     os.sync()  # many small files at once; or a power failure could leave their names without content
                 work.replace(target)
                 sync(target.parent)
-            except OSError as error:
-                raise _cannot_be_made(target, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
         lock.release()
@@ -102,5 +87,11 @@ def _acquire(target: Path) -> FileLock:
     return lock
 
 
-def _cannot_be_made(target: Path, error: OSError) -> DatasetNotFoundError:
-    return DatasetNotFoundError(f"{target} cannot be made ({error.strerror}). Choose another --data.root.")
+@contextmanager
+def _making(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetNotFoundError(
+            f"{target} cannot be made ({error.strerror}). Choose another --data.root."
+        ) from error

@@ -1,39 +1,33 @@
 """One archive from its addresses to a folder: fetched, checked, unpacked and published by one rename."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lightning_tasks.atomic_write import write_whole
-from lightning_tasks.data.download.archives import Archive, NotTheArchiveError, checked_sha256
+from lightning_tasks.data.download.archives import (
+    Archive,
+    NotTheArchiveError,
+    Partial,
+    Patience,
+    checked_sha256,
+    require_space,
+)
 from lightning_tasks.data.download.atomic_folder import atomic_folder, hidden_path, is_there, remove_leftovers
-from lightning_tasks.data.download.disk_space import require_space
-from lightning_tasks.data.download.partial_file import Partial
 from lightning_tasks.data.download.unpack import unpack
 from lightning_tasks.errors import DownloadError
 from lightning_tasks.filesystem import expand_path
 
-if TYPE_CHECKING:
-    from lightning_tasks.data.download.http import Patience
 
-
-def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "Patience | None" = None) -> None:
+def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: Patience | None = None) -> None:
     """Make the archive's folder `root`, unless it is there: then nothing is asked of the network.
 
-    One address is tried after the other. What has come lies beside `root`, in a hidden file, until the folder has been
-    published, and the next run resumes there. The sha256 of what came is written beside `root`, as
-    `<root>.sha256`; an archive fetched later must have the same.
-
-    Args:
-        archive: what to fetch.
-        root: the folder to make.
-        mirrors: addresses, or paths of files, to try before the archive's own.
-        patience: how long to wait and how often to try; None: the defaults.
+    One address is tried after the other, first the `mirrors`, which may be paths of files. What has come lies beside
+    `root`, in a hidden file, until the folder has been published, and the next run resumes there. The sha256 of what
+    came is written beside `root`, as `<root>.sha256`; an archive fetched later must have the same.
 
     Raises:
         DownloadError: it cannot be fetched, or is not what it should be, or there is no room for it; says how to do it
@@ -53,10 +47,9 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
         if is_there(root):
             return  # another process made it
         try:
-            sha256 = _first_that_gives_it(archive, [*mirrors, *archive.urls], root, work, partial, patience)
+            addresses = [*mirrors, *archive.urls]
+            sha256 = _first_that_gives_it(archive, addresses, root, work, partial, patience or Patience())
             write_whole(_record(root), lambda new: new.write_text(f"{sha256}  {archive.name}\n", encoding="utf-8"))
-            if hasattr(os, "sync"):  # not on Windows
-                os.sync()  # or a power cut could leave the folder without its files
         except OSError as error:
             raise DownloadError(
                 f"{root} cannot be made ({error.strerror or error}). What has come is kept: put that right, or choose "
@@ -66,32 +59,22 @@ def fetch(archive: Archive, root: Path, mirrors: Sequence[str] = (), patience: "
 
 
 def _first_that_gives_it(
-    archive: Archive,
-    addresses: Sequence[str],
-    root: Path,
-    work: Path,
-    partial: Partial,
-    patience: "Patience | None",
+    archive: Archive, addresses: Sequence[str], root: Path, work: Path, partial: Partial, patience: Patience
 ) -> str:
     """Unpack what the first good address gives, and return its sha256."""
-    from lightning_tasks.data.download.http import (
-        CannotFetchError,
-        Patience,
-        download,
-        without_secrets,
-    )  # two HTTP clients: not before
+    # Two HTTP clients: not before.
+    from lightning_tasks.data.download.http import CannotFetchError, download, without_secrets
 
     reasons = []
     for address in addresses:
         try:
-            file = _local_file(address)
-            if file is not None:
+            if (file := _local_file(address)) is not None:
                 if not file.is_file():
                     raise CannotFetchError("there is no such file")
                 return _accept(archive, file, root, work)
             resumed = partial.size_bytes > 0
             while True:
-                download(archive, address, partial, patience or Patience())
+                download(archive, address, partial, patience)
                 try:
                     return _accept(archive, partial.path, root, work)
                 except NotTheArchiveError:

@@ -6,7 +6,6 @@ resuming inside a file (RFC 9110, sections 13.1.5 and 14).
 
 import re
 import time
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -15,9 +14,7 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
 
-from lightning_tasks.data.download.archives import Archive
-from lightning_tasks.data.download.disk_space import require_space
-from lightning_tasks.data.download.partial_file import Origin, Partial
+from lightning_tasks.data.download.archives import Archive, Origin, Partial, Patience, require_space
 
 _CHUNK = 2**18
 _PROGRESS = 2**20  # a connection that brought as much before it was cut is worth as many tries again
@@ -26,16 +23,6 @@ _TRY_AGAIN = (408, 429, 500, 502, 503, 504)
 
 class CannotFetchError(Exception):
     """An address does not give the archive. Its text is the reason."""
-
-
-class Patience(NamedTuple):
-    """How long to wait, and how often to try."""
-
-    tries: int = 5
-    connect_s: float = 15
-    stall_s: float = 45  # without a byte
-    backoff_s: float = 1  # before the second try, doubled before each one after
-    longest_wait_s: int = 60  # that a server may ask for
 
 
 class _CutError(Exception):
@@ -90,13 +77,9 @@ def download(archive: Archive, address: str, partial: Partial, patience: Patienc
 
 def _fits(archive: Archive, partial: Partial) -> bool:
     origin = partial.origin
-    return (
-        origin is not None
-        and origin.archive == archive.name
-        and origin.total_bytes is not None
-        and archive.size_bytes in (None, origin.total_bytes)
-        and partial.size_bytes <= origin.total_bytes
-    )
+    if origin is None or origin.archive != archive.name or origin.total_bytes is None:
+        return False
+    return archive.size_bytes in (None, origin.total_bytes) and partial.size_bytes <= origin.total_bytes
 
 
 def _request_rest(
@@ -166,10 +149,8 @@ def _total_bytes(response: requests.Response, have: int) -> int | None:
 
 
 def _validator(response: requests.Response) -> str | None:
-    tag = response.headers.get("ETag")
-    if tag is not None and not tag.startswith("W/"):  # weak ones do not promise the same bytes
-        return tag
-    return response.headers.get("Last-Modified")
+    tag = response.headers.get("ETag", "W/")
+    return response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # weak ones promise no same bytes
 
 
 def _innermost(error: BaseException) -> str:

@@ -70,9 +70,8 @@ def _extract(stream: _Bounded, folder: str, target: Path, limit_bytes: int) -> N
     ):
         for member in members:
             name = PurePosixPath(member.name)
-            if any(
-                part.anchor or ".." in part.parts for part in (name, PurePath(member.name))
-            ):  # as the tar, the system
+            as_named = (name, PurePath(member.name))  # in the tar, and by the system
+            if any(path.anchor or ".." in path.parts for path in as_named):
                 raise NotTheArchiveError(f"it holds a name that leads out of its folder: {member.name!r}")
             if not (member.isdir() or member.isreg()):
                 raise NotTheArchiveError(f"it holds a link or a device: {member.name!r}")

@@ -11,6 +11,7 @@ import shutil
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,22 +36,19 @@ _AT_ONCE = 256  # images decoded before they are written
 _INDEX = np.dtype([("offset", "<i8"), ("size", "<i4", (2,)), ("original_size", "<i4", (2,))])
 _TRAILER = np.dtype([("index_at", "<i8"), ("images", "<i8")])
 _GB = 1e9
+_MORE_ROOM = {"ram": "give the container more of it (docker --shm-size)", "disk": "set data.cache_dir"}
 
 
 class CacheSettings(NamedTuple):
     """What the user asked for."""
 
-    kind: CacheKind
+    kind: CacheKind  # `auto` is `disk` where it fits, else none
     folder: str | None  # of `disk`; None: the user's cache folder
     limit_gb: float
 
 
 class DecodedCache:
-    """Decoded images, mapped from a file.
-
-    Args:
-        path: of a complete cache.
-    """
+    """Decoded images, mapped from a complete file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,6 +101,34 @@ class DecodedCache:
             self.path = self._open_file()
 
 
+@dataclass(eq=False)
+class ImageStore:
+    """N images: files, decoded one by one or looked up in a cache."""
+
+    paths: Sequence[Path]
+    side: int = 0  # their shorter side is reduced to this; 0: they stay whole
+    white_level: int | None = None  # see `in_8_bits`
+    cache: DecodedCache | None = None
+    slots: Sequence[int] | NDArray[np.integer] = ()  # (N,), where in the cache each is
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def look_up(self, row: int) -> tuple[int, Size, Size]:
+        """Return an image's slot in the cache, its size there and that of its file; raise ImageError if it has none."""
+        assert self.cache is not None
+        slot = int(self.slots[row])
+        size, original = self.cache.sizes(slot)
+        if not size[0]:
+            raise ImageError(f"{self.paths[row]}: could not be read when the cache of images was built.")
+        return slot, size, original
+
+    def __getitem__(self, row: int) -> DecodedImage:
+        if self.cache is not None:
+            return self.cache[self.look_up(row)[0]]
+        return read_reduced(self.paths[row], self.side, white_level=self.white_level)
+
+
 class Opened(NamedTuple):
     """A cache, or why there is none."""
 
@@ -122,16 +148,9 @@ def open_cache(
 ) -> Opened:
     """Return the cache of `paths`; build it first if it is not there, unless it is not wanted or does not fit.
 
-    Of several processes that ask at the same time one builds, and the others wait.
-
-    Args:
-        name: of the data set, for the file's name; its caches before this one are removed.
-        paths: the images, each once.
-        side: their shorter side is reduced to this; 0: they stay whole.
-        settings: `auto` is `disk` where it fits, else none.
-        progress: show a bar while it is built.
-        skip_bad: an image that cannot be read takes an empty place in the cache.
-        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+    Of several processes that ask at the same time one builds, and the others wait. The data set's `name` is in the
+    file's; its caches before this one are removed. With `skip_bad` an image that cannot be read takes an empty place.
+    For `side` and `white_level` see `read_reduced`.
 
     Raises:
         ConfigError: it was asked for and does not fit, or cannot be written.
@@ -148,10 +167,13 @@ def open_cache(
             if not target.is_file():
                 remove_leftovers(folder)  # of builds that were killed: they take room
                 refusal = _refusal(paths, side, folder, settings)
-                if refusal is not None and settings.kind == "auto":
+                if refusal and settings.kind == "auto":
                     return Opened(None, f"no cache ({refusal})")
-                if refusal is not None:
-                    raise ConfigError(f"data.cache is {settings.kind}: {refusal}. {_ways_out(settings.kind)}")
+                if refusal:
+                    raise ConfigError(
+                        f"data.cache is {settings.kind}: {refusal}. Raise the limit, {_MORE_ROOM[settings.kind]}, "
+                        "lower data.decode_side, or leave the choice to data.cache auto."
+                    )
                 for stale in folder.glob(f"{name}-{identity}-*.pixels"):
                     stale.unlink()  # whoever has it mapped keeps it
                 read = partial(read_reduced, side=side, white_level=white_level)
@@ -173,9 +195,8 @@ def _build(
     """Decode all images on all cores, and write them in order."""
     index = np.zeros(len(paths), dtype=_INDEX)
     offset = 0
-    bar = tqdm(
-        total=len(paths), desc="decoding the images once", unit="", leave=False, disable=None if progress else True
-    )
+    hidden = None if progress else True  # None: where there is no terminal
+    bar = tqdm(total=len(paths), desc="decoding the images once", unit="", leave=False, disable=hidden)
     with bar, target.open("wb") as file, ThreadPoolExecutor(usable_cores()) as pool:
         for slot, image in enumerate(_decode(pool, paths, read, skip_bad)):
             index[slot] = (offset, image.image.shape[:2], image.original_size)
@@ -214,11 +235,6 @@ def _refusal(paths: Sequence[Path], side: int, folder: Path, settings: CacheSett
     if needed > free:
         return f"{_gb(needed)} are needed, and {folder} has {_gb(free)} left"
     return None
-
-
-def _ways_out(kind: str) -> str:
-    where = "give the container more of it (docker --shm-size), " if kind == "ram" else "set data.cache_dir, "
-    return f"Raise the limit, {where}lower data.decode_side, or leave the choice to data.cache auto."
 
 
 def _folder(settings: CacheSettings) -> Path:

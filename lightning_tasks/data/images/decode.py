@@ -7,7 +7,6 @@ Pillow; and the rest by OpenCV, as are colours of more than 8 bits, of which Pil
 import contextlib
 import io
 import mmap
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from lightning_tasks.data.images.depth import Values, brightest, in_8_bits, planes_unread
+from lightning_tasks.data.images.depth import Values, brightest, in_8_bits, planes_unread, warn_once
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.data.images.orientation import orientation, upright, upright_size
-from lightning_tasks.data.images.pam import START as PAM_START
-from lightning_tasks.data.images.pam import read_pam
-from lightning_tasks.data.images.pillow import (
-    Image as Image,  # its users need not know where it is from
-)
+from lightning_tasks.data.images.pillow import Image as Image  # its users need not know where it is from
 from lightning_tasks.data.images.pillow import (
     has_more_frames,
+    is_whole,
     open_header,
+    orientation,
     undecodable,
+    upright,
+    upright_size,
     values_of,
 )
-from lightning_tasks.data.images.stored_bits import keeps_upper_bits, tiff_layout, white_of
-from lightning_tasks.data.images.whole import is_whole
-from lightning_tasks.errors import ConfigError, ImageError, LightningTasksWarning
+from lightning_tasks.data.images.stored_bits import PAM_START, keeps_upper_bits, read_pam, tiff_layout, white_of
+from lightning_tasks.errors import ConfigError, ImageError
 
 Size = tuple[int, int]  # height, width
 
@@ -43,7 +40,6 @@ _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # of JPEGs
 _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillow
 _COLOURS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _GREY = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION  # of some grey TIFFs of 32 and 64 bits it makes no colours
-_BYTE_BITS, _FULL_BITS = 8, 16
 _PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
 _ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
@@ -57,24 +53,15 @@ class DecodedImage(NamedTuple):
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> Image:
-    """Return the whole image as (H, W, 3) uint8 RGB, upright.
-
-    Raises:
-        ImageError: see `read_reduced`.
-    """
+    """Return the whole image as (H, W, 3) uint8 RGB, upright; raises as `read_reduced` does."""
     return read_reduced(path, 0, max_pixels, white_level).image
 
 
 def read_reduced(path: Path, side: int, max_pixels: int = MAX_PIXELS, white_level: int | None = None) -> DecodedImage:
     """Return the image with its shorter side reduced to `side`; never enlarged, and whole where `side` is 0.
 
-    A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest.
-
-    Args:
-        path: the file.
-        side: its shorter side is reduced to this.
-        max_pixels: of the file.
-        white_level: which value is white in images of more than 8 bits; see `in_8_bits`.
+    A JPEG is decoded at a half, a quarter or an eighth where that leaves enough; then `resize` does the rest. For
+    `white_level` see `in_8_bits`.
 
     Raises:
         ImageError: the file is missing, empty, cut short, no image, has more than `max_pixels`, or values that may
@@ -115,12 +102,11 @@ def file_size_px(path: Path) -> Size | None:
     """Return an upright image's height and width from its header; None where there is none to read."""
     try:
         with path.open("rb") as file:
-            header = open_header(file)
-            if header is None:
-                return None
-            return upright_size((header.height, header.width), orientation(header, may_read_pixels=False))
+            if (header := open_header(file)) is not None:
+                return upright_size((header.height, header.width), orientation(header, may_read_pixels=False))
     except (OSError, ValueError, Pillow.DecompressionBombError):
-        return None
+        pass
+    return None
 
 
 def reduced_size(size: Size, side: int) -> Size:
@@ -132,46 +118,40 @@ def reduced_size(size: Size, side: int) -> Size:
     return height, width
 
 
-def resize(image: Image, size: Size) -> Image:
+def resize(image: Image, size: Size, extent: tuple[float, float] | None = None) -> Image:
     """Return the image at `size`, by area where it shrinks more than twice, as bilinear sampling would skip pixels.
 
-    What shrinks less is sampled bilinearly: five times faster, and exact where it halves.
+    What shrinks less is sampled bilinearly: five times faster, and exact where it halves. Where an `extent` (height,
+    width) is given the upper left is resized: a reduced JPEG's last row may be a part of one.
     """
-    return _resize(image, (image.shape[0], image.shape[1]), size)
+    height, width = extent or image.shape[:2]
+    if (height, width) == size:
+        return image
+    shrinks_much = min(height / size[0], width / size[1]) > 2
+    interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
+    if (height, width) == image.shape[:2]:
+        return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=interpolation), dtype=np.uint8)
+    resized = cv2.resize(image, None, fx=size[1] / width, fy=size[0] / height, interpolation=interpolation)
+    return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)
 
 
 def allow(max_pixels: int, option: str) -> None:
     """Let images have as many pixels as the user says with `option`, also where Pillow asks its own limit: in TIFFs.
 
-    Raises:
-        ConfigError: it is below 1, or more than can be read.
+    Raise ConfigError where they are none, or more than can be read.
     """
     if not 1 <= max_pixels <= _MOST_PIXELS:
-        raise ConfigError(
-            f"{option} is {max_pixels:,}; it is a number of pixels from 1 to {_MOST_PIXELS:,}: 200 megapixels are "
-            "200000000."
-        )
+        of = f"a number of pixels from 1 to {_MOST_PIXELS:,}: 200 megapixels are 200000000"
+        raise ConfigError(f"{option} is {max_pixels:,}; it is {of}.")
     if max_pixels > MAX_PIXELS and Pillow.MAX_IMAGE_PIXELS is not None:
         Pillow.MAX_IMAGE_PIXELS = max(Pillow.MAX_IMAGE_PIXELS, max_pixels)
 
 
 def tell_of_frames(name: str) -> None:
     """Warn that of several pages or frames the first alone is taken: once, in whichever of the loaders' processes."""
-    if not _frames_told[0]:
-        _frames_told[0] = 1
-        warnings.warn(
-            f"{name} holds several pages or frames: the first alone is taken, here and in all others like it.",
-            LightningTasksWarning,
-            stacklevel=2,
-        )
-
-
-def _check_pixels(header: ImageFile.ImageFile, name: str, max_pixels: int) -> None:
-    if header.width * header.height > max_pixels:
-        raise ImageError(
-            f"{name}: has too many pixels: {header.width:,}×{header.height:,} are more than {max_pixels:,}. Replace it "
-            f"by a smaller one; `predict` reads it with --allow_pixels {header.width * header.height}."
-        )
+    warn_once(
+        _frames_told, f"{name} holds several pages or frames: the first alone is taken, here and in all others like it."
+    )
 
 
 def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int) -> DecodedImage:
@@ -183,7 +163,7 @@ def _decode_jpeg(jpeg: bytes, name: str, header: ImageFile.ImageFile, side: int)
         image = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), _AS_STORED | _REDUCED.get(factor, 0))
     if image is None:
         raise undecodable(name)
-    reduced = _resize(np.asarray(image, np.uint8), (size[0] / factor, size[1] / factor), reduced_size(size, side))
+    reduced = resize(np.asarray(image, np.uint8), reduced_size(size, side), (size[0] / factor, size[1] / factor))
     return DecodedImage(upright(reduced, turn), upright_size(size, turn))
 
 
@@ -201,8 +181,11 @@ def _decode(content: bytes, name: str, side: int, max_pixels: int) -> DecodedIma
         raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
     try:
         header = open_header(io.BytesIO(content))
-        if header is not None:
-            _check_pixels(header, name, max_pixels)
+        if header is not None and (n := header.width * header.height) > max_pixels:
+            raise ImageError(
+                f"{name}: has too many pixels: {header.width:,}×{header.height:,} are more than {max_pixels:,}. "
+                f"Replace it by a smaller one; `predict` reads it with --allow_pixels {n}."
+            )
         if not is_whole(content):
             raise undecodable(name)
         if header is None:
@@ -221,8 +204,10 @@ def _decode(content: bytes, name: str, side: int, max_pixels: int) -> DecodedIma
 def _values(content: bytes, header: ImageFile.ImageFile, name: str) -> Values:
     if not keeps_upper_bits(header, content):
         return values_of(header, name)
-    values = _deep_by_opencv(content, header)
-    return values_of(header, name)._replace(lost=True) if values is None else values
+    array = _as_stored(content)
+    if array is None or array.dtype != np.uint16:  # OpenCV cannot decode all bits
+        return values_of(header, name)._replace(lost=True)
+    return Values(upright(array, orientation(header)), white_of(header, content))
 
 
 def _has_8_bits(header: ImageFile.ImageFile) -> bool:
@@ -234,29 +219,15 @@ def _by_opencv(content: bytes, name: str) -> Values:
     """Decode what Pillow does not know."""
     if content[4:8] == _ISO_FILE:
         raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
-    if content.startswith(PAM_START):
-        values = read_pam(content)
-        if values is None:
-            raise undecodable(name)
-        return values
-    layout = tiff_layout(content)
-    if layout.has_deep_planes:
+    if (layout := tiff_layout(content)).has_deep_planes:
         raise planes_unread(name)
-    array = None if content.startswith(_PNG_START) else _as_stored(content)
+    if (values := read_pam(content)) is not None:
+        return values
+    array = None if content.startswith((PAM_START, _PNG_START)) else _as_stored(content)
     if array is None:
         raise undecodable(name)
     is_byte = array.dtype == np.uint8  # then OpenCV turns what is inverted itself
-    return Values(
-        array, white_of(None, content), layout.is_inverted and not is_byte, lost=is_byte and layout.bits > _BYTE_BITS
-    )
-
-
-def _deep_by_opencv(content: bytes, header: ImageFile.ImageFile) -> Values | None:
-    """Decode all bits of what Pillow keeps the upper 8 of; None: OpenCV cannot."""
-    array = _as_stored(content)
-    if array is None or array.dtype != np.uint16:
-        return None
-    return Values(upright(array, orientation(header)), white_of(header, content))
+    return Values(array, white_of(None, content), layout.is_inverted and not is_byte, lost=is_byte and layout.bits > 8)
 
 
 def _as_stored(content: bytes) -> NDArray[Any] | None:
@@ -264,22 +235,9 @@ def _as_stored(content: bytes) -> NDArray[Any] | None:
 
     Some grey ones of 32 and 64 bits are (H, W).
     """
-    for flags in (_COLOURS, _GREY) if tiff_layout(content).bits > _FULL_BITS else (_COLOURS,):
+    for flags in (_COLOURS, _GREY) if tiff_layout(content).bits > 16 else (_COLOURS,):
         with contextlib.suppress(cv2.error):  # a header that says a thousand million rows
             image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
             if image is not None:  # asked for RGB, it swaps the bytes of TIFFs with 16 bits
                 return np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)
     return None
-
-
-def _resize(image: Image, extent: tuple[float, float], size: Size) -> Image:
-    """Resize the upper left `extent` (height, width) of an image: a reduced JPEG's last row may be a part of one."""
-    if extent == size:
-        return image
-    shrinks_much = min(extent[0] / size[0], extent[1] / size[1]) > 2
-    interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
-    if extent == image.shape[:2]:
-        return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=interpolation), dtype=np.uint8)
-    scale_y, scale_x = size[0] / extent[0], size[1] / extent[1]
-    resized = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=interpolation)
-    return np.asarray(resized[: size[0], : size[1]], dtype=np.uint8)

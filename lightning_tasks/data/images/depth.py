@@ -28,29 +28,23 @@ class Values(NamedTuple):
 
 
 def check_white_level(white_level: int | None, option: str) -> int | None:
-    """Return it.
-
-    Raises:
-        ConfigError: no value can be that.
-    """
+    """Return it; raise ConfigError where no value can be that."""
     if white_level is not None and not 1 <= white_level <= _MOST:
-        raise ConfigError(
-            f"{option} is {white_level:,}; it is the value of white in images of more than 8 bits: 4095 where 12 bits "
-            "are used, 65535 where all 16 are."
-        )
+        what = "the value of white in images of more than 8 bits: 4095 where 12 bits are used, 65535 where all 16 are"
+        raise ConfigError(f"{option} is {white_level:,}; it is {what}.")
     return white_level
+
+
+def describe_white(white_level: int | None) -> list[str]:
+    """Return a line about images of more than 8 bits, where there are any or white was given."""
+    return [] if white_level is None else [f"white is {white_level:,} in images of more than 8 bits (data.white_level)"]
 
 
 def in_8_bits(values: Values, white_level: int | None, name: str) -> Image:
     """Return an image as (H, W, 3) uint8, of whose 256 levels white is the last; 8 bits stay as they are.
 
-    Args:
-        values: of the image. What its file says of white goes before `white_level`.
-        white_level: the value of white in images of more than 8 bits; None: 65,535 of 16 bits, and unknown of others.
-        name: stands in messages.
-
-    Raises:
-        UnknownValuesError: nothing says which value is white.
+    White of more than 8 bits is what the file says, else `white_level`, else 65,535 of 16 bits; of others nothing says
+    it, which raises UnknownValuesError.
     """
     array, white = values.array, values.white
     if values.lost and white_level not in (None, FULL):
@@ -106,7 +100,7 @@ def _scale(array: NDArray[Any], own_white: int | None, white_level: int | None, 
     if white is None:
         white = _white_of_16_bits(array, int(largest) if array.dtype == np.uint16 else 0, name)
     elif largest > white:
-        _tell(
+        warn_once(
             _clipped_told,
             f"{name} has values above {white:,}, which is white (data.white_level), up to {largest:g}: they are shown "
             "as white, here and in all others like it.",
@@ -126,7 +120,7 @@ def _white_of_16_bits(array: NDArray[Any], largest: int, name: str) -> int:
     if 0 < largest < _BYTE:
         raise UnknownValuesError(f"{name}: {unknown_values(f'16 bits, of which none is above {largest} of 65535')}")
     if 0 < largest < FEW:
-        _tell(
+        warn_once(
             _dark_told,
             f"{name} has 16 bits, and no value above {largest:,} of 65,535: it is dark, or white is "
             f"{likely_white(largest):,}, which must then be said (data.white_level; --white_level of predict and "
@@ -135,7 +129,8 @@ def _white_of_16_bits(array: NDArray[Any], largest: int, name: str) -> int:
     return FULL
 
 
-def _tell(told: mmap.mmap, message: str) -> None:
+def warn_once(told: mmap.mmap, message: str) -> None:
+    """Warn, unless some process that shares `told` has done so; its one byte says that."""
     if not told[0]:
         told[0] = 1
         warnings.warn(message, LightningTasksWarning, stacklevel=2)

@@ -1,14 +1,15 @@
-"""What Pillow reads: headers, all formats but JPEG, and the images that it hands on."""
+"""What Pillow reads: headers, and all formats but JPEG; which way is up; and whether a file is whole."""
 
-from typing import IO
+import io
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
-from PIL import ImageFile
 
 from lightning_tasks.data.images.depth import Image as Image  # its users need not know where it is from
 from lightning_tasks.data.images.depth import Values, planes_unread
-from lightning_tasks.data.images.orientation import orientation, upright
 from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, layout_of_loaded
 from lightning_tasks.errors import ImageError
 
@@ -19,16 +20,16 @@ FORMATS = (
     "QOI", "DDS", "TGA",
 )  # fmt: skip
 
-_BYTE_BITS, _FULL_BITS = 8, 16
+_JPEG_START = b"\xff\xd8"
+_END, _START = 0xD9, 0xD8  # the second bytes of markers
+_WITHOUT_LENGTH = 0x01
 
 
 def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile | None:
     """Return an image whose pixels are not read yet; None where it has no header of these formats.
 
-    As `PIL.Image.open`; but that has a limit on pixels of the whole process, and warns before it.
-
-    Raises:
-        PIL.Image.DecompressionBombError: of the few formats that look at Pillow's limit themselves.
+    As `PIL.Image.open`; but that has a limit on pixels of the whole process, and warns before it. The few formats that
+    look at Pillow's limit themselves raise PIL.Image.DecompressionBombError.
     """
     Pillow.init()
     file.seek(0)
@@ -56,15 +57,7 @@ def has_more_frames(image: Pillow.Image) -> bool:
 
 
 def values_of(image: Pillow.Image, name: str) -> Values:
-    """Return an image's values, upright. Transparency is dropped.
-
-    Args:
-        image: of any mode.
-        name: stands in messages.
-
-    Raises:
-        ImageError: it has no pixels, or is cut short or damaged.
-    """
+    """Return an image's values, upright, without transparency; raise ImageError if it has no pixels or is damaged."""
     try:
         image.load()
         if 0 in image.size:
@@ -76,12 +69,12 @@ def values_of(image: Pillow.Image, name: str) -> Values:
             if layout.is_signed and image.mode == "L":
                 return Values(upright(np.array(image).view(np.int8), turn), is_inverted=layout.is_inverted)
             # A copy, as torch wants what can be written to.
-            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > _BYTE_BITS)
+            return Values(upright(np.array(_colours(image)), turn), lost=layout.bits > 8)
         array = np.asarray(image)
         scaled = image.format in ("PPM", "JPEG2000")  # by Pillow, to 16 bits, from however many there were
         if scaled or image.mode in SIXTEEN_BITS:
             array = array.astype(np.uint16)
-        white = 2**layout.bits - 1 if _BYTE_BITS < layout.bits < _FULL_BITS else None
+        white = 2**layout.bits - 1 if 8 < layout.bits < 16 else None
         return Values(upright(array, turn), white, layout.is_inverted, lost=scaled)
     except (Pillow.DecompressionBombError, ImageError):
         raise
@@ -101,3 +94,82 @@ def undecodable(name: str, why: str = "") -> ImageError:
         f"{name}: is not an image that can be decoded (cut short, damaged, or another format{why and ': '}{why}). "
         "Replace the file or take its row out of the table."
     )
+
+
+def orientation(image: Pillow.Image, *, may_read_pixels: bool = True) -> int:
+    """Return how what was decoded of a file is still to be turned: 1 to 8 as EXIF has them, where 1 is upright.
+
+    EXIF, XMP and AVIF say it; a PNG perhaps behind its pixels, which Pillow then reads. Neither Pillow nor OpenCV is
+    asked to turn anything, but a TIFF is turned by both: by Pillow its size when it is opened and its pixels when they
+    are read, by OpenCV its pixels.
+    """
+    if image.format == "TIFF":
+        return 1
+    try:
+        exif = image.getexif() if may_read_pixels else Pillow.Image.getexif(image)
+        found = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # of damaged metadata, Pillow raises what it likes; the pixels are another matter
+        return 1
+    return found if found in range(1, 9) else 1
+
+
+def upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return the pixels (H, W, ...) turned as an orientation asks; (W, H, ...) from 5 on."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return height and width of what `upright` returns."""
+    return size[::-1] if orientation >= 5 else size
+
+
+def is_whole(content: bytes) -> bool:
+    """Return whether a file's bytes are whole, as far as a decoder would not say so itself. More may follow them.
+
+    What a JPEG lacks decoders make up in grey, and Pillow reads a PNG whatever its check sums say. Of the other formats
+    its readers want every byte of the pixels.
+    """
+    if content.startswith(_JPEG_START):
+        return _jpeg_is_whole(content)
+    header = open_header(io.BytesIO(content), ("PNG",))
+    if header is None:
+        return True
+    try:
+        header.verify()
+    except Exception:  # Pillow raises what it likes
+        return False
+    return True
+
+
+def _jpeg_is_whole(jpeg: bytes) -> bool:
+    """Follow the segments one by one to the end of the image (ITU-T T.81, annex B).
+
+    So neither a thumbnail within a segment nor what a phone appends (a video, a second image) is taken for the end.
+    """
+    data = np.frombuffer(jpeg, dtype=np.uint8)
+    markers, at = _markers(data), len(_JPEG_START)
+    while (i := int(np.searchsorted(markers, at))) < len(markers):
+        at = int(markers[i]) + 2
+        marker = int(data[at - 1])
+        if marker in (_END, _START):  # another begins where this one has no end
+            return marker == _END
+        if marker != _WITHOUT_LENGTH:
+            at += int.from_bytes(jpeg[at : at + 2], "big")
+    return False
+
+
+def _markers(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return where a marker may be: 0xff that is followed by one.
+
+    Among the pixels 0xff is followed by a zero, and restarts (0xd0 to 0xd7) stand between their parts.
+    """
+    at = np.flatnonzero(data[:-1] == 0xFF)
+    following = data[at + 1]
+    of_one = (following != 0) & (following != 0xFF) & ((following < 0xD0) | (following > 0xD7))
+    return np.asarray(at[of_one], dtype=np.int64)

@@ -4,13 +4,15 @@ Pillow keeps the upper 8 of 16 bits of colours.
 """
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile, TiffImagePlugin
 
-from lightning_tasks.data.images.depth import FULL
+from lightning_tasks.data.images.depth import FULL, Values
 
 SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))  # of Pillow's modes
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -18,6 +20,12 @@ _BIG = b"+"  # a TIFF of more than 4 GB
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags
 _SIGNED, _WHITE_IS_ZERO, _SEPARATE = 2, 0, 2  # values of theirs
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; its components' sizes are 40 bytes behind
+
+# PAM, the netpbm format that Pillow does not know, and of whose values and colours OpenCV mistakes some.
+PAM_START = b"P7\n"
+_PAM_HEADER = re.compile(rb"P7\n(.*?\n)?ENDHDR\n", re.DOTALL)
+_PAM_LINE = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
+_LONGEST_PAM_HEADER = 10_000  # of headers, with their comments
 
 
 class TiffLayout(NamedTuple):
@@ -94,3 +102,28 @@ def _ppm_maximum(header: ImageFile.ImageFile) -> int:
     if isinstance(args, tuple) and isinstance(args[-1], int):
         return args[-1]
     return FULL if args == "I;16B" else 255
+
+
+def read_pam(content: bytes) -> Values | None:
+    """Return a PAM's values, without transparency; None: it is none, or is cut short.
+
+    Source: https://netpbm.sourceforge.net/doc/pam.html.
+    """
+    header = _pam_header(content)
+    if header is None:
+        return None
+    height, width, channels, white = (header[name] for name in ("HEIGHT", "WIDTH", "DEPTH", "MAXVAL"))
+    kind = np.dtype(">u2" if white > 255 else "u1")
+    n = height * width * channels
+    if not (n and channels <= 4 and 0 < white <= FULL and len(content) >= header["ENDHDR"] + n * kind.itemsize):
+        return None
+    array = np.frombuffer(content, kind, n, header["ENDHDR"]).reshape(height, width, channels)
+    colours = array[:, :, :3] if channels >= 3 else array[:, :, 0]
+    # All of 8 or 16 bits says nothing: so do programs that put 12 bits into 16.
+    return Values(colours.astype(kind.newbyteorder("=")), None if white in (255, FULL) else white)
+
+
+def _pam_header(content: bytes) -> dict[str, int] | None:
+    found = _PAM_HEADER.match(content[:_LONGEST_PAM_HEADER])
+    lines = {name.decode(): int(value) for name, value in _PAM_LINE.findall(found[0])} if found else {}
+    return {**lines, "ENDHDR": found.end()} if found and len(lines) == 4 else None

@@ -19,11 +19,8 @@ _READ = 200  # images whose pixels are read, at most: where all 16 bits are used
 def find_white_level(splits: Mapping[str, Sequence[Path]], where: str) -> int | None:
     """Return which value is white in images of 16 bits; None: there are none, or all of them are black.
 
-    One dark image says nothing. Where all are so dark that they cannot use all of their bits, they do not.
-
-    Args:
-        splits: the files of each by its name; they may be missing or damaged: others tell of those.
-        where: stands in messages.
+    One dark image says nothing. Where all are so dark that they cannot use all of their bits, they do not. Files may be
+    missing or damaged: others tell of those.
 
     Raises:
         ConfigError: the images use few of their bits; names the value that is likely white.
@@ -33,14 +30,16 @@ def find_white_level(splits: Mapping[str, Sequence[Path]], where: str) -> int | 
     if 0 < largest < FEW:
         raise ConfigError(f"{where}: {few_bits(largest, sum(read for _, read in found.values()))}")
     for split, (value, read) in found.items():
-        if largest and 0 < value < DARK:
-            warnings.warn(f"{where}: {dark_split(split, value, read)}", LightningTasksWarning, stacklevel=2)
+        _doubt(value, read, split, where)
     return FULL if largest else None
 
 
 def doubt(paths: Sequence[Path], split: str, where: str) -> None:
     """Warn where a split's images of 16 bits use few of them, though white is 65,535 in others."""
-    largest, read = brightest_of_some([paths])
+    _doubt(*brightest_of_some([paths]), split, where)
+
+
+def _doubt(largest: int, read: int, split: str, where: str) -> None:
     if 0 < largest < DARK:
         warnings.warn(f"{where}: {dark_split(split, largest, read)}", LightningTasksWarning, stacklevel=2)
 

@@ -42,21 +42,8 @@ def make_loader(
     """Return a loader of the dataset's `n` samples.
 
     Training is shuffled and drops the last, partial batch (unless it is the only one); otherwise the order stays and
-    nothing is dropped.
-
-    Args:
-        dataset: samples by EpochIndex.
-        collate: samples to a batch.
-        n: how many samples the dataset has.
-        training: shuffle, and drop the last batch.
-        batch_size: images in a batch of this process.
-        num_workers: processes that load.
-        seed: of the order.
-        rank: of this process.
-        world_size: how many processes share the samples.
-
-    Raises:
-        ConfigError: a batch would be too small.
+    nothing is dropped. The samples, by EpochIndex, are shared by `world_size` processes, of which this is `rank`; raise
+    ConfigError where a batch would be too small.
     """
     if n < world_size:
         raise ConfigError(

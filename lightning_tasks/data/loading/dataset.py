@@ -2,20 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import albumentations as A
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lightning_tasks.batch import Batch, Planned, PlannedBatch
+from lightning_tasks.batch import Batch, Planned, PlannedBatch, TargetBatch
+from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.images.decode import Image
-from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.skipping import Skipped
-from lightning_tasks.data.transforms.device_plan import Plan
+from lightning_tasks.data.transforms.compose import Plan, augment_image, plan_image
 
 
 class EpochIndex(NamedTuple):
@@ -25,6 +27,7 @@ class EpochIndex(NamedTuple):
     row: int
 
 
+@dataclass(eq=False, repr=False)
 class EpochSampler(Sampler[EpochIndex]):
     """Yield every sample once an epoch, shuffled or in order, together with the epoch.
 
@@ -33,14 +36,13 @@ class EpochSampler(Sampler[EpochIndex]):
     sample exactly once.
     """
 
-    def __init__(self, n: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self.n = n
-        self.shuffle = shuffle
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self._resumed = EpochIndex(0, 0)
+    n: int
+    shuffle: bool
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+    epoch: int = field(default=0, init=False)
+    _resumed: EpochIndex = field(default=EpochIndex(0, 0), init=False)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
@@ -62,49 +64,29 @@ class EpochSampler(Sampler[EpochIndex]):
         return (EpochIndex(self.epoch, int(row)) for row in share)
 
     def __len__(self) -> int:
-        if self.shuffle:
-            return self.n // self.world_size
-        return len(range(self.rank, self.n, self.world_size))
+        return self.n // self.world_size if self.shuffle else len(range(self.rank, self.n, self.world_size))
 
 
 Sample = TypeVar("Sample")
 
 
+@dataclass(eq=False, repr=False)
 class ImageDataset(Dataset[Sample], ABC):
-    """Images and what is annotated of them.
+    """N images and what is annotated of them."""
 
-    Args:
-        images: N of them.
-        transform: of a sample.
-        seed: of the augmentation, together with epoch and row.
-        groups: N names (people, say), or none.
-        on_device: samples hold plans in place of images, which are looked up in a cache.
-        skipped: where images are noted that cannot be read and that a loader skips; None: it skips none.
-    """
-
-    def __init__(
-        self,
-        images: ImageStore,
-        transform: A.Compose,
-        seed: int,
-        groups: Sequence[str] = (),
-        *,
-        on_device: bool = False,
-        skipped: Skipped | None = None,
-    ) -> None:
-        self.images = images
-        self.transform = transform
-        self.seed = seed
-        self.groups = groups
-        self.on_device = on_device
-        self.skipped = skipped
+    images: ImageStore
+    transform: A.Compose  # of a sample
+    seed: int  # of the augmentation, together with epoch and row
+    groups: Sequence[str] = ()  # N names (people, say), or none
+    on_device: bool = False  # samples hold plans in place of images, which are looked up in a cache
+    skipped: Skipped | None = None  # where images are noted that cannot be read and that a loader skips; None: none are
 
     @abstractmethod
     def sample(self, row: int, seed: int) -> Sample:
         """Return a row's sample, transformed by what `seed` says."""
 
     def __getitem__(self, key: int | EpochIndex) -> Sample:
-        epoch, row = epoch_and_row(key)
+        epoch, row = key if isinstance(key, EpochIndex) else EpochIndex(0, int(key))
         return self.sample(row, sample_seed(self.seed, epoch, row))
 
     @property
@@ -114,6 +96,35 @@ class ImageDataset(Dataset[Sample], ABC):
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+class TargetSample(NamedTuple):
+    """One image and its row of targets."""
+
+    image: Image | Plan  # (H, W, 3) uint8 RGB; or what the device is to do
+    target: NDArray[np.float32]  # (T,)
+    row: int
+
+
+class TargetDataset(ImageDataset[TargetSample]):
+    """Images with targets (N, T) float32 that no transform changes; for the other arguments see `ImageDataset`."""
+
+    def __init__(self, images: ImageStore, targets: NDArray[np.float32], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(images, *args, **kwargs)
+        self.targets = targets
+
+    def sample(self, row: int, seed: int) -> TargetSample:
+        """Return a row's sample, its image transformed by what `seed` says."""
+        if self.on_device:
+            slot, size, _ = self.images.look_up(row)
+            return TargetSample(plan_image(self.transform, slot, size, seed), self.targets[row], row)
+        return TargetSample(augment_image(self.transform, self.images[row].image, seed), self.targets[row], row)
+
+
+def collate_targets(samples: Sequence[TargetSample]) -> TargetBatch:
+    """Stack samples into a batch."""
+    images, targets, rows = zip(*samples, strict=True)
+    return TargetBatch(stack_images(images), torch.from_numpy(np.stack(targets)), torch.tensor(rows))
 
 
 def collate_planned(collate: Callable[[Sequence[Any]], Batch], samples: Sequence[Any]) -> PlannedBatch:
@@ -135,11 +146,6 @@ def stack_images(images: Sequence[Image | Plan]) -> Tensor:
         return torch.empty(0, dtype=torch.uint8)
     # (B, H, W, 3) in memory seen as (B, 3, H, W) is channels_last: nothing is copied twice.
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-
-
-def epoch_and_row(key: int | EpochIndex) -> EpochIndex:
-    """Return which sample is meant; a plain index is one of epoch 0."""
-    return key if isinstance(key, EpochIndex) else EpochIndex(0, int(key))
 
 
 def sample_seed(seed: int, epoch: int, row: int) -> int:

@@ -1,8 +1,9 @@
 """Going on without the images that cannot be read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,28 +12,19 @@ from torch.utils.data import Dataset
 from lightning_tasks.errors import ConfigError, ImageError
 
 OnBadImage = Literal["error", "skip"]
+T = TypeVar("T")
 
 _SMALLEST_BATCH = 2  # batch normalisation needs them
 _LISTED = 5
 
 
 class Skipped:
-    """The images of a split that were skipped since the last `clear`, whichever process was to load them.
-
-    Args:
-        split: its name, for messages.
-        paths: its N files.
-        max_fraction: of the images may be skipped.
-
-    Raises:
-        ConfigError: `max_fraction` is no share.
-    """
+    """The images of a split that were skipped since the last `clear`, whichever process was to load them."""
 
     def __init__(self, split: str, paths: Sequence[Path], max_fraction: float) -> None:
         if not 0 <= max_fraction < 1:
-            raise ConfigError(
-                f"data.max_bad_fraction is {max_fraction}; it is a share of the images, from 0 to below 1."
-            )
+            what = "it is a share of the images, from 0 to below 1"
+            raise ConfigError(f"data.max_bad_fraction is {max_fraction}; {what}.")
         self.split = split
         self._paths = paths
         self._max_skipped = max_fraction * len(paths)
@@ -53,11 +45,7 @@ class Skipped:
         return [self._paths[row] for row in self._flags.nonzero().flatten().tolist()]
 
     def add(self, row: int, error: ImageError) -> None:
-        """Note one.
-
-        Raises:
-            ImageError: they are too many.
-        """
+        """Note one; raise ImageError if they are too many."""
         self._flags[row] = True
         if len(self) > self._max_skipped:
             raise ImageError(
@@ -70,9 +58,9 @@ class Skipped:
         """Return how many there are and which, nothing if there are none, and forget them."""
         if not len(self):
             return ""
-        names = [str(path) for path in self.paths[:_LISTED]]
+        names = ", ".join(map(str, self.paths[:_LISTED]))
         more = f" and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
-        told = f"skipped {len(self):,} of {self.of:,} {self.split} images: {', '.join(names)}{more}"
+        told = f"skipped {len(self):,} of {self.of:,} {self.split} images: {names}{more}"
         self.clear()
         return told
 
@@ -81,17 +69,27 @@ class Skipped:
         self._flags.zero_()
 
 
-class Skipping(Dataset[Any]):
-    """A dataset whose samples are None where their image cannot be read.
+def readable(rows: Iterable[int], read: Callable[[int], T], skipped: Skipped | None) -> Iterator[tuple[int, T]]:
+    """Yield the rows whose images can be read, each with what `read` makes of it.
 
-    Args:
-        dataset: the samples.
-        skipped: where they are noted.
+    Raises:
+        ImageError: one cannot be read, and none is to be skipped; or there are too many to be skipped.
     """
+    for row in rows:
+        try:
+            yield row, read(row)
+        except ImageError as error:
+            if skipped is None:
+                raise
+            skipped.add(row, error)
 
-    def __init__(self, dataset: Dataset[Any], skipped: Skipped) -> None:
-        self.dataset = dataset
-        self.skipped = skipped
+
+@dataclass(eq=False)
+class Skipping(Dataset[Any]):
+    """A dataset whose samples are None where their image cannot be read, which is noted."""
+
+    dataset: Dataset[Any]
+    skipped: Skipped
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - whatever the dataset takes and gives
         try:
@@ -102,11 +100,7 @@ class Skipping(Dataset[Any]):
 
 
 def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`
-    """Collate the samples that there are; None: outside training, there are none of this batch.
-
-    Raises:
-        ImageError: too few of a training batch are left.
-    """
+    """Collate the samples that there are, None if none; raise ImageError where too few of a training batch are left."""
     readable = [sample for sample in samples if sample is not None]
     if not training and not readable:
         return None  # how many may be skipped does not depend on the batches: see Skipped

@@ -20,11 +20,7 @@ _WITH_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 @lru_cache(_KEPT)
 def normalize(text: str) -> str:
-    """Return text such that what looks alike is alike.
-
-    é is one character (NFC); there are no characters that nobody sees; no blanks are around it, and one plain blank is
-    between its words.
-    """
+    """Return text such that what looks alike is alike: é one character (NFC), nothing unseen, one blank for several."""
     return " ".join(unicodedata.normalize("NFC", text).translate(_WITHOUT_UNSEEN).split())
 
 
@@ -43,9 +39,7 @@ def as_bool(cell: str) -> bool | None:
 def as_number(cell: str, decimal_comma: bool) -> float | None:
     """Return the number in a cell; None: there is none.
 
-    Args:
-        cell: the cell.
-        decimal_comma: a comma may stand for the decimal point; else it might separate thousands.
+    With `decimal_comma` a comma may stand for the decimal point; else it might separate thousands.
     """
     if decimal_comma and _WITH_DECIMAL_COMMA.fullmatch(cell):
         cell = cell.replace(",", ".")

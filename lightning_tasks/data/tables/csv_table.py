@@ -28,6 +28,7 @@ OTHER_NAMES = {  # of columns, in other people's tables
 }
 
 _DELIMITERS = ",;\t"
+_NAMES_LISTED = 6
 _FIRST_ROW = 2  # the header is row 1
 
 
@@ -73,35 +74,21 @@ def read_cells(path: Path) -> list[list[str]]:
 
 
 def delimiter_of(path: Path) -> str:
-    """Return what stands between the cells of a csv file.
-
-    Raises:
-        LightningTasksError: like `read_cells`.
-    """
+    """Return what stands between the cells of a csv file; raises as `read_cells` does."""
     with _open_csv(path) as (_, delimiter):
         return delimiter
 
 
 def encoding_of(path: Path) -> str:
-    """Return a text file's encoding by the mark that it begins with; without one, UTF-16 by its zeros, or else UTF-8.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Return a text file's encoding by the mark that it begins with; without one, UTF-16 by its zeros, else UTF-8."""
     with path.open("rb") as file:
         start = file.read(4)
-    for encoding, marks in _MARKS.items():
-        if start.startswith(marks):
-            return encoding
-    zeros = [byte == 0 for byte in start]
-    return _BY_ZEROS.get(tuple(zeros), "utf-8-sig")
+    by_zeros = _BY_ZEROS.get(tuple(byte == 0 for byte in start), "utf-8-sig")
+    return next((encoding for encoding, marks in _MARKS.items() if start.startswith(marks)), by_zeros)
 
 
 # Of the first bytes, whether each is zero, where these are letters as in `fname`.
-_BY_ZEROS: dict[tuple[bool, ...], str] = {
-    (False, True, False, True): "utf-16-le",
-    (True, False, True, False): "utf-16-be",
-}
+_BY_ZEROS: dict[tuple[bool, ...], str] = {(False, True) * 2: "utf-16-le", (True, False) * 2: "utf-16-be"}
 # In this order: UTF-16's mark is the beginning of one of UTF-32's.
 _MARKS = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
 
@@ -132,15 +119,7 @@ def _delimiter(header: str) -> str:
 
 
 def read_csv(path: Path, required: Sequence[str], on_error: OnError) -> pd.DataFrame:
-    """Return a table's cells as str, with the columns of every task checked.
-
-    Args:
-        path: the csv file.
-        required: columns that it must have.
-        on_error: what is done about a row that cannot be used.
-
-    Returns:
-        A frame of str, with all columns of the file; `is_valid`, where there is one, of bool.
+    """Return a csv file's cells as str, with the columns of every task checked; `is_valid`, if there, as bool.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -164,11 +143,9 @@ def read_csv(path: Path, required: Sequence[str], on_error: OnError) -> pd.DataF
         raise TableError(f"{path}: no rows below the header. Add one row for each image.")
     for row, cells in enumerate(rows[1:]):
         if len(cells) != len(header):
-            message = (
-                f"{path}: row {row + _FIRST_ROW}: {len(cells)} cells under {len(header)} columns. Take an empty row "
-                "out, and put quotes around a cell that has a comma in it."
-            )
-            on_error(row, TableError(message))
+            what = f"{path}: row {row + _FIRST_ROW}: {len(cells)} cells under {len(header)} columns"
+            way_out = "Take an empty row out, and put quotes around a cell that has a comma in it."
+            on_error(row, TableError(f"{what}. {way_out}"))
     columns = itertools.zip_longest(header, *rows[1:], fillvalue="")
     table = pd.DataFrame({name: cells for name, *cells in itertools.islice(columns, len(header))}, dtype=str)
     for column in ("fname", "group"):
@@ -177,7 +154,7 @@ def read_csv(path: Path, required: Sequence[str], on_error: OnError) -> pd.DataF
     if "group" in header:
         table["group"] = table["group"].map(normalize)
     if "is_valid" in header:
-        table["is_valid"] = _booleans(path, "is_valid", table["is_valid"], on_error)
+        table["is_valid"] = _booleans(path, table["is_valid"], on_error)
     return table
 
 
@@ -189,15 +166,13 @@ def _refuse_empty(path: Path, column: str, cells: "pd.Series[str]", on_error: On
         on_error(int(row), TableError(f"{where}: {what}. Fill it, or take the row out."))
 
 
-def _booleans(path: Path, column: str, cells: "pd.Series[str]", on_error: OnError) -> list[bool]:
-    values = []
+def _booleans(path: Path, cells: "pd.Series[str]", on_error: OnError) -> list[bool]:
+    values = [as_bool(cell) for cell in cells]
     for row, cell in enumerate(cells):
-        truth = as_bool(cell)
-        if truth is None:
-            where = cell_at(path, row, column)
+        if values[row] is None:
+            where = cell_at(path, row, "is_valid")
             on_error(row, TableError(f"{where}: {cell!r} is neither True nor False. Write one of them."))
-        values.append(bool(truth))
-    return values
+    return [bool(value) for value in values]
 
 
 def cell_at(path: Path, row: int, column: str) -> str:
@@ -234,3 +209,8 @@ def plain_name(name: str) -> str:
 def quote(names: Iterable[str]) -> str:
     """Return names for a message."""
     return ", ".join(repr(str(name)) for name in names)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first few names."""
+    return ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.confines import Confines, RealPaths
 from lightning_tasks.data.tables.csv_table import cell_at, quote
 from lightning_tasks.data.tables.near_names import NearNames
-from lightning_tasks.data.tables.paths import Paths
+from lightning_tasks.data.tables.paths import Confines, Paths, RealPaths
 from lightning_tasks.data.tables.splits import FILE
 from lightning_tasks.errors import DatasetNotFoundError, TableError
-
-__all__ = ["Confines", "Files", "LocatedTable", "find_files", "locate", "require_files", "respelt_line"]
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,8 @@ class Files:
     folder: Path  # that they start from
     names: list[str]  # as the files are called; where there is none, as the table says
     ids: NDArray[np.int64]  # (N,), equal where names lead to one file, by whatever spelling, folder or link
-    missing: Bools  # (N,)
-    leads_out: Bools  # (N,), of the data's folders
+    missing: NDArray[np.bool_]  # (N,)
+    leads_out: NDArray[np.bool_]  # (N,), of the data's folders
     respelt: dict[int, str]  # of the names that no file had but that one fitted: row → as the table has it
     near: NearNames
 
@@ -48,21 +44,14 @@ class Files:
 
     def nearly(self, row: int) -> str:
         """Return which files a missing one nearly is, after a semicolon; nothing where it is none."""
-        fitting = self.near.fitting(self.names[row])
-        if fitting:
+        if fitting := self.near.fitting(self.names[row]):
             return f"; it may be any of {quote(fitting)}"
         other = self.near.with_other_endings(self.names[row]) or self.near.elsewhere(self.names[row])
         return f"; there is {quote(other)}" if other else ""
 
 
 def find_files(names: Sequence[str], folder: Path, confines: Confines | None) -> Files:
-    """Return which files names mean: those that are called so, else those that they fit; see `NearNames`.
-
-    Args:
-        names: N of them.
-        folder: that they start from.
-        confines: what they must not lead out of; None: they may lead anywhere.
-    """
+    """Return which files in a folder N names mean: those that are called so, else those that they fit (`NearNames`)."""
     found, real_paths, near = list(names), RealPaths(), NearNames(folder, confines)
     ids = np.empty(len(names), dtype=np.int64)
     missing, leads_out = np.zeros(len(names), dtype=bool), np.zeros(len(names), dtype=bool)
@@ -95,12 +84,9 @@ def _look(path: str, real_paths: RealPaths) -> tuple[str | None, bool]:
 
 
 def respelt_line(source: Path, files: Files, rows: Sequence[int] | None = None) -> str | None:
-    """Return what is said where names were taken for files that are called a little otherwise; None: none were.
+    """Return what is said where names of a table were taken for files that are called a little otherwise; None: none.
 
-    Args:
-        source: the table's file.
-        files: of its names.
-        rows: the names' rows in the table, from 0; None: row i has name i.
+    `rows` are the names' rows in the table, from 0; None: row i has name i.
     """
     if not files.respelt:
         return None
@@ -133,10 +119,7 @@ def locate(table: pd.DataFrame, source: Path, folder: Path, confines: Confines |
 
 
 def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> None:
-    """Raise what is wrong with the files of tables.
-
-    Args:
-        needed: tables, and the rows whose files are needed.
+    """Look at the files of those rows of tables that are needed.
 
     Raises:
         TableError: a name leads out of the data's folders.
@@ -144,8 +127,7 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
     """
     for located, rows in needed:
         for row in rows[located.files.leads_out[rows]]:
-            name = located.files.names[row]
-            inside = located.files.near.elsewhere(name)
+            name, inside = located.files.names[row], located.files.near.elsewhere(located.files.names[row])
             there = f"; there is {quote(inside)}" if inside else ""
             raise TableError(
                 f"{cell_at(located.source, int(row), 'fname')}: {name!r} leads out of the data's folder{there}. "
@@ -153,8 +135,7 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
             )
     missing = [(located, int(row)) for located, rows in needed for row in np.sort(rows[located.files.missing[rows]])]
     if missing:
-        first, row = missing[0]
-        n = len(missing) - 1
+        (first, row), n = missing[0], len(missing) - 1
         others = f" {n:,} more {'is' if n == 1 else 'are'} missing{_by_table(missing[1:])}." if n else ""
         raise DatasetNotFoundError(
             f"{cell_at(first.source, row, 'fname')}: {first.files.what_is_missing(row)}.{others} File names are looked "
@@ -163,7 +144,5 @@ def require_files(needed: Sequence[tuple[LocatedTable, NDArray[np.int64]]]) -> N
 
 
 def _by_table(missing: Sequence[tuple[LocatedTable, int]]) -> str:
-    sources = [located.source for located, _ in missing]
-    if len(set(sources)) < 2:
-        return ""
-    return " (" + ", ".join(f"{sources.count(source):,} in {source.name}" for source in dict.fromkeys(sources)) + ")"
+    counts = Counter(located.source for located, _ in missing)
+    return f" ({', '.join(f'{n:,} in {source.name}' for source, n in counts.items())})" if len(counts) > 1 else ""

@@ -7,29 +7,15 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from lightning_tasks.data.tables.confines import Confines
+from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.filesystem import is_file, is_folder
 
 # How the names of images end that can be read, in lower case.
 IMAGES = frozenset(
     (
-        *(
-            ".jpg",
-            ".jpeg",
-            ".jpe",
-            ".jfif",
-            ".pjpeg",
-            ".pjp",
-            ".mpo",
-            ".png",
-            ".apng",
-            ".gif",
-            ".webp",
-            ".avif",
-            ".tga",
-        ),
-        *(".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".avifs", ".icb", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
+        *(".avifs", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc", ".tga", ".icb"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
     )
 )
 
@@ -42,11 +28,7 @@ class NearNames:
     r"""The files that a name may mean which no file has. Each folder is listed once, and only when it is asked for.
 
     A file fits a name that differs from its own in how letters are composed (macOS takes é apart), in blanks around a
-    part, in `\` for `/`, in case, or in lacking the ending of an image.
-
-    Args:
-        folder: that the names start from.
-        confines: nothing outside of them is looked at; None: names may lead anywhere.
+    part, in `\` for `/`, in case, or in lacking the ending of an image. Nothing outside of `confines` is looked at.
     """
 
     def __init__(self, folder: Path, confines: Confines | None) -> None:
@@ -86,8 +68,7 @@ class NearNames:
         """
         parts = _parts(name)
         for start in range(1, len(parts)):
-            found = self.fitting("/".join(parts[start:]))
-            if found:
+            if found := self.fitting("/".join(parts[start:])):
                 return found
         return [file for folder in self._subfolders for file in self.fitting("/".join((folder, *parts)))]
 
@@ -112,10 +93,8 @@ class NearNames:
 
     def _files(self, found: Iterable[tuple[str, str]]) -> list[str]:
         names = [os.path.join(*parts) for parts in found]  # noqa: PTH118
-        paths = [self._folder / name for name in names]
-        confines = self._confines
-        held = [confines is None or confines.hold(path) for path in paths]
-        return [name for name, path, ours in zip(names, paths, held, strict=True) if ours and is_file(path)]
+        ours = (name for name in names if self._confines is None or self._confines.hold(self._folder / name))
+        return [name for name in ours if is_file(self._folder / name)]
 
     def _called(self, above: str, name: str) -> list[str]:
         if above not in self._by_name:
@@ -140,19 +119,16 @@ class NearNames:
         if above not in self._listable:
             try:
                 real = os.path.realpath(self._folder / above)
+                self._listable[above] = self._confines is None or self._confines.hold_real(real)
             except (OSError, ValueError):  # no folder can be called so: a zero byte, say
                 self._listable[above] = False
-            else:
-                self._listable[above] = self._confines is None or self._confines.hold_real(real)
         return self._listable[above]
 
 
 def _most_alike(name: str, files: dict[str, str]) -> list[str]:
     """Return, of files and what of their names counts, those that are written as `name` is; else all."""
-    wanted = [_composed(part) for part in _parts(name)]
-    return [file for file, counts in files.items() if [_composed(part) for part in _parts(counts)] == wanted] or [
-        *files
-    ]
+    wanted = _composed(name)
+    return [file for file, counts in files.items() if _composed(counts) == wanted] or [*files]
 
 
 def _by_key(entries: Iterable[tuple[str, str]]) -> Entries:
@@ -170,11 +146,11 @@ def _ending(name: str) -> str:
     return os.path.splitext(name.strip())[1].lower()  # noqa: PTH122 - of many names
 
 
-def _composed(part: str) -> str:
-    return part.strip() if part.isascii() else unicodedata.normalize("NFC", part).strip()
+def _composed(name: str) -> list[str]:
+    return [unicodedata.normalize("NFC", part).strip() for part in _parts(name)]
 
 
 def _loose(part: str) -> str:
-    if part.isascii():
+    if part.isascii():  # most are, and it is quick
         return part.strip().lower()
-    return unicodedata.normalize("NFC", _composed(part).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).strip().casefold())

@@ -1,20 +1,62 @@
-"""From a table to training and validation rows.
+"""From a table to training and validation rows, by its columns `split` and `is_valid` or by lot.
 
 Groups (people, say), and the rows of one image, are never on both sides of a drawn split.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.split_column import marked_test
+from lightning_tasks.data.tables.csv_table import OnError, cell_at, first_row
 from lightning_tasks.errors import ConfigError, TableError
 
 Rows = NDArray[np.int64]
 FILE = "_file"  # a column: the first row, from 0, with the same file
 Splitter = Callable[[pd.DataFrame], tuple[Sequence[int] | Rows, Sequence[int] | Rows]]
+
+_PART_OF = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def check_split(path: Path, table: pd.DataFrame, on_error: OnError) -> None:
+    """Check a table's column `split`, and mark the rows for validation in `is_valid`, in place.
+
+    Where no row is for validation there is no `is_valid` either: validation is then drawn.
+
+    Raises:
+        TableError: from `on_error`, at an unknown word, or where `is_valid` says otherwise.
+    """
+    parts = _parts(table["split"])
+    for row in np.flatnonzero(parts.isna()):
+        what = f"{cell_at(path, int(row), 'split')}: {table['split'].iloc[row]!r} is none of train, val and test"
+        way_out = "Write one of them; or give the column another name if it says something else."
+        on_error(int(row), TableError(f"{what}. {way_out}"))
+    for_validation = (parts == "valid").to_numpy()
+    if "is_valid" not in table.columns:
+        if for_validation.any():
+            table["is_valid"] = for_validation
+        return
+    for row in np.flatnonzero((table["is_valid"].to_numpy() != for_validation) & parts.notna().to_numpy()):
+        where = f"{path}: row {row + first_row(path)}, columns 'split' and 'is_valid'"
+        what = f"{table['split'].iloc[row]!r} and {table['is_valid'].iloc[row]} contradict each other"
+        on_error(int(row), TableError(f"{where}: {what}. Correct one of them, or take one column out."))
+
+
+def marked_test(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows the column `split` marks for testing (N,); none where there is no such column."""
+    if "split" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(_parts(table["split"]) == "test")
+
+
+def _parts(cells: "pd.Series[str]") -> "pd.Series[str]":
+    return cells.str.strip().str.lower().map(_PART_OF)
 
 
 def split_table(
@@ -32,15 +74,6 @@ def split_table(
     The first of these that applies decides: `splitter`; `fold` (k-fold, by group where there is one; rows that the
     column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share. Rows that
     the column `split` marks for testing are on neither side, but where the splitter says so.
-
-    Args:
-        table: a checked table, with or without the columns `group`, `is_valid` and `split`.
-        source: what messages call the table.
-        splitter: takes the table, returns training and validation row positions.
-        fold: the fold to validate on, 0 to folds − 1.
-        folds: how many folds.
-        valid_fraction: the share that is drawn for validation.
-        seed: of the draw; nothing else of a run changes it.
 
     Raises:
         ConfigError: fold or valid_fraction is out of its range, or the splitter returned rows that cannot be.
@@ -128,3 +161,17 @@ def _draw_split(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: in
         valid = [min(units, key=len)]
     held_out = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
     return np.setdiff1d(rows, held_out), held_out
+
+
+def count_images(table: pd.DataFrame) -> str:
+    """Return how many images a table is of, and how many rows they have where these are more."""
+    n = table[FILE].nunique()
+    return f"{n:,} images" + f" in {len(table):,} rows" * (n < len(table))
+
+
+def describe_counts(root: Path, table: pd.DataFrame, split: tuple[Rows, Rows]) -> str:
+    """Return where the data set is, and how many images each split has."""
+    train, valid = (table[FILE].iloc[rows].nunique() for rows in split)
+    test = int(marked_test(table).sum())
+    counts = f"{count_images(table)}, {train:,} training, {valid:,} validation"
+    return f"{root}: {counts}" + (f", {test:,} marked test (they stay out)" if test else "")

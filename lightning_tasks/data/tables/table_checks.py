@@ -1,21 +1,33 @@
 """What is wrong with a table as a whole: one set of checks, which `fit`, `prepare` and `check` all ask. No pixels."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_tasks.data.tables.csv_table import cell_at, first_row, quote
+from lightning_tasks.data.tables.csv_table import cell_at, first_row, plain_name, quote
 from lightning_tasks.data.tables.file_checks import LocatedTable, respelt_line
 from lightning_tasks.data.tables.splits import FILE, Rows
 from lightning_tasks.errors import LightningTasksWarning, TableError
 
 OF_TRAINING = ("few",)  # kinds of doubt that matter only where something trains
 _LISTED = 3
+# Of columns that nobody reads: `isvalid` beside `is_valid` draws another split.
+ROW_COLUMNS = ("fname", "group", "is_valid", "split")  # of any task
+
+_COLUMNS_LISTED = 20
+_ALIKE = 0.8  # of difflib's ratio: is_vaild and is_valid have 0.86
+_SYNONYMS = {
+    **dict.fromkeys(("valid", "val", "validation", "isval", "isvalidation"), "is_valid"),
+    **dict.fromkeys(("subset", "partition", "set", "phase", "usage"), "split"),
+    **dict.fromkeys(("person", "personid", "subject", "subjectid", "patient", "patientid", "identity"), "group"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,13 +43,8 @@ class Problem:
 
 
 def raise_or_warn(problems: Sequence[Problem]) -> None:
-    """Raise what makes numbers wrong; warn, once and in a line, of each kind of doubt.
-
-    Raises:
-        TableError: some of the problems are errors; tells the first ones and how many there are.
-    """
-    errors = [problem for problem in problems if problem.is_error]
-    if errors:
+    """Raise the errors, as one TableError of the first ones; warn, once and in a line, of each kind of doubt."""
+    if errors := [problem for problem in problems if problem.is_error]:
         raise TableError(_in_one_line(errors))
     for kind in dict.fromkeys(problem.kind for problem in problems):
         alike = [problem for problem in problems if problem.kind == kind]
@@ -56,16 +63,8 @@ def same_image(
 ) -> list[Problem]:
     """Return the rows whose image stands in another row before: in training, or else above.
 
-    Rows that differ in what they say of the image deny each other, and rows on both sides of the split are no test:
-    errors. One that says the same, on the same side, counts twice: a doubt.
-
-    Args:
-        table: with the column FILE.
-        train: its rows for training.
-        valid: and for validation.
-        source: the table's file.
-        columns: that say something of the image; the table need not have all.
-        way_out: what to do about rows that differ.
+    Rows that differ in what they say of the image, in `columns`, deny each other, and rows on both sides of the split
+    are no test: errors. One that says the same, on the same side, counts twice: a doubt.
     """
     rows = np.concatenate([train, valid])
     is_valid = np.arange(len(rows)) >= len(train)
@@ -114,19 +113,15 @@ def shared_groups(table: pd.DataFrame, train: Rows, valid: Rows, *, of_splitter:
 
 
 def respelt(located: LocatedTable) -> list[Problem]:
-    """Return, as one doubt, that names were taken for files that are called a little otherwise."""
+    """Return, as one doubt, what `respelt_line` says."""
     line = respelt_line(located.source, located.files)
     return [] if line is None else [Problem("name", line)]
 
 
 def trained_on(test: LocatedTable, tested: Rows, source: Path, training: NDArray[np.int64]) -> list[Problem]:
-    """Return, as one doubt, that images of the test table are for training too.
+    """Return, as one doubt, that images of the test table's rows `tested` are for training too.
 
-    Args:
-        test: the test table.
-        tested: its rows for testing.
-        source: the table that trains.
-        training: the ids of its files for training.
+    These have the ids `training` in the table `source`.
     """
     rows = tested[np.isin(test.files.ids[tested], training)]
     if not len(rows):
@@ -134,3 +129,41 @@ def trained_on(test: LocatedTable, tested: Rows, source: Path, training: NDArray
     first = f"{cell_at(test.source, int(rows[0]), 'fname')}: {test.files.names[rows[0]]}"
     n = f"{len(rows):,} of the {len(tested):,} rows are of images that {source.name} has for training"
     return [Problem("test", f"{first}: {n}: the test score will be too good. Take them out of one of the tables.")]
+
+
+class TaskColumns(NamedTuple):
+    """The columns of a table that a task reads, beside `ROW_COLUMNS`."""
+
+    annotations: Sequence[str]  # that say something of the image, and not of the row or of a part; may be missing
+    others: Sequence[str] = ()  # that may be there too
+    meant_by: Callable[[str], str | None] = lambda column: None  # which other column of the task one is nearly like
+
+
+def unused_columns(path: Path, columns: Iterable[str], of_task: TaskColumns, only_near_misses: bool) -> list[Problem]:
+    """Return one doubt that names the columns of a header which nobody reads; none where all are read.
+
+    With `only_near_misses` it names those alone that are nearly like another: of the others a splitter may make use.
+    """
+    columns = [column for column in columns if column != FILE]
+    known = {*ROW_COLUMNS, *of_task.annotations, *of_task.others}
+    unused = [column for column in columns if column and column not in known]  # pandas writes its index without a name
+    missing = [name for name in (*ROW_COLUMNS, *of_task.annotations) if name not in columns]
+    nearest = {column: _nearest(column, missing) or of_task.meant_by(column) for column in unused}
+    if only_near_misses:
+        unused = [column for column in unused if nearest[column] is not None]
+    if not unused:
+        return []
+    more = f" and {len(unused) - _COLUMNS_LISTED:,} more" * (len(unused) > _COLUMNS_LISTED)
+    listed = quote(unused) if more or len(unused) == 1 else f"{quote(unused[:-1])} and {unused[-1]!r}"
+    message = f"{path}: row 1: nothing reads the column{'s' * (len(unused) > 1)} {listed}{more}."
+    pairs = [f"{column!r} to {name!r}" for column, name in nearest.items() if column in unused and name is not None]
+    renamed = ", ".join(pairs[:_COLUMNS_LISTED])
+    return [Problem("column", message, way_out=f"If that is what is meant, rename {renamed}." if pairs else "")]
+
+
+def _nearest(column: str, missing: Sequence[str]) -> str | None:
+    if (synonym := _SYNONYMS.get(plain_name(column))) in missing:
+        return synonym
+    plain = {plain_name(name): name for name in missing}
+    close = difflib.get_close_matches(plain_name(column), plain, n=1, cutoff=_ALIKE)
+    return plain[close[0]] if close else None

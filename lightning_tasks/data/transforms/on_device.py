@@ -18,13 +18,7 @@ class DeviceImages:
 
     What comes out differs from the CPU's transforms by the rounding of OpenCV's fixed-point interpolation.
 
-    Args:
-        cache: of images that are reduced so far that a transform at most halves them.
-        device: that trains.
-        size: height and width of the results.
-
-    Raises:
-        ConfigError: the device has not enough memory.
+    A transform to `size` at most halves the images of `cache`. Raises ConfigError where `device` has not enough memory.
     """
 
     def __init__(self, cache: DecodedCache, device: torch.device, size: Size) -> None:

@@ -14,30 +14,18 @@ _STEP = 32  # pixels: what convolutional backbones shrink by
 
 
 def check_start(start: int | None, size: Size) -> int | None:
-    """Return the side to begin with.
-
-    Raises:
-        ConfigError: it is not a positive multiple of 32, or not below the smaller side of `size`.
-    """
+    """Return the side to begin with; raise ConfigError where it cannot be that."""
     if start is not None and not (start % _STEP == 0 and 0 < start < min(size)):
-        raise ConfigError(
-            f"data.start_size is {start}; it must be a multiple of {_STEP} below data.size, whose smaller side is "
-            f"{min(size)}."
-        )
+        what = f"it must be a multiple of {_STEP} below data.size, whose smaller side is {min(size)}"
+        raise ConfigError(f"data.start_size is {start}; {what}.")
     return start
 
 
 def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Size:
     """Return height and width of the training images of an epoch.
 
-    The smaller side grows evenly from `start` to that of `size`, in steps of 32 pixels; the last of several epochs has
-    `size` itself. Both sides keep their ratio, to the nearest 32.
-
-    Args:
-        epoch: from 0.
-        epochs: of the run. None or below 0: not known, and all have `size`.
-        start: the first epoch's smaller side.
-        size: height and width of the last.
+    The smaller side grows evenly from `start` to that of `size`, in steps of 32 pixels, and the other with it; the last
+    of several epochs has `size` itself, and so have all where their number is not known (None, or below 0).
     """
     if epochs is None or epochs < 0 or epoch >= epochs - 1:
         return size

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tasks.data.images.decode import Size
-from lightning_tasks.data.transforms.crop import SquashCrop
+from lightning_tasks.data.transforms.geometry import SquashCrop
 
 _SHRINKS_MUCH = 2  # from there on by area: see `data.images.resize`
 
@@ -23,12 +23,7 @@ class Window(NamedTuple):
 
 
 class Preprocess(nn.Module):
-    """Resize and cut.
-
-    Args:
-        window: what is seen of the image.
-        side: the image is first reduced to this shorter side, as when it is read for training; 0: it is not.
-    """
+    """Resize and cut; `side`: the image is first reduced to this shorter side, as when it is read for training."""
 
     def __init__(self, window: Window, side: int) -> None:
         super().__init__()
@@ -69,13 +64,8 @@ def _resize_matrix(
 ) -> Tensor:
     """Return the (h, H) matrix that resizes H pixels to `reduced` ones, these to `target`, of which it takes `part`.
 
-    Args:
-        positions: (H,), 0 to H − 1.
-        reduced: a scalar, the length after the first resize.
-        target: the length after the second.
-        part: first and last + 1 of the h results to be made.
-        much: a scalar, whether the first resize averages areas; else it samples bilinearly.
-        rest: likewise for the second. It then averages the H pixels themselves, which is nearly the same.
+    The first resize averages areas where `much` is true, else it samples bilinearly; so does the second by `rest`, but
+    it then averages the H pixels themselves, which is nearly the same.
     """
     results = torch.arange(*part, device=positions.device, dtype=torch.float32)
     # A bilinear sample of the reduced image lies between two of its pixels, and each of these is a sum over the H.

@@ -4,17 +4,19 @@ import contextlib
 import copy
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lightning_tasks.deploy.exports.program import program
-from lightning_tasks.deploy.exports.run import Run
+from lightning_tasks.deploy.exports.torch_files import Run, program
 from lightning_tasks.errors import ConfigError, MissingLibraryError, what_is_wrong
 
 Precision = Literal["float32", "float16", "int8"]
@@ -25,24 +27,19 @@ _OPSET = 20
 def require_onnx() -> None:
     """Raise MissingLibraryError where one of the libraries is not installed."""
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
+        for library in ("onnx", "onnxruntime", "onnxscript"):
+            import_module(library)
     except ImportError as error:
         raise MissingLibraryError(f"ONNX needs {error.name}: pip install 'lightning-tasks[onnx]'") from error
 
 
 def write_onnx(network: nn.Module, path: Path, metadata: dict[str, str], output: str) -> None:
-    """Write the network, with `images` (B, H, W, 3) uint8 as input and one output of the name `output`.
-
-    Raises:
-        ConfigError: the backbone does what cannot be traced, or an operator is not supported.
-    """
+    """Write the network: `images` (B, H, W, 3) uint8 in, `output` out; ConfigError where it cannot be translated."""
     import onnx
 
     traced = program(network)
     try:
-        with _quiet():
+        with contextlib.redirect_stdout(io.StringIO()):  # it would print its progress
             exported = torch.onnx.export(
                 traced, dynamo=True, opset_version=_OPSET, external_data=False, input_names=["images"],
                 output_names=[output], dynamic_shapes=None, verbose=False,
@@ -76,28 +73,18 @@ def quantise(path: Path, target: Path, images: Sequence[NDArray[np.uint8]]) -> N
 
     The first one and depthwise ones stay in float32: they are few of the weights and most of the loss. Of PASCAL's mAP
     .624 (lite0, 600 images) all in int8 leave .55, without the first .61, without depthwise ones either .62.
-
-    Args:
-        path: of the float32 file.
-        target: of the new one.
-        images: (1, H, W, 3), what the ranges of the activations are read off.
+    The ranges of the activations are read off the images, (1, H, W, 3) each.
 
     Raises:
         ConfigError: there is nothing to be quantised.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-        def __init__(self) -> None:
-            self._left = iter(images)
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            image = next(self._left, None)
-            return None if image is None else {"images": image}
-
-    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
-    chosen = [node.name for node in convolutions[1:] if not _is_grouped(node)]
+    graph = onnx.load(path).graph
+    grouped = {node.name for node in graph.node for given in node.attribute if given.name == "group" and given.i > 1}
+    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
+    chosen = [name for name in convolutions[1:] if name not in grouped]
     if not chosen:  # onnxruntime would take an empty list for all nodes of the graph
         raise ConfigError(
             "int8 is for convolutions other than the first and depthwise ones, and this backbone has none of these. "
@@ -108,7 +95,7 @@ def quantise(path: Path, target: Path, images: Sequence[NDArray[np.uint8]]) -> N
         quantize_static(
             path,
             target,
-            Reader(),
+            SimpleNamespace(get_next=partial(next, ({"images": image} for image in images), None)),
             nodes_to_quantize=chosen,
             per_channel=True,
             reduce_range=True,  # processors without VNNI would overflow
@@ -130,14 +117,3 @@ def open_onnx(path: Path) -> Run:
         return np.asarray(session.run(None, {"images": images})[0])
 
     return run
-
-
-def _is_grouped(convolution: Any) -> bool:  # noqa: ANN401 - a node of onnx
-    return any(attribute.name == "group" and attribute.i > 1 for attribute in convolution.attribute)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress to itself."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

@@ -1,18 +1,25 @@
-"""Does an exported file predict what the checkpoint predicts?"""
+"""Does an exported file predict what the checkpoint predicts, and on which images is that seen?"""
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lightning_tasks.data.images.decode import Image, resize
+import lightning_tasks.tasks as public
+from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.images.decode import Image, read_image, resize
+from lightning_tasks.data.loading.dataset import ImageDataset
+from lightning_tasks.data.loading.skipping import Skipped, readable
 from lightning_tasks.deploy.exports.onnx_file import Precision
-from lightning_tasks.deploy.exports.run import Run
+from lightning_tasks.deploy.exports.torch_files import Run, runner_of
 from lightning_tasks.deploy.predictor import Predictor
-from lightning_tasks.errors import CheckpointError, ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError, DatasetNotFoundError, ImageError
+from lightning_tasks.tasks.registry import task_of
 
 Statistic = Literal["largest", "root mean square"]
 
@@ -28,6 +35,7 @@ class Parity(NamedTuple):
 class Bound(NamedTuple):
     """How much of which difference is allowed."""
 
+    precision: Precision
     statistic: Statistic
     from_resized: float
     whole_path: float  # with the resize: a pixel between two whole numbers may be rounded to either
@@ -35,41 +43,28 @@ class Bound(NamedTuple):
 
 # Of lite0 with a head that was sure of everything, float16 moved a probability by .03 at most. int8 moved single ones
 # by .7, and yet .07 in the root mean square, where a network that is broken moves them by .26 and more.
-BOUNDS: dict[Precision, Bound] = {
-    "float32": Bound("largest", 1e-4, 1e-2),
-    "float16": Bound("largest", 0.1, 0.1),
-    "int8": Bound("root mean square", 0.1, 0.1),
-}
+_BOUNDS = (
+    Bound("float32", "largest", 1e-4, 1e-2),
+    Bound("float16", "largest", 0.1, 0.1),
+    Bound("int8", "root mean square", 0.1, 0.1),
+)
 
 
 def bound_of(precision: Precision, most: float | None) -> Bound:
-    """Return the bound of a precision; `most`: in place of its own.
-
-    Raises:
-        ConfigError: that is no bound.
-    """
+    """Return a precision's bound, or `most` in its place; ConfigError where that is no bound."""
+    bound = next(bound for bound in _BOUNDS if bound.precision == precision)
     if most is None:
-        return BOUNDS[precision]
+        return bound
     if not 0 < most < math.inf:  # nor NaN
         raise ConfigError(f"--max_difference is {most}; it is a number above 0, on probabilities or −1..1.")
-    return Bound(BOUNDS[precision].statistic, most, most)
+    return bound._replace(from_resized=most, whole_path=most)
 
 
 def parity(predictor: Predictor, run: Run, images: Sequence[Image], statistic: Statistic = "largest") -> Parity:
-    """Compare an exported file with the checkpoint that it was made from.
-
-    Args:
-        predictor: of the checkpoint, on the CPU.
-        run: the exported file.
-        images: (H, W, 3) each, of any sizes.
-        statistic: of the differences.
-
-    Raises:
-        ConfigError: the checkpoint itself says NaN.
-    """
+    """Compare a file with the checkpoint's predictor, on the CPU, over (H, W, 3) of any sizes; see `compare`."""
     squashed = np.stack([resize(image, predictor.module.preprocess.squashed) for image in images])
-    whole_path = [differences(predictor, run, image[None]) for image in images]
-    from_resized = differences(predictor, run, squashed)
+    whole_path = [compare(predictor, run, image[None])[-1] for image in images]
+    from_resized = compare(predictor, run, squashed)[-1]
     return Parity(summarise(from_resized, statistic), summarise(np.concatenate(whole_path), statistic), len(images))
 
 
@@ -82,45 +77,94 @@ def summarise(values: NDArray[np.float32], statistic: Statistic) -> float:
     return float(np.sqrt(np.square(values, dtype=np.float64).mean()))
 
 
-def require(name: str, value: float, most: float, precision: Precision, statistic: Statistic) -> None:
-    """Raise CheckpointError where a difference is more than is allowed, or not finite, which no bound allows."""
+def require(name: str, value: float, most: float, bound: Bound) -> str:
+    """Return a line with a difference; CheckpointError: it is more than allowed, or not finite."""
     if value <= most and math.isfinite(value):
-        return
+        return f"  {name:<29}  {value:.1e}  (bound: {most:g})"
     if not math.isfinite(value):
         wrong = f"it says NaN or infinity, {name}"
+        do = f"Take --precision float32: this network's numbers are beyond {bound.precision}."
     else:
-        wrong = f"{name} they differ by {value:.1e} ({statistic}), more than {most:g}"
-    if precision == "float32":
+        wrong = f"{name} they differ by {value:.1e} ({bound.statistic}), more than {most:g}"
+        unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+        enough = float(f"{(math.floor(value / unit) + 1) * unit:.2g}")  # whatever is rounded in the other run
+        do = f"Take --precision float32, or allow what {bound.precision} loses: --max_difference {enough:g}."
+    if bound.precision == "float32":
         do = "Another --format may do; please report the backbone."
-    elif not math.isfinite(value):
-        do = f"Take --precision float32: this network's numbers are beyond {precision}."
-    else:
-        do = f"Take --precision float32, or allow what {precision} loses: --max_difference {_round_up(value):g}."
     raise CheckpointError(
         f"The exported file does not say what the checkpoint says: {wrong}. Nothing was written. {do}"
     )
 
 
-def outputs_of(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the checkpoint's outputs (B, ...) for (B, H, W, 3) images.
+def compare(predictor: Predictor, run: Run, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+    """Return outputs (B, ...) for (B, H, W, 3): the checkpoint's, a file's, and how far off on the unit scale.
 
     Raises:
-        ConfigError: it predicts NaN.
+        ConfigError: the checkpoint predicts NaN.
     """
-    with torch.inference_mode():
-        outputs: NDArray[np.float32] = predictor.module(torch.from_numpy(images)).numpy()
-    if not np.isfinite(outputs).all():
+    wanted = runner_of(predictor.module)(images)
+    if not np.isfinite(wanted).all():
         raise ConfigError("The model predicts NaN: its training diverged. Take an earlier checkpoint.")
-    return outputs
+    found = run(images)
+    size = images.shape[1], images.shape[2]
+    return wanted, found, predictor.output_format.to_unit_scale(found - wanted, size)
 
 
-def differences(predictor: Predictor, run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return how far an exported file's outputs (B, ...) for (B, H, W, 3) images are off, on their unit scale."""
-    off = run(images) - outputs_of(predictor, images)
-    return predictor.output_format.to_unit_scale(off, (images.shape[1], images.shape[2]))
+class Files(NamedTuple):
+    """Images to be read, and where those are noted that cannot be; None: that is an error."""
+
+    paths: Sequence[Path]
+    skipped: Skipped | None
+    white_level: int | None  # of those of more than 8 bits
+
+    def read(self, rows: Iterable[int]) -> Iterator[tuple[int, Image]]:
+        """Yield those of the images that can be read, each with its row.
+
+        Raises:
+            ImageError: one cannot be read; or of those that are to be skipped there are too many, or nothing is left.
+        """
+        images = readable(rows, lambda row: read_image(self.paths[row], white_level=self.white_level), self.skipped)
+        first = next(images, None)
+        if first is None:
+            raise ImageError("None of the images can be read. `lightning-tasks check` lists them; or name others.")
+        yield first
+        yield from images
+
+    def take(self, n: int) -> list[Image]:
+        """Return n images from all over the list, or as many as there are; errors as `read`."""
+        spread = np.unique(np.linspace(0, len(self.paths) - 1, num=min(n, len(self.paths))).astype(int))
+        others = np.setdiff1d(np.arange(len(self.paths)), spread)  # in place of those that cannot be read
+        return [image for _, image in islice(self.read([*spread.tolist(), *others.tolist()]), n)]
 
 
-def _round_up(value: float) -> float:
-    """Return the next number of two digits that is greater, whatever is rounded in the other run."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{(math.floor(value / unit) + 1) * unit:.2g}")
+def files_of(datamodule: ImageDataModule, dataset: ImageDataset[Any]) -> Files:
+    """Return the images of one of its splits."""
+    return Files(dataset.paths, dataset.skipped, datamodule.white_level)
+
+
+def training_data(checkpoint: Path, root: str | None) -> ImageDataModule:
+    """Return, set up, the data that a checkpoint was trained on, which lie in `root` now; None: where they lay.
+
+    Raises:
+        DatasetNotFoundError: they are not there, or the checkpoint does not say where they were.
+        LightningTasksError: their table cannot be used.
+    """
+    content = read_checkpoint(checkpoint)
+    given: dict[str, Any] = dict(content.get("datamodule_hyper_parameters", {}))
+    name = str(given.get("_class_path", "")).rpartition(".")[2]
+    cls: Any = getattr(public, name) if name in public.__all__ else None  # of a checkpoint, only classes of ours
+    if cls is None or not issubclass(cls, ImageDataModule):
+        raise DatasetNotFoundError(f"{checkpoint} does not say which data it was trained on. Name some: --images.")
+    arguments = {key: value for key, value in given.items() if not key.startswith("_")}
+    if root is not None:
+        arguments["root"] = root
+    names_key = task_of(content["hyper_parameters"]).names_key
+    if names_key in arguments:
+        arguments[names_key] = list(content["hyper_parameters"][names_key])
+    arguments |= {"cache": "none", "num_workers": 0}
+    try:
+        datamodule: ImageDataModule = cls(**arguments)
+    except TypeError as error:
+        raise DatasetNotFoundError(f"{checkpoint} is of another version ({error}). Name images: --images.") from error
+    datamodule.setup("fit")
+    return datamodule

@@ -1,4 +1,4 @@
-"""The server's addresses."""
+"""The server's addresses, and what it answers of itself; of images, see `OutputFormat.schema`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ import torch
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 import lightning_tasks
 from lightning_tasks.deploy.predictor import Predictor
-from lightning_tasks.deploy.server.decode import decode_upload
 from lightning_tasks.deploy.server.limits import ConcurrencyLimiter, Limits, Memory
 from lightning_tasks.deploy.server.pages import docs_page, try_page
-from lightning_tasks.deploy.server.schemas import HealthAnswer, ModelAnswer, Refusal
 from lightning_tasks.deploy.server.security import Guard
-from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, image_bytes
+from lightning_tasks.deploy.server.upload import FIELDS, FORM, RAW, decode_upload, image_bytes
 from lightning_tasks.errors import LightningTasksError
 
 _DESCRIPTION = """\
@@ -47,18 +46,37 @@ _REFUSALS = {
 _CLIENT_HAS_GONE = Response(status_code=499)  # nobody reads it
 
 
+class ModelAnswer(BaseModel):
+    """What the model predicts (its `labels` with their thresholds, its `points`, ...), and how this server runs it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="The checkpoint's file name.")
+    seen_height_px: int = Field(description="Of what the network sees of an image.")
+    seen_width_px: int
+    max_mb: float
+    max_megapixels: float
+    versions: dict[str, str]
+
+
+class HealthAnswer(BaseModel):
+    """That the server answers, and how busy it is."""
+
+    status: str
+    running: int
+    waiting: int
+
+
+class Refusal(BaseModel):
+    """Why there is no answer: one sentence, and what to do."""
+
+    detail: str
+
+
 def make_app(
     predictor: Predictor, limits: Limits, name: str, hosts: Sequence[str] | None = None, origins: Sequence[str] = ()
 ) -> FastAPI:
-    """Return an application that answers with what `predictor` says.
-
-    Args:
-        predictor: of any task.
-        limits: where requests are refused.
-        name: the checkpoint's, for people.
-        hosts: the names under which it may be asked; None: any.
-        origins: the other sites whose pages may ask, as `https://a.example`; `*`: all.
-    """
+    """Return an application that answers with what `predictor` says; `name` is for people. See also `Guard`."""
     model = _describe(predictor, limits, name)
     limiter, memory = ConcurrencyLimiter(limits.concurrency, limits.queue), Memory(limits.held_bytes)
     # Threads of our own, which stay: those that come and go would each leave torch's memory behind.
@@ -105,14 +123,12 @@ def make_app(
     async def health() -> HealthAnswer:
         return HealthAnswer(status="ok", running=limiter.running, waiting=limiter.waiting)
 
-    _add_page(app, "/", try_page(model, predictor.output_format))
-    _add_page(app, "/docs", docs_page(app.openapi()))
+    _add_page(app, "/", *try_page(model, predictor.output_format))
+    _add_page(app, "/docs", *docs_page(app.openapi()))
     return app
 
 
-def _add_page(app: FastAPI, path: str, page: tuple[str, str]) -> None:
-    html, policy = page
-
+def _add_page(app: FastAPI, path: str, html: str, policy: str) -> None:
     @app.get(path, include_in_schema=False)
     async def show() -> HTMLResponse:
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})

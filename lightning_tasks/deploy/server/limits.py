@@ -1,4 +1,4 @@
-"""What a server takes from anybody, and how much of it at once."""
+"""What a server takes from anybody, how much of it at once, and how long it waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from fastapi import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_SIDE_PX = 65_535  # a JPEG's own; an image's resize costs memory by its longer side too
-_RETRY_AFTER_S = 2
+_HEAD_S = 10.0  # until a connection's request begins
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,7 @@ class Limits:
 
 
 class ConcurrencyLimiter:
-    """Let `concurrency` in at once, in the order in which they came, while at most `queue` wait.
-
-    Args:
-        concurrency: how many are in at once.
-        queue: how many may wait.
-    """
+    """Let `concurrency` in at once, in the order in which they came, while at most `queue` wait."""
 
     def __init__(self, concurrency: int, queue: int) -> None:
         self.queue = queue
@@ -50,11 +46,7 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a slot, and hold it.
-
-        Raises:
-            HTTPException: 503, as many wait as may.
-        """
+        """Wait for a slot, and hold it; HTTPException 503 where as many wait as may."""
         if self._slots.locked() and self.waiting >= self.queue:
             raise busy(f"{self.waiting:,} images are waiting already.")
         self.waiting += 1
@@ -71,11 +63,7 @@ class ConcurrencyLimiter:
 
 
 class Memory:
-    """Count the bytes of all bodies that are held, and refuse more than a budget.
-
-    Args:
-        budget: bytes.
-    """
+    """Count the bytes of all bodies that are held, and refuse more than a budget."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
@@ -101,4 +89,44 @@ class Memory:
 
 def busy(why: str) -> HTTPException:
     """Return a 503 that says when to come again."""
-    return HTTPException(503, f"{why} Send the image again in a moment.", {"Retry-After": str(_RETRY_AFTER_S)})
+    return HTTPException(503, f"{why} Send the image again in a moment.", {"Retry-After": "2"})
+
+
+class Protocol(H11Protocol):
+    """Close a connection on which no request begins in time, or whose refused body does not end.
+
+    uvicorn alone would wait for the end of a request's head as long as the client likes.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_HEAD_S, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait on, unless a request is being answered: its body has a limit of its own."""
+        super().data_received(data)
+        if self._is_answering():
+            self._stop()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if not self._is_answering():
+            self.transport.abort()

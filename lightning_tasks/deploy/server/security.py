@@ -25,10 +25,10 @@ class Guard:
     """Add the headers, refuse what a browser sends for a page of another site, and answer HEAD where GET is answered.
 
     Args:
-        app: what answers the rest.
+        app: answers the rest.
         hosts: the names under which the server may be asked, `*.a.example` for all that end so; None: any. A site can
             give its own name this machine's address, and would then be no other site to the browser.
-        origins: the other sites whose pages may ask; `*`: all.
+        origins: the other sites whose pages may ask, as `https://a.example`; `*`: all.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] | None, origins: Sequence[str] = ()) -> None:

@@ -1,21 +1,28 @@
-"""From a request to the bytes of its image, within limits of size, time and memory."""
+"""From a request to the bytes and the pixels of its image, within limits of size, time and memory."""
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncGenerator, Callable
 
 from fastapi import HTTPException, Request
+from PIL import Image as Pillow
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from lightning_tasks.deploy.server.limits import Limits
+from lightning_tasks.data.images.decode import decode_image
+from lightning_tasks.data.images.pillow import Image, open_header
+from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
+from lightning_tasks.errors import ImageError, UnknownValuesError
 
 FIELDS = ("image", "file", "picture")  # of a form; the second is what many programs call any, the last the name before
 FORM = "multipart/form-data"
 RAW = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")  # the last: what curl says of any
 _OTHER_FIELDS = 8
+# What browsers show. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 
 
 class _InMemory(MultiPartParser):
@@ -25,10 +32,7 @@ class _InMemory(MultiPartParser):
 async def image_bytes(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
     """Return the bytes of the request's image: its body, or the file `image` or `file` of its form.
 
-    Args:
-        request: of which nothing has been read.
-        limits: of size and time.
-        take: is told how many bytes are held, before they are.
+    Nothing of the request has been read; `take` is told how many bytes are held, before they are.
 
     Raises:
         HTTPException: 400, 408, 413, 415, 422 or 503; once the body has been read, where that does not take long.
@@ -96,3 +100,29 @@ async def _drain_body(request: Request, timeout_s: float) -> None:
 
 def _too_large(limits: Limits) -> HTTPException:
     return HTTPException(413, f"A body may have {limits.max_bytes / 1e6:g} MB at most. Send a smaller image.")
+
+
+def decode_upload(data: bytes, limits: Limits, white_level: int | None = None) -> Image:
+    """Return a file's bytes as (H, W, 3) uint8 RGB: the pixels that the file itself would give.
+
+    Raises:
+        HTTPException: 413, it has too many pixels; 422, it is no image, or cut short, or nothing says what is white.
+    """
+    too_many = f"An image may have {limits.max_pixels / 1e6:g} megapixels at most, and {MAX_SIDE_PX:,} on a side"
+    try:
+        header = open_header(io.BytesIO(data), FORMATS)
+    except Pillow.DecompressionBombError as error:
+        raise HTTPException(413, f"{too_many}.") from error
+    if header is None:
+        kinds = "a JPEG, PNG, WebP, AVIF, GIF or BMP image"
+        raise HTTPException(422, f"This is not {kinds}, or it is cut short. Send a whole one of these.")
+    width, height = header.size
+    if width * height > limits.max_pixels or max(width, height) > MAX_SIDE_PX:
+        raise HTTPException(413, f"{too_many}; this one has {width:,}×{height:,}. Send a smaller one.")
+    try:
+        return decode_image(data, "the image", 0, limits.max_pixels, white_level).image
+    except UnknownValuesError as error:
+        raise HTTPException(422, str(error)) from error
+    except ImageError as error:
+        message = "The image cannot be decoded: it is cut short or damaged. Send the whole file."
+        raise HTTPException(422, message) from error

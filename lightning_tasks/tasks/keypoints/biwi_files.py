@@ -23,40 +23,10 @@ from lightning_tasks.filesystem import is_file, is_folder, why_missing
 LabelFrame = Literal["fastbook", "calibrated"]
 Array = NDArray[np.float64]
 
+_PEOPLE = [*(f"F{number:02d}" for number in range(1, 7)), *(f"M{number:02d}" for number in range(1, 9))]  # of 01 to 14
+_PEOPLE += ["F03", "M09", "M10", "F05", "M11", "M12", "F02", "M01", "M13", "M14"]  # of 15 to 24
 # Sequence → person. Splitting 15, 18, 21 or 22 from 03, 05, 02 or 07 would show a person in both splits.
-PERSON_OF_SEQUENCE = {
-    f"{number:02d}": person
-    for number, person in enumerate(
-        [
-            "F01",
-            "F02",
-            "F03",
-            "F04",
-            "F05",
-            "F06",
-            "M01",
-            "M02",
-            "M03",
-            "M04",
-            "M05",
-            "M06",
-            "M07",
-            "M08",
-            "F03",
-            "M09",
-            "M10",
-            "F05",
-            "M11",
-            "M12",
-            "F02",
-            "M01",
-            "M13",
-            "M14",
-        ],
-        start=1,
-    )
-}
-_FASTBOOK_SEQUENCE = "01"  # fastai projects every sequence with this one's intrinsics
+PERSON_OF_SEQUENCE = {f"{number:02d}": person for number, person in enumerate(_PEOPLE, start=1)}
 _IMAGE_SUFFIXES = (".jpg", ".png")
 
 
@@ -71,11 +41,7 @@ class Calibration:
 
 
 def read_pose(path: Path) -> tuple[Array, Array]:
-    """Return the head's rotation (3, 3) and its centre (3,) in millimetres, both in the depth camera's frame.
-
-    Raises:
-        TableError: the file is cut short or holds something other than numbers.
-    """
+    """Return the head's rotation (3, 3) and its centre (3,) in mm, in the depth camera's frame."""
     numbers = _read_numbers(path, [3, 3, 3, 3])
     return np.stack(numbers[:3]), numbers[3]
 
@@ -84,8 +50,13 @@ def read_calibration(path: Path) -> Calibration:
     """Return the camera of an `rgb.cal` or `depth.cal`.
 
     Raises:
-        TableError: the file is cut short or holds something other than numbers.
+        DatasetNotFoundError: there is no such file.
+        TableError: it is cut short or holds something other than numbers.
     """
+    if not is_file(path):
+        raise DatasetNotFoundError(
+            f"There is no calibration file {path}{why_missing(path)}. Restore it from the archive."
+        )
     numbers = _read_numbers(path, [3, 3, 3, 4, 3, 3, 3, 3, 2])
     width, height = numbers[8]
     return Calibration(np.stack(numbers[:3]), np.stack(numbers[4:7]), numbers[7], (int(width), int(height)))
@@ -108,39 +79,27 @@ def project_calibrated(centre_mm: Array, camera: Calibration) -> Array:
 def read_biwi(root: Path, label_frame: LabelFrame) -> pd.DataFrame:
     """Return one row for each frame: `fname` (in root), `group` (the person), `sequence`, `head_x`, `head_y` in pixels.
 
-    Args:
-        root: the folder that holds the sequences' folders, or a folder with them, such as `hpdb`.
-        label_frame: `fastbook` for fastai's labels, `calibrated` for the true ones; see the two projections.
+    The sequences' folders lie in root or in a folder there, such as `hpdb`. For `label_frame` see the two projections.
 
     Raises:
         DatasetNotFoundError: no sequences, or a sequence without frames, calibration or images.
         TableError: a pose or calibration file cannot be used.
     """
     folder = _find_sequences(root)
-    sequences = _sequences(folder)
-    if label_frame == "fastbook":
-        book = read_calibration(_existing(folder / _FASTBOOK_SEQUENCE / "rgb.cal"))
-    frames: list[pd.DataFrame] = []
-    for sequence in tqdm(sequences, desc="reading poses", leave=False, disable=None):
+    frames = []
+    for sequence in tqdm(_sequences(folder), desc="reading poses", leave=False, disable=None):
         poses = sorted((folder / sequence).glob("frame_*_pose.txt"))
         if not poses:
             raise DatasetNotFoundError(f"{folder / sequence} holds no frame_*_pose.txt. Restore or remove it.")
         centres_mm = np.stack([read_pose(pose)[1] for pose in poses])
         if label_frame == "fastbook":
-            points_px = project_fastbook(centres_mm, book.intrinsics)
+            camera = read_calibration(folder / "01" / "rgb.cal")  # fastai projects every sequence with this one's
+            points_px = project_fastbook(centres_mm, camera.intrinsics)
         else:
-            points_px = project_calibrated(centres_mm, read_calibration(_existing(folder / sequence / "rgb.cal")))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "fname": _images(root, folder / sequence, poses),
-                    "group": PERSON_OF_SEQUENCE[sequence],
-                    "sequence": sequence,
-                    "head_x": points_px[:, 0],
-                    "head_y": points_px[:, 1],
-                }
-            )
-        )
+            points_px = project_calibrated(centres_mm, read_calibration(folder / sequence / "rgb.cal"))
+        names = {"fname": _images(root, folder / sequence, poses), "group": PERSON_OF_SEQUENCE[sequence]}
+        places = {"sequence": sequence, "head_x": points_px[:, 0], "head_y": points_px[:, 1]}
+        frames.append(pd.DataFrame(names | places))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -148,8 +107,7 @@ def _find_sequences(root: Path) -> Path:
     if _sequences(root):
         return root
     # By their cameras: the authors' annotations and masks come in folders of the same names.
-    inner = sorted(camera.parents[1] for camera in root.glob("*/[0-2][0-9]/rgb.cal"))
-    for folder in inner:
+    for folder in sorted(camera.parents[1] for camera in root.glob("*/[0-2][0-9]/rgb.cal")):
         if _sequences(folder):
             return folder
     raise DatasetNotFoundError(
@@ -171,14 +129,6 @@ def _images(root: Path, sequence: Path, poses: list[Path]) -> list[str]:
             raise DatasetNotFoundError(f"{pose} has no image {stem}.jpg or .png beside it. Restore it, or remove both.")
         names.append(f"{sequence.relative_to(root).as_posix()}/{name}")
     return names
-
-
-def _existing(path: Path) -> Path:
-    if not is_file(path):
-        raise DatasetNotFoundError(
-            f"There is no calibration file {path}{why_missing(path)}. Restore it from the archive."
-        )
-    return path
 
 
 def _read_numbers(path: Path, counts: list[int]) -> list[Array]:

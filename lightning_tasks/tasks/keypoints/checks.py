@@ -5,7 +5,7 @@ Of the images the headers alone are read: 5,000 in 0.2 s.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,6 @@ _LISTED = 6
 _UNIT = 1.5  # where positions are shares of the image, a point that lies a little outside it has 1.2, say
 _SMALLEST_IMAGE_PX = 16  # of smaller ones, shares and pixels cannot be told apart
 _MOST, _NEARLY_ALL = 0.5, 0.9  # shares of the points
-_FEWEST_ALIKE = 2  # points
-_MOST_PERCENT = 100
-_ROUNDED_FROM = 3  # the factor to another size is only about so much
 _SPREAD = 0.25  # of shares; what lies at the border of all images varies less
 _ENOUGH = 10  # points, for a doubt about where all of them lie
 
@@ -80,19 +77,12 @@ def image_sizes_px(folder: Path, files: Sequence[str]) -> NDArray[np.float32]:
 
 
 def find_point_problems(points: TablePoints, splits: Mapping[str, Rows]) -> list[Problem]:
-    """Return what is wrong with the points of some rows.
-
-    Args:
-        points: of the whole table.
-        splits: rows by what they are for: training, validation, testing.
-    """
+    """Return what is wrong with the points of a table's rows that are for training, validation and testing."""
     used = np.unique(np.concatenate(list(splits.values())))
     unit = _other_unit(points, used)
     if unit is not None:
         return [Problem(UNIT, f"{points.source}: {unit}", is_error=True)]
-    problems = []
-    for split, rows in ((split, rows) for split, rows in splits.items() if len(rows)):
-        problems += _nothing_to_learn(points, split, rows)
+    problems = [p for split, rows in splits.items() if len(rows) for p in _nothing_to_learn(points, split, rows)]
     return problems + _outside(points, used) + _placeholders(points, used) + _odd_rows(points, used)
 
 
@@ -105,20 +95,12 @@ def _other_unit(points: TablePoints, rows: Rows) -> str | None:
     xy, size = part.known_positions_and_sizes_px
     n, ratio, placed = len(xy), xy / size, xy[xy.any(-1)]  # at (0, 0) many tables have what is not annotated
     if size.min() >= _SMALLEST_IMAGE_PX and len(placed) and (np.abs(placed) <= _UNIT).all(-1).mean() >= _NEARLY_ALL:
+        scale, way_out = "0 to 1", "Multiply x by the width of the image and y by its height."
         if np.mean(xy < 0) > 1 - _NEARLY_ALL:
+            scale, way_out = "-1 to 1", "Write (x + 1) * width / 2 and (y + 1) * height / 2."
             if np.abs(xy).max() <= 0.5:
-                return (
-                    f"{n:,} annotated points lie on the scale from -0.5 to 0.5, not in pixels. Write (x + 0.5) * width "
-                    "and (y + 0.5) * height."
-                )
-            return (
-                f"{n:,} annotated points lie on the scale from -1 to 1, not in pixels. Write (x + 1) * width / 2 and "
-                "(y + 1) * height / 2."
-            )
-        return (
-            f"{n:,} annotated points lie on the scale from 0 to 1, not in pixels. Multiply x by the width of the image "
-            "and y by its height."
-        )
+                scale, way_out = "-0.5 to 0.5", "Write (x + 0.5) * width and (y + 0.5) * height."
+        return f"{n:,} annotated points lie on the scale from {scale}, not in pixels. {way_out}"
     out = part.outside[known]
     if out.mean() <= _MOST:
         return None
@@ -129,7 +111,7 @@ def _other_unit(points: TablePoints, rows: Rows) -> str | None:
     if np.mean((ratio[out] > 0).all(-1)) >= _NEARLY_ALL:
         # Were the images the right ones, points would lie around their middle, and nearly all within them.
         factor = max(2 * ratio.mean(), np.quantile(ratio.max(-1), 0.95))
-        times = f"{factor:.1f}" if factor < _ROUNDED_FROM else f"{factor:.0f}"
+        times = f"{factor:.1f}" if factor < 3 else f"{factor:.0f}"  # it is only about so much
         return (
             f"{far}, to the right or below: their positions look like pixels of images about {times} times as large. "
             "Divide them by what the images were reduced by, or use the images that were annotated."
@@ -149,7 +131,7 @@ def _turned(xy: NDArray[np.float32], size: NDArray[np.float32]) -> str:
     return next((way for way, turned in changes.items() if _inside(turned, size).mean() > max(share, _NEARLY_ALL)), "")
 
 
-def _inside(xy_px: NDArray[np.float32], size_px: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _inside(xy_px: NDArray[np.float32], size_px: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which positions (N, 2) lie in images of these sizes (N, 2)."""
     return np.asarray(((xy_px >= -0.5) & (xy_px <= size_px - 0.5)).all(-1))
 
@@ -180,12 +162,10 @@ def _outside(points: TablePoints, rows: Rows) -> list[Problem]:
         return []
     where = _count_points(points, rows, outside, "outside their images")
     told = f"{where}: they count in the scores, and training leaves them out"
-    way_out = "Correct them, or leave their cells empty."
-    if (part.positions_px[outside] > 0).all() and outside.sum() >= _ENOUGH:
-        way_out += " All lie to the right or below: are they pixels of larger images?"
+    larger = (part.positions_px[outside] > 0).all() and outside.sum() >= _ENOUGH
+    doubt = " All lie to the right or below: are they pixels of larger images?" if larger else ""
     turned = _turned(*part.known_positions_and_sizes_px)
-    if turned:
-        way_out = f"{turned[0].upper()}{turned[1:]}"
+    way_out = turned[:1].upper() + turned[1:] or f"Correct them, or leave their cells empty.{doubt}"
     return [Problem(OUTSIDE, told, way_out=way_out)]
 
 
@@ -195,14 +175,13 @@ def _placeholders(points: TablePoints, rows: Rows) -> list[Problem]:
     x, y = part.positions_px[..., 0], part.positions_px[..., 1]
     suspect = (x == y) & ((x == 0) | part.outside)
     values, counts = np.unique(x[suspect], return_counts=True)
-    if not len(values) or counts.max() < _FEWEST_ALIKE:
+    if not len(values) or counts.max() < 2:
         return []
     value = values[counts.argmax()]
     alike = suspect & (x == value)
     where = _count_points(points, rows, alike, f"at exactly ({value:g}, {value:g})")
     way_out = "If that means not annotated, leave their cells empty, or write 0 in a column <point>_v."
-    all_alike = bool((alike == part.annotated).all())
-    return [Problem("placeholder", where, None, all_alike, way_out)]
+    return [Problem("placeholder", where, None, bool((alike == part.annotated).all()), way_out)]
 
 
 def _odd_rows(points: TablePoints, rows: Rows) -> list[Problem]:
@@ -227,8 +206,7 @@ def _odd_rows(points: TablePoints, rows: Rows) -> list[Problem]:
     ratio = (part.positions_px / part.sizes_px[:, None])[known]
     if len(ratio) < _ENOUGH or ratio.max() >= 0.5:
         return []
-    percent = _MOST_PERCENT / 2 < part.positions_px[known].max() <= _MOST_PERCENT
-    unit = "percent" if percent else "pixels of images that were smaller"
+    unit = "percent" if 50 < part.positions_px[known].max() <= 100 else "pixels of images that were smaller"
     message = f"{points.source}: all {len(ratio):,} annotated points lie in the upper left quarter of their images"
     return [Problem("scale", message, way_out=f"Are they {unit}?")]
 
@@ -253,17 +231,11 @@ def _count_points(points: TablePoints, rows: Rows, which: NDArray[np.bool_], whe
 
 
 def find_points_outside(table: pd.DataFrame, source: Path, sizes_px: NDArray[np.int64]) -> list[Problem]:
-    """Return each point of a table that lies outside its image.
-
-    Args:
-        table: of N rows with P points.
-        source: the table's file.
-        sizes_px: (N, 2), width and height; 0 where an image cannot be read.
-    """
+    """Return each point of a table that lies outside its image, (N, 2) wide and high; 0: one that cannot be read."""
     positions, names = point_positions(table), point_names(table)
-    outside = ((positions < -0.5) | (positions > sizes_px[:, None] - 0.5)).any(-1)  # NaN is neither
+    outside = ~np.isnan(positions).any(-1) & ~_inside(positions, sizes_px[:, None]) & sizes_px.all(1, keepdims=True)
     problems = []
-    for row, point in np.argwhere(outside & sizes_px.all(1, keepdims=True)):
+    for row, point in np.argwhere(outside):
         (x, y), (width, height) = positions[row, point], sizes_px[row]
         place = f"{names[point]} at ({x:g}, {y:g}) is outside the image of {width}×{height} pixels"
         problems.append(Problem("point", f"{source}: row {row + first_row(source)}: {place}", int(row)))

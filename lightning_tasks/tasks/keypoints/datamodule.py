@@ -4,22 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import albumentations as A
+import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.describe import listed
 from lightning_tasks.data.tables.cells import normalize
-from lightning_tasks.data.tables.csv_table import OnError, raise_error
+from lightning_tasks.data.tables.csv_table import OnError, listed, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
-from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.splits import Rows, describe_counts
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.keypoints.checks import TablePoints, find_point_problems, image_sizes_px
 from lightning_tasks.tasks.keypoints.dataset import KeypointDataset, collate_keypoints
-from lightning_tasks.tasks.keypoints.summary import describe_points
 from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 
 
@@ -67,9 +65,7 @@ class KeypointDataModule(ImageDataModule):
         super().__init__(root=root, csv=csv, size=size, **kwargs)
         self.flip_p = flip_p
         self.swap_pairs = [(normalize(left), normalize(right)) for left, right in swap_pairs or []]
-        self.max_rotate_deg = max_rotate_deg
-        self.max_zoom = max_zoom
-        self.max_warp = max_warp
+        self.max_rotate_deg, self.max_zoom, self.max_warp = max_rotate_deg, max_zoom, max_warp
         self.max_lighting = max_lighting
         self._given_names = None if point_names is None else [normalize(name) for name in point_names]
 
@@ -84,10 +80,8 @@ class KeypointDataModule(ImageDataModule):
 
     def find_problems(self, table: pd.DataFrame, train: Rows, valid: Rows) -> list[Problem]:
         """Return what `ImageDataModule.find_problems` does, and what is wrong with the points."""
-        points = self._table_points(table, self.csv, self.images)
-        return super().find_problems(table, train, valid) + find_point_problems(
-            points, {"training": train, "validation": valid}
-        )
+        points, splits = self._table_points(table, self.csv, self.images), {"training": train, "validation": valid}
+        return super().find_problems(table, train, valid) + find_point_problems(points, splits)
 
     def find_test_problems(self, table: pd.DataFrame) -> list[Problem]:
         """Return what `find_problems` does for the table for testing, as `read_table` returns it."""
@@ -102,14 +96,19 @@ class KeypointDataModule(ImageDataModule):
     @property
     def one_row_each(self) -> str:
         """What to do about several rows of one image that differ."""
-        return (
-            "An image has one row; several people (or other things) in one image are not supported: crop them, or "
-            "keep one of the rows."
-        )
+        several = "several people (or other things) in one image are not supported: crop them, or keep one of the rows."
+        return f"An image has one row; {several}"
 
     def describe_annotations(self) -> list[str]:
         """Return lines about the table and its split, for a person; these have been read."""
-        return describe_points(self.root, self.table, self.split, self.point_names)
+        names, lines = self.point_names, [describe_counts(self.root, self.table, self.split)]
+        if "group" in self.table.columns:
+            groups = self.table["group"]
+            valid = ", ".join(sorted(groups.iloc[self.split[1]].unique()))
+            lines.append(f"{groups.nunique()} groups; validation: {valid}")
+        annotated = ~np.isnan(point_positions(self.table)).any(axis=-1)
+        points = f"{len(names)} point{'s' * (len(names) > 1)} ({listed(names)})"
+        return [*lines, f"{points}, annotated in {annotated.mean():.1%} of the images"]
 
     def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
@@ -136,13 +135,11 @@ class KeypointDataModule(ImageDataModule):
     def make_train_transform(self) -> A.Compose:
         """Return geometry and lighting."""
         names = self.point_names
-        flip_p = self.flip_p
-        if flip_p is None:
-            # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
-            flip_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
+        # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
+        safe_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
         steps = geometry_and_lighting(
             self.image_size,
-            flip_p=flip_p,
+            flip_p=safe_p if self.flip_p is None else self.flip_p,
             max_rotate_deg=self.max_rotate_deg,
             max_zoom=self.max_zoom,
             max_warp=self.max_warp,

@@ -1,19 +1,19 @@
 """Rows with points to samples and batches."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.images.decode import Image, Size
-from lightning_tasks.data.images.store import ImageStore
 from lightning_tasks.data.loading.dataset import ImageDataset, stack_images
-from lightning_tasks.data.transforms.compose import Points, augment_points, scale_points
-from lightning_tasks.data.transforms.device_plan import Plan, plan_points
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.data.transforms.compose import Plan, Points, augment_points, plan_points, scale_points
 
 
 class KeypointSample(NamedTuple):
@@ -26,17 +26,21 @@ class KeypointSample(NamedTuple):
     row: int
 
 
-class KeypointDataset(ImageDataset[KeypointSample]):
-    """Images with points.
+class KeypointBatch(NamedTuple):
+    """Images with P points each."""
 
-    Args:
-        images: N of them.
-        points_px: (N, P, 2) float32 pixels, NaN where not annotated.
-        transform: what `augment_points` applies.
-        seed: of the augmentation, together with epoch and row.
-        keep_outside: points outside the transformed image are visible too: to be scored, as they were annotated. In
-            training they are not: no output says them, and a crop hides what the model would have to see.
-        kwargs: see `ImageDataset`.
+    images: Tensor  # (B, 3, H, W) uint8 RGB, channels_last in memory
+    points_norm: Tensor  # (B, P, 2) float32, x and y on the −1..1 scale of the image; 0 where not visible
+    visible: Tensor  # (B, P) bool, False where not annotated, and in training where outside the image
+    original_size_px: Tensor  # (B, 2) float32, width and height of the image on disk
+    rows: Tensor  # (B,) int64, which samples of the data set they are
+
+
+class KeypointDataset(ImageDataset[KeypointSample]):
+    """N images with points (N, P, 2) in pixels, NaN where not annotated; for the rest see `ImageDataset`.
+
+    With `keep_outside`, points outside the transformed image are visible too: to be scored, as they were annotated. In
+    training they are not: no output says them, and a crop hides what the model would have to see.
     """
 
     def __init__(
@@ -55,35 +59,26 @@ class KeypointDataset(ImageDataset[KeypointSample]):
 
     def sample(self, row: int, seed: int) -> KeypointSample:
         """Return a row's sample, transformed by what `seed` says."""
-        image: Image | Plan
+        change: Any
         if self.on_device:
             slot, size, original = self.images.look_up(row)
-            points_px = points_in(self.points_px[row], original, size)
-            image, points_px, visible = plan_points(
-                self.transform, slot, size, points_px, seed, keep_outside=self.keep_outside
-            )
-            height, width = image.size
+            change = partial(plan_points, self.transform, slot, size)
         else:
             decoded, original = self.images[row]
-            points_px = points_in(self.points_px[row], original, decoded.shape[:2])
-            image, points_px, visible = augment_points(
-                self.transform, decoded, points_px, seed, keep_outside=self.keep_outside
-            )
-            height, width = image.shape[:2]
-        points_norm = scale_points(points_px, (height, width)).astype(np.float32)
+            size, change = decoded.shape[:2], partial(augment_points, self.transform, decoded)
+        points_px = points_in(self.points_px[row], original, size)
+        image, points_px, visible = change(points_px, seed, keep_outside=self.keep_outside)
+        points_norm = scale_points(points_px, image.size if self.on_device else image.shape[:2]).astype(np.float32)
         points_norm[~visible] = 0  # never NaN: NaN times a mask of 0 is NaN
         return KeypointSample(image, points_norm, visible, (original[1], original[0]), row)
 
 
 def collate_keypoints(samples: Sequence[KeypointSample]) -> KeypointBatch:
     """Stack samples into a batch."""
-    return KeypointBatch(
-        images=stack_images([sample.image for sample in samples]),
-        points_norm=torch.from_numpy(np.stack([sample.points_norm for sample in samples])),
-        visible=torch.from_numpy(np.stack([sample.visible for sample in samples])),
-        original_size_px=torch.tensor([sample.original_size_px for sample in samples], dtype=torch.float32),
-        rows=torch.tensor([sample.row for sample in samples]),
-    )
+    images, points_norm, visible, sizes_px, rows = zip(*samples, strict=True)
+    points, seen = (torch.from_numpy(np.stack(arrays)) for arrays in (points_norm, visible))
+    sizes = torch.tensor(sizes_px, dtype=torch.float32)
+    return KeypointBatch(stack_images(images), points, seen, sizes, torch.tensor(rows))
 
 
 def points_in(points_px: Points, original: Size, size: Size) -> Points:

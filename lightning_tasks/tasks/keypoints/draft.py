@@ -14,20 +14,14 @@ _SIDES = (("left", "right"), ("_l", "_r"), ("l_", "r_"))
 
 
 def draft_points(own: OwnTable) -> ConfigDraft:
-    """Return what a config says of a table with points.
-
-    Raises:
-        LightningTasksError: the table cannot be used.
-    """
+    """Return what a config says of a table with points; errors: see `read_keypoint_table`."""
     table = read_keypoint_table(own.path)
     names = point_names(table)
     annotated = ~np.isnan(point_positions(table)).any(-1)
     hidden = "an empty cell, or 0 in <point>_v, is a point that is not annotated"
     counts = f"{len(names):,} points, {annotated.mean():.1%} of them annotated; {hidden}"
-    draft = ConfigDraft(
-        {"size": _training_size(own.sizes)},
-        {"csv": [*describe_columns(own.path, table, point_columns(table)), counts], "size": ["height and width"]},
-    )
+    columns = describe_columns(own.path, table, point_columns(table))
+    draft = ConfigDraft({"size": _training_size(own.sizes)}, {"csv": [*columns, counts], "size": ["height and width"]})
     if len(names) > 1:
         pairs = _pairs(names)
         draft.arguments["swap_pairs"] = pairs or None
@@ -49,14 +43,9 @@ def _training_size(sizes: Sequence[Size]) -> list[int]:
 def _pairs(names: Sequence[str]) -> list[list[str]]:
     if list(names) == [f"p{i:02d}" for i in range(68)]:
         return [[f"p{a:02d}", f"p{b:02d}"] for a, b in _FACE_68]
-    pairs = []
-    for name in names:
-        for left, right in _SIDES:
-            other = name.replace(left, right)
-            if other != name and other in names:
-                pairs.append([name, other])
-                break
-    return pairs
+    others = {name: [name.replace(*sides) for sides in _SIDES] for name in names}
+    found = {name: [other for other in others[name] if other != name and other in names] for name in names}
+    return [[name, other[0]] for name, other in found.items() if other]
 
 
 # Left and right of the usual 68 points of a face, as in conf/face68.yaml.

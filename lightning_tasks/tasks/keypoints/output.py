@@ -14,10 +14,10 @@ from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.canvas import DARK, WHITE, Canvas, one_line
-from lightning_tasks.tasks.keypoints.flip_points import unmirrored
-from lightning_tasks.tasks.keypoints.heatmap import HeatmapHead
-from lightning_tasks.tasks.keypoints.regression import RegressionHead
+from lightning_tasks.tasks.keypoints.heads import HeatmapHead, RegressionHead
+from lightning_tasks.tasks.keypoints.regressor import unmirrored
 from lightning_tasks.tasks.keypoints.scores import original_points_px
+from lightning_tasks.tasks.keypoints.table import position_columns
 from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
 
 _GREEN = (26, 127, 55)
@@ -38,7 +38,7 @@ class PointModule(InferenceModule):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for what `preprocess` returns."""
-        return self.head.decode(self.head(self.backbone(inputs)), (inputs.shape[2], inputs.shape[3]))
+        return self.head.decode(self.head(self.backbone(inputs)), inputs.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,6 @@ class PointFormat(OutputFormat[PointPrediction]):
 
     def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
         """Return points (B, P, 2) of images for those of the mirrored images, both on the −1..1 scale."""
-        assert self.mirrored is not None  # see require_flip
         return unmirrored(outputs, self.mirrored, width_px)
 
     def require_flip(self) -> None:
@@ -122,15 +121,12 @@ class PointFormat(OutputFormat[PointPrediction]):
 
     def columns(self) -> Columns:
         """Return a column for each point's x and y."""
-        return point_columns(self.names)
+        return Columns((), tuple(position_columns(self.names)))
 
     def metadata(self) -> dict[str, Any]:
         """Return the points' names."""
-        return {
-            "task": "keypoints",
-            "output": "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)",
-            "point_names": list(self.names),
-        }
+        output = "points: (B, P, 2) float32, x and y in the image's pixels; the top-left one's centre is (0, 0)"
+        return {"task": "keypoints", "output": output, "point_names": list(self.names)}
 
     def as_json(self) -> dict[str, Any]:
         """Return the points' names; `labels` is null for clients that tell the tasks apart by it."""
@@ -149,8 +145,3 @@ class PointFormat(OutputFormat[PointPrediction]):
     def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return differences (B, P, 2) in pixels on the −1..1 scale."""
         return np.asarray(differences * 2 / np.array(size[::-1], dtype=np.float32))
-
-
-def point_columns(names: Sequence[str]) -> Columns:
-    """Return the columns of what is predicted, in every table: each point's x and y."""
-    return Columns((), tuple(f"{name}_{axis}" for name in names for axis in "xy"))

@@ -50,7 +50,7 @@ def point_page(found: "PointPredictions", run: RunInfo, split: str, read: ReadRe
         return PointDetails(
             width_px,
             height_px,
-            *point_paths(found.points_px[row], found.targets_px[row], max(width_px, height_px)),
+            *_point_paths(found.points_px[row], found.targets_px[row], max(width_px, height_px)),
             error_px=float(image_errors_px[row]),
             furthest=found.point_names[furthest] if len(found.point_names) > 1 else "",
             furthest_px=float(errors_px[row, furthest]),
@@ -84,23 +84,17 @@ def error_histogram(errors_px: Tensor) -> Chart:
     return draw_chart("Errors", f"{alt} The last bar holds all from {top * (1 - 1 / _BINS):.1f} px on.", draw)
 
 
-def point_paths(points_px: Tensor, targets_px: Tensor, side_px: float) -> tuple[str, str, str]:
-    """Return SVG paths of circles at the annotated places, diamonds at the predicted ones, and lines between.
-
-    Args:
-        points_px: (P, 2).
-        targets_px: (P, 2), NaN where not annotated.
-        side_px: the image's longer side; marks are drawn to its scale.
-    """
+def _point_paths(points_px: Tensor, targets_px: Tensor, side_px: float) -> tuple[str, str, str]:
+    """Return SVG paths of circles at the annotated places, diamonds at the predicted ones, and lines between."""
     r = side_px / (40 if len(points_px) < _FEW_POINTS else 100)
-    circles, diamonds, lines = [], [], []
+    circles, diamonds, lines = "", "", ""
     for (x, y), (true_x, true_y) in zip(points_px.tolist(), targets_px.tolist(), strict=True):
-        diamonds.append(f"M{x:.1f} {y - r:.1f}l{r:.1f} {r:.1f} {-r:.1f} {r:.1f} {-r:.1f} {-r:.1f}z")
-        if true_x == true_x:
-            circle = f"M{true_x - r:.1f} {true_y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0"
-            circles.append(f"{circle}a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0z")
-            lines.append(f"M{true_x:.1f} {true_y:.1f}L{x:.1f} {y:.1f}")
-    return "".join(circles), "".join(diamonds), "".join(lines)
+        diamonds += f"M{x:.1f} {y - r:.1f}l{r:.1f} {r:.1f} {-r:.1f} {r:.1f} {-r:.1f} {-r:.1f}z"
+        if true_x == true_x:  # NaN: not annotated
+            half = f"a{r:.1f} {r:.1f} 0 1 0"
+            circles += f"M{true_x - r:.1f} {true_y:.1f}{half} {2 * r:.1f} 0{half} {-2 * r:.1f} 0z"
+            lines += f"M{true_x:.1f} {true_y:.1f}L{x:.1f} {y:.1f}"
+    return circles, diamonds, lines
 
 
 def _worst_first(scores: Mapping[str, PointScores]) -> dict[str, PointScores]:

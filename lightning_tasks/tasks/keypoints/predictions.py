@@ -13,10 +13,10 @@ from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draw import draw_results
-from lightning_tasks.tasks.keypoints.output import point_columns
 from lightning_tasks.tasks.keypoints.page import point_page
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
 from lightning_tasks.tasks.keypoints.scores import PointScores, original_points_px, point_losses, point_scores
+from lightning_tasks.tasks.keypoints.table import position_columns
 from lightning_tasks.tasks.split_predictions import (
     Split,
     SplitPredictions,
@@ -29,25 +29,15 @@ from lightning_tasks.tasks.split_predictions import (
 
 @dataclass(frozen=True, kw_only=True)
 class PointPredictions(SplitPredictions):
-    """N images with P points each; see `SplitPredictions`.
-
-    Attributes:
-        point_names: P names.
-        points_norm: (N, P, 2) float32, predicted, on the −1..1 scale.
-        targets_norm: (N, P, 2) float32.
-        visible: (N, P) bool, which points are annotated.
-        original_size_px: (N, 2) float32, width and height of the image on disk.
-        points_px: (N, P, 2) float32, predicted, in the pixels of the image on disk.
-        targets_px: (N, P, 2) float32, likewise; NaN where not visible.
-    """
+    """N images with P points each; see `SplitPredictions`."""
 
     point_names: list[str]
-    points_norm: Tensor
-    targets_norm: Tensor
-    visible: Tensor
-    original_size_px: Tensor
-    points_px: Tensor
-    targets_px: Tensor
+    points_norm: Tensor  # (N, P, 2) float32, predicted, on the −1..1 scale
+    targets_norm: Tensor  # (N, P, 2) float32
+    visible: Tensor  # (N, P) bool, which points are annotated
+    original_size_px: Tensor  # (N, 2) float32, width and height of the image on disk
+    points_px: Tensor  # (N, P, 2) float32, predicted, in the pixels of the image on disk
+    targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
 
     def losses(self) -> Tensor:
         """Return each image's mean squared error (N,); see `point_losses`."""
@@ -73,13 +63,12 @@ class PointPredictions(SplitPredictions):
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their annotated and predicted points."""
-        return draw_results(
-            self.images(rows), self.targets_px[rows], self.points_px[rows], self.errors_px()[rows], losses
-        )
+        places = (self.targets_px[rows], self.points_px[rows], self.errors_px()[rows])
+        return draw_results(self.images(rows), *places, losses)
 
     def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
         """Write the predicted places in pixels of the images on disk, and the annotated ones where there are any."""
-        columns = point_columns(self.point_names).numbers
+        columns = position_columns(self.point_names)
         table = [["fname", *columns, *(f"{column}_annotated" for column in columns)]]
         for fname, points, targets in zip(self.paths, self.points_px, self.targets_px, strict=True):
             annotated = ["" if value != value else f"{value:.2f}" for value in targets.flatten().tolist()]

@@ -1,20 +1,19 @@
 """Where are the image's points?"""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import Backbone
-from lightning_tasks.models.base import BackboneSource, ImageModel
-from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.models.base import BackboneSource, ImageModel, composed
 from lightning_tasks.models.optimizer import LearningRate
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
-from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps, HeatmapHead
-from lightning_tasks.tasks.keypoints.regression import RegressionHead
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
+from lightning_tasks.tasks.keypoints.heads import FeatureMaps, HeatmapHead, RegressionHead
 from lightning_tasks.tasks.keypoints.scores import NormalisedMeanError, PixelErrorQuantiles, masked_mse
 
 
@@ -113,16 +112,15 @@ class KeypointRegressor(ImageModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return points (B, P, 2) on the −1..1 scale for (B, 3, H, W) RGB from 0 to 255."""
-        return self.head.decode(self.head(self.backbone(images)), _size(images))
+        return self.head.decode(self.head(self.backbone(images)), images.shape[2:])
 
     def unmirror(self, predictions: Tensor, width_px: int) -> Tensor:
         """Return points (B, P, 2) of images for those of the mirrored images, both on the −1..1 scale."""
-        assert self.mirrored is not None  # see setup
         return unmirrored(predictions, self.mirrored, width_px)
 
     def training_loss(self, outputs: Tensor, batch: KeypointBatch) -> Tensor:
         """Return the head's own loss of points (B, P, 2)."""
-        return self.head.loss(outputs, batch.points_norm, batch.visible, _size(batch.images))
+        return self.head.loss(outputs, batch.points_norm, batch.visible, batch.images.shape[2:])
 
     def evaluation_loss(self, outputs: Tensor, batch: KeypointBatch) -> Tensor:
         """Return the masked mean squared error of points (B, P, 2), for both heads."""
@@ -159,34 +157,40 @@ class KeypointRegressor(ImageModel):
 
     def log_metrics(self, stage: str, predictions: Tensor, batch: KeypointBatch) -> None:
         """Gather the pixel errors of points (B, P, 2), which are logged at the epoch's end; log the shares."""
-        found = (predictions, batch.points_norm, batch.visible, batch.original_size_px)
-        self._pixel_errors(stage).update(*found)
+        metric: Any
+        for metric in (metrics[stage] for metrics in (self.metrics, self.nme) if stage in metrics):
+            metric.update(predictions, batch.points_norm, batch.visible, batch.original_size_px)
         if stage in self.nme:
-            nme = self.nme[stage]
-            assert isinstance(nme, NormalisedMeanError)
-            nme.update(*found)
-            self.log(f"{stage}/nme", nme, batch_size=len(batch.images))
+            self.log(f"{stage}/nme", metric, batch_size=len(batch.images))
 
     def _log_pixel_errors(self, stage: str) -> None:
-        metric = self._pixel_errors(stage)
+        metric: Any = self.metrics[stage]
         scores = {f"{stage}/{name}": value for name, value in metric.compute().items()}
         self.log_dict(scores, sync_dist=True)  # they are those of all processes already; Lightning warns otherwise
         metric.reset()
 
-    def _pixel_errors(self, stage: str) -> PixelErrorQuantiles:
-        errors = self.metrics[stage]
-        assert isinstance(errors, PixelErrorQuantiles)
-        return errors
+
+def mirrored_order(names: Sequence[str], swap_pairs: Sequence[Sequence[str]] | None) -> tuple[int, ...] | None:
+    """Return which point each becomes in a mirrored image, by the pairs that change places; None: it is not known."""
+    if not swap_pairs:
+        return (0,) if len(names) == 1 else None
+    other = {a: b for pair in swap_pairs for a, b in (pair, pair[::-1])}
+    return tuple(names.index(other.get(name, name)) for name in names)
 
 
-def _size(images: Tensor) -> tuple[int, int]:
-    return images.shape[2], images.shape[3]
+def unmirrored(points_norm: Tensor, order: Sequence[int] | None, width_px: int) -> Tensor:
+    """Return the points (B, P, 2) of images for those of the mirrored ones, on the −1..1 scale; see `mirrored_order`.
+
+    In images `width_px` wide the last pixel's centre becomes the first's, which is position −1.
+    """
+    assert order is not None  # who asks has refused what is not known
+    x = -points_norm[..., 0] - 2 / width_px
+    return torch.stack([x, points_norm[..., 1]], -1)[:, list(order)]
 
 
 def _positions(names: tuple[str, str], point_names: list[str]) -> tuple[int, int]:
-    known = composed(point_names)
-    for name in composed(names):
+    known, (first, second) = composed(point_names), composed(names)
+    for name in (first, second):
         if name not in known:
             raise ConfigError(f"model.normalize_by names the point {name!r}; the data has {', '.join(point_names)}.")
-    first, second = composed(names)
     return known.index(first), known.index(second)

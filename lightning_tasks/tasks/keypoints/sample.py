@@ -12,39 +12,14 @@ from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.tasks.keypoints.biwi_files import PERSON_OF_SEQUENCE, project_calibrated, read_calibration
 
 SEQUENCES = ("01", "02", "05", "09", "12", "13", "17", "19")  # eight people; 13 is fastai's validation sequence
-
-
 # The cameras of a real sequence: see PERSON_OF_SEQUENCE's module for the source.
-_RGB_CAL = """517.679 0 320
-0 517.679 240.5
-0 0 1
-
-0 0 0 0
-
-0.999947 0.00432361 0.00929419
--0.00446314 0.999877 0.0150443
--0.009228 -0.015085 0.999844
-
--24.0198 5.8896 -13.2308
-
-640 480
-"""
-
-
-_DEPTH_CAL = """575.816 0 320
-0 575.816 240
-0 0 1
-
-0 0 0 0
-
-1 0 0
-0 1 0
-0 0 1
-
-0 0 0
-
-640 480
-"""
+_RGB_CAL = (
+    "517.679 0 320\n0 517.679 240.5\n0 0 1\n\n0 0 0 0\n\n"
+    "0.999947 0.00432361 0.00929419\n-0.00446314 0.999877 0.0150443\n-0.009228 -0.015085 0.999844\n\n"
+    "-24.0198 5.8896 -13.2308\n\n640 480\n"
+)
+_DEPTH_CAL = "575.816 0 320\n0 575.816 240\n0 0 1\n\n0 0 0 0\n\n1 0 0\n0 1 0\n0 0 1\n\n0 0 0\n\n640 480\n"
+_LOOKS = (((190, 140, 110), (241, 190, 160)), ((20, 15, 10), (120, 80, 50)), ((30, 30, 60), (160, 160, 220)))
 
 
 def draw_biwi(root: Path, frames: int = 40, seed: int = 0) -> None:
@@ -66,8 +41,7 @@ def draw_biwi(root: Path, frames: int = 40, seed: int = 0) -> None:
             room = noisy_background(rng, 480, 640)
             for frame in range(frames):
                 centre_mm = rng.uniform((-220, -130, 800), (220, 130, 1150))
-                yaw, pitch, roll = np.radians(rng.uniform(-1, 1, 3) * (50, 25, 15))
-                rotation = _rotation(yaw, pitch, roll)
+                rotation = _rotation(*np.radians(rng.uniform(-1, 1, 3) * (50, 25, 15)))
                 stem = folder / sequence / f"frame_{frame:05d}"
                 _write_pose(stem.with_name(stem.name + "_pose.txt"), rotation, centre_mm)
                 centre_px = project_calibrated(centre_mm, camera)
@@ -96,21 +70,14 @@ def _draw_head(
     cv2.ellipse(image, (round(x), round(y)), axes, tilt, 200, 340, hair, -1, cv2.LINE_AA)
     dark, red = (30, 25, 25), (150, 60, 60)
     # Features on the front of a ball, in the head's frame: x to the side, y down, −z towards the camera.
-    for side, down, size, colour in (
-        (-0.35, -0.1, 0.09, dark),
-        (0.35, -0.1, 0.09, dark),
-        (0, 0.15, 0.06, red),
-        (0, 0.5, 0.12, red),
-    ):
+    features = ((-0.35, -0.1, 0.09, dark), (0.35, -0.1, 0.09, dark), (0, 0.15, 0.06, red), (0, 0.5, 0.12, red))
+    for side, down, size, colour in features:
         front = np.array([side, down, -np.sqrt(max(0.0, 1 - side**2 - down**2))])
         px, py, depth = rotation @ front
         if depth < 0:
             at = (round(x + px * axes[0]), round(y + py * axes[1]))
             cv2.circle(image, at, max(2, round(size * radius_px)), colour, -1, cv2.LINE_AA)
     return image
-
-
-_LOOKS = (((190, 140, 110), (241, 190, 160)), ((20, 15, 10), (120, 80, 50)), ((30, 30, 60), (160, 160, 220)))
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:

@@ -1,4 +1,9 @@
-"""Pixel errors of predicted points: what torchmetrics lacks."""
+"""Pixel errors of predicted points: what torchmetrics lacks.
+
+Everywhere `predicted_norm` and `target_norm` are (B, P, 2), on the −1..1 scale of images that were resized as a whole;
+`visible` is (B, P) bool; `original_size_px` is (B, 2), width and height on disk. ValueError: the shapes differ, and
+(B, 2) against (B, 1, 2) would broadcast to nonsense in silence.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,57 +12,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 def masked_mse(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
-    """Return the mean squared error over the coordinates of the visible points; 0 where there are none.
-
-    Args:
-        predicted_norm: (B, P, 2).
-        target_norm: (B, P, 2).
-        visible: (B, P) bool.
-
-    Raises:
-        ValueError: the shapes differ. (B, 2) against (B, 1, 2) would broadcast to nonsense in silence.
-    """
-    _check_shapes(predicted_norm, target_norm, visible)
-    squared = (predicted_norm - target_norm).square().sum(-1) * visible
+    """Return the mean squared error over the coordinates of the visible points; 0 where there are none."""
+    squared = _difference(predicted_norm, target_norm, visible).square().sum(-1) * visible
     return squared.sum() / (2 * visible.sum()).clamp(min=1)
 
 
 def point_losses(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
-    """Return each image's mean squared error (B,) over its visible points; NaN where it has none.
-
-    Shapes and errors: see `masked_mse`.
-    """
-    _check_shapes(predicted_norm, target_norm, visible)
-    squared = (predicted_norm - target_norm).square().sum(-1) * visible
+    """Return each image's mean squared error (B,) over its visible points; NaN where it has none."""
+    squared = _difference(predicted_norm, target_norm, visible).square().sum(-1) * visible
     return squared.sum(1) / (2 * visible.sum(1))
 
 
 def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
-    """Return the Euclidean errors (n,) of the n visible points, in pixels of the original images.
-
-    Args:
-        predicted_norm: (B, P, 2) on the −1..1 scale of an image that was resized as a whole.
-        target_norm: (B, P, 2).
-        visible: (B, P) bool.
-        original_size_px: (B, 2), width and height on disk.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    _check_shapes(predicted_norm, target_norm, visible)
-    return _distances_px(predicted_norm, target_norm, original_size_px)[visible]
+    """Return the Euclidean errors (n,) of the n visible points, in pixels of the original images."""
+    return _distances_px(predicted_norm, target_norm, visible, original_size_px)[visible]
 
 
 def original_points_px(points_norm: Tensor, image_size: tuple[int, int], original_size_px: Tensor) -> Tensor:
-    """Return points (B, P, 2) in the pixels of the original images; the centre of the top-left pixel is (0, 0).
+    """Return points (B, P, 2) in the original images' pixels, for those of images resized to a height and width.
 
-    Args:
-        points_norm: (B, P, 2) on the −1..1 scale of an image that was resized as a whole.
-        image_size: height and width of the resized image.
-        original_size_px: (B, 2), width and height on disk.
+    The centre of the top-left pixel is (0, 0).
     """
     resized = torch.tensor([image_size[1], image_size[0]], device=points_norm.device)
     # Pixels span ±½ around their centres: that half grows with the image.
@@ -81,8 +59,7 @@ class PointScores:
 def point_scores(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> PointScores:
     """Return the scores over all visible points.
 
-    PCK is the share of correct keypoints: those within so many pixels of the annotated place. Shapes and errors: see
-    `pixel_errors`.
+    PCK is the share of correct keypoints: those within so many pixels of the annotated place.
     """
     errors_px = pixel_errors(predicted_norm, target_norm, visible, original_size_px).double()
     if not len(errors_px):
@@ -102,7 +79,7 @@ def point_scores(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, o
 def scores_by_point(
     point_names: Sequence[str], predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor
 ) -> dict[str, PointScores]:
-    """Return the scores of each of the P points by its name. Shapes and errors: see `pixel_errors`."""
+    """Return the scores of each of the P points by its name."""
     return {
         name: point_scores(predicted_norm[:, [p]], target_norm[:, [p]], visible[:, [p]], original_size_px)
         for p, name in enumerate(point_names)
@@ -112,20 +89,12 @@ def scores_by_point(
 def scores_by_group(
     groups: Sequence[str], predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor
 ) -> dict[str, PointScores]:
-    """Return the scores of each group of images (person, say), in the order of their first image.
-
-    Args:
-        groups: B names, one an image.
-        predicted_norm: (B, P, 2); for the rest see `pixel_errors`.
-        target_norm: (B, P, 2).
-        visible: (B, P) bool.
-        original_size_px: (B, 2).
-    """
-    scores = {}
-    for group in dict.fromkeys(groups):
-        rows = torch.tensor([other == group for other in groups])
-        scores[group] = point_scores(predicted_norm[rows], target_norm[rows], visible[rows], original_size_px[rows])
-    return scores
+    """Return the scores of each group of the B images (person, say), in the order of their first image."""
+    rows = {group: torch.tensor([other == group for other in groups]) for group in dict.fromkeys(groups)}
+    return {
+        group: point_scores(predicted_norm[of], target_norm[of], visible[of], original_size_px[of])
+        for group, of in rows.items()
+    }
 
 
 _NOT_VISIBLE = -1.0  # no distance is
@@ -143,25 +112,18 @@ class PixelErrorQuantiles(Metric):
         self.add_state("errors_px", default=[], dist_reduce_fx="cat")
 
     def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
-        """Add a batch; shapes and errors: see `pixel_errors`."""
-        _check_shapes(predicted_norm, target_norm, visible)
+        """Add a batch."""
         # All of them: to count the visible ones, a GPU would have to be waited for in each batch.
-        distances_px = _distances_px(predicted_norm, target_norm, original_size_px)
+        distances_px = _distances_px(predicted_norm, target_norm, visible, original_size_px)
         self.errors_px.append(torch.where(visible, distances_px, _NOT_VISIBLE).flatten())
 
     def compute(self) -> dict[str, Tensor]:
         """Return `median_px` and `p95_px`; NaN before any error came."""
-        # One process has a list of tensors; after a synchronisation it is one tensor.
-        errors = (
-            self.errors_px
-            if isinstance(self.errors_px, Tensor)
-            else torch.cat([torch.empty(0, device=self.device), *self.errors_px])
-        )
-        errors = errors[errors != _NOT_VISIBLE]
+        errors = dim_zero_cat(self.errors_px) if len(self.errors_px) else torch.empty(0, device=self.device)
+        errors = errors[errors != _NOT_VISIBLE].float()
         if not errors.numel():
-            nan = torch.tensor(torch.nan, device=self.device)
-            return {"median_px": nan, "p95_px": nan}
-        median, p95 = torch.quantile(errors.float(), torch.tensor([0.5, 0.95], device=errors.device))
+            errors = errors.new_tensor([torch.nan])
+        median, p95 = torch.quantile(errors, errors.new_tensor([0.5, 0.95]))
         return {"median_px": median, "p95_px": p95}
 
 
@@ -170,10 +132,6 @@ class NormalisedMeanError(Metric):
 
     Over the visible points of the images that have both, gathered over batches and processes; images of any scale
     count alike. Source: Sagonas et al., "300 Faces in-the-Wild Challenge", 2013.
-
-    Args:
-        left: position of one of the two among the points.
-        right: of the other.
     """
 
     higher_is_better = False
@@ -183,17 +141,16 @@ class NormalisedMeanError(Metric):
 
     def __init__(self, left: int, right: int) -> None:
         super().__init__()
-        self.left = left
-        self.right = right
+        self.left, self.right = left, right  # positions of the two among the points
         self.add_state("total", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
-        """Add a batch; shapes and errors: see `pixel_errors`."""
-        _check_shapes(predicted_norm, target_norm, visible)
-        distances_px = _distances_px(predicted_norm, target_norm, original_size_px)
-        apart_px = _distances_px(target_norm[:, [self.left]], target_norm[:, [self.right]], original_size_px)
-        counted = visible & visible[:, [self.left]] & visible[:, [self.right]] & (apart_px > 0)
+        """Add a batch."""
+        distances_px = _distances_px(predicted_norm, target_norm, visible, original_size_px)
+        left, right = ((target_norm[:, [point]], visible[:, [point]]) for point in (self.left, self.right))
+        apart_px = _distances_px(left[0], right[0], left[1], original_size_px)
+        counted = visible & left[1] & right[1] & (apart_px > 0)
         self.total += torch.where(counted, distances_px / apart_px, 0.0).sum()
         self.count += counted.sum()
 
@@ -202,15 +159,16 @@ class NormalisedMeanError(Metric):
         return (self.total / self.count).float()
 
 
-def _distances_px(predicted_norm: Tensor, target_norm: Tensor, original_size_px: Tensor) -> Tensor:
-    difference_px = (predicted_norm - target_norm) * original_size_px[:, None] / 2
+def _distances_px(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
+    difference_px = _difference(predicted_norm, target_norm, visible) * original_size_px[:, None] / 2
     distances: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
     return distances
 
 
-def _check_shapes(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> None:
+def _difference(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -> Tensor:
     if predicted_norm.shape != target_norm.shape or predicted_norm.shape[:-1] != visible.shape:
         raise ValueError(
             f"predicted points of shape {tuple(predicted_norm.shape)}, targets of {tuple(target_norm.shape)} and "
             f"visibility of {tuple(visible.shape)} do not belong together"
         )
+    return predicted_norm - target_norm

@@ -1,5 +1,8 @@
 """The table of images with points."""
 
+import difflib
+import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,12 +11,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import FALSE, TRUE, as_number, stands_for_nothing
-from lightning_tasks.data.tables.csv_table import OnError, cell_at, delimiter_of, quote, raise_error, read_csv
-from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.csv_table import (
+    OnError,
+    cell_at,
+    delimiter_of,
+    plain_name,
+    quote,
+    raise_error,
+    read_csv,
+)
+from lightning_tasks.data.tables.splits import check_split
+from lightning_tasks.data.tables.table_checks import TaskColumns
 from lightning_tasks.errors import TableError
-from lightning_tasks.tasks.keypoints.point_columns import VISIBILITY_SUFFIXES, column_meant_by, coordinate_column
 
+_VISIBILITY_SUFFIXES = ("_v", "_visible", "_visibility")
+_COORDINATE = re.compile(
+    r"(?P<name>.*[^XY_ .\-])(?P<apart>[_ .\-]*)(?P<axis>[xyXY])|(?P<axis_first>[xyXY])[_ .\-]+(?P<rest>.+)"
+)
 _FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no square
 # Of a cell of visibility: whether the point is annotated; -1 where the cell does not say.
 _VISIBILITY = {**dict.fromkeys(FALSE, 0), **dict.fromkeys((*TRUE, "2", "2.0"), 1), "": -1}
@@ -25,13 +39,8 @@ def read_keypoint_table(path: Path, on_error: OnError = raise_error) -> pd.DataF
     The centre of the top-left pixel is (0, 0). `<point>_v`, also `_visible` or `_visibility`, is COCO's: 0, the point
     is not annotated, whatever its position says; 1 or 2, it is.
 
-    Args:
-        path: the csv file.
-        on_error: what is done about a row that cannot be used.
-
-    Returns:
-        A frame like `read_multilabel_table`'s with the float columns `<point>_x`, `<point>_y`, in the file's order;
-        NaN where a cell is empty or says `nan` or the like, or the point is not visible (not annotated).
+    In what is returned these are floats, in the file's order; NaN where a cell is empty or says `nan` or the like, or
+    the point is not visible (not annotated). `on_error`: what is done about a row that cannot be used.
 
     Raises:
         DatasetNotFoundError: there is no such file.
@@ -70,23 +79,50 @@ def point_names(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(str(c)[:-2] for c in table.columns if str(c).endswith(("_x", "_y")) and len(str(c)) > 2))
 
 
+def position_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns of points, in every table: each one's x and y."""
+    return [f"{name}_{axis}" for name in names for axis in "xy"]
+
+
 def point_columns(table: pd.DataFrame) -> TaskColumns:
     """Return which columns of a table are read."""
     points = point_names(table)
-    positions = [f"{name}_{axis}" for name in points for axis in "xy"]
-    visibility = [f"{name}{suffix}" for name in points for suffix in VISIBILITY_SUFFIXES]
-    return TaskColumns(positions, visibility, partial(column_meant_by, points=points))
+    visibility = [f"{name}{suffix}" for name in points for suffix in _VISIBILITY_SUFFIXES]
+    return TaskColumns(position_columns(points), visibility, partial(_column_meant_by, points=points))
+
+
+def coordinate_column(column: str) -> str | None:
+    """Return `nose_x` for `nose_X`, `noseX`, `nose.x` or `x_nose`; None where no coordinate is meant."""
+    found = _COORDINATE.fullmatch(column.strip())
+    if found is None:
+        return None
+    if found["axis_first"]:
+        return f"{found['rest']}_{found['axis_first'].lower()}"
+    if not found["apart"] and found["axis"].islower():  # an index, a category
+        return None
+    return f"{found['name']}_{found['axis'].lower()}"
+
+
+def _column_meant_by(column: str, points: Sequence[str]) -> str | None:
+    """Return which column of these points another is nearly called like, if any."""
+    for name in sorted(points, key=len, reverse=True):
+        ending = plain_name(column).removeprefix(plain_name(name))
+        if ending != plain_name(column):
+            suffixes = {plain_name(suffix): suffix for suffix in _VISIBILITY_SUFFIXES}
+            close = difflib.get_close_matches(ending, suffixes, n=1)
+            if close:
+                return f"{name}{suffixes[close[0]]}"
+    return coordinate_column(column)
 
 
 def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
     """Return the positions as (N, P, 2) float32 pixels, NaN where not annotated."""
-    columns = [f"{name}_{axis}" for name in point_names(table) for axis in "xy"]
-    return table[columns].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
+    return table[position_columns(point_names(table))].to_numpy(dtype=np.float32).reshape(len(table), -1, 2)
 
 
 def _hide(path: Path, table: pd.DataFrame, name: str, on_error: OnError) -> None:
     """Take the position from a point where the table says that it is not visible, in place."""
-    for column in (f"{name}{ending}" for ending in VISIBILITY_SUFFIXES):
+    for column in (f"{name}{ending}" for ending in _VISIBILITY_SUFFIXES):
         if column not in table.columns:
             continue
         said = table[column].str.strip().str.lower()

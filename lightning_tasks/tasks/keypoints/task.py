@@ -16,17 +16,16 @@ from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
 from lightning_tasks.tasks.keypoints.checks import OUTSIDE, UNIT, find_points_outside
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order
 from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
-from lightning_tasks.tasks.keypoints.point_columns import coordinate_column
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
-from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
+from lightning_tasks.tasks.keypoints.table import coordinate_column
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task
 
@@ -41,8 +40,6 @@ class Keypoints(Task):
     targets = "points"
     header = "fname,<point>_x,<point>_y"
 
-    # --- configs ---
-
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there are columns of points, also such as noseX, of which its table tells how to name them."""
         if any(name.endswith("_x") for name in header) and any(name.endswith("_y") for name in header):
@@ -52,8 +49,6 @@ class Keypoints(Task):
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""
         return draft_points(table)
-
-    # --- data ---
 
     def find_problems(
         self,
@@ -83,8 +78,6 @@ class Keypoints(Task):
         points = [torch.from_numpy(dataset.points_px[row]) for row in rows]
         return draw_batch(batch, images, [point[~point.isnan().any(1)] for point in points])
 
-    # --- training ---
-
     def draw_results(self, batch: KeypointBatch, outputs: Tensor, model: KeypointRegressor) -> Figure:
         """Draw images with their annotated and predicted points."""
         size_px = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
@@ -93,15 +86,11 @@ class Keypoints(Task):
         images = to_arrays(batch.images)
         return draw_results(images, (targets + 1) * size_px / 2, (outputs + 1) * size_px / 2, errors_px)
 
-    # --- a split ---
-
     def predict_split(
         self, model: KeypointRegressor, datamodule: KeypointDataModule, split: Split = "valid"
     ) -> PointPredictions:
         """Return the predicted points."""
         return predict_points(model, datamodule, split)
-
-    # --- a checkpoint ---
 
     def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
         """Return a trained regressor as programs run it."""

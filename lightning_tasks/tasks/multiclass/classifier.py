@@ -2,20 +2,51 @@
 
 from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import are_weights_following
-from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
-from lightning_tasks.tasks.multiclass.one_label import check_one_label
-from lightning_tasks.tasks.multiclass.scores import class_losses
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.tasks.multiclass.datamodule import check_one_label
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.losses import check_label_smoothing
 
 _OF_ANY_NUMBER = ("threshold", "asymmetric_gamma", "asymmetric_clip")  # settings that mean nothing here
+
+
+class OneLabelAccuracy(MulticlassAccuracy):
+    """The share of images whose likeliest label is the one that they have: fastai's accuracy."""
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(num_labels, average="micro", validate_args=False)  # a check would wait for a GPU
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch of exactly one label an image."""
+        super().update(preds, target.argmax(1))
+
+
+class MostCommonAccuracy(Metric):
+    """The accuracy of always predicting the commonest label: what an accuracy must beat to mean anything."""
+
+    higher_is_better = True
+    full_state_update = False
+    positives: Tensor
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__()
+        self.add_state("positives", default=torch.zeros(num_labels, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch of exactly one label an image; the predictions do not matter."""
+        self.positives += (target == 1).sum(0)
+
+    def compute(self) -> Tensor:
+        """Return the commonest label's share of the images."""
+        return self.positives.max() / self.positives.sum()
 
 
 class MultiClassClassifier(MultiLabelClassifier):
@@ -37,6 +68,7 @@ class MultiClassClassifier(MultiLabelClassifier):
     """
 
     not_kept = (*MultiLabelClassifier.not_kept, *_OF_ANY_NUMBER)
+    is_exclusive = True
 
     def __init__(
         self,
@@ -50,7 +82,8 @@ class MultiClassClassifier(MultiLabelClassifier):
             raise ConfigError(
                 f"MultiClassClassifier tells labels apart; the data has {vocab[0]!r} alone. Take MultiLabelClassifier."
             )
-        _drop_old_settings(kwargs)
+        if are_weights_following():  # a checkpoint of an older version has what never meant anything here
+            kwargs = {name: value for name, value in kwargs.items() if name not in ("_class_path", *_OF_ANY_NUMBER)}
         super().__init__(
             vocab,
             backbone,
@@ -80,7 +113,7 @@ class MultiClassClassifier(MultiLabelClassifier):
         self.training_criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets (B, C) too
         self.plain_criterion = nn.CrossEntropyLoss()
 
-    def loss_weight(self, batch: MultiLabelBatch) -> int | Tensor:
+    def loss_weight(self, batch: TargetBatch) -> int | Tensor:
         """Return the number of images."""
         return len(batch.images)
 
@@ -101,22 +134,6 @@ class MultiClassClassifier(MultiLabelClassifier):
         """Return logits (B, C) for probabilities (B, C)."""
         return predictions.clamp(min=1e-30).log()
 
-    @staticmethod
-    def is_loss(stored: str | None) -> bool:
-        """Return whether a checkpoint with this loss is of this class."""
-        return stored == "cross_entropy"
-
     def predicted(self, probabilities: Tensor) -> Tensor:
         """Return which label is the likeliest, (B, C) bool; several that are equally likely."""
         return probabilities == probabilities.amax(1, keepdim=True)
-
-    def image_losses(self, probabilities: Tensor, targets: Tensor) -> Tensor:
-        """Return each image's cross-entropy (N,); see `class_losses`."""
-        return class_losses(probabilities, targets)
-
-
-def _drop_old_settings(settings: dict[str, Any]) -> None:
-    """Remove what checkpoints of older versions have beside the settings: it never meant anything here."""
-    if are_weights_following():
-        for name in ("_class_path", *_OF_ANY_NUMBER):
-            settings.pop(name, None)

@@ -1,22 +1,44 @@
-"""The task `multiclass`, put together."""
+"""The task `multiclass`, put together: the likeliest label is predicted, in place of thresholds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
+from torch import Tensor
 
-from lightning_tasks.tasks.capabilities import ThresholdAim, ThresholdChoice
+from lightning_tasks.reports.gallery import ReadReduced
+from lightning_tasks.reports.page import render_page
+from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
-from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule
-from lightning_tasks.tasks.multiclass.one_label import check_one_label
-from lightning_tasks.tasks.multiclass.output import ClassFormat
-from lightning_tasks.tasks.multiclass.predictions import ClassPredictions
+from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule, check_one_label
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.predictions import predict_values
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.task import MultiLabel
-from lightning_tasks.tasks.split_predictions import Split, SplitPredictions, loader_of
-from lightning_tasks.tasks.task import Task
+from lightning_tasks.tasks.split_predictions import Split
+
+_TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPredictions(LabelPredictions):
+    """N images with exactly one of C labels each; see `LabelPredictions`. There are no thresholds."""
+
+    def losses(self) -> Tensor:
+        """Return each image's cross-entropy (N,)."""
+        return class_losses(self.probabilities, self.targets)
+
+    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+        """Return an html page."""
+        most_common = float((self.targets == 1).sum(0).max() / len(self.targets))
+        values = {**self.scores_of_page(), "thresholds": [], "most_common": most_common}
+        return render_page(_TEMPLATE, run, split, self.gallery(read), **values)
+
+
+def class_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return each image's cross-entropy (N,), minus the logarithm of its label's probability (N, C): at most 100."""
+    return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))
 
 
 class MultiClass(MultiLabel):
@@ -34,30 +56,8 @@ class MultiClass(MultiLabel):
         """Return False: the columns are those of any labels, and `init` drafts a config for these."""
         return False
 
-    def callbacks(self, model: MultiLabelClassifier) -> list[Callback]:
-        """Return none: there are no thresholds."""
-        return []
-
     def predict_split(
         self, model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
-    ) -> ClassPredictions:
-        """Return the labels' probabilities, where each image has exactly one."""
-        loader = loader_of(datamodule, split)
-        check_one_label(datamodule)  # the data module of any labels does not
-        return ClassPredictions(**predict_values(model, loader, datamodule, split))
-
-    def choose_thresholds(
-        self,
-        model: MultiLabelClassifier,
-        predict: Callable[[], SplitPredictions],
-        aim: ThresholdAim = "f1",
-        recall: float = 0.8,
-        each_label: bool = True,
-        calibrate: bool = False,
-    ) -> ThresholdChoice:
-        """Raise ConfigError: the likeliest label is predicted."""
-        return Task.choose_thresholds(self, model, predict)
-
-    def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> ClassFormat:
-        """Return what its outputs mean."""
-        return ClassFormat(tuple(model.vocab), None, model.temperature)
+    ) -> LabelPredictions:
+        """Return the labels' probabilities, where each image has exactly one: the data module of any labels may not."""
+        return predict_labels(model, datamodule, split, ClassPredictions, check_one_label)

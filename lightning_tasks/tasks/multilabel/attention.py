@@ -1,6 +1,5 @@
 """Labels where they are: a map of features, a classifier at each of its places, and each label's own attention."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,24 +11,14 @@ from lightning_tasks.models.heads import prior_logit
 
 
 class LastMap(Backbone):
-    """Images to the last map of features of any timm model that has one; for the arguments see `Backbone`.
-
-    Attributes:
-        channels: of the map.
+    """Images to the last map of features, of `channels`, of any timm model that has one; for the rest see `Backbone`.
 
     Raises:
         BackboneError: see `Backbone`; or what the model makes of an image is no map.
     """
 
-    def __init__(
-        self,
-        name: str,
-        image_size: tuple[int, int],
-        pretrained: bool = False,
-        weights: str | None = None,
-        stored: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(name, image_size, pretrained, weights, stored, _leave_out)
+    def __init__(self, name: str, image_size: tuple[int, int], **source: Any) -> None:  # noqa: ANN401 - the parent's
+        super().__init__(name, image_size, **source, leave_out=_leave_out)
         self.channels = int(self.body.num_features)  # type: ignore[arg-type]  # taken for a tensor
         shape = probe_output_shape(self, image_size)
         if len(shape) != 4 or shape[1] != self.channels:

@@ -7,18 +7,15 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
-from lightning_tasks.tasks.multilabel.metrics import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
-from lightning_tasks.tasks.multilabel.scores import label_losses
-
-_EPSILON = 1e-7  # a probability as near to 0 or 1 has a logit in float32
+from lightning_tasks.tasks.multilabel.scores import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 
 
 class MultiLabelClassifier(ImageModel):
@@ -52,6 +49,7 @@ class MultiLabelClassifier(ImageModel):
     names_key = "vocab"
     names_noun = "labels"
     settings_before: ClassVar[dict[str, Any]] = {"head": "fastai"}
+    is_exclusive: ClassVar[bool] = False  # each image has exactly one of the labels
 
     thresholds: Tensor | None  # (C,); None: there are none
 
@@ -120,13 +118,20 @@ class MultiLabelClassifier(ImageModel):
         # Kept among the hyper-parameters, so that the command line can beat them: not in the weights.
         self.register_buffer("thresholds", self.new_thresholds(), persistent=False)
         for stage in stages:
-            self.metrics[stage] = MetricCollection(
-                {"mAP": MacroAveragePrecision(), **self.new_accuracies()}, prefix=f"{stage}/"
-            )
+            scores: dict[str, Metric | MetricCollection] = {"mAP": MacroAveragePrecision(), **self.new_accuracies()}
+            self.metrics[stage] = MetricCollection(scores, prefix=f"{stage}/")
 
     def new_thresholds(self) -> Tensor | None:
         """Return the labels' thresholds (C,), or None for predictions without."""
-        return _thresholds(self._threshold, len(self.vocab))
+        threshold, labels = self._threshold, len(self.vocab)
+        given = threshold if isinstance(threshold, list) else [threshold] * labels
+        if len(given) != labels:
+            raise ConfigError(
+                f"model.threshold has {len(given)} values for {labels} labels. Give one for each, or one."
+            )
+        if not all(0 <= value <= 1 for value in given):
+            raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
+        return torch.tensor(given)
 
     def new_accuracies(self) -> dict[str, Metric]:
         """Return the accuracy, and what it must beat to mean anything."""
@@ -138,21 +143,21 @@ class MultiLabelClassifier(ImageModel):
         logits: Tensor = self.head(self.backbone(images))
         return logits
 
-    def training_loss(self, outputs: Tensor, batch: MultiLabelBatch) -> Tensor:
+    def training_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the loss that was chosen, of logits (B, C)."""
         loss: Tensor = self.training_criterion(outputs, batch.targets)
         return loss
 
-    def evaluation_loss(self, outputs: Tensor, batch: MultiLabelBatch) -> Tensor:
+    def evaluation_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the plain loss of logits (B, C)."""
         loss: Tensor = self.plain_criterion(outputs, batch.targets)
         return loss
 
-    def loss_weight(self, batch: MultiLabelBatch) -> int | Tensor:
+    def loss_weight(self, batch: TargetBatch) -> int | Tensor:
         """Return the number of cells that count."""
         return (batch.targets >= 0).sum()
 
-    def log_metrics(self, stage: str, predictions: Tensor, batch: MultiLabelBatch) -> None:
+    def log_metrics(self, stage: str, predictions: Tensor, batch: TargetBatch) -> None:
         """Gather and log the metrics of probabilities (B, C)."""
         metrics = self.metrics[stage]
         assert isinstance(metrics, MetricCollection)
@@ -174,18 +179,13 @@ class MultiLabelClassifier(ImageModel):
 
     def encode(self, predictions: Tensor) -> Tensor:
         """Return logits (B, C) for probabilities (B, C)."""
-        return predictions.logit(_EPSILON)
-
-    @staticmethod
-    def is_loss(stored: str | None) -> bool:
-        """Return whether a checkpoint with this loss (None: it has none) is of this class."""
-        return stored != "cross_entropy"
+        return predictions.logit(1e-7)  # a probability as near to 0 or 1 has a logit in float32
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of probabilities of another kind, too: its weights would fit."""
         super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get("hyper_parameters", {}).get("loss")
-        if not self.is_loss(stored):
+        if (stored == "cross_entropy") != self.is_exclusive:
             raise CheckpointError(
                 f"The checkpoint's loss is {stored or 'bce'}, which is not {type(self).__name__}'s: take the other of "
                 "MultiClassClassifier (cross_entropy: exactly one label an image) and MultiLabelClassifier."
@@ -200,16 +200,3 @@ class MultiLabelClassifier(ImageModel):
         """Return which labels are predicted, (B, C) bool, from probabilities on any device."""
         assert self.thresholds is not None
         return probabilities > self.thresholds.to(probabilities.device)
-
-    def image_losses(self, probabilities: Tensor, targets: Tensor) -> Tensor:
-        """Return each image's plain loss (N,); see `label_losses`."""
-        return label_losses(probabilities, targets)
-
-
-def _thresholds(threshold: float | list[float], labels: int) -> Tensor:
-    given = threshold if isinstance(threshold, list) else [threshold] * labels
-    if len(given) != labels:
-        raise ConfigError(f"model.threshold has {len(given)} values for {labels} labels. Give one for each, or one.")
-    if not all(0 <= value <= 1 for value in given):
-        raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
-    return torch.tensor(given)

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.reports.grid import GREEN, RED, Image, batch_grid, grid, loss_lines
-from lightning_tasks.tasks.multilabel.batch import IGNORED, MultiLabelBatch
+from lightning_tasks.tasks.multilabel.scores import IGNORED
 
 _MOST_LABELS = 4
 _TITLE_WIDTH = 46  # letters of the title's size over an image
 
 
-def draw_batch(batch: MultiLabelBatch, vocab: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
-    """Draw each image with its labels above; mixed images with their shares.
-
-    Args:
-        batch: B augmented images.
-        vocab: the labels of the targets' columns.
-        originals: the same B images untouched, to stand on the left of each; none: without.
-    """
+def draw_batch(batch: TargetBatch, vocab: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
+    """Draw B augmented images with their labels above, mixed ones with their shares; untouched ones on the left."""
     figure, axes = batch_grid(batch.images, originals, text_inches=0.35)
     for ax, target in zip(axes, batch.targets.tolist(), strict=True):
         names = [name if on == 1 else f"{name} {on:.2f}" for name, on in zip(vocab, target, strict=True) if on > 0]
@@ -36,15 +31,10 @@ def draw_results(
     predicted: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each image with its labels above and the predicted ones below, green where both agree.
+    """Draw each of N images with its labels above and the predicted ones below, green where both agree.
 
-    Args:
-        images: N of them.
-        targets: (N, C) of 1, 0 and −1 (which does not count).
-        probabilities: (N, C).
-        vocab: C labels.
-        predicted: (N, C) bool, which labels are predicted.
-        losses: N, to be written below; none: without.
+    `targets` are (N, C) of 1, 0 and −1 (which does not count), `probabilities` and `predicted` (N, C) too. Losses are
+    written below, where there are any.
     """
     agree = ((predicted == (targets == 1)) | (targets == IGNORED)).all(1)
     figure, axes = grid(images, text_inches=0.9)
@@ -66,15 +56,9 @@ def draw_heat(
     probabilities: Tensor,
     losses: Sequence[float] = (),
 ) -> Figure:
-    """Draw each image under the heat of what speaks for a label, each scaled to its own highest.
+    """Draw each of N images under the heat (N, H, W), 0 or more, of what speaks for a label, scaled to its highest.
 
-    Args:
-        images: N of height H and width W.
-        heat: (N, H, W), 0 or more.
-        label: what it is the heat of.
-        targets: (N,), 1 where the image has the label.
-        probabilities: (N,).
-        losses: N, to be written below; none: without.
+    `targets` are (N,), 1 where the image has the label. Losses are written below, where there are any.
     """
     figure, axes = grid(images, text_inches=0.6 if losses else 0.45)
     for i, (ax, loss) in enumerate(zip(axes, loss_lines(losses, len(axes)), strict=True)):

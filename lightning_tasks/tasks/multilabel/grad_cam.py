@@ -6,21 +6,20 @@ import torch
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 
+from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.models.checkpoint_check import composed
+from lightning_tasks.models.base import composed
+from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.reports.grid import to_arrays
-from lightning_tasks.reports.selection import Results, choose_rows
-from lightning_tasks.tasks.capabilities import Explanation
 from lightning_tasks.tasks.multilabel.attention import LastMap
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.dataset import MultiLabelDataset, collate_multilabel
 from lightning_tasks.tasks.multilabel.draw import draw_heat
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
 from lightning_tasks.tasks.multilabel.scores import label_losses
 from lightning_tasks.tasks.split_predictions import evaluating
 
 
-class GradCam(Explanation):
+class GradCam:
     """The parts of images that speak for a label, by the last map of features that the backbone pools.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
@@ -28,10 +27,6 @@ class GradCam(Explanation):
     Args:
         model: a classifier with a convolutional backbone; it is left as it was.
         label: one of its labels.
-
-    Attributes:
-        label: the label.
-        column: which of the C labels it is.
 
     Raises:
         ConfigError: the model has no such label, or no map of features.
@@ -63,12 +58,12 @@ class GradCam(Explanation):
         heat: Tensor = self._enlarged(maps, images.shape[-2:], "bilinear")
         return heat[:, 0].detach().to(images.device)
 
-    def draw(self, found: LabelPredictions, dataset: MultiLabelDataset, n: int, worst: bool) -> Results:  # type: ignore[override]  # of its task
+    def draw(self, found: LabelPredictions, dataset: TargetDataset, n: int, worst: bool) -> Results:
         """Draw the heat on the images as the model sees them: where the label is most probable, or its loss highest."""
         probabilities, targets = found.probabilities[:, self.column], found.targets[:, self.column]
         losses = label_losses(probabilities[:, None], targets[:, None])
         rows = choose_rows(losses if worst else probabilities, n, worst=True)
-        images = collate_multilabel([dataset[int(row)] for row in found.rows[rows]]).images
+        images = collate_targets([dataset[int(row)] for row in found.rows[rows]]).images
         values = tuple(losses[rows].tolist())
         figure = draw_heat(
             to_arrays(images), self(images), self.label, targets[rows], probabilities[rows], values if worst else ()
@@ -96,14 +91,11 @@ def _pooled_layer(model: MultiLabelClassifier) -> nn.Module:
         for hook in hooks:
             hook.remove()
     layers = [layer for layer, output in outputs if pooled and output is pooled[-1][0]]
-    if not layers or not _is_map(*pooled[-1]):
+    maps, features = pooled[-1] if layers else (torch.empty(0),) * 2
+    # Is it (B, C, h, w), pooled to C features or to 2·C, of average and maximum? Swin's is (B, h, w, C).
+    if maps.ndim != 4 or features.shape[1] not in (maps.shape[1], 2 * maps.shape[1]):
         raise ConfigError(
             f"Grad-CAM needs the map of features that a convolutional backbone pools; {model.hparams['backbone']!r} "
             "has none. Train with a convolutional one (--model.backbone), such as resnet50.tv_in1k."
         )
     return layers[-1]
-
-
-def _is_map(maps: Tensor, features: Tensor) -> bool:
-    """Is it (B, C, h, w), pooled to C features or to 2·C, of average and maximum? Swin's is (B, h, w, C)."""
-    return maps.ndim == 4 and features.shape[1] in (maps.shape[1], 2 * maps.shape[1])

@@ -1,6 +1,7 @@
 """The labels of one cell: parts between a separator, or a list as Python, numpy, pandas and JSON write one."""
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -95,15 +96,12 @@ def _parse(cell: str) -> object:
 
 
 def _unquote(text: str) -> str:
-    try:
-        word = json.loads(text) if text.startswith('"') else ast.literal_eval(text)  # \/ and 😀 are JSON's
-    except ValueError:
-        try:
-            word = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
-            raise ValueError(f"{text} cannot be read") from None
-    except SyntaxError:
-        raise ValueError(f"{text} cannot be read") from None
+    for read in (json.loads, ast.literal_eval) if text.startswith('"') else (ast.literal_eval,):
+        with contextlib.suppress(SyntaxError, ValueError):
+            word = read(text)  # \/ and 😀 are JSON's
+            break
+    else:
+        raise ValueError(f"{text} cannot be read")
     if isinstance(word, bytes):
         word = word.decode("utf-8", "surrogateescape")
     try:

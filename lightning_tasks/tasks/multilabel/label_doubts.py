@@ -8,9 +8,10 @@ from pathlib import Path
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import read_cells, shorten
 from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE, looks_like_a_list, split_cell
 
-SEPARATORS = " ;,|"
+_SEPARATORS = " ;,|"
 _RARE = "/+&、，；"  # which are part of names as often
 _OFTEN = 5  # rows in which two words stand together by more than chance, though the table holds other mixtures
 _TWICE = 2  # rows of the same, where the whole table speaks for names
@@ -21,22 +22,40 @@ _WRAPPED = {'"': '"', "'": "'", "[": "]", "{": "}"}
 
 
 def separator_problems(path: Path, separator: str) -> list[Problem]:
-    """Return what speaks against the separator, as doubts of one line each.
+    """Return what speaks against the separator of a csv file's column `labels`, as doubts of one line each.
 
-    Args:
-        path: the csv file, with the column `labels`.
-        separator: as in `split_cell`. Of BLANK it is taken that somebody chose it; of AUTO it is not.
+    Of BLANK it is taken that somebody chose it; of AUTO it is not.
     """
     if separator == WHOLE:
         return []
-    cells = plain_cells(path)
+    cells = _plain_cells(path)
     doubts = [doubt for doubt in (_other_separator(cells, separator), _wrapped(cells, separator)) if doubt]
     names = names_with_blanks(cells) if separator == AUTO and not doubts else ""
-    doubts += [f"{names} {asked_for('--data.label_separator')}"] if names else []
+    doubts += [f"{names} {_asked_for('--data.label_separator')}"] if names else []
     return [Problem("separator", f"{path}: column 'labels': {doubt}") for doubt in doubts]
 
 
-def plain_cells(path: Path) -> Counter[str]:
+def guess_separator(path: Path) -> str:
+    """Return the separator that leaves the fewest different labels, and of equals the first.
+
+    Raises:
+        ConfigError: only blanks could be one, and they may be part of names.
+    """
+    cells = _plain_cells(path)
+    # A space may be part of a name: another separator goes before it.
+    different = {
+        separator: len({part.strip() for cell in cells for part in cell.split(separator) if part.strip()})
+        for separator in _SEPARATORS
+        if separator != BLANK and any(separator in cell for cell in cells)
+    }
+    if different:
+        return min(different, key=different.__getitem__)
+    if names := names_with_blanks(cells):
+        raise ConfigError(f"{path}: column 'labels': {names} {_asked_for('--label_separator')}")
+    return BLANK
+
+
+def _plain_cells(path: Path) -> Counter[str]:
     """Return how many rows have each cell of the column `labels` that is neither empty nor a list.
 
     Of a long table every second row is looked at, or every third...: what is said of so many holds for all.
@@ -48,7 +67,7 @@ def plain_cells(path: Path) -> Counter[str]:
     return Counter({cell: n for cell, n in cells.items() if cell and not looks_like_a_list(cell)})
 
 
-def asked_for(option: str) -> str:
+def _asked_for(option: str) -> str:
     """Return how a person says what a blank is."""
     return f"Where each cell is one label, say {option} {WHOLE}; where blanks do separate labels, {option} ' '."
 
@@ -62,7 +81,7 @@ def names_with_blanks(cells: Mapping[str, int]) -> str:
     Args:
         cells: how many rows have each.
     """
-    names = {tuple(cell.split()): 0 for cell in cells}
+    names = Counter[tuple[str, ...]]()
     for cell, n in cells.items():
         names[tuple(cell.split())] += n
     several = {words: n for words, n in names.items() if len(words) > 1}
@@ -111,7 +130,7 @@ def _places_are_fixed(names: Mapping[tuple[str, ...], int], several: Collection[
 def _other_separator(cells: Mapping[str, int], separator: str) -> str:
     """Return why another separator was meant: the parts hold it, and what it would make of them is seen elsewhere."""
     parts = {part for cell in cells for part in split_cell(cell, separator)}
-    for other in SEPARATORS:
+    for other in _SEPARATORS:
         joined = [part for part in parts if other in part.strip(other)]
         if separator in (AUTO, BLANK):
             joined += [part for part in parts if other == part[-1]]  # `potted plant; tv`
@@ -122,19 +141,20 @@ def _other_separator(cells: Mapping[str, int], separator: str) -> str:
         if joined and (
             other in ";|" or any(pieces[piece.strip()] > 1 for cell in joined for piece in cell.split(other))
         ):
-            return (
-                f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
-                f"'{other}'; where each cell is one label, {WHOLE}."
-            )
+            return _between(other, joined)
     for other in _RARE if separator == AUTO else "":
         # Alone, or between what are labels elsewhere.
         joined = [part for part in parts if part == other or (other in part and parts.issuperset(part.split(other)))]
         if joined and any(other in cell.strip(other) for cell in cells):
-            return (
-                f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
-                f"'{other}'; where each cell is one label, {WHOLE}."
-            )
+            return _between(other, joined)
     return ""
+
+
+def _between(other: str, joined: Sequence[str]) -> str:
+    return (
+        f"{other!r} seems to stand between labels, as in {_listed(joined)}: say --data.label_separator "
+        f"'{other}'; where each cell is one label, {WHOLE}."
+    )
 
 
 def _wrapped(cells: Mapping[str, int], separator: str) -> str:

@@ -43,11 +43,7 @@ def label_loss(
 
 
 def check_label_smoothing(label_smoothing: float) -> float:
-    """Return a share of the way that training targets are moved.
-
-    Raises:
-        ConfigError: it is out of its range.
-    """
+    """Return a share of the way that training targets are moved; ConfigError: it is out of its range."""
     if not 0 <= label_smoothing < 1:
         raise ConfigError(f"model.label_smoothing is {label_smoothing}; it is a share, from 0 to below 1.")
     return label_smoothing

@@ -101,19 +101,16 @@ class LabelFormat(OutputFormat[LabelPrediction]):
     def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[LabelPrediction]:
         """Return the labels of images for probabilities (B, C)."""
         probabilities = outputs.numpy()
-        pairs = zip(probabilities, self.choose(probabilities), strict=True)
-        return [LabelPrediction(self.names, *pair) for pair in pairs]
-
-    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return which labels are chosen, (B, C), for probabilities (B, C)."""
-        assert self.thresholds is not None  # else it is a ClassFormat
-        return np.asarray(probabilities > self.thresholds)
+        likeliest = probabilities >= probabilities.max(1, keepdims=True)
+        chosen = likeliest if self.thresholds is None else probabilities > self.thresholds
+        return [LabelPrediction(self.names, *pair) for pair in zip(probabilities, chosen, strict=True)]
 
     def with_threshold(self, threshold: float) -> Self:
-        """Return the format with one threshold for all labels."""
+        """Return the format with one threshold for all labels; where the likeliest is chosen, it is only checked."""
         if not 0 <= threshold <= 1:
             raise ConfigError(f"The threshold is {threshold}; it is a probability, from 0 to 1.")
-        return replace(self, thresholds=np.full(len(self.names), threshold, np.float32))
+        limits = None if self.thresholds is None else np.full(len(self.names), threshold, np.float32)
+        return replace(self, thresholds=limits)
 
     def columns(self) -> Columns:
         """Return a column for the chosen labels, and one for each label's probability."""

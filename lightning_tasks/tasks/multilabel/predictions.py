@@ -1,26 +1,25 @@
-"""Labels and their probabilities for a whole split, beside the true ones."""
+"""Labels and their probabilities for a whole split, beside the true ones; and the report's page of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lightning_tasks.csv_text import describe_renames, distinct_columns, separator_for, write_csv
-from lightning_tasks.reports.gallery import ReadReduced
+from lightning_tasks.reports.gallery import Gallery, ReadReduced, make_gallery
+from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
-from lightning_tasks.tasks.multilabel.batch import IGNORED
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.output import label_columns
-from lightning_tasks.tasks.multilabel.page import label_page
-from lightning_tasks.tasks.multilabel.scores import LabelScores, label_losses, label_scores
+from lightning_tasks.tasks.multilabel.scores import IGNORED, LabelScores, label_losses, label_scores
 from lightning_tasks.tasks.split_predictions import (
     Split,
     SplitPredictions,
@@ -30,27 +29,23 @@ from lightning_tasks.tasks.split_predictions import (
     require_finite,
 )
 
+_TEMPLATE = Path(__file__).with_name("page.html.j2")
+# Of a label by whether it is in the image, and predicted: a true positive, a false negative, a false positive.
+_KINDS = {(True, True): "TP", (True, False): "FN", (False, True): "FP"}
+_STEPS = 100  # of the page's slider
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPredictions(SplitPredictions):
-    """N images with any number of C labels each; see `SplitPredictions`.
+    """N images with any number of C labels each; see `SplitPredictions`."""
 
-    Attributes:
-        vocab: C labels.
-        probabilities: (N, C) float32.
-        targets: (N, C) float32, 1 where the image has the label; −1: the cell does not count.
-        predicted: (N, C) bool, which labels are predicted.
-        logits: (N, C) float32, before the temperature.
-        separator: stands between labels in a cell.
-        thresholds: (C,), above which a label is predicted; none where that is not what predicts it.
-    """
-
-    vocab: list[str]
-    probabilities: Tensor
-    targets: Tensor
-    predicted: Tensor
-    logits: Tensor
-    separator: str = BLANK
+    vocab: list[str]  # C labels
+    probabilities: Tensor  # (N, C) float32
+    targets: Tensor  # (N, C) float32, 1 where the image has the label; −1: the cell does not count
+    predicted: Tensor  # (N, C) bool, which labels are predicted
+    logits: Tensor  # (N, C) float32, before the temperature
+    separator: str = BLANK  # stands between labels in a cell
+    # (C,), above which a label is predicted; none where that is not what predicts it.
     thresholds: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def losses(self) -> Tensor:
@@ -92,7 +87,62 @@ class LabelPredictions(SplitPredictions):
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""
-        return label_page(self, run, split, read)
+        limits = self.thresholds.tolist()
+        common = limits[0] if len(set(limits)) == 1 else None
+        values = {
+            "threshold": common,
+            "thresholds": limits,
+            "slider": 0.5 if common is None else round(common * _STEPS) / _STEPS,
+            "counts": threshold_counts(self.probabilities, self.targets),
+        }
+        return render_page(_TEMPLATE, run, split, self.gallery(read), **self.scores_of_page(), **values)
+
+    def scores_of_page(self) -> dict[str, Any]:
+        """Return what the page shows of any labels, with thresholds or without."""
+        scores = self.scores()
+        by_precision = sorted(scores.classes, key=lambda label: -np.nan_to_num(label.average_precision))
+        return {"scores": scores, "by_precision": by_precision, "vocab": self.vocab}
+
+    def gallery(self, read: ReadReduced) -> Gallery:
+        """Return the page's images with their labels, by which they can be filtered."""
+        losses = self.losses()
+        involved = (self.targets == 1) | (self.predicted & (self.targets == 0))
+        return make_gallery(
+            self.paths,
+            self.groups,
+            losses,
+            read,
+            lambda row: {"loss": float(losses[row]), "tags": self._tags(row)},
+            filters={"Label": {f"label-{c}": name for c, name in enumerate(self.vocab)}},
+            keys_of=lambda row: [f"label-{c}" for c in involved[row].nonzero().flatten().tolist()],
+        )
+
+    def _tags(self, row: int) -> list[dict[str, Any]]:
+        """Return the labels that an image has or is predicted to have, but for those that do not count."""
+        columns = (self.probabilities[row].tolist(), self.targets[row].tolist(), self.predicted[row].tolist())
+        tags = [
+            {"kind": _KINDS[target == 1, found], "name": name, "probability": probability}
+            for name, probability, target, found in zip(self.vocab, *columns, strict=True)
+            if target != IGNORED and (target == 1, found) in _KINDS
+        ]
+        return sorted(tags, key=lambda tag: -float(tag["probability"]))
+
+
+def threshold_counts(probabilities: Tensor, targets: Tensor) -> dict[str, list[int] | list[list[int]]]:
+    """Return what accuracy, precision, recall and F1 follow from, for each label at the thresholds 0, .01, ..., 1.
+
+    `hits` and `predicted` are C lists of 101 counts: labels found rightly, and labels found (where the probability is
+    strictly greater). `positives` and `cells` are C counts. A cell of target −1 is in none of them.
+
+    Args:
+        probabilities: (N, C).
+        targets: (N, C) of 1, 0 and −1.
+    """
+    counts, truth = targets != IGNORED, targets == 1
+    masks = (probabilities > step / _STEPS for step in range(_STEPS + 1))  # lazily: (101, N, C) would be large
+    found = [((above & truth).sum(0), (above & counts).sum(0)) for above in masks]
+    hits, predicted = (torch.stack(column, 1).tolist() for column in zip(*found, strict=True))
+    return {"hits": hits, "predicted": predicted, "positives": truth.sum(0).tolist(), "cells": counts.sum(0).tolist()}
 
 
 def predict_labels(
@@ -100,33 +150,30 @@ def predict_labels(
     datamodule: MultiLabelDataModule,
     split: Split = "valid",
     kind: type[LabelPredictions] = LabelPredictions,
+    check: Callable[[MultiLabelDataModule], None] = lambda datamodule: None,
 ) -> LabelPredictions:
     """Return the probabilities of a split's images, as predictions of some kind; see `predict_batches`.
+
+    `check` is asked of the tables that were read, before anything is predicted.
 
     Raises:
         LightningTasksError: files cannot be read, or the predictions are not finite.
     """
-    assert model.thresholds is not None  # else it is a MultiClassClassifier
-    values = predict_values(model, loader_of(datamodule, split), datamodule, split)
-    return LabelPredictions(**values, thresholds=model.thresholds.cpu())
-
-
-def predict_values(
-    model: MultiLabelClassifier, loader: DataLoader[Any], datamodule: MultiLabelDataModule, split: Split
-) -> dict[str, Any]:
-    """Return the arguments of `LabelPredictions` that do not depend on how many labels an image may have."""
+    loader = loader_of(datamodule, split)
+    check(datamodule)
     logits, targets, rows = predict_batches(
         model, loader, lambda batch: (model.uncalibrated(batch.images), batch.targets, batch.rows)
     )
     probabilities = model.decode(model.calibrate(logits))
     require_finite(probabilities)
     between = datamodule.label_separator
-    return {
+    return kind(
         **files_of(datamodule, split, rows),
-        "vocab": model.vocab,
-        "probabilities": probabilities,
-        "targets": targets,
-        "predicted": model.predicted(probabilities),
-        "logits": logits,
-        "separator": BLANK if between in (AUTO, WHOLE) else between,
-    }
+        vocab=model.vocab,
+        probabilities=probabilities,
+        targets=targets,
+        predicted=model.predicted(probabilities),
+        logits=logits,
+        separator=BLANK if between in (AUTO, WHOLE) else between,
+        thresholds=torch.empty(0) if model.thresholds is None else model.thresholds.cpu(),
+    )

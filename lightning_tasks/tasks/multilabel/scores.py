@@ -1,7 +1,7 @@
-"""What a set of label predictions is worth: tensors in, numbers out.
+"""What a set of label predictions is worth: tensors in, numbers out; and gathered over batches and processes.
 
-Targets are 1 where an image has the label, 0 where it has not, and −1 where the cell does not count (VOC's difficult
-objects). Probabilities are float32, or half precision makes ties that bias a ranking.
+Targets (N, C) are 1 where an image has the label, 0 where it has not, and −1 where the cell does not count (VOC's
+difficult objects). Probabilities are float32, or half precision makes ties that bias a ranking.
 """
 
 import math
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
-from torchmetrics.functional.classification import (
-    binary_calibration_error,
-    multilabel_average_precision,
-)
+from torchmetrics import Metric
+from torchmetrics.classification import BinaryAccuracy
+from torchmetrics.functional.classification import binary_calibration_error, multilabel_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
-from lightning_tasks.tasks.multilabel.batch import IGNORED
-
+IGNORED = -1  # a target that counts neither in the loss nor in the scores
 _RECALLS = 11  # VOC2007's points, 0 to 1
 
 
@@ -51,28 +50,26 @@ class LabelScores:
 
 
 def label_scores(probabilities: Tensor, targets: Tensor, vocab: list[str], predicted: Tensor) -> LabelScores:
-    """Return all scores of a set.
-
-    Args:
-        probabilities: (N, C) float32.
-        targets: (N, C) of 1, 0 and −1.
-        vocab: C labels.
-        predicted: (N, C) bool, which labels are predicted.
+    """Return all scores of a set; `predicted`: which labels are, (N, C) bool.
 
     Raises:
         ValueError: the shapes do not belong together.
     """
-    _check(probabilities, targets, vocab)
+    if probabilities.shape != targets.shape or probabilities.shape[1:] != (len(vocab),):
+        raise ValueError(
+            f"probabilities of shape {tuple(probabilities.shape)}, targets of {tuple(targets.shape)} and "
+            f"{len(vocab)} labels do not belong together"
+        )
     counts = targets != IGNORED
     truth = targets == 1
     right = ((predicted == truth) & counts).sum() / counts.sum()
     predicted = predicted & counts
     true_positives = (predicted & truth).sum(0)
-    precision, recall, f1 = _precision_recall_f1(true_positives, predicted.sum(0), truth.sum(0))
+    precision, recall, f1 = precision_recall_f1(true_positives, predicted.sum(0), truth.sum(0))
     ap = average_precision(probabilities, targets)
     ap_11 = average_precision_11(probabilities, targets)
     has_positive = truth.any(0)
-    micro = _precision_recall_f1(true_positives.sum(), predicted.sum(), truth.sum())
+    micro = precision_recall_f1(true_positives.sum(), predicted.sum(), truth.sum())
     columns = zip(vocab, truth.sum(0), ap, ap_11, precision, recall, f1, strict=True)
     return LabelScores(
         classes=tuple(ClassScores(row[0], int(row[1]), *(float(value) for value in row[2:])) for row in columns),
@@ -162,16 +159,74 @@ def calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) ->
     return float(binary_calibration_error(probabilities[counts], (targets[counts] == 1).int(), n_bins=bins))
 
 
-def _precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def precision_recall_f1(true_positives: Tensor, predicted: Tensor, positives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the three; precision is NaN where nothing is predicted, recall and F1 where there is no positive."""
     recall = true_positives / positives
     f1 = torch.where(positives > 0, 2 * true_positives / (predicted + positives), torch.nan)
     return true_positives / predicted, recall, f1
 
 
-def _check(probabilities: Tensor, targets: Tensor, vocab: list[str]) -> None:
-    if probabilities.shape != targets.shape or probabilities.shape[1:] != (len(vocab),):
-        raise ValueError(
-            f"probabilities of shape {tuple(probabilities.shape)}, targets of {tuple(targets.shape)} and "
-            f"{len(vocab)} labels do not belong together"
-        )
+class ThresholdedAccuracy(BinaryAccuracy):
+    """The share of cells that are right, with a threshold for each label (C,): fastai's accuracy_multi."""
+
+    thresholds: Tensor
+
+    def __init__(self, thresholds: Tensor) -> None:
+        # Of all cells as one: MultilabelAccuracy wants two labels at least. A check of the values would wait for a GPU.
+        super().__init__(ignore_index=IGNORED, validate_args=False)
+        self.register_buffer("thresholds", thresholds, persistent=False)
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        super().update((preds > self.thresholds).int(), target)
+
+
+class MacroAveragePrecision(Metric):
+    """The mean of the classes' average precisions, over the classes that have a positive.
+
+    torchmetrics' own macro average counts a class without one as 0.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    preds: list[Tensor]
+    target: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("preds", default=[], dist_reduce_fx="cat")
+        self.add_state("target", default=[], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        self.preds.append(preds)
+        self.target.append(target)
+
+    def compute(self) -> Tensor:
+        """Return the mean; NaN where no class has a positive, and where a probability is NaN, which has no rank."""
+        preds = dim_zero_cat(self.preds)
+        mean = average_precision(preds, dim_zero_cat(self.target)).nanmean()
+        return mean.masked_fill(preds.isnan().any(), math.nan)
+
+
+class AllNegativeAccuracy(Metric):
+    """The accuracy over cells of predicting no label at all: what an accuracy must beat to mean anything."""
+
+    higher_is_better = True
+    full_state_update = False
+    negatives: Tensor
+    cells: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("negatives", default=torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("cells", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch; the predictions do not matter."""
+        self.negatives += (target == 0).sum()
+        self.cells += (target != IGNORED).sum()
+
+    def compute(self) -> Tensor:
+        """Return the share of cells without a label."""
+        return self.negatives / self.cells

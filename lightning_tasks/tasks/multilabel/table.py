@@ -1,9 +1,13 @@
-"""The table of images with labels."""
+"""The table of images with labels, and what is wrong with its labels as a whole."""
 
 import difflib
 import functools
+import json
+import shlex
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
-from lightning_tasks.data.tables.csv_table import OnError, cell_at, raise_error, read_csv, shorten
-from lightning_tasks.data.tables.split_column import check_split
+from lightning_tasks.data.tables.csv_table import OnError, cell_at, quote, raise_error, read_csv, shorten
+from lightning_tasks.data.tables.splits import Rows, check_split
+from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
 
 LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
+FEW = 10  # training images of a label
+_OPTION_LENGTH = 300  # a longer list of labels is not written out
 
 
 def read_multilabel_table(
@@ -48,9 +55,7 @@ def read_multilabel_table(
     table = read_csv(path, ["fname", "labels"], on_error)
     if "split" in table.columns:
         check_split(path, table, on_error)
-    for column in LABEL_COLUMNS:
-        if column not in table.columns:
-            continue
+    for column in [name for name in LABEL_COLUMNS if name in table.columns]:
         read = {cell: _labels_or_mistake(cell, label_separator, vocab) for cell in table[column].unique()}
         for row, cell in enumerate(table[column]):
             if read[cell][1]:
@@ -72,10 +77,8 @@ def _labels_or_mistake(cell: str, separator: str, vocab: Collection[str]) -> tup
                 f"{label!r} stands for nothing. Empty the cell of an image that has none of the labels; if it is a "
                 f"label, name all labels: --data.vocab '[\"{label}\", ...]' (for init, --vocab)."
             )
-    if len(set(labels)) == len(labels):
-        return labels, ""
-    twice = next(label for label, n in Counter(labels).items() if n > 1)
-    return labels, f"the label {twice!r} stands twice. Keep one of them."
+    twice = next((label for label, n in Counter(labels).items() if n > 1), None)
+    return labels, "" if twice is None else f"the label {twice!r} stands twice. Keep one of them."
 
 
 def checked_vocab(vocab: Sequence[str] | None) -> list[str] | None:
@@ -110,11 +113,8 @@ def encode_labels(
     """
     position = {label: i for i, label in enumerate(vocab)}
     targets = np.zeros((len(rows), len(vocab)), dtype=np.float32)
-    columns = {"labels": 1.0, "difficult": difficult}
-    for column, value in columns.items():
-        if column not in table.columns:
-            continue
-        cells = table[column].tolist()
+    for column, value in {"labels": 1.0, "difficult": difficult}.items():
+        cells = table[column].tolist() if column in table.columns else [()] * len(table)
         for i, row in enumerate(rows):
             for label in cells[row]:
                 if label not in position:
@@ -135,3 +135,92 @@ def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequen
 def _hint(label: str, vocab: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(label, vocab, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def unknown_labels(
+    table: pd.DataFrame, train: Rows, valid: Rows, source: Path, given_vocab: Sequence[str] | None, drawn: str | None
+) -> list[Problem]:
+    """Return the labels that a row has and the vocabulary has not, each an error.
+
+    Without `given_vocab` it is the labels of the training rows. `drawn`: how the split was drawn by lot; None: the user
+    chose it.
+    """
+    vocab = list(given_vocab or build_vocab(table["labels"].iloc[train]))
+    known, problems = set(vocab), []
+    for column in [name for name in LABEL_COLUMNS if name in table.columns]:
+        cells = table[column].to_numpy()
+        strange = {cell for cell in set(cells) if not known.issuperset(cell)}  # of a million cells few differ
+        if not strange:
+            continue
+        way_out = _way_out(table, given_vocab, drawn)
+        for row in (int(row) for row in np.concatenate([train, valid]) if cells[row] in strange):
+            for label in dict.fromkeys(cells[row]):
+                if label not in known:
+                    message = unknown_label(source, row, column, label, vocab, given=given_vocab is not None)
+                    problems.append(Problem("label", message, row, True, way_out))
+    return problems
+
+
+def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str | None) -> str:
+    if given_vocab is not None:
+        return "Correct it, or add it to data.vocab."
+    labels = chain(table["labels"], table["difficult"] if "difficult" in table.columns else ())
+    option = f"--data.vocab {shlex.quote(json.dumps(build_vocab(labels), ensure_ascii=False))}"
+    names_all = option if len(option) <= _OPTION_LENGTH else "--data.vocab with the names of all labels"
+    if drawn is None:
+        return f"Correct it, put an image with it into the training split, or keep the label with {names_all}."
+    return (
+        f"Correct it; or, as {drawn} and left it out of training: {names_all} keeps the label, another "
+        "--data.split_seed draws another split, and a column is_valid says which rows are for validation."
+    )
+
+
+def few_positives(
+    table: pd.DataFrame, train: Rows, given_vocab: Sequence[str] | None, min_positives: int
+) -> list[Problem]:
+    """Return the labels that fewer than `min_positives` training images have, each a doubt; difficult ones have not."""
+    rows = table.iloc[train]
+    counts = Counter(chain.from_iterable(rows["labels"]))
+    if "difficult" in table.columns:
+        for labels, difficult in zip(rows["labels"], rows["difficult"], strict=True):
+            counts.subtract(set(labels).intersection(difficult))
+    return [
+        Problem("few", f"label {label!r} has {counts[label]} training images", way_out="Its scores say little.")
+        for label in sorted(set(counts) | set(given_vocab or ()))
+        if counts[label] < min_positives
+    ]
+
+
+def alike_labels(table: pd.DataFrame, rows: Rows, source: Path, given_vocab: Sequence[str] | None) -> list[Problem]:
+    """Return the labels of rows that differ in case or in width alone, or in `_` for a blank, each pair a doubt.
+
+    Those of `given_vocab` are meant to be what they are.
+    """
+    labels = set(chain.from_iterable(set(table["labels"].iloc[rows]))).difference(given_vocab or ())
+    alike: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        alike.setdefault(unicodedata.normalize("NFKC", label).casefold().replace("_", " "), []).append(label)
+    way_out = "If they are one, write them alike; if not, name all labels with --data.vocab."
+    groups = [quote(spellings) for spellings in alike.values() if len(spellings) > 1]
+    what = "are nearly alike, and different labels"
+    return [Problem("alike", f"{source}: column 'labels': {group} {what}", way_out=way_out) for group in groups]
+
+
+def nothing_counts(
+    table: pd.DataFrame, splits: Mapping[str, Rows], source: Path, given_vocab: Sequence[str] | None
+) -> list[Problem]:
+    """Return the splits of which no label of any row counts, as all are difficult: an error of training, else a doubt.
+
+    `splits` are rows by what they are for; without `given_vocab` it is the labels of the first.
+    """
+    if "difficult" not in table.columns:
+        return []
+    cells = table["difficult"].to_numpy()
+    vocab = set(given_vocab or build_vocab(table["labels"].iloc[next(iter(splits.values()))]))
+    way_out = "Take some out of the column 'difficult', or count them as absent with --data.difficult negative."
+    problems = []
+    for split, rows in splits.items():
+        if len(rows) and vocab and all(vocab.issubset(cell) for cell in cells[rows]):
+            message = f"{source}: all labels of all {len(rows):,} rows for {split} are difficult: none counts"
+            problems.append(Problem("ignored", message, None, split == "training", way_out))
+    return problems

@@ -1,6 +1,8 @@
 """The task `multilabel`, put together."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,27 +12,32 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns, raise_or_warn
+from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
+from lightning_tasks.errors import TableError
 from lightning_tasks.reports.grid import to_arrays
-from lightning_tasks.tasks.capabilities import ThresholdChoice
-from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
-from lightning_tasks.tasks.multilabel.callbacks import ThresholdCurve
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.draft import draft_labels
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
+from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
-from lightning_tasks.tasks.multilabel.summary import count_labels, describe_sample
-from lightning_tasks.tasks.multilabel.thresholds import Aim
+from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
+from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
+from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 from lightning_tasks.tasks.split_predictions import Split
-from lightning_tasks.tasks.task import Task
+from lightning_tasks.tasks.task import Task, ThresholdChoice
+
+_LABELS_LISTED = 100  # in a config's comments
 
 
 class MultiLabel(Task):
@@ -44,17 +51,31 @@ class MultiLabel(Task):
     targets = "labels"
     header = "fname,labels"
 
-    # --- configs ---
-
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column of labels."""
         return "labels" in header
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""
-        return draft_labels(table)
-
-    # --- data ---
+        path, separator, known = table.path, table.label_separator, checked_vocab(table.vocab) or ()
+        rows = read_multilabel_table(path, separator, vocab=known)
+        asked = separator
+        if separator == AUTO:
+            separator = guess_separator(path)
+            rows = read_multilabel_table(path, separator, vocab=known)
+            asked = AUTO if separator == BLANK else separator  # nobody chose the blank
+        raise_or_warn(separator_problems(path, asked))
+        vocab = build_vocab(rows["labels"])
+        if not vocab:
+            raise TableError(f"{path}: no image has a label. Fill the column 'labels'.")
+        columns = describe_columns(path, rows, TaskColumns(LABEL_COLUMNS))
+        if "difficult" in rows.columns:
+            columns.append("labels in the column difficult count neither in the loss nor in the scores")
+        size = "128 is fastai's; larger images cost time by their area"
+        return ConfigDraft(
+            {"label_separator": separator, **({} if table.vocab is None else {"vocab": table.vocab}), "size": 128},
+            {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"]), "size": [size]},
+        )
 
     def find_problems(
         self,
@@ -70,25 +91,33 @@ class MultiLabel(Task):
 
     def describe_sample(self, datamodule: MultiLabelDataModule, row: int) -> list[str]:
         """Return how often each label occurs, and what happens to a sample."""
-        counts = count_labels(datamodule.vocab, datamodule.train_set, datamodule.valid_set)
-        return [*counts, "", *describe_sample(datamodule.train_set, datamodule.vocab, row)]
+        vocab, dataset = datamodule.vocab, datamodule.train_set
+        path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
+        image, target = dataset.images[row].image, dataset.targets[row]
+        with step("transform", path):
+            augmented = augment_image(dataset.transform, image, seed)
+        names = [name for name, on in zip(vocab, target, strict=True) if on == 1]
+        return [
+            *_count_labels(vocab, dataset.targets, datamodule.valid_set.targets),
+            "",
+            f"one sample: {path}",
+            array_line("decode", image),
+            array_line("transform", augmented),
+            f"{array_line('target', target)}: {', '.join(names) or 'no label'}",
+        ]
 
-    def draw_batch(self, batch: MultiLabelBatch, datamodule: MultiLabelDataModule, originals: bool = False) -> Figure:
+    def draw_batch(self, batch: TargetBatch, datamodule: MultiLabelDataModule, originals: bool = False) -> Figure:
         """Draw images with their labels above."""
         paths = [datamodule.train_set.paths[row] for row in batch.rows] if originals else []
         return draw_batch(batch, datamodule.vocab, [read_image(p, white_level=datamodule.white_level) for p in paths])
 
-    # --- training ---
-
     def callbacks(self, model: MultiLabelClassifier) -> list[Callback]:
-        """Return what draws the accuracy at each threshold."""
-        return [ThresholdCurve()]
+        """Return what draws the accuracy at each threshold, where there are any."""
+        return [] if model.thresholds is None else [ThresholdCurve()]
 
-    def draw_results(self, batch: MultiLabelBatch, outputs: Tensor, model: MultiLabelClassifier) -> Figure:
+    def draw_results(self, batch: TargetBatch, outputs: Tensor, model: MultiLabelClassifier) -> Figure:
         """Draw images with their labels above and the predicted ones below."""
         return draw_results(to_arrays(batch.images), batch.targets, outputs, model.vocab, model.predicted(outputs))
-
-    # --- a split ---
 
     def predict_split(
         self, model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"
@@ -96,18 +125,14 @@ class MultiLabel(Task):
         """Return the labels' probabilities."""
         return predict_labels(model, datamodule, split)
 
-    # --- a checkpoint ---
-
     def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
         """Return a trained classifier as programs run it."""
         return LabelModule(model, preprocess)
 
     def output_format(self, model: MultiLabelClassifier, data_settings: Mapping[str, Any]) -> LabelFormat:
         """Return what its outputs mean."""
-        assert model.thresholds is not None  # else it is a MultiClassClassifier
-        return LabelFormat(tuple(model.vocab), model.thresholds.cpu().numpy(), model.temperature)
-
-    # --- what only some tasks offer ---
+        thresholds = None if model.thresholds is None else model.thresholds.cpu().numpy()
+        return LabelFormat(tuple(model.vocab), thresholds, model.temperature)
 
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
@@ -116,11 +141,35 @@ class MultiLabel(Task):
     def choose_thresholds(
         self,
         model: MultiLabelClassifier,
-        predict: Callable[[], LabelPredictions],  # type: ignore[override]  # of its own model
-        aim: Aim = "f1",
-        recall: float = 0.8,
-        each_label: bool = True,
-        calibrate: bool = False,
+        predict: Callable[[], LabelPredictions],
+        *settings: Any,  # noqa: ANN401 - of the interface
+        **named: Any,  # noqa: ANN401 - likewise
     ) -> ThresholdChoice:
-        """Return from which probability on a label is predicted."""
-        return choose_thresholds(predict(), model.temperature, aim, recall, each_label, calibrate)
+        """Return from which probability on a label is predicted, where that is what predicts it."""
+        if model.thresholds is None:
+            return super().choose_thresholds(model, predict)
+        return choose_thresholds(predict(), model.temperature, *settings, **named)
+
+
+def _describe_vocab(vocab: Sequence[str], cells: "pd.Series[Any]") -> list[str]:
+    counts = Counter(chain.from_iterable(cells))
+    lines = [f"{len(vocab):,} labels, {counts.total() / len(cells):.2f} an image:"]
+    lines += [f"  {label}: {counts[label]:,}{'  (few)' * (counts[label] < FEW)}" for label in vocab[:_LABELS_LISTED]]
+    lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
+    if all(len(labels) == 1 for labels in cells) and len(vocab) > 1:
+        lines.append("each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax")
+    return lines
+
+
+def _count_labels(vocab: Sequence[str], train: NDArray[np.float32], valid: NDArray[np.float32]) -> list[str]:
+    """Return a table of how many images of each split, of targets (N, C), have each label."""
+    width = max(map(len, vocab))
+    rows = list(zip(vocab, (train == 1).sum(0), (valid == 1).sum(0), strict=True))
+    more = [f"... and {len(rows) - NAMES_LISTED} more"] if len(rows) > NAMES_LISTED else []
+    none = [(targets != 1).all(1).sum() for targets in (train, valid)]
+    return [
+        f"{'label':<{width}}  training  validation",
+        *(f"{name:<{width}}  {a:>8,}  {b:>10,}" for name, a, b in rows[:NAMES_LISTED]),
+        *more,
+        f"{'no label':<{width}}  {none[0]:>8,}  {none[1]:>10,}",
+    ]

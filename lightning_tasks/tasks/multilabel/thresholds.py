@@ -2,35 +2,154 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lightning_tasks.tasks.multilabel.batch import IGNORED
-from lightning_tasks.tasks.multilabel.scores import accuracy_multi
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions
+from lightning_tasks.tasks.multilabel.scores import (
+    IGNORED,
+    LabelScores,
+    accuracy_multi,
+    calibration_error,
+    label_scores,
+    precision_recall_f1,
+)
+from lightning_tasks.tasks.multilabel.threshold_curve import threshold_curve, threshold_figure
+from lightning_tasks.tasks.task import ThresholdAim as Aim
+from lightning_tasks.tasks.task import ThresholdChoice
 
-CURVE = tuple(0.05 + 0.9 * i / 28 for i in range(29))  # fastai's chapter's, .05 to .95
-Aim = Literal["accuracy", "f1", "precision_at_recall"]
 _EPSILON = 1e-9
 _MAX_TEMPERATURE = 20.0
 _MAX_LOGIT = 1e4  # a logit; at any temperature the probability is 0 or 1
+_FOLDS = 5
+_ROUNDING = 1e-6  # recalls are float32
 
 
-def threshold_curve(probabilities: Tensor, targets: Tensor) -> list[tuple[float, float]]:
-    """Return fastai's 29 thresholds with the accuracy over cells (accuracy_multi) at each."""
-    return [(threshold, accuracy_multi(probabilities, targets, threshold)) for threshold in CURVE]
+@dataclass(frozen=True)
+class Scores:
+    """The accuracy over cells, and means over the classes with a positive; a precision of nothing is 0."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What chosen thresholds bring. Cross-fitted: what new images may expect. In-sample: optimistically biased."""
+
+    at_half: Scores
+    one_cross_fitted: Scores
+    each_cross_fitted: Scores
+    each_where_chosen: Scores
+
+
+def choose_thresholds(
+    found: LabelPredictions,
+    given_temperature: float,
+    aim: Aim = "f1",
+    recall: float = 0.8,
+    each_label: bool = True,
+    calibrate: bool = False,
+) -> ThresholdChoice:
+    """Return thresholds, and a temperature, chosen on predictions.
+
+    The table's cross-fitted scores are of images that chose neither their thresholds nor their temperature; the
+    probabilities that their thresholds were chosen on had a temperature, one number, that they took part in.
+
+    Args:
+        found: the predictions; of these the logits count, as their probabilities may all round to 0 or 1.
+        given_temperature: to be kept, unless another is chosen.
+        aim: what is chosen for; see `class_thresholds`, also for `recall`.
+        recall: the share of the positives to be found.
+        each_label: a threshold for each label, or one for all.
+        calibrate: choose the temperature first.
+
+    Raises:
+        ConfigError: there are too few images, or `recall` is no share.
+    """
+    logits, targets, vocab = found.logits, found.targets, found.vocab
+    if len(targets) < _FOLDS:
+        raise ConfigError(f"{len(targets)} images are too few to choose thresholds on: {_FOLDS} at least.")
+    if not ((targets == 0) | (targets == 1)).any():
+        raise ConfigError("No label of these images counts: all are difficult. Choose on other images.")
+    if not 0 < recall <= 1:
+        raise ConfigError(f"--recall is {recall}; it is a share of the positives, above 0 and up to 1.")
+    probabilities = (logits / given_temperature).sigmoid()
+    chosen_temperature, lines, held_out = given_temperature, [], probabilities
+    if calibrate:
+        chosen_temperature = temperature(logits, targets)
+        before, held_out = calibration_error(probabilities, targets), calibrated(logits, targets)
+        after = calibration_error(held_out, targets)
+        lines = [f"temperature {chosen_temperature:.3f}: calibration error {before:.4f}, cross-fitted {after:.4f}", ""]
+        probabilities = (logits / chosen_temperature).sigmoid()  # as the model makes them
+    common = best_threshold(probabilities, targets, aim, recall)
+    per_label = class_thresholds(probabilities, targets, aim, recall)
+    gain = threshold_gain(held_out, targets, aim, recall)
+    limits = per_label if each_label else torch.full_like(per_label, common)
+    scores = label_scores(probabilities, targets, vocab, probabilities > limits)
+    lines += [*_classes(scores, limits), ""]
+    if aim != "accuracy":
+        lines += [f"{name}: no positive to choose by, so 0.5" for name in scores.without_positive if each_label]
+    lines += _rounded(vocab, probabilities)
+    if aim == "precision_at_recall":
+        lines += _unmet(scores, gain, recall, each_label)
+    nothing = accuracy_multi(torch.zeros_like(probabilities), targets)
+    lines += [
+        f"{'':<36}  accuracy  precision  recall      F1",
+        _row("0.5 for all", gain.at_half),
+        _row(f"one for all ({common:.4g}), cross-fitted", gain.one_cross_fitted),
+        _row("one for each, cross-fitted", gain.each_cross_fitted),
+        _row("one for each, in-sample (optimistic)", gain.each_where_chosen),
+        f"{'predicting nothing':<36}  {nothing:>8.4f}",
+    ]
+    curve = threshold_figure([accuracy for _, accuracy in threshold_curve(probabilities, targets)], nothing)
+    kept = {"threshold": per_label.tolist() if each_label else common, "temperature": chosen_temperature}
+    return ThresholdChoice(kept, "\n".join(lines), curve)
+
+
+def _classes(scores: LabelScores, thresholds: Tensor) -> list[str]:
+    width = max(len("label"), *(len(row.label) for row in scores.classes))
+    lines = [f"{'label':<{width}}  positives  threshold  precision  recall      F1"]
+    for row, threshold in zip(scores.classes, thresholds.tolist(), strict=True):
+        numbers = f"{row.precision:>9.4f}  {row.recall:>6.4f}  {row.f1:>6.4f}"
+        lines.append(f"{row.label:<{width}}  {row.positives:>9,}  {threshold:>9.4g}  {numbers}")
+    return lines
+
+
+def _rounded(vocab: Sequence[str], probabilities: Tensor) -> list[str]:
+    """Return what is to be said of labels whose probabilities (N, C) float32 has all rounded to 0, or all to 1."""
+    return [
+        f"{label}: every probability rounds to {low:g}, which no threshold tells apart; --calibrate true may"
+        for label, low, high in zip(vocab, probabilities.amin(0).tolist(), probabilities.amax(0).tolist(), strict=True)
+        if low == high and low in (0, 1)
+    ]
+
+
+def _unmet(scores: LabelScores, gain: Gain, wanted: float, each_label: bool) -> list[str]:
+    """Return what is to be said where the share `wanted` of the positives is not found."""
+    with_positives = [(row.label, row.recall) for row in scores.classes if row.positives]
+    found = with_positives if each_label else [("all labels", scores.recall_micro)]
+    lines = [
+        f"{label}: recall {recall:.4f} is the most that a threshold finds, not {wanted:g}"
+        for label, recall in found
+        if recall < wanted - _ROUNDING
+    ]
+    if each_label and gain.each_cross_fitted.recall < wanted - _ROUNDING:
+        lines.append(f"expect a recall of {gain.each_cross_fitted.recall:.4f} of other images, not {wanted:g}")
+    return lines
+
+
+def _row(name: str, scores: Scores) -> str:
+    return f"{name:<36}  {scores.accuracy:>8.4f}  {scores.precision:>9.4f}  {scores.recall:>6.4f}  {scores.f1:>6.4f}"
 
 
 def best_threshold(probabilities: Tensor, targets: Tensor, aim: Aim = "accuracy", recall: float = 0.8) -> float:
     """Return one threshold for all classes, chosen over all cells as `class_thresholds` does for one."""
     return float(class_thresholds(probabilities.reshape(-1, 1), targets.reshape(-1, 1), aim, recall))
-
-
-def best_of_curve(accuracies: Sequence[float]) -> float:
-    """Return the threshold whose accuracy, of the 29, is the highest; the middle one where several are."""
-    best = [i for i, accuracy in enumerate(accuracies) if accuracy == max(accuracies)]
-    return CURVE[best[len(best) // 2]]
 
 
 def class_thresholds(probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8) -> Tensor:
@@ -89,42 +208,15 @@ def _above(thresholds: Tensor, probabilities: Tensor) -> Tensor:
     return (len(probabilities) - below).double()
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The accuracy over cells, and means over the classes with a positive; a precision of nothing is 0."""
-
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What chosen thresholds bring. Cross-fitted: what new images may expect. In-sample: optimistically biased."""
-
-    at_half: Scores
-    one_cross_fitted: Scores
-    each_cross_fitted: Scores
-    each_where_chosen: Scores
-
-
 def threshold_gain(
-    probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8, folds: int = 5, seed: int = 0
+    probabilities: Tensor, targets: Tensor, aim: Aim = "f1", recall: float = 0.8, folds: int = _FOLDS, seed: int = 0
 ) -> Gain:
     """Return the scores at .5, with one chosen threshold, and with one for each class.
 
-    Cross-fitted: each fifth of the images is predicted with thresholds that were chosen on the other four.
-
-    Args:
-        probabilities: (N, C).
-        targets: (N, C) of 1, 0 and −1 (which does not count).
-        aim: what is chosen for; see `class_thresholds`.
-        recall: for `precision_at_recall`.
-        folds: how many parts.
-        seed: of the parts.
+    Cross-fitted: each of the folds of images is predicted with thresholds that were chosen on the others. For the
+    arguments see `class_thresholds`.
     """
-    by_shared, by_own = torch.zeros_like(targets, dtype=torch.bool), torch.zeros_like(targets, dtype=torch.bool)
+    by_shared, by_own = (torch.zeros_like(targets, dtype=torch.bool) for _ in range(2))
     for held_out in _parts(len(targets), folds, seed):
         chosen_on, truth, part = probabilities[~held_out], targets[~held_out], probabilities[held_out]
         by_shared[held_out] = part > best_threshold(chosen_on, truth, aim, recall)
@@ -145,15 +237,9 @@ def _parts(n: int, folds: int, seed: int) -> list[Tensor]:
 
 def _scores(predicted: Tensor, targets: Tensor) -> Scores:
     counts, truth = targets != IGNORED, targets == 1
-    num_predicted, true_positives = (predicted & counts).sum(0), (predicted & truth).sum(0)
-    positives = truth.sum(0)
-    has_positive = positives > 0
-    return Scores(
-        accuracy=float(((predicted == truth) & counts).sum() / counts.sum()),
-        precision=float((true_positives / num_predicted.clamp(min=1))[has_positive].mean()),
-        recall=float((true_positives / positives)[has_positive].mean()),
-        f1=float((2 * true_positives / (num_predicted + positives))[has_positive].mean()),
-    )
+    columns = precision_recall_f1((predicted & truth).sum(0), (predicted & counts).sum(0), truth.sum(0))
+    accuracy = ((predicted == truth) & counts).sum() / counts.sum()
+    return Scores(float(accuracy), *(float(column.nan_to_num()[truth.any(0)].mean()) for column in columns))
 
 
 def temperature(logits: Tensor, targets: Tensor) -> float:
@@ -179,7 +265,7 @@ def temperature(logits: Tensor, targets: Tensor) -> float:
     return min(max(float(log_temperature.detach().exp()), 1 / _MAX_TEMPERATURE), _MAX_TEMPERATURE)
 
 
-def calibrated(logits: Tensor, targets: Tensor, folds: int = 5, seed: int = 0) -> Tensor:
+def calibrated(logits: Tensor, targets: Tensor, folds: int = _FOLDS, seed: int = 0) -> Tensor:
     """Return cross-fitted probabilities (N, C): each fifth by the temperature that fits the other four best."""
     probabilities = torch.zeros_like(logits)
     for held_out in _parts(len(logits), folds, seed):

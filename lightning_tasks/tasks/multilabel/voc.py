@@ -53,19 +53,17 @@ def read_voc(image_set: Path, on_error: OnError = raise_error) -> pd.DataFrame:
     """
     annotations = image_set.parents[2] / "Annotations"
     names = _read_names(image_set)
-    labels, difficult = [], []
+    classes = []
     for row, name in enumerate(tqdm(names, desc="reading annotations", leave=False, disable=None)):
-        certain: tuple[str, ...] = ()
-        doubtful: tuple[str, ...] = ()
+        of_image: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         try:
             if not _NAME.fullmatch(name):
                 raise TableError(f"{image_set}: row {row + 1}: {name!r} is not one image's name. Write one, as 000005.")
-            certain, doubtful = read_annotation(annotations / f"{name}.xml")
+            of_image = read_annotation(annotations / f"{name}.xml")
         except TableError as error:
             on_error(row, error)
-        labels.append(certain)
-        difficult.append(doubtful)
-    table = pd.DataFrame({"fname": [f"{name}.jpg" for name in names], "labels": labels, "difficult": difficult})
+        classes.append((f"{name}.jpg", *of_image))
+    table = pd.DataFrame(classes, columns=["fname", "labels", "difficult"])
     if image_set.name == "trainval.txt":
         table["is_valid"] = _in_validation(names, image_set)
     return table

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
 
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from lightning_tasks import KeypointDataModule, KeypointRegressor
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.keypoints.flip_points import mirrored_order, unmirrored
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
+from lightning_tasks.tasks.keypoints.regressor import mirrored_order, unmirrored
 from tests.fakes import POINTS, write_points
 
 

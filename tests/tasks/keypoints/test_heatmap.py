@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from lightning_tasks import KeypointRegressor
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.errors import BackboneError, CheckpointError, ConfigError
-from lightning_tasks.tasks.keypoints.batch import KeypointBatch
-from lightning_tasks.tasks.keypoints.heatmap import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
+from lightning_tasks.tasks.keypoints.heads import FeatureMaps, HeatmapHead, masked_cell_loss, soft_argmax
 from lightning_tasks.tasks.keypoints.scores import masked_mse
 
 

@@ -7,11 +7,11 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from lightning_tasks import MultiClassClassifier, MultiLabelClassifier
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.models.backbone import weights_follow
-from lightning_tasks.tasks.multiclass.metrics import MostCommonAccuracy, OneLabelAccuracy
-from lightning_tasks.tasks.multiclass.scores import class_losses
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.tasks.multiclass.classifier import MostCommonAccuracy, OneLabelAccuracy
+from lightning_tasks.tasks.multiclass.task import class_losses
 from lightning_tasks.tasks.registry import task_of
 
 VOCAB = ["a", "b", "c"]
@@ -26,7 +26,7 @@ def new_model(**settings):
 def new_batch(n=5):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, 3, 32, 48), dtype=torch.uint8, generator=generator)
-    return MultiLabelBatch(images, torch.eye(3)[torch.arange(n) % 3], torch.arange(n))
+    return TargetBatch(images, torch.eye(3)[torch.arange(n) % 3], torch.arange(n))
 
 
 def test_probabilities_are_a_softmax_and_the_loss_is_minus_its_logarithm():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_tasks.tasks.multilabel.choose_thresholds import choose_thresholds
+from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
 from tests.fakes import label_predictions
 
 VOCAB = ["cat", "dog"]

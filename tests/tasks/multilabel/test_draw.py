@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_heat, draw_results
-from lightning_tasks.tasks.multilabel.threshold_figure import threshold_figure
-from lightning_tasks.tasks.multilabel.thresholds import CURVE
+from lightning_tasks.tasks.multilabel.threshold_curve import CURVE, threshold_figure
 
 
 def images(n):
@@ -17,14 +16,14 @@ def pixels(n):
 
 
 def test_labels_stand_above_and_mixed_ones_with_their_shares():
-    batch = MultiLabelBatch(pixels(3), torch.tensor([[1.0, 1], [0, 0], [0.25, 0.75]]), torch.arange(3))
+    batch = TargetBatch(pixels(3), torch.tensor([[1.0, 1], [0, 0], [0.25, 0.75]]), torch.arange(3))
     figure = draw_batch(batch, ["cat", "dog"])
     assert [ax.get_title() for ax in figure.axes] == ["cat, dog", "no label", "cat 0.25, dog 0.75"]
 
 
 def test_untouched_images_stand_beside():
     untouched = [np.full((40, 20, 3), shade, np.uint8) for shade in (1, 2)]
-    figure = draw_batch(MultiLabelBatch(pixels(2), torch.eye(2), torch.arange(2)), ["a", "b"], untouched)
+    figure = draw_batch(TargetBatch(pixels(2), torch.eye(2), torch.arange(2)), ["a", "b"], untouched)
     assert [ax.get_title() for ax in figure.axes] == ["untouched", "a", "untouched", "b"]
     assert [int(ax.images[0].get_array().max()) for ax in figure.axes] == [1, 0, 2, 0]
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks import MultiLabelClassifier
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
 from lightning_tasks.tasks.multilabel.losses import label_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]])
@@ -65,7 +65,7 @@ def test_outside_training_the_loss_is_plain_bce(options):
     torch.manual_seed(0)
     model = MultiLabelClassifier(["a", "b", "c"], "test_resnet", image_size=(32, 32), **options)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    batch = MultiLabelBatch(images, TARGETS, torch.arange(2))
+    batch = TargetBatch(images, TARGETS, torch.arange(2))
     model.eval()
     loss, probabilities = model._shared_step(batch)
     expected = -torch.where(TARGETS == 1, probabilities, 1 - probabilities).log().mean()

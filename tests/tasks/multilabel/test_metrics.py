@@ -2,13 +2,12 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from lightning_tasks.tasks.multilabel.metrics import (
+from lightning_tasks.tasks.multilabel.scores import (
     AllNegativeAccuracy,
     MacroAveragePrecision,
-    ThresholdAccuracies,
     ThresholdedAccuracy,
 )
-from lightning_tasks.tasks.multilabel.thresholds import threshold_curve
+from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdAccuracies, threshold_curve
 
 
 def test_each_label_has_its_threshold_and_ignored_cells_do_not_count():

@@ -3,15 +3,15 @@ import pytest
 import torch
 
 from lightning_tasks import MultiLabelDataModule
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.batch import MultiLabelBatch
-from lightning_tasks.tasks.multilabel.mixing import mix
+from lightning_tasks.tasks.multilabel.datamodule import mix
 
 
 def flat_batch(n=6, size=16):
     """Image i is all 40·i, and its only label is i: what of it is where can be read off the pixels."""
     images = (torch.arange(n, dtype=torch.uint8) * 40).view(n, 1, 1, 1).expand(n, 3, size, size).clone()
-    return MultiLabelBatch(images.to(memory_format=torch.channels_last), torch.eye(n), torch.arange(n))
+    return TargetBatch(images.to(memory_format=torch.channels_last), torch.eye(n), torch.arange(n))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,7 +1,7 @@
 import torch
 from sklearn.metrics import confusion_matrix
 
-from lightning_tasks.tasks.multilabel.threshold_counts import threshold_counts
+from lightning_tasks.tasks.multilabel.predictions import threshold_counts
 
 
 def some(n=40, c=3):

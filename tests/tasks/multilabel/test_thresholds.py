@@ -15,13 +15,12 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from lightning_tasks.tasks.multilabel.threshold_curve import CURVE, threshold_curve
 from lightning_tasks.tasks.multilabel.thresholds import (
-    CURVE,
     best_threshold,
     calibrated,
     class_thresholds,
     temperature,
-    threshold_curve,
     threshold_gain,
 )
 

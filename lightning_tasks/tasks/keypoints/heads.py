@@ -1,6 +1,6 @@
-"""Points by heatmaps: a backbone's maps of features, a head with one map for each point, and the map's centre."""
+"""Heads that say where points are: by regression from pooled features, or as the centres of heatmaps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,44 +9,47 @@ from torch.nn import functional as F
 
 from lightning_tasks.errors import BackboneError
 from lightning_tasks.models.backbone import Backbone
+from lightning_tasks.models.heads import fastai_head, sigmoid_range
+from lightning_tasks.tasks.keypoints.scores import masked_mse
 
 STRIDE = 8  # pixels of the image in a cell of a heatmap, on each side
+
+
+class RegressionHead(nn.Sequential):
+    """fastai's head of pooled features, whose logits are squeezed into the range of positions."""
+
+    def __init__(self, in_features: int, points: int, y_range: tuple[float, float]) -> None:
+        super().__init__(*fastai_head(in_features, 2 * points))
+        self.y_range = y_range
+
+    def decode(self, logits: Tensor, image_size: Sequence[int]) -> Tensor:
+        """Return points (B, P, 2) on the −1..1 scale, float32, for logits (B, 2·P) of images of any size."""
+        return torch.unflatten(sigmoid_range(logits.float(), *self.y_range), 1, (-1, 2))
+
+    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: Sequence[int]) -> Tensor:
+        """Return what training minimises; see `masked_mse`."""
+        return masked_mse(points_norm, target_norm, visible)
 
 
 class FeatureMaps(Backbone):
     """Images to maps of features at strides of 8 pixels and more by any timm model that has them.
 
-    The layers behind the last map, which are most of them, are left out.
-
-    Args:
-        name: see `Backbone`.
-        image_size: see `Backbone`.
-        pretrained: see `Backbone`.
-        weights: see `Backbone`.
-        stored: see `Backbone`.
-        max_stride: of the coarsest map: 8, 16 or 32 pixels.
-
-    Attributes:
-        channels: of each map, the finest first.
-
-    Raises:
-        BackboneError: see `Backbone`; or the model has no map at a stride of 8.
+    The layers behind the last map, which are most of them, are left out. `max_stride` is the coarsest map's: 8, 16 or
+    32 pixels; `channels` are of each map, the finest first. BackboneError: also where no map has a stride of 8; for the
+    rest see `Backbone`.
     """
 
     def __init__(
         self,
         name: str,
         image_size: tuple[int, int],
-        pretrained: bool = False,
-        weights: str | None = None,
-        stored: Mapping[str, Any] | None = None,
         max_stride: int = 16,
+        **kwargs: Any,  # noqa: ANN401 - the parent's
     ) -> None:
-
         def leave_out(body: nn.Module) -> None:
             body.prune_intermediate_layers(_indices(body, name, max_stride))  # type: ignore[operator]  # taken for a tensor
 
-        super().__init__(name, image_size, pretrained, weights, stored, leave_out)
+        super().__init__(name, image_size, leave_out=leave_out, **kwargs)
         self.indices = _indices(self.body, name, max_stride)
         maps: Any = self.body.feature_info
         self.channels = [int(maps[index]["num_chs"]) for index in self.indices]
@@ -74,18 +77,41 @@ def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
     return [last[stride] for stride in sorted(last)]
 
 
+def soft_argmax(logits: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return the mean position (B, P, 2) under the softmax of each map (B, P, h, w), on the −1..1 scale, in float32.
+
+    Source: Sun et al., "Integral Human Pose Regression", 2018.
+    """
+    shares = logits.float().flatten(2).softmax(2).view(logits.shape)
+    positions = []
+    for along, length_px in ((shares.sum(2), image_size[1]), (shares.sum(3), image_size[0])):
+        # A cell's centre lies between its pixels' centres, and the first pixel's centre is position 0.
+        centres_px = torch.arange(along.shape[2], device=along.device) * STRIDE + (STRIDE - 1) / 2
+        positions.append((along * (2 / length_px * centres_px - 1)).sum(2))
+    return torch.stack(positions, -1)
+
+
+def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
+
+    Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
+    Shapes: see `masked_mse`.
+    """
+    cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
+    distances = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
+    return (distances * visible).sum() / visible.sum().clamp(min=1)
+
+
 class HeatmapHead(nn.Module):
     """Maps of features to a heatmap of logits for each point, at the finest map's size.
 
     Each map goes through a 1×1 convolution, and the coarser are enlarged and added to the finer.
 
     Source: the lateral connections of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
-
-    Args:
-        channels: of each map, the finest first.
-        points: how many points.
-        width: of the head's own layers.
     """
+
+    decode = staticmethod(soft_argmax)
+    loss = staticmethod(masked_cell_loss)
 
     def __init__(self, channels: Sequence[int], points: int, width: int = 64) -> None:
         super().__init__()
@@ -101,48 +127,6 @@ class HeatmapHead(nn.Module):
             mixed = maps + F.interpolate(mixed, maps.shape[-2:], mode="bilinear")
         logits: Tensor = self.maps(self.mix(mixed))
         return logits
-
-    def decode(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Return points (B, P, 2) on the −1..1 scale, float32, for logits (B, P, h, w); see `soft_argmax`."""
-        return soft_argmax(logits, image_size)
-
-    def loss(self, points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Return what training minimises; see `masked_cell_loss`."""
-        return masked_cell_loss(points_norm, target_norm, visible, image_size)
-
-
-def soft_argmax(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the mean position (B, P, 2) under each map's softmax, on the −1..1 scale of the image, in float32.
-
-    Source: Sun et al., "Integral Human Pose Regression", 2018.
-
-    Args:
-        logits: (B, P, h, w), cells of `STRIDE` pixels.
-        image_size: height and width of the image.
-    """
-    shares = logits.float().flatten(2).softmax(2).view(logits.shape)
-    positions = []
-    for along, length_px in ((shares.sum(2), image_size[1]), (shares.sum(3), image_size[0])):
-        # A cell's centre lies between its pixels' centres, and the first pixel's centre is position 0.
-        centres_px = torch.arange(along.shape[2], device=along.device) * STRIDE + (STRIDE - 1) / 2
-        positions.append((along * (2 / length_px * centres_px - 1)).sum(2))
-    return torch.stack(positions, -1)
-
-
-def masked_cell_loss(points_norm: Tensor, target_norm: Tensor, visible: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the smooth L1 distance in cells, x's and y's together, over the visible points; 0 where there are none.
-
-    Squared below a cell and linear above it: a point that is far off, or badly annotated, does not outweigh the rest.
-
-    Args:
-        points_norm: (B, P, 2) on the −1..1 scale.
-        target_norm: (B, P, 2).
-        visible: (B, P) bool.
-        image_size: height and width of the image.
-    """
-    cells = points_norm.new_tensor([image_size[1], image_size[0]]) / (2 * STRIDE)
-    distances = F.smooth_l1_loss(points_norm * cells, target_norm * cells, reduction="none").sum(-1)
-    return (distances * visible).sum() / visible.sum().clamp(min=1)
 
 
 def _layer(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
