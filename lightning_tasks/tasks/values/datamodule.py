@@ -10,15 +10,14 @@ import pandas as pd
 
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.download.atomic_folder import is_there
+from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem
-from lightning_tasks.data.tables.unused_columns import TaskColumns
+from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.tasks.values.checks import find_value_problems
-from lightning_tasks.tasks.values.dataset import ValueDataset, collate_values
 from lightning_tasks.tasks.values.sample import draw_values
 from lightning_tasks.tasks.values.statistics import Statistics, statistics_of
 from lightning_tasks.tasks.values.summary import describe_values
@@ -44,7 +43,7 @@ class ValueDataModule(ImageDataModule):
         LightningTasksError: on first use, where files or settings cannot be used.
     """
 
-    collate = staticmethod(collate_values)
+    collate = staticmethod(collate_targets)
     decode_factor = 1.5  # zoom and warp enlarge no part by more
 
     def __init__(
@@ -126,10 +125,10 @@ class ValueDataModule(ImageDataModule):
         """Return a resize."""
         return A.Compose(resize_only(self.image_size))
 
-    def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> ValueDataset:  # noqa: ANN401
+    def make_set(self, located: LocatedTable, rows: Rows, split: str, **shared: Any) -> TargetDataset:  # noqa: ANN401
         """Return the data set of some of a table's rows; see `ImageDataModule`."""
         targets = target_values(located.table, self.targets)[rows].astype(np.float32)
-        return ValueDataset(targets=targets, **shared)
+        return TargetDataset(targets=targets, **shared)
 
 
 class ValueSampleDataModule(ValueDataModule):

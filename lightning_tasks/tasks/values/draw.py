@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.reports.grid import Image, batch_grid, grid, loss_lines
-from lightning_tasks.tasks.values.batch import ValueBatch
 
 _MOST = 4  # targets below an image
 
 
-def draw_batch(batch: ValueBatch, names: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
+def draw_batch(batch: TargetBatch, names: Sequence[str], originals: Sequence[Image] = ()) -> Figure:
     """Draw each image with its numbers above.
 
     Args:

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.optimizer import LearningRate
-from lightning_tasks.tasks.values.batch import ValueBatch
 from lightning_tasks.tasks.values.heads import ValueHead
 from lightning_tasks.tasks.values.losses import Loss, masked_loss
 from lightning_tasks.tasks.values.scores import GatheredValues, value_scores
@@ -91,19 +91,19 @@ class ValueRegressor(ImageModel):
         """Return standardised numbers (B, T) for those in the targets' units."""
         return self.head.standardise(predictions)
 
-    def training_loss(self, outputs: Tensor, batch: ValueBatch) -> Tensor:
+    def training_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the chosen loss of standardised numbers (B, T)."""
         return masked_loss(self.loss_name, outputs, self.encode(batch.targets))
 
-    def evaluation_loss(self, outputs: Tensor, batch: ValueBatch) -> Tensor:
+    def evaluation_loss(self, outputs: Tensor, batch: TargetBatch) -> Tensor:
         """Return the mean squared error of standardised numbers (B, T)."""
         return masked_loss("mse", outputs, self.encode(batch.targets))
 
-    def loss_weight(self, batch: ValueBatch) -> Tensor:
+    def loss_weight(self, batch: TargetBatch) -> Tensor:
         """Return how many numbers are known."""
         return (~batch.targets.isnan()).sum()
 
-    def log_metrics(self, stage: str, predictions: Tensor, batch: ValueBatch) -> None:
+    def log_metrics(self, stage: str, predictions: Tensor, batch: TargetBatch) -> None:
         """Gather the numbers, whose scores are logged at the epoch's end."""
         self._gathered(stage).update(predictions, batch.targets)
 

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.describe import describe_counts, listed
-from lightning_tasks.data.loading.dataset import EpochIndex, sample_seed
-from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.loading.dataset import EpochIndex, TargetDataset, sample_seed
+from lightning_tasks.data.tables.csv_table import listed
+from lightning_tasks.data.tables.splits import Rows, describe_counts
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
-from lightning_tasks.tasks.values.dataset import ValueDataset
 from lightning_tasks.tasks.values.table import target_values
 
 
@@ -35,7 +34,7 @@ def count_values(names: Sequence[str], values: NDArray[np.floating]) -> list[str
     return lines + ([f"... and {len(names) - NAMES_LISTED} more"] if len(names) > NAMES_LISTED else [])
 
 
-def describe_sample(dataset: ValueDataset, row: int) -> list[str]:
+def describe_sample(dataset: TargetDataset, row: int) -> list[str]:
     """Return a line for each step of a sample."""
     path, seed = str(dataset.paths[row]), sample_seed(dataset.seed, 0, row)
     image = dataset.images[row].image
@@ -46,5 +45,5 @@ def describe_sample(dataset: ValueDataset, row: int) -> list[str]:
         f"one sample: {path}",
         array_line("decode", image),
         array_line("transform", augmented),
-        array_line("targets", sample.targets),
+        array_line("targets", sample.target),
     ]

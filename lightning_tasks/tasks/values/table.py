@@ -17,8 +17,8 @@ from lightning_tasks.data.tables.csv_table import (
     raise_error,
     read_csv,
 )
-from lightning_tasks.data.tables.split_column import check_split
-from lightning_tasks.data.tables.unused_columns import ROW_COLUMNS, TaskColumns
+from lightning_tasks.data.tables.splits import check_split
+from lightning_tasks.data.tables.table_checks import ROW_COLUMNS, TaskColumns
 from lightning_tasks.errors import TableError
 
 _LARGEST = 1e18  # in float32, squares of what is larger have no room

@@ -6,14 +6,14 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.data.tables.unused_columns import ROW_COLUMNS
+from lightning_tasks.data.tables.table_checks import ROW_COLUMNS
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.task import Task
-from lightning_tasks.tasks.values.batch import ValueBatch
 from lightning_tasks.tasks.values.datamodule import ValueDataModule
 from lightning_tasks.tasks.values.draft import draft_values
 from lightning_tasks.tasks.values.draw import draw_batch, draw_results
@@ -50,13 +50,13 @@ class Values(Task):
         """Return what happens to a sample."""
         return describe_sample(datamodule.train_set, row)
 
-    def draw_batch(self, batch: ValueBatch, datamodule: ValueDataModule, originals: bool = False) -> Figure:
+    def draw_batch(self, batch: TargetBatch, datamodule: ValueDataModule, originals: bool = False) -> Figure:
         """Draw images with their numbers above."""
         paths = [datamodule.train_set.paths[row] for row in batch.rows] if originals else []
         return draw_batch(batch, datamodule.targets, [read_image(p, white_level=datamodule.white_level) for p in paths])
 
     # Training
-    def draw_results(self, batch: ValueBatch, outputs: Tensor, model: ValueRegressor) -> Figure:
+    def draw_results(self, batch: TargetBatch, outputs: Tensor, model: ValueRegressor) -> Figure:
         """Draw images with their true and predicted numbers."""
         return draw_results(to_arrays(batch.images), batch.targets, outputs, model.targets)
 

@@ -10,8 +10,8 @@ import torch
 
 from lightning_tasks import ValueDataModule, ValueRegressor, load
 from lightning_tasks.__main__ import console
+from lightning_tasks.batch import TargetBatch
 from lightning_tasks.errors import ConfigError, LightningTasksWarning, TableError
-from lightning_tasks.tasks.values.batch import ValueBatch
 from lightning_tasks.tasks.values.statistics import statistics_of
 from tests.tasks.values.conftest import AGES, WEIGHTS, write_values
 
@@ -147,7 +147,7 @@ def test_mirroring_is_averaged_outside_training():
     model = ValueRegressor(["age"], "test_resnet", image_size=(32, 48), flip_tta=True).eval()
     images = torch.randint(0, 256, (3, 3, 32, 48), dtype=torch.uint8)
     with torch.no_grad():
-        batches = [ValueBatch(seen, torch.zeros(3, 1), torch.arange(3)) for seen in (images, images.flip(3))]
+        batches = [TargetBatch(seen, torch.zeros(3, 1), torch.arange(3)) for seen in (images, images.flip(3))]
         torch.testing.assert_close(*(model.predict_step(batch) for batch in batches))
 
 
