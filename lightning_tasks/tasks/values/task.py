@@ -1,5 +1,6 @@
 """The task `values`, put together."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.data.tables.csv_table import near_column
 from lightning_tasks.data.tables.table_checks import ROW_COLUMNS
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
@@ -21,6 +23,8 @@ from lightning_tasks.tasks.values.output import ValueFormat, ValueModule
 from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values
 from lightning_tasks.tasks.values.regressor import ValueRegressor
 from lightning_tasks.tasks.values.summary import describe_sample
+
+_POSITION = re.compile(r"[_. -][xyXY]$|[a-z0-9][XY]$|^[xyXY][_. -]")  # nose_x, noseX, x_nose
 
 
 class Values(Task):
@@ -36,10 +40,10 @@ class Values(Task):
     header = "fname,<name>"
 
     def recognises(self, header: Sequence[str]) -> bool:
-        """Return whether there is a column that may hold numbers: neither labels nor a point's coordinate."""
+        """Return whether there is a column that may hold numbers, and none that seems to hold labels or positions."""
         others = [name for name in header if name and name not in ROW_COLUMNS]
-        taken = ("labels", "difficult")
-        return bool(others) and not any(name in taken or name.endswith(("_x", "_y")) for name in others)
+        taken = near_column("labels", header) is not None or any(_POSITION.search(name) for name in others)
+        return bool(others) and not taken
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""
