@@ -1,4 +1,4 @@
-"""Run a half of the walk-through from nothing to its own tables, each number beside the printed one.
+"""Run a half of fastai's chapter from nothing to its own tables, each number beside the printed one.
 
     scripts/reproduce_pascal.sh --seeds 3
     scripts/reproduce_biwi.sh --root DATA --backbone tf_efficientnet_lite0 --weights FILE -- --trainer.accelerator cpu

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The walk-through's half on points, from nothing to its tables: scripts/reproduce_biwi.sh --help
+# The chapter's half on points, from nothing to its tables: scripts/reproduce_biwi.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The walk-through's half on labels, from nothing to its tables: scripts/reproduce_pascal.sh --help
+# The chapter's half on labels, from nothing to its tables: scripts/reproduce_pascal.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh

@@ -22,7 +22,7 @@ _INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "prediction",
                                            "split_predictions")}  # fmt: skip
 _BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "models", "reports", *_FILES}
 _ASKS_TASKS = {"tasks/registry", *_INTERFACE}
-TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel"}
+TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel", "tasks/values"}
 PARENTS = {"tasks/multiclass": {"tasks/multilabel"}}  # whose classes a task's own are subclasses of
 MAY_IMPORT = {
     "batch": set(),

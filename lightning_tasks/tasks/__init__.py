@@ -11,6 +11,9 @@ from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.output import LabelPrediction
 from lightning_tasks.tasks.multilabel.pascal import PascalDataModule, PascalSampleDataModule
+from lightning_tasks.tasks.values.datamodule import ValueDataModule, ValueSampleDataModule
+from lightning_tasks.tasks.values.output import ValuePrediction
+from lightning_tasks.tasks.values.regressor import ValueRegressor
 
 __all__ = [
     "BiwiDataModule",
@@ -25,4 +28,8 @@ __all__ = [
     "PascalDataModule",
     "PascalSampleDataModule",
     "PointPrediction",
+    "ValueDataModule",
+    "ValuePrediction",
+    "ValueRegressor",
+    "ValueSampleDataModule",
 ]

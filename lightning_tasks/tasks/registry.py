@@ -10,12 +10,14 @@ from lightning_tasks.tasks.keypoints.task import Keypoints
 from lightning_tasks.tasks.multiclass.task import MultiClass
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.task import Task
+from lightning_tasks.tasks.values.task import Values
 
 # A subclass of another's classes stands before it.
 TASKS: tuple[Task, ...] = (
     MultiClass(),
     MultiLabel(),
     Keypoints(),
+    Values(),
 )
 
 

@@ -1,1 +1,1 @@
-"""From nothing to the walk-through's own tables."""
+"""From nothing to the tables of fastai's chapter."""

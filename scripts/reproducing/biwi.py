@@ -1,4 +1,4 @@
-"""The walk-through's half on points: BIWI's head centre, 240×320, `fine_tune(3, 1e-2)`."""
+"""The chapter's half on points: BIWI's head centre, 240×320, `fine_tune(3, 1e-2)`."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The walk-through's half on labels: PASCAL VOC 2007, 128 px, `fine_tune(3, base_lr=3e-3, freeze_epochs=4)`."""
+"""The chapter's half on labels: PASCAL VOC 2007, 128 px, `fine_tune(3, base_lr=3e-3, freeze_epochs=4)`."""
 
 from pathlib import Path
 from typing import Any

@@ -15,7 +15,7 @@ from reproducing.steps import ROOT, Steps
 
 
 class Recipe(NamedTuple):
-    """What the user may change of the walk-through."""
+    """What the user may change of fastai's chapter."""
 
     root: str
     backbone: str
@@ -28,7 +28,7 @@ class Recipe(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "seeds"}
 
     def arguments(self, config: str, frozen_epochs: int, epochs: int, folder: Path) -> list[str]:
-        """Return the command line's arguments for a config in conf/ with the walk-through's `fine_tune`."""
+        """Return the command line's arguments for a config in conf/ with fastai's `fine_tune`."""
         plan = {"class_path": "FineTune", "init_args": {"epochs": epochs, "freeze_epochs": frozen_epochs}}
         overlay = folder / "fine_tune.yaml"
         overlay.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
 
 
 class Half(NamedTuple):
-    """What one half of the walk-through has of its own."""
+    """What one half of fastai's chapter has of its own."""
 
     config: str  # in conf/
     frozen_epochs: int

@@ -29,11 +29,11 @@ QUIET = ["--device", "cpu", "--progress", "false"]
 class MeanColours(LightningModule):
     """Means of channels."""
 
-    def __init__(self, targets, image_size):
+    def __init__(self, colours, image_size):
         super().__init__()
         self.save_hyperparameters()
         self.backbone = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(3, len(targets), bias=False)
+        self.head = nn.Linear(3, len(colours), bias=False)
 
 
 class Module(InferenceModule):
@@ -87,7 +87,7 @@ class ValueFormat(OutputFormat[Values]):
         return Columns((), self.names)
 
     def metadata(self):
-        return {"task": "values", "output": "values: (B, T) float32", "targets": list(self.names)}
+        return {"task": "colours", "output": "values: (B, T) float32", "colours": list(self.names)}
 
     def as_json(self):
         return {"values": list(self.names)}
@@ -105,7 +105,7 @@ class ValueFormat(OutputFormat[Values]):
 
 class Colours(Task):
     name = "values"
-    names_key = "targets"
+    names_key = "colours"
     datamodule = type("ColourDataModule", (ImageDataModule,), {"decode_factor": 1.0})
     model = MeanColours
 
@@ -113,7 +113,7 @@ class Colours(Task):
         return Module(model, preprocess)
 
     def output_format(self, model, data_settings):
-        return ValueFormat(tuple(model.hparams["targets"]))
+        return ValueFormat(tuple(model.hparams["colours"]))
 
 
 Colours.__abstractmethods__ = frozenset()  # what is asked of a training is no matter here
@@ -163,7 +163,7 @@ def test_it_is_exported_with_what_it_says(checkpoint, capsys):
     assert console(["export", checkpoint, "--format", "safetensors", "--images", "images"]) == 0
     assert "largest difference of values from the checkpoint's, over 2 images" in capsys.readouterr().out
     described = json.loads(Path("a.json").read_text())["metadata"]
-    assert (described["task"], json.loads(described["targets"])) == ("values", list(NAMES))
+    assert (described["task"], json.loads(described["colours"])) == ("colours", list(NAMES))
     assert json.loads(described["image_size"]) == [32, 32]
 
 

@@ -162,7 +162,7 @@ def test_the_columns_that_decide_and_those_that_nobody_reads_are_explained(here)
         ("fname,Labels", "no column 'labels'. Rename 'Labels' to it."),
         ("fname,nose_X,nose_Y", "Rename 'nose_X' to 'nose_x', 'nose_Y' to 'nose_y'"),
         ("fname,labels,a_x,a_y", "both labels and points"),
-        ("fname,other", "neither labels nor points"),
+        ("fname,other", "no column of numbers"),
         ("fname,a_x", "neither labels nor points"),
         ("fname,labels", "no image has a label"),
     ],

@@ -133,7 +133,8 @@ def run(tmp_path, monkeypatch):
     template = tmp_path / "tasks" / "brightness" / "page.html.j2"
     template.parent.mkdir(parents=True)
     template.write_text(PAGE)
-    monkeypatch.setattr(registry, "TASKS", (*registry.TASKS, Brightness(template)))
+    others = [task for task in registry.TASKS if task.name != "values"]  # which takes any column of numbers
+    monkeypatch.setattr(registry, "TASKS", (*others, Brightness(template)))
     torch.save({"state_dict": {"weight": torch.tensor(1.0)}, "hyper_parameters": {}}, "a.ckpt")
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     return trainer, LevelModel(), Levels(tmp_path / "data")

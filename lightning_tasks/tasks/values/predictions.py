@@ -1,0 +1,102 @@
+"""Numbers for a whole split, beside the true ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lightning_tasks.csv_text import describe_renames, distinct_columns, write_csv
+from lightning_tasks.reports.gallery import ReadReduced
+from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.split_predictions import (
+    Split,
+    SplitPredictions,
+    files_of,
+    loader_of,
+    predict_batches,
+    require_finite,
+)
+from lightning_tasks.tasks.values.datamodule import ValueDataModule
+from lightning_tasks.tasks.values.draw import draw_results
+from lightning_tasks.tasks.values.losses import element_losses
+from lightning_tasks.tasks.values.page import value_page
+from lightning_tasks.tasks.values.regressor import ValueRegressor
+from lightning_tasks.tasks.values.scores import ValueScores, value_scores
+
+_COLUMNS = ("fname",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuePredictions(SplitPredictions):
+    """N images with T numbers each; see `SplitPredictions`.
+
+    Attributes:
+        names: of the T targets.
+        predicted: (N, T) float32 in their own units.
+        targets: (N, T) float32, NaN where unknown.
+        mean: (T,) of the training split.
+        std: (T,) of the training split.
+        median: (T,) of the training split.
+    """
+
+    names: list[str]
+    predicted: Tensor
+    targets: Tensor
+    mean: Tensor
+    std: Tensor
+    median: Tensor
+
+    def losses(self) -> Tensor:
+        """Return each image's mean squared error (N,) in standard deviations; NaN where nothing is known."""
+        losses = element_losses("mse", *((values - self.mean) / self.std for values in (self.predicted, self.targets)))
+        return losses.nanmean(1)
+
+    def scores(self) -> dict[str, ValueScores]:
+        """Return the scores of each target by its name."""
+        return value_scores(self.predicted, self.targets, self.names, self.mean, self.median)
+
+    def score(self) -> float:
+        """Return the mean squared error in standard deviations."""
+        return float(self.losses().nanmean())
+
+    def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
+        """Draw images with their true and predicted numbers."""
+        return draw_results(self.images(rows), self.targets[rows], self.predicted[rows], self.names, losses)
+
+    def write_csv(self, path: Path, *, excel: bool = False) -> list[str]:
+        """Write the predicted numbers, and the true ones where they are known; see `SplitPredictions`."""
+        names = distinct_columns(self.names, _COLUMNS)
+        table = [[*_COLUMNS, *names, *(f"{name}_annotated" for name in names)]]
+        for fname, predicted, targets in zip(self.paths, self.predicted, self.targets, strict=True):
+            true = ["" if value != value else f"{value:.7g}" for value in targets.tolist()]
+            table.append([str(fname), *(f"{value:.7g}" for value in predicted.tolist()), *true])
+        write_csv(path, table, excel=excel)
+        return describe_renames(self.names, _COLUMNS)
+
+    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+        """Return an html page."""
+        return value_page(self, run, split, read)
+
+
+def predict_values(model: ValueRegressor, datamodule: ValueDataModule, split: Split = "valid") -> ValuePredictions:
+    """Return the numbers of a split's images; see `predict_batches`.
+
+    Raises:
+        LightningTasksError: files cannot be read, or the predictions are not finite.
+    """
+    predicted, targets, rows = predict_batches(
+        model, loader_of(datamodule, split), lambda batch: (model.predict_step(batch), batch.targets, batch.rows)
+    )
+    require_finite(predicted)
+    head = model.head
+    return ValuePredictions(
+        **files_of(datamodule, split, rows),
+        names=model.targets,
+        predicted=predicted,
+        targets=targets,
+        mean=head.mean.cpu(),
+        std=head.std.cpu(),
+        median=head.median.cpu(),
+    )
