@@ -17,6 +17,7 @@ from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT_STR
 from lightning_tasks.__main__ import console
 from lightning_tasks.cli import TaskCLI
 from lightning_tasks.models.backbone import Backbone
+from lightning_tasks.tasks.values.sample import draw_values
 from tests.fakes import FLAGS, LABELS, POINTS, draw_biwi, draw_pascal, write_multilabel, write_points, write_pose
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -36,6 +37,8 @@ def draw(config):
         draw_pascal(root, n=12)
     elif data.startswith("Biwi"):
         draw_biwi(root, frames=2)
+    elif data.startswith("Value"):
+        draw_values(root, n=12)
     else:
         (write_multilabel if data.startswith("Multi") else write_points)(
             root, LABELS if data.startswith("Multi") else POINTS
