@@ -58,9 +58,9 @@ def _run(args: list[str]) -> int:
     try:
         with _sigterm_leaves_in_order(), _warnings_in_one_line():
             if args[0] in verbs_of(Kind.FUNCTION):
-                from lightning_tasks.command_line.functions import run
-
                 with _imports_set_aside(f"lightning_tasks.verbs.{args[0]}"):
+                    from lightning_tasks.command_line.functions import run
+
                     return run(args)
             with _imports_set_aside("lightning_tasks.cli"):
                 from lightning_tasks.cli import main

@@ -235,7 +235,7 @@ class TaskCLI(LightningCLI):
         kwargs["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
             made = super().instantiate_trainer(**kwargs)
-        except Exception:
+        except Exception:  # whatever it is, it goes on its way
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing was written yet
             raise

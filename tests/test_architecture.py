@@ -151,6 +151,7 @@ def test_help_and_version_need_neither_torch_nor_lightning():
     code = (
         "import sys; from lightning_tasks.__main__ import console; "
         "assert console(['--help']) == console([]) == console(['--version']) == 0; "
+        "from lightning_tasks import yaml_text; import lightning_tasks.command_line.functions; "
         "assert not {'torch', 'pytorch_lightning', 'cv2'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

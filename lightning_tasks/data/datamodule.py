@@ -56,7 +56,8 @@ class ImageDataModule(CheckedTables):
         cache_dir: the folder of the cache on disk; None: the user's cache folder.
         cache_limit_gb: no cache is larger.
         decode_side: images are reduced to this shorter side when they are read, and so kept; 0: not at all; None:
-            twice the smaller side of `size` (one and a half times for points), and 0 with transforms from Python.
+            twice the smaller side of `size` (one and a half times for points and numbers), and 0 with transforms from
+            Python.
         white_level: which value is white in images of more than 8 bits: 4095 of 12 bits that lie in 16; None: 65535,
             where the images' values reach that far. It is kept in the checkpoint, for predictions and exports.
         device_cache: copy the cache to the device that trains, and do fastai's transforms there.

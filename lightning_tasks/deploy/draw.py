@@ -32,7 +32,7 @@ def check_folder(folder: Path, images: Sequence[Found]) -> None:
     inputs = {os.path.abspath(image.path) for image in images}  # noqa: PTH100 - resolve() asks the disk
     for path, name in images:
         copy = _copy_of(name, folder)
-        if os.path.abspath(copy) in inputs:  # noqa: PTH100
+        if os.path.abspath(copy) in inputs:  # noqa: PTH100 - likewise
             which = "is to be predicted too"
         elif is_file(copy) and not is_drawn(copy):
             which = "this program has not drawn"

@@ -69,7 +69,8 @@ def _read(path: Path) -> _WeightsFile:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                state, settings = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+                settings = file.metadata() or {}
                 return _WeightsFile(state, settings.get("backbone"), settings.get("head"))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:

@@ -42,7 +42,7 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
                 return factory(file, "")
         except Pillow.DecompressionBombError:
             raise
-        except Exception:
+        except Exception:  # of a file that is another format's, or damaged, Pillow raises what it likes
             continue
     return None
 

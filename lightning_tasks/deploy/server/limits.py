@@ -100,7 +100,7 @@ class Protocol(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of sockets alone
         """Begin to wait."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(_HEAD_S, self._give_up)

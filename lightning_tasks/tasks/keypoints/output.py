@@ -139,7 +139,7 @@ class PointFormat(OutputFormat[PointPrediction]):
 
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return the median error of points (n, P, 2), in pixels."""
-        errors_px = np.linalg.norm(outputs - dataset.points_px[rows], axis=-1)  # type: ignore[attr-defined]
+        errors_px = np.linalg.norm(outputs - dataset.points_px[rows], axis=-1)  # type: ignore[attr-defined]  # its own data sets
         return math.nan if np.isnan(errors_px).all() else float(np.nanmedian(errors_px))
 
     def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -125,7 +125,7 @@ def _words(content: object) -> Iterator[str]:
             if isinstance(part, str):
                 yield part
                 continue
-            levels.append(iter(_choose(part) if isinstance(part, _Entries) else part))  # type: ignore[call-overload]
+            levels.append(iter(_choose(part) if isinstance(part, _Entries) else part))  # type: ignore[call-overload]  # JSON
             break
         else:
             levels.pop()

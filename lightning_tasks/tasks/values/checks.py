@@ -10,6 +10,7 @@ from lightning_tasks.data.tables.csv_table import cell_at
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 
+_NARROW = 1e-4  # of the largest number: float32 has seven digits
 _FAR = 10  # interquartile ranges beyond the quartiles; of a normal distribution no number is so far off
 
 
@@ -37,6 +38,11 @@ def find_value_problems(
         if len(known) > 1 and np.ptp(known) == 0:
             message = f"{source}: column {name!r}: all {len(known):,} numbers for {learnt} are {known[0]:g}."
             problems.append(Problem("constant", message, way_out="There is nothing to learn: leave it out."))
+        elif len(known) > 1 and np.ptp(known) < _NARROW * np.abs(known).max():
+            span = f"{known.min():.17g} to {known.max():.17g}"
+            message = f"{source}: column {name!r}: the numbers for {learnt} lie from {span}."
+            way_out = "Images are learnt in float32, which cannot tell them apart: subtract the lowest."
+            problems.append(Problem("narrow", message, is_error=True, way_out=way_out))
         problems += _outliers(source, name, column, np.concatenate([*splits.values()]))
     return problems
 

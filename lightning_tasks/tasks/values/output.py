@@ -114,7 +114,7 @@ class ValueFormat(OutputFormat[ValuePrediction]):
 
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return the mean absolute error of numbers (n, T), in standard deviations."""
-        errors = np.abs(outputs - dataset.targets[rows]) / self.std  # type: ignore[attr-defined]
+        errors = np.abs(outputs - dataset.targets[rows]) / self.std  # type: ignore[attr-defined]  # its own data sets
         return float("nan") if np.isnan(errors).all() else float(np.nanmean(errors))
 
     def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -53,7 +53,8 @@ def value_scores(
     """
     if predicted.shape != targets.shape or targets.shape[1] != len(names):
         raise ValueError(f"predictions {tuple(predicted.shape)}, targets {tuple(targets.shape)}, {len(names)} names")
-    columns = zip(predicted.double().T, targets.double().T, means.double(), medians.double(), strict=True)
+    # On the CPU, as some devices have no float64.
+    columns = zip(*(values.cpu().double() for values in (predicted.T, targets.T, means, medians)), strict=True)
     return {name: _scores_of_target(*column) for name, column in zip(names, columns, strict=True)}
 
 
@@ -89,7 +90,7 @@ def _scores_of_target(predicted: Tensor, targets: Tensor, mean: Tensor, median: 
 
 def _rank_correlation(predicted: Tensor, targets: Tensor) -> float:
     # torchmetrics 1.9 adds 1e-6 to its denominator: few numbers that agree have 0.999998.
-    return float(pd.Series(predicted.cpu().numpy()).rank().corr(pd.Series(targets.cpu().numpy()).rank()))
+    return float(pd.Series(predicted.numpy()).rank().corr(pd.Series(targets.numpy()).rank()))
 
 
 class GatheredValues(Metric):

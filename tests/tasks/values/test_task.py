@@ -143,6 +143,12 @@ def test_a_column_that_training_knows_nothing_of_is_refused(tmp_path):
         ValueDataModule(str(tmp_path)).read_sets("fit")
 
 
+def test_numbers_that_float32_cannot_tell_apart_are_refused(tmp_path):
+    write_values(tmp_path, ["fname,is_valid,taken_s", *(f"{i}.jpg,{i >= 6},{1_700_000_000 + i}" for i in range(8))])
+    with pytest.raises(TableError, match="'taken_s': the numbers for training lie from 1700000000 to 1700000005"):
+        ValueDataModule(str(tmp_path)).read_sets("fit")
+
+
 def test_mirroring_is_averaged_outside_training():
     model = ValueRegressor(["age"], "test_resnet", image_size=(32, 48), flip_tta=True).eval()
     images = torch.randint(0, 256, (3, 3, 32, 48), dtype=torch.uint8)
