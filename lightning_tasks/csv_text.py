@@ -2,10 +2,11 @@
 
 import csv
 import io
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.filesystem import as_text
@@ -61,6 +62,16 @@ def write_csv(path: Path, table: Iterable[Sequence[str]], *, excel: bool = False
             _write(file, table, excel)
 
     write_whole(path, write)
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Write a header and many rows of text and numbers to a file in UTF-8, as they come; return how many rows."""
+    numbers = itertools.count()
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:  # as `as_text`
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(row for row, _ in zip(rows, numbers, strict=False))
+    return next(numbers)
 
 
 def _write(file: TextIO, table: Iterable[Sequence[str]], excel: bool) -> None:

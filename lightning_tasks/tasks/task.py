@@ -14,15 +14,17 @@ from torch import Tensor
 
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.cached import side_to_decode
+from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess, Window
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.models.base import ImageModel
 from lightning_tasks.reports.gallery import Results
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
+from lightning_tasks.tasks.table_draft import Instances, TableDraft
 
 ThresholdAim = Literal["accuracy", "f1", "precision_at_recall"]
 
@@ -57,12 +59,27 @@ class Task(ABC):
     val_xtra: ClassVar[float] = 0.0  # of data that does not say, as before one could choose; see `Window`
     targets: ClassVar[str]  # what its tables say of an image, in a word for messages, such as "labels"
     header: ClassVar[str]  # the least that its tables have, such as "fname,labels"
+    table_name: ClassVar[str] = (
+        ""  # of the table that `convert` writes, such as "labels.csv"; "": it has none of its own
+    )
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with these hyper-parameters is of this task."""
         return self.names_key in hyper_parameters
 
-    # --- configs ---
+    # --- tables and configs ---
+
+    def is_meant(self, annotations: Annotations) -> bool:
+        """Return whether annotations are meant for this task, where nobody says for which."""
+        return False
+
+    def draft_table(self, annotations: Annotations, instances: Instances) -> TableDraft:
+        """Return the table of annotations, as this task reads it.
+
+        `instances`: what is done about several objects with points in one image. Raises TableError where there is
+        nothing in them for this task, or something cannot be in a table.
+        """
+        raise TableError(f"{annotations.found}: there are no {self.targets} in it for the task {self.name}.")
 
     @abstractmethod
     def recognises(self, header: Sequence[str]) -> bool:

@@ -15,34 +15,38 @@ from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.task import Task
+from lightning_tasks.verbs.convert import convert_annotations
 
 
 def init(
-    csv: str,
+    path: str,
     output: str | None = None,
-    images: str = ".",
-    label_separator: str = "auto",
+    table: str | None = None,
     vocab: list[str] | None = None,
     force: bool = False,
+    **kwargs: Any,  # noqa: ANN401 - those of convert_annotations
 ) -> None:
-    """Write a commented config for a table of your own.
+    """Write a commented config for your own data, and where it is of another format a table of our own.
 
     Args:
-        csv: the table: `fname,labels[,...]`, or `fname,<point>_x,<point>_y[,...]` in pixels.
+        path: the data: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
+            `fname,<name>[,...]`), or a csv, tsv, json, xml, txt or parquet file of another tool, a folder, or a zip.
         output: the config; None: the table's name with .yaml, in the current folder.
-        images: the folder that file names start from, seen from the table's folder.
-        label_separator: stands between labels in a cell; `none`: each cell is one label; `auto`: guessed, where that is
-            possible.
+        table: of another format, the table of ours that is written; None: labels.csv, points.csv or values.csv, in the
+            current folder.
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
-        force: write over a config that is there.
+        force: write over a config and a table that are there.
+        kwargs: see `convert_annotations`.
 
     Raises:
-        LightningTasksError: the table cannot be used, or the config is there already.
+        LightningTasksError: the data cannot be used, or the config is there already.
     """
-    own, target = OwnTable(Path(csv), images, label_separator, vocab), Path(output or f"{Path(csv).stem}.yaml")
+    done = convert_annotations(path, table, force, **kwargs)
+    own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab)
+    target = Path(output or f"{own.path.stem}.yaml")
     if exists(target) and not force:
         raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
-    for name in (own.path, target, Path(images)):
+    for name in (own.path, target, Path(own.images)):
         if as_text(name) != str(name):
             raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")
     task = _task_of_header(own.path, own.header)

@@ -26,7 +26,8 @@ class Verb(NamedTuple):
 _CONFIG = "--config conf/pascal.yaml"
 _BEST = "best.ckpt"
 VERBS = (
-    Verb("init", "labels.csv", "write a config for your own table", Kind.FUNCTION, ("csv",)),
+    Verb("init", "ANNOTATIONS", "write a config for your own data, of any format", Kind.FUNCTION, ("path",)),
+    Verb("convert", "ANNOTATIONS", "write a table from another tool's annotations", Kind.FUNCTION, ("path",)),
     Verb("prepare", _CONFIG, "get and check the data", Kind.DATA),
     Verb("check", _CONFIG, "read every image once, and list what is wrong", Kind.DATA),
     Verb("summary", _CONFIG, "what there is, and one sample step by step", Kind.DATA),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_tasks.data.images.decode import read_image
+from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
@@ -26,7 +27,9 @@ from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predic
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
 from lightning_tasks.tasks.keypoints.table import coordinate_column
+from lightning_tasks.tasks.keypoints.table_draft import draft_points_table, has_points
 from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
 
 
@@ -39,12 +42,21 @@ class Keypoints(Task):
     model = KeypointRegressor
     targets = "points"
     header = "fname,<point>_x,<point>_y"
+    table_name = "points.csv"
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there are columns of points, also such as noseX, of which its table tells how to name them."""
         if any(name.endswith("_x") for name in header) and any(name.endswith("_y") for name in header):
             return True
         return "labels" not in header and any(coordinate_column(name) not in (None, name) for name in header)
+
+    def is_meant(self, annotations: Annotations) -> bool:
+        """Return whether there are points."""
+        return has_points(annotations)
+
+    def draft_table(self, annotations: Annotations, instances: Instances) -> TableDraft:
+        """Return the table of points."""
+        return draft_points_table(annotations, instances)
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
@@ -47,10 +48,15 @@ class MultiClass(MultiLabel):
     name = "multiclass"
     datamodule = MultiClassDataModule
     model = MultiClassClassifier
+    table_name = ""  # that of any labels
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint is of this task: its loss says so, in old ones too."""
         return super().wrote(hyper_parameters) and hyper_parameters.get("loss") == "cross_entropy"
+
+    def is_meant(self, annotations: Annotations) -> bool:
+        """Return False: the annotations are those of any labels."""
+        return False
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return False: the columns are those of any labels, and `init` drafts a config for these."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.loading.dataset import sample_seed
+from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem, TaskColumns, raise_or_warn
 from lightning_tasks.data.transforms.compose import augment_image
@@ -31,10 +32,12 @@ from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separ
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.tasks.multilabel.table_draft import draft_labels, has_labels
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
 from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task, ThresholdChoice
 
 _LABELS_LISTED = 100  # in a config's comments
@@ -50,10 +53,19 @@ class MultiLabel(Task):
     val_xtra = 0.14
     targets = "labels"
     header = "fname,labels"
+    table_name = "labels.csv"
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column of labels."""
         return "labels" in header
+
+    def is_meant(self, annotations: Annotations) -> bool:
+        """Return whether there are labels, and not those of points' objects alone."""
+        return has_labels(annotations)
+
+    def draft_table(self, annotations: Annotations, instances: Instances) -> TableDraft:
+        """Return the table of labels."""
+        return draft_labels(annotations)
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""

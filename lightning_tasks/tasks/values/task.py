@@ -10,11 +10,13 @@ from torch import Tensor
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.csv_table import near_column
+from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.table_checks import ROW_COLUMNS
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
 from lightning_tasks.tasks.values.datamodule import ValueDataModule
 from lightning_tasks.tasks.values.draft import draft_values
@@ -23,6 +25,7 @@ from lightning_tasks.tasks.values.output import ValueFormat, ValueModule
 from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values
 from lightning_tasks.tasks.values.regressor import ValueRegressor
 from lightning_tasks.tasks.values.summary import describe_sample
+from lightning_tasks.tasks.values.table_draft import draft_values_table
 
 _POSITION = re.compile(r"[_. -][xyXY]$|[a-z0-9][XY]$|^[xyXY][_. -]")  # nose_x, noseX, x_nose
 
@@ -38,6 +41,15 @@ class Values(Task):
     # Configs
     targets = "numbers"
     header = "fname,<name>"
+    table_name = "values.csv"
+
+    def is_meant(self, annotations: Annotations) -> bool:
+        """Return whether there are numbers."""
+        return bool(annotations.value_names)
+
+    def draft_table(self, annotations: Annotations, instances: Instances) -> TableDraft:
+        """Return the table of numbers."""
+        return draft_values_table(annotations)
 
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column that may hold numbers, and none that seems to hold labels or positions."""

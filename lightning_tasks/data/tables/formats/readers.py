@@ -1,0 +1,44 @@
+"""Every format that is read, and which one a path holds."""
+
+from pathlib import Path
+
+from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.class_folders import ClassFolders
+from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
+from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.errors import ConfigError, TableError
+
+READERS: tuple[Reader, ...] = (ClassFolders(),)
+
+
+def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
+    """Return what a file or a folder of annotations says.
+
+    Args:
+        path: a file, or a folder.
+        options: what the user says of them.
+        format_name: one of the readers' names; None: recognised by the content.
+
+    Raises:
+        ConfigError: there is no such format.
+        LightningTasksError: no format fits, or several do, or something in the files cannot be used.
+    """
+    source = Source(path)
+    return choose_reader(source, format_name).read(source, options)
+
+
+def choose_reader(source: Source, format_name: str | None = None) -> Reader:
+    """Return the reader of a name, or the one that recognises what lies there; raises as `read_annotations` does."""
+    names = ", ".join(reader.name for reader in READERS)
+    if format_name is not None:
+        named = next((reader for reader in READERS if reader.name == format_name), None)
+        if named is None:
+            raise ConfigError(f"There is no format {format_name!r}. --format is one of {names}.")
+        return named
+    fitting = [reader for reader in READERS if reader.recognises(source)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        ways = " or ".join(f"--format {reader.name} ({reader.about})" for reader in fitting)
+        raise TableError(f"{source.path}: it fits {len(fitting)} formats. Say which: {ways}.")
+    raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.")

@@ -1,0 +1,183 @@
+"""Another tool's annotations as a table of our own."""
+
+import contextlib
+import os
+import shlex
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_tasks.atomic_write import require_place, write_whole
+from lightning_tasks.csv_text import write_rows
+from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
+from lightning_tasks.data.tables.formats.readers import read_annotations
+from lightning_tasks.data.tables.formats.zip_files import unpack_zip
+from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.filesystem import exists
+from lightning_tasks.tasks.registry import TASKS
+from lightning_tasks.tasks.table_draft import Instances, TableDraft
+from lightning_tasks.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A table that was written, and what its config is to say."""
+
+    table: Path
+    images: str  # the folder that its file names start from, seen from the table's folder
+    label_separator: str
+    vocab: list[str] | None
+    swap_pairs: list[list[str]] | None
+
+
+def convert(path: str, output: str | None = None, force: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    """Write a table of our own from the annotations of another tool.
+
+    Args:
+        path: a csv, tsv, json, xml, txt or parquet file, a folder, or a zip of them.
+        output: the table; None: labels.csv, points.csv or values.csv, in the current folder.
+        force: write over a table that is there.
+        kwargs: see `convert_annotations`.
+
+    Raises:
+        LightningTasksError: no format fits, or something in the annotations cannot be used.
+    """
+    done = convert_annotations(path, output, force, **kwargs)
+    separator = f" --data.label_separator {shlex.quote(done.label_separator)}" * (done.label_separator != "auto")
+    places = {"root": str(done.table.parent), "csv": done.table.name, "images": done.images}
+    print("  " + " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items()) + separator)
+
+
+def convert_annotations(
+    path: str,
+    output: str | None = None,
+    force: bool = False,
+    format: str | None = None,
+    task: str | None = None,
+    images: str | None = None,
+    columns: str | None = None,
+    encoding: str | None = None,
+    label_separator: str = "auto",
+    none: list[str] | str | None = None,
+    minus_one: MinusOne = "unknown",
+    instances: Instances = "one",
+) -> Converted:
+    """Write the table of annotations, and say what was found; a table of ours stays as it is.
+
+    Args:
+        path: a csv, tsv, json, xml, txt or parquet file, a folder, or a zip of them.
+        output: the table; None: the task's own name for it, in the current folder.
+        force: write over a table that is there.
+        format: what the annotations are; None: recognised by their content.
+        task: multilabel, keypoints or values; None: by what they say.
+        images: the folder of the images; None: found beside the annotations.
+        columns: of a csv, its own names for ours: 'fname=image_id,labels=tags'.
+        encoding: of text that is neither UTF-8 nor says what it is: latin-1, say.
+        label_separator: stands between labels in a cell; `none`: each cell is one label; `auto`: guessed.
+        none: words that say that an image has none of the labels, such as 'No Finding'.
+        minus_one: what -1 in a column of a label says: `unknown`, or `absent`.
+        instances: of several objects with points in an image: `one` refuses it, `largest` takes the largest.
+
+    Raises:
+        LightningTasksError: no format fits, or something in the annotations cannot be used.
+    """
+    if format is None and not columns and not none and _is_own_table(Path(path)):
+        return Converted(Path(path), images or ".", label_separator, None, None)
+    folder = Path(output).parent if output else Path()
+    options = ReadOptions(
+        images=None if images is None else Path(images),
+        columns=parse_columns(columns),
+        encoding=encoding,
+        label_separator=label_separator,
+        none=[none] if isinstance(none, str) else none or [],
+        minus_one=minus_one,
+        workspace=folder / f"{Path(path).stem}_images",
+    )
+    annotations = read_annotations(_unpacked(Path(path), folder), options, format)
+    chosen = _choose_task(annotations, task)
+    draft = chosen.draft_table(annotations, instances)
+    table = Path(output) if output else _default_table(Path(path), chosen)
+    require_place(table, [Path(path)] if exists(path) else [])
+    if exists(table) and not force:
+        raise ConfigError(f"{table} is there already. Name another table, or replace it with --force true.")
+    n = 0
+
+    def write(new: Path) -> None:
+        nonlocal n
+        n = write_rows(new, draft.header, draft.rows)
+
+    write_whole(table, write)
+    _tell(annotations, draft, table, n, chosen)
+    images_seen = _seen_from(table.parent, annotations.folder)
+    return Converted(table, images_seen, draft.label_separator, draft.vocab, annotations.swap_pairs)
+
+
+def _is_own_table(path: Path) -> bool:
+    """Return whether a path is a table of ours already."""
+    return path.suffix.lower() == ".csv"
+
+
+def _seen_from(folder: Path, images: Path) -> str:
+    """Return the folder of the images as a config says it: seen from the table's, unless it was named absolutely."""
+    return str(images) if images.is_absolute() else os.path.relpath(images, folder)
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """Return {"fname": "image_id"} for `fname=image_id`; ConfigError where it is not of that form."""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    for ours, equals, theirs in pairs:
+        if not (ours.strip() and equals and theirs.strip()):
+            raise ConfigError(f"--columns {text!r}: write our name, = and the file's: 'fname=image_id,labels=tags'.")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    is_zip = False
+    with contextlib.suppress(OSError):
+        is_zip = zipfile.is_zipfile(path)
+    if not is_zip:
+        return path
+    target = folder / path.stem
+    unpack_zip(path, target)
+    return target
+
+
+def _choose_task(annotations: Annotations, name: str | None) -> Task:
+    """Return the task that the user names, or the one that the annotations are meant for."""
+    known = [task for task in TASKS if task.table_name]
+    names = ", ".join(task.name for task in known)
+    if name is not None:
+        named = next((task for task in known if task.name == name), None)
+        if named is None:
+            raise ConfigError(f"--task {name!r}: there is no such task; it is one of {names}.")
+        return named
+    meant = [task for task in known if task.is_meant(annotations)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        kinds = " and ".join(task.targets for task in meant)
+        ways = " or ".join(f"--task {task.name}" for task in meant)
+        raise TableError(f"{annotations.found}: it holds {kinds}. Say which are meant: {ways}.")
+    kinds = ", ".join(task.targets for task in known)
+    left_out = _left_out(annotations)
+    raise TableError(f"{annotations.found}: it says nothing of {kinds}{f' ({left_out})' * bool(left_out)}.")
+
+
+def _default_table(path: Path, task: Task) -> Path:
+    table = Path(task.table_name)
+    return table.with_name(f"own_{table.name}") if exists(table) and exists(path) and table.samefile(path) else table
+
+
+def _tell(annotations: Annotations, draft: TableDraft, table: Path, n: int, task: Task) -> None:
+    print(f"found            {annotations.found}")
+    if left_out := _left_out(annotations):
+        print(f"left out         {left_out}")
+    for note in (*annotations.notes, *draft.notes):
+        print(f"note             {note}")
+    print(f"table            {table}  ({task.targets}, {n:,} rows; images in {annotations.folder})")
+
+
+def _left_out(annotations: Annotations) -> str:
+    return ", ".join(f"{n:,} {what}" for what, n in annotations.left_out.items() if n)

@@ -1,0 +1,44 @@
+"""A folder for each class."""
+
+import pytest
+
+from lightning_tasks.data.tables.formats.reader import ReadOptions
+from lightning_tasks.data.tables.formats.readers import read_annotations
+from lightning_tasks.errors import TableError
+from tests.fakes import write_image
+
+
+def read(folder, format_name=None):
+    return read_annotations(folder, ReadOptions(), format_name)
+
+
+def test_a_folder_is_a_label(tmp_path):
+    for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.png"):
+        write_image(tmp_path / name)
+    assert [(i.name, i.labels, i.split) for i in read(tmp_path).images] == [
+        ("cat/1.jpg", ("cat",), ""),
+        ("dog/1.jpg", ("dog",), ""),
+        ("dog/2.png", ("dog",), ""),
+    ]
+
+
+def test_folders_of_splits_stand_above(tmp_path):
+    for name in ("train/cat/1.jpg", "valid/dog/big/1.jpg", "test/cat/1.jpg", "x.jpg"):
+        write_image(tmp_path / name)
+    found = read(tmp_path)
+    assert [(i.labels, i.split) for i in found.images] == [
+        (("cat",), "test"),
+        (("cat",), "train"),
+        (("dog/big",), "val"),
+    ]
+    assert found.left_out == {"images in no folder of a class": 1}
+
+
+@pytest.mark.parametrize("others", [[], ["a/labels.json"]])
+def test_what_is_no_folder_of_classes_is_told(tmp_path, others):
+    for name in ("a/1.jpg", "a/2.jpg"):
+        write_image(tmp_path / name)
+    for name in others:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(TableError, match="of no format that is known here. --format names one of"):
+        read(tmp_path)
