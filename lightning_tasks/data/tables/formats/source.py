@@ -16,7 +16,7 @@ _HIDDEN = (".", "__MACOSX")  # names that begin so are the system's
 
 
 class Source:
-    """A file of annotations, or a folder with them and perhaps with the images.
+    """A file of annotations, or a folder with them and perhaps with images; of one that wraps another the inner one.
 
     Raises:
         DatasetNotFoundError: there is nothing.
@@ -27,8 +27,8 @@ class Source:
             raise DatasetNotFoundError(
                 f"There is no {path}{why_missing(path)}. Name a file or a folder of annotations."
             )
-        self.path = path
         self.is_folder = is_folder(path)
+        self.path = _without_wrappers(path) if self.is_folder else path
         self._json: dict[Path, Any] = {}
 
     @property
@@ -75,6 +75,15 @@ class Source:
                 return file.read(_HEAD).decode(encoding_of(path), "ignore")
         except (OSError, UnicodeError):
             return ""
+
+
+def _without_wrappers(folder: Path) -> Path:
+    """Return a folder, or the one in it where there is nothing else: so zips are packed."""
+    while True:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+        if len(entries) != 1 or not is_folder(entries[0]):
+            return folder
+        folder = entries[0]
 
 
 def require_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
