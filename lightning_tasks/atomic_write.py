@@ -33,7 +33,7 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     if exists(path) and any(exists(read) and path.samefile(read) for read in inputs):
         raise ConfigError(f"{path} is read here, and would be written over. Choose another place or name.")
     try:
-        above = next(folder for folder in path.absolute().parents if exists(folder))
+        above = nearest_folder(path)
         for part in (path, *(above / name for name in path.absolute().relative_to(above).parts)):
             with contextlib.suppress(FileNotFoundError):
                 part.lstat()  # a name too long, a file where a folder should be
@@ -41,6 +41,11 @@ def require_place(path: Path, inputs: Iterable[Path] = ()) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose another place or name.") from error
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the folder above `path` that there is: its own, or where that would be made."""
+    return next(folder for folder in path.absolute().parents if exists(folder))
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:

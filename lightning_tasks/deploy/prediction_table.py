@@ -2,15 +2,17 @@
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import STDOUT, describe_renames, distinct_columns, write_csv
+from lightning_tasks.data.images.decode import Size
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 from lightning_tasks.filesystem import as_text
 from lightning_tasks.tasks.prediction import OutputFormat, Prediction
@@ -25,6 +27,73 @@ class Row(NamedTuple):
     name: Path  # of its annotated copy, below the folder of these
     prediction: Prediction | None
     error: str | None
+    size: Size = (0, 0)  # of the upright image
+
+
+class PredictionOutput(ABC):
+    """A file that takes predictions batch by batch, and appears whole at the end."""
+
+    path: Path
+    errors_lie: ClassVar[str | None]  # where all errors are to be found; None: nowhere
+
+    @property
+    @abstractmethod
+    def num_rows(self) -> int:
+        """How many images it has taken, with those that could not be read."""
+
+    @property
+    @abstractmethod
+    def errors(self) -> list[str]:
+        """Why some could not be read."""
+
+    @abstractmethod
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take the next images; ConfigError: there is no room for them."""
+
+    @abstractmethod
+    def write(self) -> None:
+        """Put the file in its place; ConfigError: it cannot be written there."""
+
+    def close(self) -> None:  # noqa: B027 - a table lets go by itself
+        """Let go of what is kept until `write`."""
+
+    def remarks(self) -> dict[str, list[str]]:
+        """Return what the user should know of the file: sentences by what they are about."""
+        return {}
+
+
+class PredictionTable(PredictionOutput):
+    """A csv, JSON or parquet with a row for each image."""
+
+    errors_lie = "see the column 'error'"
+
+    def __init__(self, path: Path, output_format: OutputFormat[Any], *, excel: bool = False) -> None:
+        self.path = path
+        self._output_format = output_format
+        self._excel = excel
+        self._rows: list[Row] = []
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    @property
+    def errors(self) -> list[str]:
+        """What stands in the column `error`."""
+        return [row.error for row in self._rows if row.error is not None]
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take the next rows."""
+        self._rows += rows
+
+    def write(self) -> None:
+        """Do as `write_rows`."""
+        write_rows(self.path, self._rows, self._output_format, excel=self._excel)
+
+    def remarks(self) -> dict[str, list[str]]:
+        """Return which columns have other names."""
+        return {"columns": describe_renamed_columns(self.path, self._output_format)}
 
 
 def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:

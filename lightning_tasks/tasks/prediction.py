@@ -46,6 +46,51 @@ class Columns(NamedTuple):
     numbers: tuple[str, ...]  # a user's; where one is called like another column, see `csv_text.distinct_columns`
 
 
+class ScoredLabel(NamedTuple):
+    """A label of a whole image."""
+
+    name: str
+    score: float  # its probability
+
+
+class NamedPoint(NamedTuple):
+    """A point of an image; the centre of the top-left pixel is (0, 0)."""
+
+    name: str
+    x_px: float
+    y_px: float
+    score: float | None = None  # how sure the model is of it; None: it does not say
+
+
+class NamedNumber(NamedTuple):
+    """A number of a whole image, in its own unit."""
+
+    name: str
+    value: float
+
+
+class Annotation(NamedTuple):
+    """What is predicted for an image, in the terms that annotation tools share; numbers as tables have them."""
+
+    labels: tuple[ScoredLabel, ...] = ()  # those that are chosen, the likeliest first
+    points: tuple[NamedPoint, ...] = ()
+    numbers: tuple[NamedNumber, ...] = ()
+
+
+class AnnotationNames(NamedTuple):
+    """What may stand in an `Annotation` of a checkpoint, which tools want to know beforehand."""
+
+    labels: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    one_label: bool = False  # each image has exactly one of the labels
+
+    @property
+    def kinds(self) -> list[str]:
+        """What there is: `labels`, `points`, `numbers`."""
+        return [kind for kind in Annotation._fields if getattr(self, kind)]
+
+
 class Prediction(ABC):
     """What the model predicts for one image."""
 
@@ -60,6 +105,10 @@ class Prediction(ABC):
     @abstractmethod
     def draw(self, canvas: Canvas) -> None:
         """Draw it on its image."""
+
+    def annotation(self) -> Annotation:
+        """Return what annotation tools can show of it."""
+        return Annotation()
 
 
 @dataclass
@@ -117,6 +166,10 @@ class OutputFormat(ABC, Generic[P]):
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return how good an exported file's outputs (n, ...) are for these n rows of a data set; NaN: not known."""
 
+    def annotation_names(self) -> AnnotationNames:
+        """Return what a prediction's `annotation` may name; nothing: annotation tools have no place for it."""
+        return AnnotationNames()
+
     def combine(self, views: Sequence[Tensor]) -> Tensor:
         """Return outputs (B, ...) from those of several views of the same images."""
         return mean_of_views(views)
@@ -135,6 +188,11 @@ class OutputFormat(ABC, Generic[P]):
     def to_unit_scale(self, differences: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return differences of outputs (B, ...) for images of a height and width such that 1 is a large one."""
         return differences
+
+
+def as_in_tables(number: np.float32) -> float:
+    """Return the number with the 6 decimals that a csv has of it."""
+    return round(float(number), 6)
 
 
 def shortest(number: np.float32) -> float:

@@ -1,4 +1,4 @@
-"""Predict anybody's images from a checkpoint alone, and write a row for each."""
+"""Predict anybody's images from a checkpoint alone, and write a row, or an annotation, for each."""
 
 import contextlib
 import sys
@@ -14,8 +14,9 @@ from tqdm import tqdm
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
+from lightning_tasks.deploy.annotation_files.formats import Format, check_place, default_output, open_file
 from lightning_tasks.deploy.draw import annotate_images, check_folder
-from lightning_tasks.deploy.prediction_table import Row, check_output, describe_renamed_columns, write_rows
+from lightning_tasks.deploy.prediction_table import PredictionOutput, PredictionTable, Row, check_output
 from lightning_tasks.deploy.predictor import Predictor, load
 from lightning_tasks.deploy.sources import STDIN, Found, LeftOut, search
 from lightning_tasks.errors import ConfigError, ImageError
@@ -26,7 +27,9 @@ _LISTED = 5
 def predict(
     checkpoint: str,
     paths: Sequence[str],
-    output: str = "predictions.csv",
+    output: str | None = None,
+    format: Format | None = None,
+    prefix: str = "",
     annotate: str | None = None,
     images: str | None = None,
     allow_outside: bool = False,
@@ -40,15 +43,18 @@ def predict(
     allow_pixels: int = MAX_PIXELS,
     white_level: int | None = None,
 ) -> int:
-    """Predict images and write a row for each; exit with 1 if any could not be read.
+    """Predict images and write a row, or an annotation, for each; exit with 1 if any could not be read.
 
-    After Ctrl-C, SIGTERM and errors on the way the table holds what was predicted until then.
+    After Ctrl-C, SIGTERM and errors on the way the file holds what was predicted until then.
 
     Args:
         checkpoint: all that is needed of the training: no config, no data.
         paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
             input, one a line.
-        output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output.
+        output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output; None:
+            predictions.csv, or what `format` asks for.
+        format: pre-annotations for a tool in place of a table: coco (.json), label-studio (.json) or cvat (.xml).
+        prefix: what stands before each file name in them, such as '/data/local-files/?d=FOLDER/' for Label Studio.
         annotate: a folder for copies of the images with what is predicted drawn on them.
         images: the folder that a csv's file names start from; None: the csv's own.
         allow_outside: let a csv's file names lead out of that folder.
@@ -66,11 +72,18 @@ def predict(
         raise ConfigError(f"--batch_size is {batch_size}; it must be at least 1.")
     if annotate == "":  # a shell's variable that is not set; to Path it is the current folder
         raise ConfigError("--annotate names no folder. For the current one write a dot.")
-    table, folder = Path(output), None if annotate is None else Path(annotate)
+    path = Path(default_output(format) if output is None else output)
+    folder = None if annotate is None else Path(annotate)
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:
         check_folder(folder, found)
-    check_output(table, excel=excel, inputs=[Path(checkpoint), *(Path(path) for path in paths if path != STDIN)])
+    inputs = [Path(checkpoint), *(Path(source) for source in paths if source != STDIN)]
+    if format is not None:
+        check_place(path, format, excel=excel, inputs=inputs)
+    elif prefix:
+        raise ConfigError("--prefix is for file names in --format coco, label-studio or cvat, and none is asked for.")
+    else:
+        check_output(path, excel=excel, inputs=inputs)
     predictor = load(
         checkpoint,
         device,
@@ -80,42 +93,52 @@ def predict(
         allow_pixels=allow_pixels,
         white_level=white_level,
     )
-    rows: list[Row] = []
+    with contextlib.closing(
+        PredictionTable(path, predictor.output_format, excel=excel)
+        if format is None
+        else open_file(path, format, predictor.output_format, found, checkpoint, prefix)
+    ) as into:
+        undrawn, stopped = _predict_into(into, predictor, found, batch_size, folder, progress)
+        if into.num_rows or stopped is None:
+            into.write()
+        with contextlib.redirect_stdout(sys.stderr if path == STDOUT else sys.stdout):  # the table may have that
+            _report(into, folder, undrawn, left_out)
+            if stopped is not None:
+                kept = f"{path} holds these" if into.num_rows else "nothing is written"
+                print(f"stopped          {into.num_rows:,} of {len(found):,} images were predicted; {kept}")
+                raise stopped
+        return 1 if undrawn or left_out.unreadable or into.errors else 0
+
+
+def _predict_into(
+    into: PredictionOutput,
+    predictor: Predictor,
+    found: Sequence[Found],
+    batch_size: int,
+    folder: Path | None,
+    progress: bool,
+) -> tuple[list[str], BaseException | None]:
+    """Predict, and draw if there is a folder; return which copies could not be written, and what has stopped it."""
     undrawn: list[str] = []
-    stopped: BaseException | None = None
     try:
         with contextlib.closing(_predict_batches(predictor, found, batch_size, progress)) as batches:
             for batch in batches:
-                rows += batch
+                into.add(batch)
                 if folder is not None:
-                    undrawn += annotate_images(batch, folder, allow_pixels, predictor.white_level)
+                    undrawn += annotate_images(batch, folder, predictor.allow_pixels, predictor.white_level)
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
-        stopped = error
-    if rows or stopped is None:
-        write_rows(table, rows, predictor.output_format, excel=excel)
-    with contextlib.redirect_stdout(sys.stderr if table == STDOUT else sys.stdout):  # the table may have that
-        _report(rows, table, folder, describe_renamed_columns(table, predictor.output_format), undrawn, left_out)
-        if stopped is not None:
-            kept = f"{table} holds these" if rows else "nothing is written"
-            print(f"stopped          {len(rows):,} of {len(found):,} images were predicted; {kept}")
-            raise stopped
-    return 1 if undrawn or left_out.unreadable or any(row.error is not None for row in rows) else 0
+        return undrawn, error
+    return undrawn, None
 
 
-def _report(
-    rows: Sequence[Row],
-    table: Path,
-    folder: Path | None,
-    columns: Sequence[str],
-    undrawn: Sequence[str],
-    left_out: LeftOut,
-) -> None:
-    bad = [row.error for row in rows if row.error is not None]
-    if rows:
-        _print_lines("predictions", [f"{table}  ({len(rows) - len(bad):,} images)"])
-        _print_lines("columns", columns)
+def _report(into: PredictionOutput, folder: Path | None, undrawn: Sequence[str], left_out: LeftOut) -> None:
+    bad = into.errors
+    if into.num_rows:
+        _print_lines("predictions", [f"{into.path}  ({into.num_rows - len(bad):,} images)"])
+        for what, lines in into.remarks().items():
+            _print_lines(what, lines)
         _print_lines("annotated", [] if folder is None else [str(folder)])
-    _print_lines("not predicted", bad, "see the column 'error'")
+    _print_lines("not predicted", bad, into.errors_lie)
     _print_lines("not drawn", undrawn, "for the same reasons")
     _print_lines("not looked at", left_out.lines())
 
@@ -170,6 +193,6 @@ def _rows(predictor: Predictor, found: Sequence[Found], preprocessed: Sequence[_
     inputs, sizes = [image.inputs for image in good], [image.size for image in good]
     predictions = iter(predictor.predict(inputs, sizes) if good else [])
     return [
-        Row(*file, next(predictions) if image.error is None else None, image.error)
+        Row(*file, next(predictions) if image.error is None else None, image.error, image.size)
         for file, image in zip(found, preprocessed, strict=True)
     ]

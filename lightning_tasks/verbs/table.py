@@ -43,7 +43,7 @@ VERBS = (
     ),
     Verb("report", _BEST, "write one html page about it", Kind.CHECKPOINT),
     Verb(
-        "predict", f"{_BEST} holiday/ a.jpg", "predict any images, and write a table",
+        "predict", f"{_BEST} holiday/ a.jpg", "predict any images, and write a table, or pre-annotations",
         Kind.FUNCTION, ("checkpoint", "paths"),
     ),
     Verb(

@@ -137,6 +137,12 @@ def means(name):
     return read_image(Path("images") / name).reshape(-1, 3).mean(0)[:2]
 
 
+def test_annotation_tools_get_nothing_of_it(checkpoint, capsys):
+    assert console(["predict", checkpoint, "images", "--format", "coco", *QUIET]) == 2
+    assert "--format is for labels, points and numbers, and this checkpoint predicts values" in capsys.readouterr().err
+    assert not list(Path().glob("predictions*"))
+
+
 def test_it_is_predicted_into_every_table(checkpoint):
     Path("bad.png").write_text("no image")
     arguments = ["predict", checkpoint, "images", "bad.png", "--flip", "true", "--scales", "[1.0,2.0]", *QUIET]

@@ -18,7 +18,18 @@ from lightning_tasks.tasks.keypoints.heads import HeatmapHead, RegressionHead
 from lightning_tasks.tasks.keypoints.regressor import unmirrored
 from lightning_tasks.tasks.keypoints.scores import original_points_px
 from lightning_tasks.tasks.keypoints.table import position_columns
-from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
+from lightning_tasks.tasks.prediction import (
+    Annotation,
+    AnnotationNames,
+    Answer,
+    Columns,
+    InferenceModule,
+    NamedPoint,
+    OutputFormat,
+    Prediction,
+    as_in_tables,
+    shortest,
+)
 
 _GREEN = (26, 127, 55)
 _FEW_POINTS = 10  # have their names beside them
@@ -56,6 +67,11 @@ class PointPrediction(Prediction):
         """Return x and y by the point's name."""
         pairs = [[round(float(number), 6) for number in point] for point in self.points_px]
         return {"points_px": dict(zip(self.point_names, pairs, strict=True))}
+
+    def annotation(self) -> Annotation:
+        """Return each point's place."""
+        places = zip(self.point_names, self.points_px, strict=True)
+        return Annotation(points=tuple(NamedPoint(name, *map(as_in_tables, place)) for name, place in places))
 
     def draw(self, canvas: Canvas) -> None:
         """Draw a dot at each point, with its name where they are few."""
@@ -136,6 +152,10 @@ class PointFormat(OutputFormat[PointPrediction]):
         """Return each point's name, x and y."""
         places = zip(self.names, prediction.points_px, strict=True)
         return {"points": [PointAnswer(name, *map(shortest, place)) for name, place in places]}
+
+    def annotation_names(self) -> AnnotationNames:
+        """Return the points' names."""
+        return AnnotationNames(points=self.names)
 
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return the median error of points (n, P, 2), in pixels."""

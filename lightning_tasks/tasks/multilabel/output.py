@@ -17,7 +17,18 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.reports.canvas import Canvas, one_line
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.scores import average_precision
-from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
+from lightning_tasks.tasks.prediction import (
+    Annotation,
+    AnnotationNames,
+    Answer,
+    Columns,
+    InferenceModule,
+    OutputFormat,
+    Prediction,
+    ScoredLabel,
+    as_in_tables,
+    shortest,
+)
 
 
 class LabelModule(InferenceModule):
@@ -58,6 +69,11 @@ class LabelPrediction(Prediction):
         """Return the chosen labels, and all probabilities by label."""
         rounded = (round(float(probability), 6) for probability in self.probabilities)
         return {"predicted": list(self.labels), "probabilities": dict(zip(self.vocab, rounded, strict=True))}
+
+    def annotation(self) -> Annotation:
+        """Return the chosen labels with their probabilities."""
+        chosen = [i for i in self.likeliest_first() if self.chosen[i]]
+        return Annotation(tuple(ScoredLabel(self.vocab[i], as_in_tables(self.probabilities[i])) for i in chosen))
 
     def draw(self, canvas: Canvas) -> None:
         """Write the chosen labels with their probabilities."""
@@ -140,6 +156,10 @@ class LabelFormat(OutputFormat[LabelPrediction]):
             for i in prediction.likeliest_first()
         ]
         return {"predicted": rows}
+
+    def annotation_names(self) -> AnnotationNames:
+        """Return the labels, and whether exactly one is chosen."""
+        return AnnotationNames(labels=self.names, one_label=self.thresholds is None)
 
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return the mAP of probabilities (n, C)."""

@@ -13,7 +13,18 @@ from lightning_tasks.data.loading.dataset import ImageDataset
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
 from lightning_tasks.models.heads import sigmoid_range
 from lightning_tasks.reports.canvas import Canvas, one_line
-from lightning_tasks.tasks.prediction import Answer, Columns, InferenceModule, OutputFormat, Prediction, shortest
+from lightning_tasks.tasks.prediction import (
+    Annotation,
+    AnnotationNames,
+    Answer,
+    Columns,
+    InferenceModule,
+    NamedNumber,
+    OutputFormat,
+    Prediction,
+    as_in_tables,
+    shortest,
+)
 from lightning_tasks.tasks.values.heads import ValueHead
 from lightning_tasks.tasks.values.regressor import ValueRegressor
 
@@ -52,6 +63,11 @@ class ValuePrediction(Prediction):
     def as_json(self) -> dict[str, Any]:
         """Return the numbers by their targets."""
         return {"values": {name: round(float(v), 6) for name, v in zip(self.targets, self.values, strict=True)}}
+
+    def annotation(self) -> Annotation:
+        """Return the numbers by their targets."""
+        pairs = zip(self.targets, self.values, strict=True)
+        return Annotation(numbers=tuple(NamedNumber(name, as_in_tables(value)) for name, value in pairs))
 
     def draw(self, canvas: Canvas) -> None:
         """Write a line for each number."""
@@ -111,6 +127,10 @@ class ValueFormat(OutputFormat[ValuePrediction]):
         """Return each target's name and number."""
         pairs = zip(self.names, prediction.values, strict=True)
         return {"values": [ValueAnswer(name, shortest(value)) for name, value in pairs]}
+
+    def annotation_names(self) -> AnnotationNames:
+        """Return the targets' names."""
+        return AnnotationNames(numbers=self.names)
 
     def score(self, outputs: NDArray[np.float32], dataset: ImageDataset[Any], rows: Sequence[int]) -> float:
         """Return the mean absolute error of numbers (n, T), in standard deviations."""

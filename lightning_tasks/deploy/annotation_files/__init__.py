@@ -1,0 +1,1 @@
+"""Predictions in the files of annotation tools, which people load back as pre-annotations."""
