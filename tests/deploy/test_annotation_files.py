@@ -21,7 +21,7 @@ import lightning_tasks.verbs.predict as verb
 from lightning_tasks.__main__ import console
 from lightning_tasks.deploy.annotation_files.file import AnnotationFile
 from lightning_tasks.deploy.annotation_files.formats import WRITERS, Format, names_in_file
-from lightning_tasks.deploy.annotation_files.writer import AnnotatedImage
+from lightning_tasks.deploy.annotation_files.writer import ImageEntry
 from lightning_tasks.deploy.prediction_table import Row
 from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import ConfigError
@@ -247,7 +247,7 @@ def test_file_names_are_those_that_a_tool_knows(images, monkeypatch):
 def written(format, names, annotation, name="a.jpg", prefix=""):
     """What one image's annotation is as text, and the text around it."""
     writer = WRITERS[format](names, "best.ckpt", prefix)
-    return writer, writer.entries(AnnotatedImage(0, name, 10, 20), annotation)
+    return writer, writer.entries(ImageEntry(0, name, 10, 20), annotation)
 
 
 def test_a_prefix_makes_an_address_and_what_is_no_text_stays_distinct():

@@ -4,7 +4,7 @@ import json
 from itertools import count
 from typing import Any, ClassVar
 
-from lightning_tasks.deploy.annotation_files.writer import AnnotatedImage, AnnotationWriter
+from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter, ImageEntry
 from lightning_tasks.tasks.prediction import Annotation, AnnotationNames
 
 _ANNOTATED = 2  # COCO's visibility of a point that is annotated and seen
@@ -27,7 +27,7 @@ class CocoWriter(AnnotationWriter):
         self._category_ids = {label: number for number, label in enumerate(names.labels, 1)}
         self._ids = count(1)
 
-    def entries(self, image: AnnotatedImage, annotation: Annotation) -> tuple[list[str], ...]:
+    def entries(self, image: ImageEntry, annotation: Annotation) -> tuple[list[str], ...]:
         """Return the image, and its annotations."""
         width, height = image.width_px, image.height_px
         described = {"id": image.position + 1, "file_name": self.name_of(image), "width": width, "height": height}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 from xml.sax.saxutils import escape, quoteattr
 
-from lightning_tasks.deploy.annotation_files.writer import AnnotatedImage, AnnotationWriter, Setup, require_xml
+from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter, ImageEntry, Setup, require_xml
 from lightning_tasks.filesystem import as_text
 from lightning_tasks.tasks.prediction import Annotation, AnnotationNames
 
@@ -30,7 +30,7 @@ class CvatWriter(AnnotationWriter):
         super().__init__(names, checkpoint, prefix)
         require_xml((*names.labels, *names.points, *names.numbers, self.checkpoint, self.prefix), "cvat")
 
-    def entries(self, image: AnnotatedImage, annotation: Annotation) -> tuple[list[str], ...]:
+    def entries(self, image: ImageEntry, annotation: Annotation) -> tuple[list[str], ...]:
         """Return the image's element."""
         size = _attributes(width=image.width_px, height=image.height_px)
         lines = [f"  <image{_attributes(id=image.position, name=self.name_of(image))}{size}>"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lightning_tasks.atomic_write import nearest_folder, write_whole
-from lightning_tasks.deploy.annotation_files.writer import AnnotatedImage, AnnotationWriter
+from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter, ImageEntry
 from lightning_tasks.deploy.prediction_table import PredictionOutput, Row
 from lightning_tasks.errors import ConfigError
 
@@ -60,7 +60,7 @@ class AnnotationFile(PredictionOutput):
         entries: list[list[str]] = [[] for _ in self._sections]
         for position, row in enumerate(rows, self._kept.rows):
             if row.prediction is not None:
-                image = AnnotatedImage(position, self._names[position], row.size[1], row.size[0])
+                image = ImageEntry(position, self._names[position], row.size[1], row.size[0])
                 described = self._writer.entries(image, row.prediction.annotation())
                 for section, more in zip(entries, described, strict=True):
                     section += more

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from lightning_tasks.csv_text import distinct_columns
-from lightning_tasks.deploy.annotation_files.writer import AnnotatedImage, AnnotationWriter, Setup, require_xml
+from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter, ImageEntry, Setup, require_xml
 from lightning_tasks.tasks.prediction import Annotation, AnnotationNames
 
 _IMAGE, _LABELS, _POINTS = "image", "labels", "points"  # the names of tags in the labelling config
@@ -32,7 +32,7 @@ class LabelStudioWriter(AnnotationWriter):
         require_xml((*names.labels, *names.points, *names.numbers), "label-studio")
         self._tags = dict(zip(names.numbers, distinct_columns(names.numbers, [_IMAGE]), strict=True))
 
-    def entries(self, image: AnnotatedImage, annotation: Annotation) -> tuple[list[str], ...]:
+    def entries(self, image: ImageEntry, annotation: Annotation) -> tuple[list[str], ...]:
         """Return the task."""
         results = self._results(image, annotation)
         for number, result in enumerate(results):
@@ -44,11 +44,11 @@ class LabelStudioWriter(AnnotationWriter):
         task = {"data": {_IMAGE: self.name_of(image)}, "predictions": [prediction]}
         return ([json.dumps(task, ensure_ascii=False)],)
 
-    def name_of(self, image: AnnotatedImage) -> str:
+    def name_of(self, image: ImageEntry) -> str:
         """Return the image's address."""
         return self.prefix + quote(os.fsencode(image.name)) if self.prefix else super().name_of(image)
 
-    def _results(self, image: AnnotatedImage, annotation: Annotation) -> list[dict[str, Any]]:
+    def _results(self, image: ImageEntry, annotation: Annotation) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         if labels := [label.name for label in annotation.labels]:
             results.append({"from_name": _LABELS, "type": "choices", "value": {"choices": labels}})

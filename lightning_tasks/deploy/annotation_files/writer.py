@@ -13,7 +13,7 @@ from lightning_tasks.tasks.prediction import Annotation, AnnotationNames
 _NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class AnnotatedImage(NamedTuple):
+class ImageEntry(NamedTuple):
     """An image of the file; its size is that of the upright image, as the tools show it."""
 
     position: int  # from 0, among all images that were asked for, also those that could not be read
@@ -54,7 +54,7 @@ class AnnotationWriter(ABC):
         self.prefix = as_text(prefix)
 
     @abstractmethod
-    def entries(self, image: AnnotatedImage, annotation: Annotation) -> tuple[list[str], ...]:
+    def entries(self, image: ImageEntry, annotation: Annotation) -> tuple[list[str], ...]:
         """Return what stands of an image in each section."""
 
     @abstractmethod
@@ -68,7 +68,7 @@ class AnnotationWriter(ABC):
     def require_file_names(self, names: Iterable[str]) -> None:  # noqa: B027 - most can hold any
         """Raise ConfigError where the format cannot hold an image's name."""
 
-    def name_of(self, image: AnnotatedImage) -> str:
+    def name_of(self, image: ImageEntry) -> str:
         """Return the image's name as it stands in the file."""
         return self.prefix + as_text(image.name)
 
