@@ -168,7 +168,7 @@ def test_words_for_nothing_are_labels_where_annotations_have_them(made):
     write_image(Path("a.jpg"))
     made([AnnotatedImage("a.jpg", labels=["None", "cat"])])
     assert console(["init", "a.made"]) == 0
-    assert 'vocab: [None, cat]' in Path("labels.yaml").read_text()
+    assert "vocab: [None, cat]" in Path("labels.yaml").read_text()
 
 
 def test_a_zip_is_unpacked_beside_the_table(tmp_path, monkeypatch, capsys):

@@ -40,5 +40,5 @@ def test_what_is_no_folder_of_classes_is_told(tmp_path, others):
         write_image(tmp_path / name)
     for name in others:
         (tmp_path / name).write_text("{}")
-    with pytest.raises(TableError, match="of no format that is known here. --format names one of"):
+    with pytest.raises(TableError, match=r"of no format that is known here\. --format names one of"):
         read(tmp_path)
