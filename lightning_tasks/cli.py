@@ -25,7 +25,7 @@ from lightning_tasks.callbacks.last_checkpoint import logged_steps
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
-from lightning_tasks.command_line.arguments import with_expanded_configs, with_expanded_paths
+from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
 from lightning_tasks.command_line.foreign_messages import quieten, translate_foreign_errors
 from lightning_tasks.command_line.run_settings import MODELS_OWN, SavedConfig, check_trainer, choose_checkpoints
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
@@ -54,7 +54,7 @@ def main(args: list[str] | None = None) -> None:
         KeyboardInterrupt: Ctrl-C, where no training had to be saved.
     """
     with translate_foreign_errors():
-        given = with_expanded_configs(sys.argv[1:] if args is None else args)
+        given = with_config_files(sys.argv[1:] if args is None else args)
         if given[0] in _FROM_CHECKPOINT:
             given = with_checkpoint_settings(given)
         TaskCLI(with_new_names(given))

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from lightning_tasks.config_files import find_config
 from lightning_tasks.filesystem import expand_path
 
 _FLAGS = ("-h", "--help", "--print_config")
@@ -49,15 +50,21 @@ def with_expanded_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _expand(name, value) for name, value in settings.items()}
 
 
-def with_expanded_configs(args: list[str]) -> list[str]:
-    """Return a command line with the names of its configs expanded; a config may be given as text, too."""
+def with_config_files(args: list[str]) -> list[str]:
+    """Return a command line with each of its configs as a file: see `find_config`; one may be given as text, too.
+
+    Raises:
+        ConfigError: there is no such config, or a variable is not set.
+    """
     done = list(args)
     for i, word in enumerate(args):
         option, equals, value = word.partition("=")
-        if option in _CONFIG and equals and "\n" not in value:
-            done[i] = f"{option}={expand_path(value)}"
-        elif i and args[i - 1] in _CONFIG and "\n" not in word:
-            done[i] = expand_path(word)
+        if option in _CONFIG and equals:
+            done[i] = f"{option}={find_config(value)}"
+        elif i and args[i - 1] in _CONFIG:
+            done[i] = find_config(word)
+        elif word.startswith("-c") and word != "-c":
+            done[i] = f"--config={find_config(word.removeprefix('-c'))}"
     return done
 
 

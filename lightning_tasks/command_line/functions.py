@@ -23,14 +23,14 @@ def run(args: list[str]) -> int:
     function = getattr(import_module(f"lightning_tasks.verbs.{verb.name}"), verb.name)
     about = (function.__doc__ or "").partition("\n")[0]
     parser = ArgumentParser(prog=f"lightning-tasks {verb.name}", description=about)
-    first, *rest = verb.words
-    parser.add_argument(first, type=str)
-    for word in rest:
+    for word in verb.words[:1]:
+        parser.add_argument(word, type=str)
+    for word in verb.words[1:]:
         parser.add_argument(word, nargs="+", type=str)
     parser.add_function_arguments(function, skip=set(verb.words), as_group=False)
     words, options = words_and_options(with_new_names(args)[1:])
     try:
-        settings = parser.parse_args([*options, "--", *words]).as_dict()
+        settings = parser.parse_args([*options, *(["--", *words] if words else [])]).as_dict()
         code: int | None = function(**with_expanded_paths(settings))
     except (MemoryError, RuntimeError) as error:
         from lightning_tasks.devices import is_out_of_memory, memory_asked_for  # torch is imported by now

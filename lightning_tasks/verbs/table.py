@@ -23,9 +23,10 @@ class Verb(NamedTuple):
     words: tuple[str, ...] = ()  # of a FUNCTION: which of its parameters stand without a name; of the last one or more
 
 
-_CONFIG = "--config conf/pascal.yaml"
+_CONFIG = "--config pascal"
 _BEST = "best.ckpt"
 VERBS = (
+    Verb("configs", "", "list the configs that come with it; --show NAME prints one", Kind.FUNCTION),
     Verb("init", "ANNOTATIONS", "write a config for your own data, of any format", Kind.FUNCTION, ("path",)),
     Verb("convert", "ANNOTATIONS", "write a table from another tool's annotations", Kind.FUNCTION, ("path",)),
     Verb("prepare", _CONFIG, "get and check the data", Kind.DATA),

@@ -1,0 +1,54 @@
+"""Which file a `--config` means: one of the user's own, or one that comes with the package."""
+
+import difflib
+import re
+from pathlib import Path
+
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import exists, expand_path, is_folder, why_missing
+
+FOLDER = Path(__file__).parent / "configs"  # in a checkout a link to conf/; in a wheel the files themselves
+_TEXT = re.compile(r"[{}:\n]")  # in settings that are given as text in place of a file's name
+
+
+def packaged_configs() -> dict[str, Path]:
+    """Return the configs that come with the package, by name: the file's, without its ending."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find_config(given: str) -> str:
+    """Return the file that is meant: the one of this path, with `~` and `$NAME` expanded, or the packaged one.
+
+    A file that is there goes first. Settings as text are returned as they are, if they have several lines.
+
+    Raises:
+        ConfigError: there is neither, or a variable is not set.
+    """
+    if "\n" in given:
+        return given
+    path = expand_path(given)
+    if not path or _TEXT.search(path) or (exists(path) and not is_folder(path)):
+        return path
+    return str(packaged_config(path))
+
+
+def packaged_config(name: str) -> Path:
+    """Return the packaged config of a name.
+
+    Raises:
+        ConfigError: there is none; with the names that are near, the user's own configs' too.
+    """
+    known = packaged_configs()
+    if name in known:
+        return known[name]
+    given = Path(name)
+    own = [path.name for path in given.parent.glob("*.y*ml")]
+    near = [
+        *(str(given.parent / path) for path in difflib.get_close_matches(given.name, own)),
+        *difflib.get_close_matches(given.stem, known),
+    ]
+    told = f" Is {' or '.join(near)} meant?" if near else ""
+    raise ConfigError(
+        f"There is no config {name!r}{why_missing(given)}: neither such a file nor a packaged one of that name.{told} "
+        "`lightning-tasks configs` lists the packaged ones."
+    )
