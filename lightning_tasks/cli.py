@@ -10,14 +10,13 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
-from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_tasks import run_folders, yaml_text
 from lightning_tasks.callbacks import FineTune, LastCheckpoint, LRFinder, StepSeed
-from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint, CheckpointPlaces, require_apart_and_inside
+from lightning_tasks.callbacks.checkpoint_places import CheckpointPlaces, require_apart_and_inside
 from lightning_tasks.callbacks.end_of_fit import EndOfFit
 from lightning_tasks.callbacks.epoch_table import EpochTable, SkippedImages, StartLine
 from lightning_tasks.callbacks.finite_loss import FiniteLoss, FinitePredictions
@@ -27,7 +26,7 @@ from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
 from lightning_tasks.command_line.foreign_messages import quieten, translate_foreign_errors
-from lightning_tasks.command_line.run_settings import MODELS_OWN, SavedConfig, check_trainer, choose_checkpoints
+from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints
 from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -35,6 +34,7 @@ from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import terminal_callbacks
+from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training.run_paths import last_checkpoint
@@ -91,9 +91,7 @@ class TaskCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Take whole numbers alone as seed: data and splits are drawn from it too."""
-        parser.add_argument(
-            "--seed_everything", type=NonNegativeInt, default=42, help="of weights, dropout, order and augmentation"
-        )
+        add_seed(parser)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks instances alone
         """The verbs of a run, and which of their parameters the command line does not set.
@@ -116,21 +114,7 @@ class TaskCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and checkpoints, and let model and data agree."""
-        parser.add_argument("--runs_dir", type=str, default="runs", help="folder of all runs")
-        parser.add_argument(
-            "--run_name", type=str | None, default=None, help="folder of this task's runs in it; null: the data's name"
-        )
-        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": MODELS_OWN,
-                "checkpoint.mode": MODELS_OWN,
-                "checkpoint.filename": "best",
-                "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.enable_version_counter": False,  # a resumed run may find the file that it had written
-            }
-        )
-        parser.add_lightning_class_args(LastCheckpoint, "last")
+        add_run_options(parser)
         for name in (*names_keys(), "image_size"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)

@@ -14,8 +14,8 @@ from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.base import ImageModel
+from lightning_tasks.run_options import MODELS_OWN
 
-MODELS_OWN = "auto"  # which score tells the best checkpoint: the model says it, see `ImageModel`
 _LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "gradient_clip_val": 0, "log_every_n_steps": 0}
 _PROCESSES_A_CORE = 8  # more would swap, not train; fewer may be tried out on a small machine
 
@@ -28,8 +28,7 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
     """
     if settings.get("barebones"):
         raise ConfigError(
-            "trainer.barebones leaves out checkpoints, scores and logs: nothing would be left. Leave it out. "
-            "What the Trainer itself costs is measured by scripts/benchmark.py."
+            "trainer.barebones leaves out checkpoints, scores and logs: nothing would be left. Leave it out."
         )
     for name, least in _LEAST.items():
         value = settings.get(name)
