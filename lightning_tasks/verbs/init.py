@@ -16,6 +16,7 @@ from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.task import Task
 from lightning_tasks.verbs.convert import convert_annotations
+from lightning_tasks.verbs.schema import SCHEMA_FILE, schema_line, write_schema
 
 
 def init(
@@ -58,10 +59,12 @@ def init(
     commonest = [f"most images have {width}×{height} pixels" for (height, width), _ in sizes]
     draft.comments["size"] = [*commonest, *draft.comments.get("size", [])]
     text = _config(task, draft, own, target)
+    write_schema(target.with_name(SCHEMA_FILE))  # by which editors complete the config
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
     print(f"config           {target}  ({task.targets}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
     if own.files.respelt:
         print(f"names            {respelt_line(own.path, own.files)}")
+    print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete and check the config by it)")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 
@@ -84,6 +87,7 @@ def _task_of_header(path: Path, header: Sequence[str]) -> Task:
 
 def _config(task: Task, draft: ConfigDraft, own: OwnTable, target: Path) -> str:
     lines = [
+        schema_line(SCHEMA_FILE),
         _comment(f"{own.path}: {task.targets}. Written by `lightning-tasks init`; change what you like."),
         _comment(f"  lightning-tasks fit --config {target}"),
         "model:",

@@ -29,6 +29,7 @@ VERBS = (
     Verb("configs", "", "list the configs that come with it; --show NAME prints one", Kind.FUNCTION),
     Verb("init", "ANNOTATIONS", "write a config for your own data, of any format", Kind.FUNCTION, ("path",)),
     Verb("convert", "ANNOTATIONS", "write a table from another tool's annotations", Kind.FUNCTION, ("path",)),
+    Verb("schema", "FILE", "write a JSON schema, by which editors complete configs", Kind.FUNCTION, ("output",)),
     Verb("prepare", _CONFIG, "get and check the data", Kind.DATA),
     Verb("check", _CONFIG, "read every image once, and list what is wrong", Kind.DATA),
     Verb("summary", _CONFIG, "what there is, and one sample step by step", Kind.DATA),
