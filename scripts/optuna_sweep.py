@@ -1,6 +1,6 @@
 """Search learning rate, its ratio and weight decay with Optuna, over the command line's own objects.
 
-python scripts/optuna_sweep.py --config conf/pascal_sample.yaml --trials 10 --study sqlite:///sweep.db
+python scripts/optuna_sweep.py --config pascal_sample --trials 10 --study sqlite:///sweep.db
 
 What stands after `--` goes to each training: `-- --trainer.max_epochs 3 --data.size 96`. The score is what the model
 monitors, or the config. Trials that lag behind are pruned after an epoch. A study that is there is resumed; each trial
@@ -22,6 +22,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 import lightning_tasks
 from lightning_tasks.cli import TaskCLI
+from lightning_tasks.config_files import find_config
 from lightning_tasks.errors import LightningTasksError, users_mistake
 
 try:
@@ -96,8 +97,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("more", nargs="*", help="after --: goes to each training")
     given = parser.parse_args()
-    configs = [word for config in given.config for word in ("--config", config)]
-    base = ["fit", *configs, *given.more]
+    files = [find_config(config) for config in given.config]
+    base = ["fit", *(word for file in files for word in ("--config", file)), *given.more]
 
     def objective(trial: optuna.Trial) -> float:
         args = [*base, *arguments(trial), "--trainer.enable_progress_bar", "false"]
@@ -112,7 +113,7 @@ def main() -> int:
         study_name=" ".join(given.config),
         storage=given.study,
         load_if_exists=True,
-        direction="maximize" if _mode(given.config) == "max" else "minimize",
+        direction="maximize" if _mode(files) == "max" else "minimize",
         sampler=optuna.samplers.TPESampler(seed=given.seed),
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),
     )

@@ -8,8 +8,8 @@ started=$SECONDS
 for task in pascal biwi; do
     echo
     echo "== $task, on drawn data"
-    lightning-tasks prepare --config "conf/${task}_sample.yaml"
-    lightning-tasks fit --config "conf/${task}_sample.yaml"
+    lightning-tasks prepare --config "${task}_sample"
+    lightning-tasks fit --config "${task}_sample"
 done
 echo
 echo "Both tasks took $((SECONDS - started)) s. Next, score the first one's best checkpoint again, at another threshold:"

@@ -44,6 +44,8 @@ def test_a_study_searches_and_goes_on(tmp_path):
 
 
 def test_mistakes_are_one_line(tmp_path):
-    given = ["--config", CONFIG, "--trials", "1", "--", *TINY]
+    given = ["--config", "pascal_sample", "--trials", "1", "--", *TINY]
     done = run_script("optuna_sweep.py", *given, folder=tmp_path, code=1)
     assert done.stderr.splitlines()[-1].startswith("error: There is no data set")
+    done = run_script("optuna_sweep.py", "--config", "pascal_sampel", folder=tmp_path, code=1)
+    assert "Is pascal_sample" in done.stderr.splitlines()[-1]

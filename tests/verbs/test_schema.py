@@ -41,7 +41,7 @@ def test_a_runs_own_config_fits(labels_run, schema):
         "model: {class_path: lightning_tasks.KeypointRegressor, init_args: {max_stride: 8}}",
         "model: {class_path: mine.models.Net, init_args: {whatever: 1}}",
         "model: {init_args: {max_stride: 8, flip_tta: true}}",  # an overlay
-        "data: {class_path: BiwiDataModule, init_args: {size: [240, 320], swap_pairs: [[a, b]]}}",
+        "data: {class_path: KeypointDataModule, init_args: {size: [240, 320], swap_pairs: [[a, b]]}}",
         "trainer: {callbacks: [OneCycle, {class_path: EarlyStopping, init_args: {monitor: val/loss}}]}",
         "trainer: {callbacks: {class_path: FineTune, init_args: {epochs: 3}}}",
         "trainer: {callbacks: null, logger: false, max_epochs: null, devices: -1, strategy: ddp}",

@@ -48,7 +48,7 @@ def _pairs(names: Sequence[str]) -> list[list[str]]:
     return [[name, other[0]] for name, other in found.items() if other]
 
 
-# Left and right of the usual 68 points of a face, as in conf/face68.yaml.
+# Left and right of the usual 68 points of a face, as in the config face68.
 _FACE_68 = (
     *((i, 16 - i) for i in range(8)),
     *((17 + i, 26 - i) for i in range(5)),
