@@ -21,7 +21,7 @@ from lightning_tasks.filesystem import is_file
 from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import names_keys
 
-SCHEMA_FILE = "lightning_tasks.schema.json"  # what `init` puts beside its configs
+SCHEMA_FILE = ".lightning_tasks.schema.json"  # beside configs of `init`; hidden, so that none takes it for annotations
 _DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest one that all editors know
 _TITLE = "A config of lightning_tasks"
 _OF_FIT = {"model", "train_dataloaders", "val_dataloaders", "datamodule"}  # its parameters that no config sets
