@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "devices": {"errors"},
     "filesystem": {"errors"},
     "atomic_write": {"errors", "filesystem"},
-    "config_files": {"errors", "filesystem"},
+    "config_files": {"errors", "filesystem", "yaml_text"},
     "csv_text": {"atomic_write", "filesystem"},
     "metrics_csv": {"atomic_write"},
     "renamed_options": {"errors", "yaml_text"},

@@ -10,11 +10,12 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lightning_tasks.config_files import find_config
+from lightning_tasks.config_files import config_layers
 from lightning_tasks.filesystem import expand_path
 
 _FLAGS = ("-h", "--help", "--print_config")
-_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "runs_dir"}
+_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "path",
+              "runs_dir", "table"}  # fmt: skip
 _OF_PATTERNS = {"paths", "images"}
 _OF_CLASSES = {"default_root_dir", "dirpath", "log_dir", "root_dir", "save_dir"}  # Lightning's loggers and callbacks
 _CONFIG = ("--config", "-c")
@@ -51,20 +52,26 @@ def with_expanded_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_config_files(args: list[str]) -> list[str]:
-    """Return a command line with each of its configs as a file: see `find_config`; one may be given as text, too.
+    """Return a command line in which each config is a file or text, and those come before it that it is laid over.
 
     Raises:
-        ConfigError: there is no such config, or a variable is not set.
+        ConfigError: there is no such config, or a variable is not set; see `config_layers`.
     """
-    done = list(args)
-    for i, word in enumerate(args):
+    done: list[str] = []
+    left = list(args)
+    while left:
+        word = left.pop(0)
         option, equals, value = word.partition("=")
         if option in _CONFIG and equals:
-            done[i] = f"{option}={find_config(value)}"
-        elif i and args[i - 1] in _CONFIG:
-            done[i] = find_config(word)
+            pass
+        elif word in _CONFIG and left:
+            value = left.pop(0)
         elif word.startswith("-c") and word != "-c":
-            done[i] = f"--config={find_config(word.removeprefix('-c'))}"
+            value = word.removeprefix("-c")
+        else:
+            done.append(word)
+            continue
+        done += [part for layer in config_layers(value) for part in ("--config", layer)]
     return done
 
 

@@ -105,6 +105,7 @@ def config_schema() -> Schema:
     trainer["profiler"] |= {"anyOf": [{"type": ["null", "string"]}, _reference("profiler")]}
     trainer |= {f"{name}+": trainer[name] for name in _LISTS}
     described["properties"] |= {name: _reference(name) for name in ("model", "data")}
+    described["properties"]["config"] = {"type": "string", "description": "the config that this one is laid over"}
     return {"$schema": _DRAFT, **described, "definitions": definitions}
 
 

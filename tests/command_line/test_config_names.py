@@ -59,7 +59,7 @@ def test_a_file_that_is_there_goes_first_and_a_folder_does_not():
     "text", ["{trainer: {max_epochs: 1}}", "seed_everything: 1", "trainer:\n  max_epochs: 1\n", ""]
 )
 def test_settings_as_text_stay_what_they_are(text):
-    assert with_config_files(["fit", "--config", text]) == ["fit", "--config", text]
+    assert with_config_files(["fit", f"--config={text}"]) == ["fit", "--config", text]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,25 @@ def test_packaged_configs_reach_the_parser(capsys):
     assert settings["data"]["class_path"] == "lightning_tasks.PascalDataModule"
     assert settings["trainer"]["callbacks"][0]["class_path"] == "lightning_tasks.FineTune"
     assert settings["trainer"]["precision"] == "bf16-mixed"
+
+
+def test_a_config_may_be_laid_over_a_packaged_one_or_one_beside_it(capsys):
+    Path("sub").mkdir()
+    Path("sub/base.yaml").write_text("config: pascal\ntrainer: {max_epochs: 3}\n")
+    Path("sub/own.yaml").write_text("config: base.yaml\ntrainer: {min_epochs: 2}\n")
+    with pytest.raises(SystemExit) as end:
+        console(["fit", "--config", "sub/own.yaml", "--print_config"])
+    assert end.value.code == 0
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["data"]["class_path"] == "lightning_tasks.PascalDataModule"
+    assert [settings["trainer"][name] for name in ("min_epochs", "max_epochs")] == [2, 3]
+    assert settings["trainer"]["callbacks"][0]["class_path"] == "lightning_tasks.OneCycle"  # of what lies below
+    Path("loop.yaml").write_text("config: loop.yaml\n")
+    assert console(["fit", "--config", "loop.yaml"]) == 2
+    assert "loop.yaml is laid over itself" in capsys.readouterr().err
+    Path("bad.yaml").write_text("config: pascl\n")
+    assert console(["fit", "--config", "bad.yaml"]) == 2
+    assert "Is pascal " in capsys.readouterr().err
 
 
 def test_configs_are_listed_with_their_first_lines_and_overlays_after_them(capsys):

@@ -47,6 +47,7 @@ def test_a_runs_own_config_fits(labels_run, schema):
         "trainer: {callbacks: null, logger: false, max_epochs: null, devices: -1, strategy: ddp}",
         "trainer: {callbacks+: [EMAWeightAveraging], logger: {class_path: CSVLogger, init_args: {save_dir: logs}}}",
         "trainer: {callbacks+: mine.Callback}",
+        "config: pascal\ntrainer: {max_epochs: 3}",
         "seed_everything: 1\nruns_dir: r\nckpt_path: last\nlast: {every_n_steps: 50}\ncheckpoint: {monitor: val/mAP}",
     ],
 )
