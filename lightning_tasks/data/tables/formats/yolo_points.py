@@ -1,0 +1,49 @@
+"""What a YOLO-pose data set's data.yaml says of its points."""
+
+from collections.abc import Sequence
+
+from lightning_tasks.data.tables.formats.yolo_layout import Layout
+from lightning_tasks.errors import TableError
+
+
+def point_layout(layout: Layout) -> tuple[int, int] | None:
+    """Return how many points an object has and how many numbers each, as kpt_shape says; None: it does not."""
+    shape: Sequence[str] | None = layout.settings.get("kpt_shape")
+    if shape is None:
+        return None
+    try:
+        n, dims = (int(part) for part in shape)
+    except (ValueError, TypeError):
+        n, dims = 0, 0
+    if n < 1 or dims not in (2, 3):
+        raise TableError(f"{layout.path}: kpt_shape is {shape}. Write [number of points, 2 or 3].")
+    return n, dims
+
+
+def point_names(layout: Layout, n: int) -> tuple[str, ...]:
+    """Return the points' names: those of kpt_names where every class has the same, else p0, p1, ..."""
+    given = layout.settings.get("kpt_names")
+    lists = list(given.values()) if isinstance(given, dict) else given or []
+    if lists and all(isinstance(name, str) for name in lists):
+        lists = [lists]
+    if not lists or any(names != lists[0] for names in lists):
+        return tuple(f"p{i:0{len(str(n - 1))}}" for i in range(n))
+    names = lists[0]
+    if len(names) != n or len(set(names)) != n:
+        raise TableError(f"{layout.path}: kpt_names are {len(set(names))} names, and kpt_shape says {n} points.")
+    return tuple(names)
+
+
+def swap_pairs(layout: Layout, names: Sequence[str]) -> list[list[str]] | None:
+    """Return the points that change places in a mirrored image, as flip_idx says; None: it does not."""
+    given = layout.settings.get("flip_idx")
+    if not given:
+        return None
+    try:
+        flip = [int(i) for i in given]
+    except (ValueError, TypeError):
+        flip = []
+    n = len(names)
+    if sorted(flip) != list(range(n)) or any(flip[flip[i]] != i for i in range(n)):
+        raise TableError(f"{layout.path}: flip_idx is {given}. Write for each of the {n} points its mirror image.")
+    return [[names[i], names[flip[i]]] for i in range(n) if i < flip[i]]
