@@ -8,7 +8,7 @@ from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_file
 
-_MAIN = "ImageSets/Main"
+_MAIN = ("ImageSets", "Main")
 _BOTH, _HALVES = "trainval", ("train", "val")  # the one holds the others
 _SETS = {"train": "train", "val": "val", "test": "test", _BOTH: "train"}  # the last one for what is in no other
 
@@ -24,10 +24,9 @@ def read_image_sets(source: Source, stems: Collection[str]) -> dict[str, str] | 
         TableError: a list cannot be read, or names an image twice, one without an annotation, or one that is in
             another list; names the line.
     """
-    tree = source.path.parent if source.path.name == "Annotations" else source.path
     splits: dict[str, str] = {}
     lists: dict[str, Path] = {}
-    for main in [tree / _MAIN, *sorted(tree.glob(f"*/{_MAIN}"))] if source.is_folder else ():
+    for main in _folders_of_lists(source):
         for name, split in _SETS.items():
             path = main / f"{name}.txt"
             for line, stem in _names(path) if is_file(path) else ():
@@ -39,6 +38,12 @@ def read_image_sets(source: Source, stems: Collection[str]) -> dict[str, str] | 
                 splits.setdefault(stem, split)
                 lists[stem] = path
     return splits or None
+
+
+def _folders_of_lists(source: Source) -> list[Path]:
+    if source.path.name == "Annotations":
+        return [source.path.parent / "ImageSets" / "Main"]
+    return list(dict.fromkeys(file.parent for file in source.with_ending(".txt") if file.parts[-3:-1] == _MAIN))
 
 
 def _names(path: Path) -> list[tuple[int, str]]:
