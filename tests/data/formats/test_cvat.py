@@ -311,7 +311,7 @@ def test_init_writes_tables_that_can_be_read(tmp_path, monkeypatch, capsys):
     write_example(tmp_path / "set")
     assert console(["init", "set"]) == 0
     assert (tmp_path / "labels.csv").read_text() == "fname,labels\nimages/a.jpg,cat\nimages/b.jpg,dog\n"
-    two = f"{SKELETON}\n{SKELETON.replace('20.50,10.25', '28,30')}"
+    two = f"{SKELETON}\n{SKELETON.replace('20.50,10.25', '2,30')}"
     write(tmp_path / "set", image(SKELETON, more=' subset="Train"'), image(two, "b.jpg", ' subset="Validation"'))
     assert console(["init", "set", "--output", "points.yaml"]) == 2
     assert "line 32: images/b.jpg holds 2 objects with points, and 1 of 2 images hold" in capsys.readouterr().err
@@ -319,5 +319,5 @@ def test_init_writes_tables_that_can_be_read(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "points.csv").read_text().splitlines() == [
         "fname,split,nose_x,nose_y,left_x,left_y,right_x,right_y,nose_visible,left_visible,right_visible",
         "images/a.jpg,train,20.5,10.25,,,30.0,5.0,2,0,1",
-        "images/b.jpg,val,20.5,10.25,,,30.0,5.0,2,0,1",
+        "images/b.jpg,val,2.0,30.0,,,30.0,5.0,2,0,1",
     ]
