@@ -14,7 +14,8 @@ from xml.parsers import expat
 from lightning_tasks.errors import TableError
 
 _CHUNK = 2**16  # bytes
-_ROOT = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<([\w:.-]+)[\s/>]", re.DOTALL)
+_BEFORE_ROOT = r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>"
+_ROOT = re.compile(rf"\s*(?:(?:{_BEFORE_ROOT})\s*)*<([\w:.-]+)[\s/>]", re.DOTALL)
 
 
 class Element:
