@@ -9,6 +9,7 @@ from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.voc import Voc
+from lightning_tasks.data.tables.formats.xml_lines import root_tag
 from lightning_tasks.errors import TableError
 from tests.fakes import write_image, write_voc
 
@@ -221,3 +222,18 @@ def test_init_writes_a_table_that_can_be_read(tmp_path, monkeypatch, capsys):
         "JPEGImages/d.jpg,dog,",
     ]
     assert "VOC's XML, 4 images: 4 objects" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("head", "tag"),
+    [
+        ("\ufeff<?xml version='1.0'?>\n<!-- <b> -->\n<a>", "a"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]>\n<a x='1'>", "a"),
+        ("<!-- -->" * 40, ""),  # a pattern that may end each in many places would not end
+        ("<!DOCTYPE a [", ""),
+        ("<a", ""),
+        ("{}", ""),
+    ],
+)
+def test_what_a_root_is_called(head, tag):
+    assert root_tag(head) == tag

@@ -14,8 +14,8 @@ from xml.parsers import expat
 from lightning_tasks.errors import TableError
 
 _CHUNK = 2**16  # bytes
-_BEFORE_ROOT = r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>"
-_ROOT = re.compile(rf"\s*(?:(?:{_BEFORE_ROOT})\s*)*<([\w:.-]+)[\s/>]", re.DOTALL)
+_BEFORE_ROOT = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[[^\]]*\]\s*)?>", re.DOTALL)
+_TAG = re.compile(r"<([\w:.-]+)[\s/>]")
 
 
 class Element:
@@ -89,7 +89,10 @@ class _Builder:
 
 def root_tag(head: str) -> str:
     """Return what the root is called in XML that begins so; "" where it does not begin like XML."""
-    match = _ROOT.match(head.removeprefix("\ufeff"))
+    start = len(head) - len(head.removeprefix("\ufeff"))
+    while before := _BEFORE_ROOT.match(head, start):
+        start = before.end()
+    match = _TAG.match(head, start)
     return match[1] if match else ""
 
 
