@@ -15,7 +15,10 @@ from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.xml_lines import Element
+from lightning_tasks.deploy.annotation_files.cvat import CvatWriter
+from lightning_tasks.deploy.annotation_files.writer import ImageEntry
 from lightning_tasks.errors import TableError
+from lightning_tasks.tasks.prediction import Annotation, AnnotationNames, NamedNumber, NamedPoint, ScoredLabel
 from tests.fakes import write_image
 from tests.test_fuzz import cases
 
@@ -321,3 +324,19 @@ def test_init_writes_tables_that_can_be_read(tmp_path, monkeypatch, capsys):
         "images/a.jpg,train,20.5,10.25,,,30.0,5.0,2,0,1",
         "images/b.jpg,val,2.0,30.0,,,30.0,5.0,2,0,1",
     ]
+
+
+def test_predictions_that_are_written_for_cvat_are_read_back(tmp_path):
+    annotation = Annotation(
+        (ScoredLabel("a & b", 0.9),), (NamedPoint("nose", 1.5, 2.25, 0.9), NamedPoint("left", 3.0, 4.0, 0.9)),
+        (NamedNumber("age", 40.125),),
+    )  # fmt: skip
+    writer = CvatWriter(AnnotationNames(("a & b", "c"), ("nose", "left"), ("age",)), "run", "")
+    begin, end = writer.frame(1)
+    (entries,) = writer.entries(ImageEntry(0, "sub/x.jpg", 640, 480), annotation)
+    (tmp_path / "preds.xml").write_text(begin + "".join(entries) + end)
+    found = read(tmp_path / "preds.xml")
+    (image,) = found.images
+    assert (image.name, list(image.labels), image.values) == ("sub/x.jpg", ["a & b"], {"age": 40.125})
+    assert (found.point_names, image.objects[0].points) == (("nose", "left"), (1.5, 2.25, 2, 3, 4, 2))
+    assert not +found.left_out
