@@ -9,13 +9,12 @@ Source: Everingham and Winn, "The PASCAL Visual Object Classes Challenge 2007 (V
 import difflib
 import re
 from pathlib import Path
-from typing import NoReturn
-from xml.etree import ElementTree
 
 import pandas as pd
 from tqdm import tqdm
 
 from lightning_tasks.data.tables.csv_table import OnError, raise_error
+from lightning_tasks.data.tables.formats.xml_lines import Element, parse_xml
 from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
@@ -77,8 +76,8 @@ def read_annotation(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     classes: dict[bool, set[str]] = {False: set(), True: set()}
     # Only children of the annotation and of an object: parts (head, hand, foot) lie in their object and have names too.
-    for number, element in enumerate(_parse(path).iterfind("object"), start=1):
-        name, difficult = ((element.findtext(tag) or "").strip() for tag in ("name", "difficult"))
+    for number, element in enumerate(_parse(path).find_all("object"), start=1):
+        name, difficult = (element.text_of(tag) for tag in ("name", "difficult"))
         if name not in CLASSES:
             close = difflib.get_close_matches(name, CLASSES, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -89,14 +88,7 @@ def read_annotation(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(classes[False])), tuple(sorted(classes[True] - classes[False]))
 
 
-class _WithoutDoctype(ElementTree.TreeBuilder):
-    """Refuses a document type, and with it every entity that XML's bombs and its ways to other files are made of."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        raise ValueError("a document type, which no annotation has")
-
-
-def _parse(path: Path) -> ElementTree.Element:
+def _parse(path: Path) -> Element:
     try:
         with path.open("rb") as file:
             content = file.read(_ANNOTATION_LIMIT + 1)
@@ -105,8 +97,8 @@ def _parse(path: Path) -> ElementTree.Element:
     if len(content) > _ANNOTATION_LIMIT:
         raise TableError(f"{path}: more than {_ANNOTATION_LIMIT:,} bytes are no annotation. {_RESTORE}.")
     try:
-        root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two of strange encodings
+        root = parse_xml(content)
+    except ValueError as error:
         raise TableError(f"{path}: not an annotation in XML ({error}). {_RESTORE}.") from error
     if root.tag != "annotation":
         raise TableError(f"{path}: row 1: XML of <{root.tag}>, not of <annotation>. {_RESTORE}.")
