@@ -124,7 +124,7 @@ def _image_of(below: PurePosixPath, file_name: str, images: FoundImages) -> str:
     own = list(_own_places(below.with_suffix("")))
     found = next((image for stem in own if (image := images.of_stem(str(stem)))), None) or images.find([own[-1].name])
     if found is None and file_name:
-        found = images.find([*(str(stem.with_name(file_name)) for stem in own if "/" not in file_name), file_name])
+        found = images.find([*(str(stem.parent / file_name) for stem in own), file_name])
     if found is not None:
         return found
     return file_name if has_ending(file_name) else f"{below.stem}.jpg"

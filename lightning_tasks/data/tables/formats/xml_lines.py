@@ -157,7 +157,7 @@ def number(path: Path, element: Element, name: str, text: str | None) -> float:
         TableError: it is none; `name` says in the message what it stands for.
     """
     try:
-        value = float(text or "")
+        value = float(text) if text and text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -21,8 +21,7 @@ from lightning_tasks.filesystem import exists, is_file, is_folder
 _LISTS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys, and names of lists
 NAMES_FILES = frozenset(("classes.txt", "predefined_classes.txt", "labels.txt"))  # besides *.names
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_LARGEST_YAML_BYTES = 2**22
-_AllText = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # the former is faster, where libyaml is there
+_LARGEST_YAML_BYTES = 2**20
 
 
 @dataclass
@@ -84,11 +83,14 @@ def describes(source: Source) -> bool:
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - whatever YAML holds
-    """Return what a YAML file holds, every scalar as text: `no` and `1e3` are names of classes, too."""
+    """Return what a YAML file holds, every scalar as text: `no` and `1e3` are names of classes, too.
+
+    Not by libyaml, which is faster, but which deep nesting makes crash.
+    """
     try:
         if path.stat().st_size > _LARGEST_YAML_BYTES:
             raise TableError(f"{path}: too large to describe a data set.")
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_AllText)
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f"line {mark.line + 1}: "

@@ -8,11 +8,11 @@ from lightning_tasks.errors import TableError
 
 def point_layout(layout: Layout) -> tuple[int, int] | None:
     """Return how many points an object has and how many numbers each, as kpt_shape says; None: it does not."""
-    shape: Sequence[str] | None = layout.settings.get("kpt_shape")
+    shape = layout.settings.get("kpt_shape")
     if shape is None:
         return None
     try:
-        n, dims = (int(part) for part in shape)
+        n, dims = (int(part) for part in (shape if isinstance(shape, list) else ()))
     except (ValueError, TypeError):
         n, dims = 0, 0
     if n < 1 or dims not in (2, 3):
@@ -23,7 +23,7 @@ def point_layout(layout: Layout) -> tuple[int, int] | None:
 def point_names(layout: Layout, n: int) -> tuple[str, ...]:
     """Return the points' names: those of kpt_names where every class has the same, else p0, p1, ..."""
     given = layout.settings.get("kpt_names")
-    lists = list(given.values()) if isinstance(given, dict) else given or []
+    lists = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list) else []
     if lists and all(isinstance(name, str) for name in lists):
         lists = [lists]
     if not lists or any(names != lists[0] for names in lists):
@@ -40,7 +40,7 @@ def swap_pairs(layout: Layout, names: Sequence[str]) -> list[list[str]] | None:
     if not given:
         return None
     try:
-        flip = [int(i) for i in given]
+        flip = [int(i) for i in (given if isinstance(given, list) else ())]
     except (ValueError, TypeError):
         flip = []
     n = len(names)

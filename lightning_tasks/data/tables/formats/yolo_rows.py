@@ -112,7 +112,7 @@ def looks_like_rows(text: str) -> bool:
 
 def _number(where: str, cell: str) -> float:
     try:
-        number = float(cell)
+        number = float(cell) if cell.isascii() and "_" not in cell else math.nan  # Python reads 1_0 and ٣, nobody else
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
