@@ -12,7 +12,7 @@ from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
 _HEAD = 2**16  # bytes that tell what a file is
-_HIDDEN = (".", "__MACOSX")  # names that begin so are the system's
+HIDDEN = (".", "__MACOSX")  # names that begin so are the system's
 
 
 class Source:
@@ -43,8 +43,8 @@ class Source:
             return [self.path]
         found = []
         for folder, folders, names in os.walk(self.path):
-            folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
-            found += [Path(folder, name) for name in sorted(names) if not name.startswith(_HIDDEN)]
+            folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
+            found += [Path(folder, name) for name in sorted(names) if not name.startswith(HIDDEN)]
         return found
 
     def with_ending(self, *endings: str) -> list[Path]:
@@ -80,7 +80,7 @@ class Source:
 def _without_wrappers(folder: Path) -> Path:
     """Return a folder, or the one in it where there is nothing else: so zips are packed."""
     while True:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(_HIDDEN)]
+        entries = [path for path in folder.iterdir() if not path.name.startswith(HIDDEN)]
         if len(entries) != 1 or not is_folder(entries[0]):
             return folder
         folder = entries[0]
