@@ -245,6 +245,13 @@ def test_several_files_and_images_elsewhere(tmp_path):
     assert read(tmp_path / "one", images=tmp_path / "photos").images[0].name == "sub/a.jpg"
 
 
+def test_frames_of_videos_lack_their_ending(tmp_path):
+    for task in ("one", "two"):
+        write(tmp_path / task, image(name="frame_000000"))
+        write_image(tmp_path / task / "images" / "frame_000000.png")
+    assert [i.name for i in read(tmp_path).images] == [f"{n}/images/frame_000000.png" for n in ("one", "two")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.reader import ReadOptions
@@ -74,10 +75,31 @@ def test_points_and_what_they_are_called(tmp_path):
         assert (found.point_names, found.swap_pairs) == (("nose", "left", "no"), [["left", "no"]])
 
 
+def test_classes_that_name_their_points_differently(tmp_path):
+    found = of_one(tmp_path, "", POSE + "kpt_names: {0: [nose, left, right], 1: [tail, left, right]}\n")
+    assert found.point_names == ("p0", "p1", "p2")
+    assert "are not the same for all classes" in found.notes[0]
+
+
+def test_positions_are_those_of_the_upright_image(tmp_path):
+    """Of a photo that a phone turned: 100 wide and 200 high, though stored the other way."""
+    write(tmp_path, {"images/train/a.jpg": None})
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "images/train/a.jpg", exif=exif)
+    (tmp_path / "labels/train").mkdir(parents=True)
+    (tmp_path / "labels/train/a.txt").write_text("0 .5 .25 .1 .1")
+    (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images/train")
+    assert tuple(read(tmp_path).images[0].objects[0].box) == pytest.approx((45, 40, 55, 60))
+
+
 def test_points_without_visibility_are_absent_where_they_are_negative_or_at_zero(tmp_path):
     found = of_one(tmp_path, "0 0.5 0.5 1 1 0.5 0 -0.005 0.5 0 0\n", DETECTION + "kpt_shape: [3, 2]\n")
     assert found.images[0].objects[0].points == (100, 0, 2, 0, 0, 0, 0, 0, 0)
-    assert found.notes == ["1 points at 0 0, which count as absent"]
+    assert found.notes == [
+        f"the points are called p0 to p2: kpt_names in {tmp_path / 'data.yaml'} may say other names",
+        "1 points at 0 0, which count as absent",
+    ]
     assert found.swap_pairs is None
 
 
@@ -134,7 +156,7 @@ def test_predictions_and_rows_that_stand_twice_are_counted(tmp_path):
         ("", POSE.replace("[3, 3]", "[3, 4]"), r"kpt_shape is \['3', '4'\]\. Write \[number of points, 2 or 3\]"),
         ("", POSE.replace("[0, 2, 1]", "[0, 2, 2]"), "flip_idx is .*Write for each of the 3 points"),
         ("", POSE.replace("[0, 2, 1]", "[1, 2, 0]"), "flip_idx is .*Write for each of the 3 points"),
-        ("", POSE + "kpt_names: {0: [a, b]}\n", "kpt_names are 2 names, and kpt_shape says 3 points"),
+        ("", POSE + "kpt_names: {0: [a, b]}\n", r"kpt_names is \['a', 'b'\], and kpt_shape says 3 points"),
         ("", DETECTION + "test: images/train\n", "the image is in train and in test"),
     ],
 )
@@ -192,6 +214,15 @@ LAYOUTS = {
         {"images/a.jpg": "labels/a.txt"},
         {"images/a.jpg": ""},
     ),
+    "darknet, as Roboflow writes it": (
+        {
+            "README.roboflow.txt": "Provided by a user",
+            "train/_darknet.labels": "cat\n",
+            "valid/_darknet.labels": "cat\n",
+        },
+        {"train/a.jpg": "train/a.txt", "valid/b.jpg": "valid/b.txt"},
+        {"train/a.jpg": "train", "valid/b.jpg": "val"},
+    ),
     "beside the images": (
         {"train/classes.txt": "cat\ndog\n"},
         {"train/a.jpg": "train/a.txt", "val/a.jpg": "val/a.txt"},
@@ -224,6 +255,13 @@ def test_a_yaml_alone_labels_alone_and_images_elsewhere(tmp_path):
     assert ([image.name for image in found.images], found.folder) == (["train/a.jpg", "val/b.jpg"], tmp_path / "photos")
     with pytest.raises(TableError, match="Name their folder with --images"):
         read(folder)
+
+
+def test_lists_of_classes_that_differ_are_told(tmp_path):
+    """As LabelImg may leave them in two folders, each in the order of its own boxes."""
+    write(tmp_path, {"a/1.jpg": None, "a/1.txt": ROW, "a/classes.txt": "cat\ndog\n", "b/classes.txt": "dog\ncat\n"})
+    with pytest.raises(TableError, match=r"b/classes\.txt: its classes are not those of .*a/classes\.txt"):
+        read(tmp_path)
 
 
 def test_the_same_images_for_training_and_validation_are_no_split(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from lightning_tasks.data.tables.formats.image_names import ImageNames, images_folder, plain_name
+from lightning_tasks.data.tables.formats.image_names import ImageNames, has_ending, images_folder, plain_name
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.filesystem import is_file, is_folder
 
@@ -47,10 +47,16 @@ class FoundImages:
         return self._by_stem.get(stem)
 
     def find(self, names: Iterable[str]) -> str | None:
-        """Return the first file of several names, seen from the folder; else what a name means; None: nothing."""
+        """Return the first file of several names, seen from the folder; else what a name means; None: nothing.
+
+        A name may lack its ending, as those of a video's frames do.
+        """
         tried = [plain_name(name) for name in names]
         for name in tried:
             if is_file(self.folder / name):
                 return name
+        for name in tried:
+            if not has_ending(name) and (image := self.of_stem(name)):
+                return image
         found = (self._names.find(name) for name in tried)
         return next((name for name in found if is_file(self.folder / name)), None)

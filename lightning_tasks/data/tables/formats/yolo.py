@@ -36,7 +36,10 @@ class Yolo(Reader):
             return True
         if not source.is_folder:
             return False
-        heads = (source.head(path) for path in label_files(source)[:_LOOKED_AT])
+        stems = {path.stem for path in source.images}
+        files = label_files(source)
+        of_images = [path for path in files if path.stem in stems]
+        heads = (source.head(path) for path in (of_images or files)[:_LOOKED_AT])
         filled = [head for head in heads if head.strip()]
         return bool(filled) and all(map(looks_like_rows, filled))
 
@@ -46,13 +49,13 @@ class Yolo(Reader):
         tree = source if source.is_folder else Source(source.folder)
         listed = listed_images(tree, layout, options.images)
         points = point_layout(layout)
-        names = () if points is None else point_names(layout, points[0])
+        names, note = ((), "") if points is None else point_names(layout, points[0])
         reader = RowReader(layout.names, points)
         annotations = Annotations(
             *([], listed.folder, "", names, tuple(layout.names[i] for i in sorted(layout.names))),
             swap_pairs=swap_pairs(layout, names) if points else None,
             left_out=listed.left_out,
-            notes=listed.notes,
+            notes=[*listed.notes, *[note] * bool(note)],
         )
         widths: set[int] = set()
         with ThreadPoolExecutor(_THREADS) as threads:

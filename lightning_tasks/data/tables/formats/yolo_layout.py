@@ -19,7 +19,8 @@ from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import exists, is_file, is_folder
 
 _LISTS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys, and names of lists
-NAMES_FILES = frozenset(("classes.txt", "predefined_classes.txt", "labels.txt"))  # besides *.names
+NAMES_FILES = frozenset(("classes.txt", "predefined_classes.txt", "labels.txt"))  # besides those with these endings
+_NAMES_ENDINGS = (".names", ".labels")
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LARGEST_YAML_BYTES = 2**20
 
@@ -55,10 +56,12 @@ def find_layout(source: Source) -> Layout:
         return _of_yaml(yamls[0])
     if datas := [path for path in source.with_ending(".data") if "names" in _key_values(path)]:
         return _of_darknet(datas[0])
-    lists = [path for path in source.files if path.name.lower() in NAMES_FILES or path.suffix.lower() == ".names"]
+    lists = [path for path in source.files if path.name.lower() in NAMES_FILES or path.suffix.lower() in _NAMES_ENDINGS]
     if not lists:
         return Layout()
     layout = Layout(lists[0], {}, names_in_lines(lists[0]))
+    if other := next((path for path in lists[1:] if names_in_lines(path) != layout.names), None):
+        raise TableError(f"{other}: its classes are not those of {lists[0]}. Convert one folder at a time.")
     for name, split in _LISTS.items():
         if is_file(layout.base / f"{name}.txt"):
             layout.splits.setdefault(split, []).append((f"{name}.txt", str(layout.base / f"{name}.txt")))

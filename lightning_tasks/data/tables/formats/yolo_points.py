@@ -20,18 +20,24 @@ def point_layout(layout: Layout) -> tuple[int, int] | None:
     return n, dims
 
 
-def point_names(layout: Layout, n: int) -> tuple[str, ...]:
-    """Return the points' names: those of kpt_names where every class has the same, else p0, p1, ..."""
+def point_names(layout: Layout, n: int) -> tuple[tuple[str, ...], str]:
+    """Return the points' names, and a note where they are none of the file's: p0, p1, ...
+
+    Raises:
+        TableError: kpt_names are not as many as the points, or some are alike.
+    """
     given = layout.settings.get("kpt_names")
     lists = list(given.values()) if isinstance(given, dict) else given if isinstance(given, list) else []
     if lists and all(isinstance(name, str) for name in lists):
         lists = [lists]
     if not lists or any(names != lists[0] for names in lists):
-        return tuple(f"p{i:0{len(str(n - 1))}}" for i in range(n))
+        called = tuple(f"p{i:0{len(str(n - 1))}}" for i in range(n))
+        why = "are not the same for all classes" if lists else "may say other names"
+        return called, f"the points are called {called[0]} to {called[-1]}: kpt_names in {layout.path} {why}"
     names = lists[0]
-    if len(names) != n or len(set(names)) != n:
-        raise TableError(f"{layout.path}: kpt_names are {len(set(names))} names, and kpt_shape says {n} points.")
-    return tuple(names)
+    if not isinstance(names, list) or len(names) != n or len(set(map(str, names))) != n:
+        raise TableError(f"{layout.path}: kpt_names is {names}, and kpt_shape says {n} points. Name each once.")
+    return tuple(map(str, names)), ""
 
 
 def swap_pairs(layout: Layout, names: Sequence[str]) -> list[list[str]] | None:
