@@ -44,12 +44,14 @@ def with_row_columns(
 def one_object_each(images: Sequence[AnnotatedImage], instances: Instances) -> dict[int, AnnotatedObject]:
     """Return the one object with points of each image that has any, by the image's position.
 
+    An object of which every point is absent has none.
+
     Raises:
         TableError: `instances` is `one`, and an image has several; names the first one and says how many there are.
     """
     found: dict[int, list[AnnotatedObject]] = {}
     for i, image in enumerate(images):
-        objects = [thing for thing in image.objects if len(thing.points) and not thing.is_crowd]
+        objects = [thing for thing in image.objects if any(thing.points[2::3]) and not thing.is_crowd]
         if objects:
             found[i] = objects
     several = [i for i, objects in found.items() if len(objects) > 1]

@@ -341,3 +341,17 @@ def test_several_objects_are_refused_by_name_or_the_largest_is_taken(tmp_path, m
     assert "images/train/a.jpg,train,60.0,20.0" in (tmp_path / "points.csv").read_text()
     assert console(["convert", "set", "--task", "multilabel"]) == 0
     assert "images/train/a.jpg,train,cat" in (tmp_path / "labels.csv").read_text()
+
+
+def test_objects_without_a_point_are_none_of_several(tmp_path, monkeypatch, capsys):
+    """As COCO's crowds of people are: boxes, and nothing of their points is known. The largest is one that has some."""
+    monkeypatch.chdir(tmp_path)
+    with_points, without = "0 .5 .5 .1 .1 .1 .2 2 .5 .7 2 0 0 0", f"0 .5 .5 .9 .9{' 0' * 9}"
+    files = {"data.yaml": POSE, "images/train/a.jpg": None, "labels/train/a.txt": f"{without}\n{with_points}\n"}
+    write(tmp_path / "set", files | {"images/val/b.jpg": None, "labels/val/b.txt": without})
+    for instances in ("one", "largest"):
+        assert console(["convert", "set", "--instances", instances, "--force", "true"]) == 0
+        assert (tmp_path / "points.csv").read_text().splitlines()[1:] == [
+            "images/train/a.jpg,train,20.0,20.0,100.0,70.0,,"
+        ]
+        assert "1 images without a point" in capsys.readouterr().out
