@@ -207,14 +207,16 @@ def test_numbers_of_tags_are_numbers_of_the_image_and_other_attributes_are_count
     cells = attribute.format("score", "-0.25") + attribute.format("note", "{}")
     numbers = f'<tag label="numbers">{cells}</tag>'
     box = BOX.replace("></box>", f">{attribute.format('fur', '1')}</box>").replace('"cat"', '"dog"')
-    found = read(write(tmp_path, image(dog + numbers.format("1")), image(numbers.format("x") + box, "b.jpg")))
+    skeleton = SKELETON.replace("></points>", f">{attribute.format('fur', '1')}</points>", 1)
+    more = image(numbers.format("x") + box + skeleton, "b.jpg")
+    found = read(write(tmp_path, image(dog + numbers.format("1")), more))
     assert found.value_names == ("age", "score")
     assert [image.values for image in found.images] == [{"age": 3, "score": -0.25}, {"score": -0.25}]
     assert [list(image.labels) for image in found.images] == [["dog"], []]
     assert found.left_out == {
         "values of the attribute 'colour'": 1,
         "values of the attribute 'note'": 2,
-        "values of the attribute 'fur' of objects": 1,
+        "values of the attribute 'fur' of objects": 2,
     }
 
 

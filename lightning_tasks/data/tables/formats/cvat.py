@@ -119,7 +119,8 @@ class _Content:
             if child.tag == "tag":
                 tags += [label] if self.attributes.read_tag(path, child, label) else []
                 continue
-            self.attributes.count(child)
+            for shape in (child, *child.find_all("points")):
+                self.attributes.count(shape)
             if child.tag == "skeleton":
                 objects.add_skeleton(child, label)
             elif child.tag == "points":

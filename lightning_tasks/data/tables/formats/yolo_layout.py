@@ -6,6 +6,7 @@ images/ and labels/, as LabelImg, Label Studio and CVAT write it.
 """
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from lightning_tasks.filesystem import exists, is_file, is_folder
 _LISTS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys, and names of lists
 NAMES_FILES = frozenset(("classes.txt", "predefined_classes.txt", "labels.txt"))  # besides those with these endings
 _NAMES_ENDINGS = (".names", ".labels")
+_KEYS = re.compile(r"""(?m)^[{ \t"']*(?:names|nc)["']?\s*:|[{,]\s*["']?names""")  # of what may be a data.yaml
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LARGEST_YAML_BYTES = 2**20
 
@@ -75,7 +77,7 @@ def _data_yamls(source: Source) -> list[Path]:
 def _is_data_yaml(path: Path, head: str) -> bool:
     settings: Any = None
     with contextlib.suppress(TableError):
-        settings = _load(path) if "names" in head or "nc" in head else None
+        settings = _load(path) if _KEYS.search(head) else None
     keys = set(settings) if isinstance(settings, dict) else set()
     return bool("names" in keys and keys & {"train", "val", "nc", "path"}) or {"train", "nc"} <= keys
 
