@@ -1,4 +1,4 @@
-"""Which images a YOLO data set has, in which split each is, and what its data.yaml, obj.data or classes.txt says.
+"""What the data.yaml, obj.data or classes.txt of a YOLO data set says of it.
 
 The layouts are those of Ultralytics' data.yaml (of train, val and test each a folder, a list of images in a text file,
 or several), of Roboflow's, whose paths lead out of the folder, of darknet's obj.data, and of a classes.txt beside
@@ -7,17 +7,16 @@ images/ and labels/, as LabelImg, Label Studio and CVAT write it.
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from lightning_tasks.data.tables.formats.image_names import plain_name
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.errors import TableError
-from lightning_tasks.filesystem import exists, is_file, is_folder
+from lightning_tasks.filesystem import exists, is_file
 
 _LISTS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys, and names of lists
 NAMES_FILES = frozenset(("classes.txt", "predefined_classes.txt", "labels.txt"))  # besides those with these endings
@@ -180,41 +179,3 @@ def place_of(name: str, layout: Layout, images: Path | None) -> Path | None:
     parts = [part for part in plain.parts if part not in ("..", ".", "/")]
     tails = [PurePosixPath(*parts[start:]) for start in range(len(parts))]
     return next((base / tail for tail in (plain, *tails) for base in bases if exists(base / tail)), None)
-
-
-def images_of_splits(layout: Layout, given: Path | None) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the images of each split, and notes of splits that are not there.
-
-    Raises:
-        TableError: a list cannot be read or names an image that is not there, or no split has anything.
-    """
-    found: dict[str, list[Path]] = {}
-    notes: list[str] = []
-    for split, places in layout.splits.items():
-        for name, where in places:
-            place = place_of(name, layout, given)
-            if place is None:
-                notes.append(f"{where}: there is no {name}")
-            else:
-                found.setdefault(split, []).extend(_images_at(place, layout, given))
-    if layout.splits and not any(found.values()):
-        raise TableError(f"{notes[0] if notes else layout.path}: no images. Name their folder with --images.")
-    return found, notes
-
-
-def _images_at(place: Path, layout: Layout, given: Path | None) -> Iterable[Path]:
-    if is_folder(place):
-        return Source(place).images
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise TableError(f"{place}: cannot be read as text ({error}).") from error
-    return [_listed(place, i, line.strip(), layout, given) for i, line in enumerate(lines, 1) if line.strip()]
-
-
-def _listed(path: Path, number: int, name: str, layout: Layout, given: Path | None) -> Path:
-    own = Layout(path, layout.settings)
-    found = place_of(plain_name(name), own, given) or place_of(plain_name(name), layout, given)
-    if found is None:
-        raise TableError(f"{path}: line {number}: there is no image {name}. Name the images' folder with --images.")
-    return found
