@@ -11,6 +11,7 @@ from typing import Any
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import write_rows
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.collector import collector_at_rest
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
@@ -50,6 +51,7 @@ def convert(path: str, output: str | None = None, force: bool = False, **kwargs:
     print("  " + " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items()) + separator)
 
 
+@collector_at_rest()
 def convert_annotations(
     path: str,
     output: str | None = None,

@@ -1,10 +1,12 @@
 """Which image a name in annotations means: they were made on another machine, and keep its folders."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.near_names import IMAGES
 from lightning_tasks.filesystem import is_file, is_folder
 
@@ -23,22 +25,34 @@ def split_of_folder(name: str) -> str:
     return _SPLITS.get(re.sub(r"\d+$", "", name).lower(), "")
 
 
-def images_folder(folder: Path, names: Sequence[str], given: Path | None) -> Path:
+def images_folder(folder: Path, names: Sequence[str], given: Path | None, *likely: Path) -> Path:
     """Return the folder that names start from: the one given; else the one in or beside `folder` that has most of them.
 
-    Of folders that have equally many the first counts: `folder` itself, then those in it, then what lies around it.
+    Of folders that have equally many the first counts: those that are `likely`, `folder` itself, then those in it, then
+    what lies around it.
     """
     if given is not None:
         return given
     tried = names[:: max(1, len(names) // _TRIED)]
     above = (folder, folder.parent)
     inside = [path for path in sorted(folder.iterdir()) if is_folder(path)] if is_folder(folder) else []
-    places = dict.fromkeys([*(place / name for place in above for name in _BESIDE), *inside])
+    places = dict.fromkeys([*likely, *(place / name for place in above for name in _BESIDE), *inside])
     return max((place for place in places if is_folder(place)), key=lambda place: _held(place, tried), default=folder)
 
 
 def _held(folder: Path, names: Sequence[str]) -> int:
     return sum(is_file(folder / name) for name in names)
+
+
+def found_names(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return which images below `folder` are meant, as `ImageNames.find` does; it is searched only where one misses."""
+    plain = [plain_name(name) for name in names]
+    above = {name.rpartition("/")[0] for name in plain}
+    listed = {place: set(os.listdir(folder / place)) for place in above if is_folder(folder / place)}  # noqa: PTH208
+    if all(last in listed.get(place, ()) for place, _, last in (name.rpartition("/") for name in plain)):
+        return plain
+    images = ImageNames(folder, Source(folder).images)
+    return [images.find(name) for name in names] if images else plain
 
 
 class ImageNames:
@@ -53,6 +67,9 @@ class ImageNames:
             self._all.add(name)
             for key in {path.name.lower(), path.stem.lower()}:
                 self._names.setdefault(key, []).append(name)
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     def find(self, name: str) -> str:
         r"""Return the image that a name means, seen from the folder; the name itself where none or several are meant.

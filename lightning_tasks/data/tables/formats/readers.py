@@ -11,7 +11,7 @@ from lightning_tasks.data.tables.formats.voc import Voc
 from lightning_tasks.data.tables.formats.yolo import Yolo
 from lightning_tasks.errors import ConfigError, TableError
 
-READERS: tuple[Reader, ...] = (Cvat(), ClassFolders(), Voc(), Yolo())
+READERS: tuple[Reader, ...] = (ClassFolders(), Cvat(), Voc(), Yolo())
 
 
 def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
