@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
+from lightning_tasks.data.tables.formats.coco import Coco
 from lightning_tasks.data.tables.formats.cvat import Cvat
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
@@ -11,7 +12,7 @@ from lightning_tasks.data.tables.formats.voc import Voc
 from lightning_tasks.data.tables.formats.yolo import Yolo
 from lightning_tasks.errors import ConfigError, TableError
 
-READERS: tuple[Reader, ...] = (ClassFolders(), Cvat(), Voc(), Yolo())
+READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), Voc(), Yolo())
 
 
 def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
