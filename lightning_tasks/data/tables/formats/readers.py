@@ -6,6 +6,7 @@ from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
 from lightning_tasks.data.tables.formats.coco import Coco
 from lightning_tasks.data.tables.formats.cvat import Cvat
+from lightning_tasks.data.tables.formats.label_studio import LabelStudio
 from lightning_tasks.data.tables.formats.labelme import LabelMe
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
@@ -13,7 +14,7 @@ from lightning_tasks.data.tables.formats.voc import Voc
 from lightning_tasks.data.tables.formats.yolo import Yolo
 from lightning_tasks.errors import ConfigError, TableError
 
-READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), LabelMe(), Voc(), Yolo())
+READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), LabelMe(), LabelStudio(), Voc(), Yolo())
 
 
 def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
