@@ -55,6 +55,15 @@ def found_names(folder: Path, names: Sequence[str]) -> list[str]:
     return [images.find(name) for name in names] if images else plain
 
 
+def from_one_folder(images: Sequence[tuple[Path, str]]) -> tuple[Path, list[str]]:
+    """Return the folder that holds the folders of all images, and the images' names seen from there."""
+    folders = {folder for folder, _ in images}
+    if len(folders) == 1:
+        return folders.pop(), [name for _, name in images]
+    common = Path(os.path.commonpath(folders)) if folders else Path()
+    return common, [Path(os.path.relpath(folder / name, common)).as_posix() for folder, name in images]
+
+
 class ImageNames:
     """The images below a folder, by what others may call them."""
 

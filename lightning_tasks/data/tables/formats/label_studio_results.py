@@ -28,6 +28,7 @@ from lightning_tasks.data.tables.formats.shapes import Point, Shape
 
 Size = tuple[float, float]  # width, height
 _NUMBERS = ("number", "rating")
+_PLACES = {"x", "points", "rle"}  # what a region has
 _WAY_OUT = "Draw a rectangle for each object in Label Studio, and make its points that region's children (parentID)"
 
 
@@ -56,7 +57,7 @@ def read_results(entries: list[Any], where: str, size_of: Callable[[], Size | No
     regions: dict[Any, list[Shape]] = {}  # by their ids
     points: dict[Any, Shape] = {}  # by the id of the region that they are of
     all_results = [(f"{where}[{i}]", _checked(entry, f"{where}[{i}]")) for i, entry in enumerate(entries)]
-    of_regions = {entry.get("id") for _, entry in all_results if "x" in _value(entry) or "points" in _value(entry)}
+    of_regions = {entry.get("id") for _, entry in all_results if _PLACES & _value(entry).keys()}
     for place, entry in all_results:
         value = as_object(entry.get("value", {}), f"{place}: value")
         control = str(entry.get("from_name", ""))

@@ -10,11 +10,12 @@ from lightning_tasks.data.tables.formats.label_studio import LabelStudio
 from lightning_tasks.data.tables.formats.labelme import LabelMe
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.via import Via
 from lightning_tasks.data.tables.formats.voc import Voc
 from lightning_tasks.data.tables.formats.yolo import Yolo
 from lightning_tasks.errors import ConfigError, TableError
 
-READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), LabelMe(), LabelStudio(), Voc(), Yolo())
+READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), LabelMe(), LabelStudio(), Via(), Voc(), Yolo())
 
 
 def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
