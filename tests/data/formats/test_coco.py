@@ -150,7 +150,9 @@ def test_names_of_another_machine_are_found(tmp_path, name):
 
 def test_labels_of_images_without_a_place_in_them(tmp_path):
     labels = [{"id": i, "image_id": 1, "category_id": key} for i, key in enumerate((18, 90))]
+    labels[0]["attributes"] = {"occluded": False}
     found = read(write(tmp_path / "a.json", content([image(1, "a.jpg")], [*labels, thing(7, 1, 1)])))
+    assert found.notes == ["not read of the annotations: attributes"]
     assert (found.images[0].labels, [o.label for o in found.images[0].objects]) == (["dog", "toothbrush"], ["person"])
     assert found.images[0].split == ""
 

@@ -86,6 +86,11 @@ def test_points_of_a_group_are_an_object_with_the_groups_box(tmp_path):
     ]
 
 
+def test_an_image_that_the_json_alone_holds_is_told(tmp_path):
+    found = read(write(tmp_path / "a.json", [shape("x", [[1, 2]], "point")], imageData="iVBORw0K"))
+    assert found.notes == ["1 images are in the json files alone: labelme_export_json takes one out"]
+
+
 def test_flags_are_labels(tmp_path):
     write(tmp_path / "a.json", flags={"__ignore__": False, "cat": True, "dog": False})
     write(tmp_path / "b.json", flags={"__ignore__": True, "cat": True})

@@ -26,6 +26,7 @@ from lightning_tasks.data.tables.formats.json_values import (
 Id = int | str
 Mark = AnnotatedObject | str  # an annotation: an object, or a label of the image as a whole
 _VISIBILITIES = {0, 1, 2}
+_READ = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "keypoints", "num_keypoints")
 
 
 @dataclass
@@ -39,6 +40,7 @@ class CocoFile:
     marks: dict[Id, dict[Id, Mark]] = field(default_factory=dict)  # of an image: by the annotations' ids
     point_names: tuple[str, ...] = ()  # of the objects' points
     left_out: Counter[str] = field(default_factory=Counter)
+    unread: list[str] = field(default_factory=list)  # what else its first annotation says
 
     def where(self, key: str, i: int, entry: Any) -> str:  # noqa: ANN401 - whatever JSON holds
         """Return the place of an entry for a message."""
@@ -64,6 +66,8 @@ def read_coco_file(path: Path, content: Mapping[str, Any]) -> CocoFile:
             known = False
         if not known or type(key) not in (int, str):
             _refuse_reference(file, i, entry)
+        if not seen:
+            file.unread = [name for name in entry if name not in _READ]
         seen.add(key)
         file.marks.setdefault(image, {})[key] = _mark(file, i, entry, file.categories[category])
     things = (mark for marks in file.marks.values() for mark in marks.values())

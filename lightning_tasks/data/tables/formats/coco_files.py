@@ -61,6 +61,8 @@ class CocoFiles:
                 self._merge(before, entry)
         self._vocab.update(dict.fromkeys(file.categories.values()))
         self._left_out += file.left_out
+        if file.unread:
+            self._notes[f"not read of the annotations: {', '.join(file.unread)}"] = None
         self._n += 1
 
     def annotations(self) -> Annotations:

@@ -118,7 +118,7 @@ def _choice_fields(
         name
         for (_, entry), image in zip(entries, images, strict=True)
         for name, value in entry.items()
-        if isinstance(value, str) and value != image and name not in _NOT_ANSWERS
+        if isinstance(value, str) and value != image and name not in _NOT_ANSWERS and not has_ending(plain_name(value))
     )
     sure = {name for name in names if any(_has_choices(entry.get(name)) for _, entry in entries)}
     if told is not None:

@@ -71,7 +71,11 @@ class LabelMe(Reader):
                 refuse(str(file.path), f"imagePath is {name}, as in {images[name].where}")
         n = sum(len(image.objects) for image in images.values())
         what = f"LabelMe json, {len(files):,} file{'s' * (len(files) > 1)}: {n:,} objects"
-        return Annotations([*images.values()], folder, what, names, flags, left_out=left_out)
+        annotations = Annotations([*images.values()], folder, what, names, flags, left_out=left_out)
+        held = sum(file.holds_image and not is_file(folder / name) for file, name in zip(files, found, strict=True))
+        if held:
+            annotations.notes.append(f"{held:,} images are in the json files alone: labelme_export_json takes one out")
+        return annotations
 
 
 def _may_be(head: str) -> bool:
@@ -96,6 +100,7 @@ class _File:
         content = as_object(require_json(path), str(path))
         self.flags = _flags(content.get("flags") or {}, f"{path}: flags")
         self.is_ignored = self.flags.pop(_IGNORE, False)
+        self.holds_image = bool(content.get("imageData"))
         self.name = plain_name(as_name(content.get("imagePath"), f"{path}: imagePath"))
         outlines: list[tuple[Any, Shape]] = []  # with their groups
         points: dict[Any, Shape] = {}  # by group
