@@ -49,7 +49,7 @@ def records_of_json(path: Path, tasks: Sequence[Any], columns: Mapping[str, str]
         ]
         finished = [(place, one) for place, one in annotations if not (one.get("was_cancelled") or one.get("skipped"))]
         tally.left_out["cancelled annotations"] += len(annotations) - len(finished)
-        tally.left_out["predictions"] += len(task.get("predictions") or [])
+        tally.left_out["predictions"] += len(as_list(task.get("predictions") or [], f"{where}: predictions"))
         if not finished:
             tally.left_out["tasks without an annotation"] += 1
             continue

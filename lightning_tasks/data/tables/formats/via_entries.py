@@ -26,15 +26,14 @@ class ViaImage:
     regions: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)  # where, shape, attributes
 
 
-def metadata_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON holds
+def metadata_of(content: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return the images of VIA 2's project, or of the annotations that it exports; None: it is neither."""
     if not isinstance(content, dict):
         return None
-    metadata = content.get("_via_img_metadata", content)
-    first = next(iter(metadata.values()), None) if isinstance(metadata, dict) else None
-    if "_via_img_metadata" in content or (isinstance(first, dict) and "filename" in first and "regions" in first):
-        return as_object(metadata, "_via_img_metadata")
-    return None
+    if "_via_img_metadata" in content:
+        return content["_via_img_metadata"]
+    first = next(iter(content.values()), None)
+    return content if isinstance(first, dict) and "filename" in first and "regions" in first else None
 
 
 def is_via_3(content: Any) -> bool:  # noqa: ANN401
@@ -44,10 +43,10 @@ def is_via_3(content: Any) -> bool:  # noqa: ANN401
     )
 
 
-def images_of_json(path: Path, metadata: Mapping[str, Any]) -> list[ViaImage]:
+def images_of_json(path: Path, metadata: Any) -> list[ViaImage]:  # noqa: ANN401
     """Return the images of JSON; TableError: an entry cannot be used."""
     images = []
-    for key, value in metadata.items():
+    for key, value in as_object(metadata, f"{path}: _via_img_metadata").items():
         where = f"{path}: {key}"
         entry = as_object(value, where)
         name = as_name(entry.get("filename"), f"{where}: filename")
