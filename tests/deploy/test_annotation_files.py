@@ -19,6 +19,8 @@ from pycocotools.coco import COCO
 
 import lightning_tasks.verbs.predict as verb
 from lightning_tasks.__main__ import console
+from lightning_tasks.data.tables.formats.reader import ReadOptions
+from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.deploy.annotation_files.file import AnnotationFile
 from lightning_tasks.deploy.annotation_files.formats import WRITERS, Format, names_in_file
 from lightning_tasks.deploy.annotation_files.writer import ImageEntry
@@ -99,6 +101,22 @@ def test_pycocotools_loads_what_the_csv_says(predicted, rows):
             assert found["area"] == pytest.approx(np.prod(high - low), abs=1e-6)
         else:
             assert objects == []
+
+
+def test_our_readers_bring_back_what_was_predicted(predicted, rows):
+    tasks = json.loads((predicted / "ls.json").read_text(encoding="utf-8"))
+    accepted = [{**task, "annotations": task["predictions"], "predictions": []} for task in tasks]
+    (predicted / "accepted.json").write_text(json.dumps(accepted), encoding="utf-8")
+    for file in ("p.json", "accepted.json"):
+        found = read_annotations(predicted / file, ReadOptions(images=predicted / "in"))
+        assert [image.name for image in found.images] == list(rows)
+        for image in found.images:
+            row = rows[image.name]
+            assert [*image.labels, *(o.label for o in image.objects if not o.points)] == labels_of(row)
+            numbers = [number for point in points_of(row).values() for number in (*point, 2)]
+            told = [number for thing in image.objects for number in thing.points]
+            assert told == pytest.approx(numbers, abs=1e-3)
+        assert found.point_names == tuple(points_of(next(iter(rows.values()))))
 
 
 def test_label_studio_has_what_the_csv_says(predicted, rows):
