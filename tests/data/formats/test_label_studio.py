@@ -252,7 +252,9 @@ def test_json_min(tmp_path):
 
 def test_json_min_with_text_of_the_task(tmp_path):
     path = write(tmp_path / "a.json", [{"image": "a.jpg", "caption": "hello", "choice": "cat", **MIN}])
-    with pytest.raises(TableError, match=r"which of caption, choice holds choices.*--columns 'labels=caption'"):
+    with pytest.raises(
+        TableError, match=r"which of caption, choice holds choices.*--format label-studio --columns 'labels=caption'"
+    ):
         read(path)
     assert read(path, columns={"labels": "choice"}).images[0].labels == ["cat"]
     found = read(write(tmp_path / "a.json", [{"image": "a.jpg", "choice": "cat", **MIN}]))
@@ -277,7 +279,9 @@ ERRORS = {
     r"\[1\] \(id 88\).*the image a.jpg is that of .*\(id 87\)": [task([], "a.jpg"), task([], "a.jpg", 88)],
     "annotations: 3 is no list": [task([choice("a")]), {"id": 1, "data": {"image": "b.jpg"}, "annotations": 3}],
     "result: null is no list": [task(annotations=[annotation(None)])],
-    r"which of x, y is the image\? --columns": [{**task([choice("a")]), "data": {"x": "a.jpg", "y": "b.jpg"}}],
+    r"which of x, y is the image\? --format label-studio --columns": [
+        {**task([choice("a")]), "data": {"x": "a.jpg", "y": "b.jpg"}}
+    ],
 }
 
 

@@ -138,7 +138,7 @@ def test_other_shapes_keep_their_boxes(tmp_path):
 def test_the_attribute_that_is_the_label(tmp_path):
     path = write(tmp_path / "a.json", listed({"a.jpg": [rect(kind="cat", sex="f"), rect(kind="dog", sex="m")]}))
     with pytest.raises(
-        TableError, match=r"which attribute of regions is the label: kind, sex\? --columns 'labels=kind'"
+        TableError, match=r"which attribute of regions is the label: kind, sex\? --format via --columns 'labels=kind'"
     ):
         read(path)
     found = read(path, columns={"labels": "sex"})
@@ -148,6 +148,15 @@ def test_the_attribute_that_is_the_label(tmp_path):
         read(path, columns={"labels": "x"})
     found = read(write(tmp_path / "a.json", listed({"a.jpg": [rect(Class="cat", sex="f")]})))
     assert ([o.label for o in found.images[0].objects], len(found.notes)) == (["cat"], 1)
+
+
+def test_the_user_says_which_attribute_is_the_label(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.json", listed({"a.jpg": [rect(kind="cat", sex="f")]}))
+    assert console(["convert", "a.json"]) == 2
+    assert "--format via --columns 'labels=kind' says it" in capsys.readouterr().err
+    assert console(["convert", "a.json", "--format", "via", "--columns", "labels=kind"]) == 0
+    assert (tmp_path / "labels.csv").read_text() == "fname,labels\na.jpg,cat\n"
 
 
 def test_a_caption_is_no_label(tmp_path):

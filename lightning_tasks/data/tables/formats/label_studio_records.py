@@ -101,9 +101,8 @@ def _image(data: Mapping[str, Any], told: str | None, where: str) -> str:
     else:
         keys = [key for key, value in data.items() if isinstance(value, str) and has_ending(plain_name(value))]
         if len(keys) != 1:
-            refuse(
-                where, f"which of {', '.join(data)} is the image? --columns 'fname={next(iter(data), 'image')}' says it"
-            )
+            way_out = f"--format label-studio --columns 'fname={next(iter(data), 'image')}' says it"
+            refuse(where, f"which of {', '.join(data)} is the image? {way_out}")
         key = keys[0]
     if isinstance(data.get(key), list):
         refuse(f"{where}: {key}", "a task of several images")
@@ -125,7 +124,7 @@ def _choice_fields(
         return sure | {told}
     unsure = [name for name in names if name not in sure]
     if len(unsure) > 1:
-        way_out = f"--columns 'labels={unsure[0]}' says it; the export as JSON does, too"
+        way_out = f"--format label-studio --columns 'labels={unsure[0]}' says it; the export as JSON does, too"
         refuse(str(path), f"which of {', '.join(unsure)} holds choices? {way_out}")
     if unsure:
         tally.notes[f"{unsure[0]!r} is read as a label: JSON-MIN does not tell choices from other text"] = None

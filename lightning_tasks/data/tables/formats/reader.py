@@ -18,7 +18,7 @@ class ReadOptions:
 
     Args:
         images: the folder of the images; None: found beside the annotations.
-        columns: the file's own names for our columns, such as {"fname": "image_id"}; of tables alone.
+        columns: the file's own names for our columns, such as {"fname": "image_id"}; in JSON of the fields.
         encoding: of text without a mark that says it; None: UTF-8.
         label_separator: stands between labels in a cell; `auto`: guessed.
         none: labels that say that an image has none of the others, such as "No Finding".

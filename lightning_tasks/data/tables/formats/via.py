@@ -103,7 +103,7 @@ class _Tally:
         elif len(likely) <= 1 or len(usual) == 1:
             chosen = next(iter(usual or likely), None)
         else:
-            way_out = f"--columns 'labels={likely[0]}' says it"
+            way_out = f"--format via --columns 'labels={likely[0]}' says it"
             refuse(str(path), f"which attribute of {what} is the label: {', '.join(likely)}? {way_out}")
         if chosen is not None and len(filled) > 1:
             self.notes.append(f"the label is the attribute {chosen!r} of {what}")
