@@ -42,3 +42,10 @@ def test_what_is_no_folder_of_classes_is_told(tmp_path, others):
         (tmp_path / name).write_text("{}")
     with pytest.raises(TableError, match=r"of no format that is known here\. --format names one of"):
         read(tmp_path)
+
+
+def write_example(folder):
+    """Write three images of two classes; return their folder."""
+    for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.png"):
+        write_image(folder / name)
+    return folder
