@@ -1,16 +1,19 @@
 """From a table to training and validation rows, by its columns `split` and `is_valid` or by lot.
 
-Groups (people, say), and the rows of one image, are never on both sides of a drawn split.
+Groups (people, say), and the rows of one image, are never on both sides of a drawn split. Where it is known which
+classes rows have, each side gets its share of them: see `stratify.py`.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, first_row
+from lightning_tasks.data.tables.stratify import TRAINING, Strata, stratify
 from lightning_tasks.errors import ConfigError, TableError
 
 Rows = NDArray[np.int64]
@@ -68,12 +71,16 @@ def split_table(
     folds: int = 5,
     valid_fraction: float = 0.2,
     seed: int = 42,
+    strata: Strata | None = None,
 ) -> tuple[Rows, Rows]:
     """Return the training and the validation rows of `table`, each sorted.
 
     The first of these that applies decides: `splitter`; `fold` (k-fold, by group where there is one; rows that the
     column `is_valid` marks stay out of all folds, for a last report); the column `is_valid`; a drawn share. Rows that
     the column `split` marks for testing are on neither side, but where the splitter says so.
+
+    Where `strata` says which classes the table's rows have, each side of a drawn split gets its share of each; what is
+    alone with a class is on the training side, of every fold.
 
     Raises:
         ConfigError: fold or valid_fraction is out of its range, or the splitter returned rows that cannot be.
@@ -84,8 +91,10 @@ def split_table(
         train, valid = _check_split(splitter(table), len(table))
         way_out = "It is the splitter that chose so."
     elif fold is not None:
-        train, valid = _k_fold(table, rows, source, fold, folds, seed)
+        train, valid = _k_fold(table, rows, source, fold, folds, seed, strata)
         way_out = "Set data.folds lower."
+        if strata is not None:
+            way_out += " What is alone with one of its labels stays in training, unless data.stratify is false."
     elif "is_valid" in table.columns:
         marked = table["is_valid"].to_numpy(dtype=bool)[rows]
         train, valid = rows[~marked], rows[marked]
@@ -95,7 +104,7 @@ def split_table(
         train, valid = rows, rows
         way_out = "All are marked test in the column 'split'."
     else:
-        train, valid = _draw_split(table, rows, valid_fraction, seed)
+        train, valid = _draw_split(table, rows, valid_fraction, seed, strata)
         way_out = f"There is only one {'group' if 'group' in table.columns else 'image'}, which is not split: add more."
     for name, part in (("training", train), ("validation", valid)):
         if not len(part):
@@ -114,24 +123,45 @@ def _check_split(split: tuple[Sequence[int] | Rows, Sequence[int] | Rows], n: in
     return train, valid
 
 
-def _units(table: pd.DataFrame, rows: Rows) -> list[Rows]:
-    """Return what may not be split: the rows of each group, or those of each image."""
+def _unit_ids(table: pd.DataFrame, rows: Rows) -> Rows:
+    """Return the number of what each of the rows may not be split from: its group, or its image."""
     column = next((name for name in ("group", FILE) if name in table.columns), None)
     if column is None or not len(rows):
-        return [rows[i : i + 1] for i in range(len(rows))]
-    _, unit, sizes = np.unique(table[column].to_numpy()[rows], return_inverse=True, return_counts=True)
-    by_unit, ends = rows[np.argsort(unit, kind="stable")], np.cumsum(sizes).tolist()
+        return np.arange(len(rows))
+    return np.unique(table[column].to_numpy()[rows], return_inverse=True)[1].reshape(-1)
+
+
+def _units(ids: Rows, rows: Rows) -> list[Rows]:
+    """Return the rows of each unit."""
+    by_unit, ends = rows[np.argsort(ids, kind="stable")], np.cumsum(np.bincount(ids)).tolist()
     return [by_unit[start:end] for start, end in zip([0, *ends], ends, strict=False)]  # np.split is slow for a million
 
 
-def _k_fold(table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int, seed: int) -> tuple[Rows, Rows]:
+def _sides(ids: Rows, rows: Rows, strata: Strata, wanted: Sequence[int], seed: int) -> Rows:
+    """Return the side of each row; see `stratify`."""
+    place = np.full(max(int(rows.max()), int(strata[:, 0].max(initial=0))) + 1, -1)
+    place[rows] = ids
+    units = place[strata[:, 0]]
+    of_units = np.column_stack([units, strata[:, 1]])[units >= 0]
+    return stratify(np.bincount(ids), of_units, wanted, seed)[ids]
+
+
+def _k_fold(
+    table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int, seed: int, strata: Strata | None
+) -> tuple[Rows, Rows]:
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(f"fold {fold} of {folds} folds: folds must be 2 or more, and fold from 0 to folds - 1.")
     if "is_valid" in table.columns:
         rows = rows[~table["is_valid"].to_numpy(dtype=bool)[rows]]
-    units = _units(table, rows)
-    if len(units) < folds:
-        raise TableError(f"{source}: {len(units)} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
+    ids = _unit_ids(table, rows)
+    n = int(ids.max(initial=-1)) + 1
+    if n < folds:
+        raise TableError(f"{source}: {n} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
+    if strata is not None:
+        wanted = [len(rows) // folds + (i < len(rows) % folds) for i in range(folds)]
+        sides = _sides(ids, rows, strata, [0, *wanted], seed)
+        return rows[sides != fold + 1], rows[sides == fold + 1]
+    units = _units(ids, rows)
     order = np.random.default_rng(seed).permutation(len(units))
     # Largest first into the emptiest fold keeps the folds' sizes close; the permutation breaks ties.
     members: list[list[Rows]] = [[] for _ in range(folds)]
@@ -140,27 +170,38 @@ def _k_fold(table: pd.DataFrame, rows: Rows, source: str, fold: int, folds: int,
         emptiest = int(sizes.argmin())
         members[emptiest].append(units[i])
         sizes[emptiest] += len(units[i])
-    sides = [np.sort(np.concatenate(unit_list)) for unit_list in members]
-    train = np.sort(np.concatenate([side for i, side in enumerate(sides) if i != fold]))
-    return train, sides[fold]
+    parts = [np.sort(np.concatenate(unit_list)) for unit_list in members]
+    train = np.sort(np.concatenate([part for i, part in enumerate(parts) if i != fold]))
+    return train, parts[fold]
 
 
-def _draw_split(table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int) -> tuple[Rows, Rows]:
+def _draw_split(
+    table: pd.DataFrame, rows: Rows, valid_fraction: float, seed: int, strata: Strata | None
+) -> tuple[Rows, Rows]:
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
-    units = _units(table, rows)
-    wanted = valid_fraction * len(rows)
-    valid: list[Rows] = []
+    ids, wanted = _unit_ids(table, rows), valid_fraction * len(rows)
+    if strata is None:
+        is_held_out = np.isin(ids, _take_units(ids, wanted, seed))
+    else:
+        n = min(max(int(wanted + 0.5), 1), len(rows))
+        is_held_out = _sides(ids, rows, strata, [len(rows) - n, n], seed) != TRAINING
+    if is_held_out.all() or not is_held_out.any():
+        is_smallest = ids == np.bincount(ids).argmin()
+        is_held_out[is_smallest] = (not is_held_out[0]) and not is_smallest.all()
+    return rows[~is_held_out], rows[is_held_out]
+
+
+def _take_units(ids: Rows, wanted: float, seed: int) -> list[int]:
+    """Return units by lot, as long as each brings their rows closer to as many as wanted, and one is left."""
+    sizes = np.bincount(ids).tolist()
+    taken: list[int] = []
     held = 0
-    for i in np.random.default_rng(seed).permutation(len(units)):
-        # A unit goes in as long as that brings the share closer to what was asked, and leaves one for training.
-        if len(valid) < len(units) - 1 and abs(held + len(units[i]) - wanted) <= abs(held - wanted):
-            valid.append(units[i])
-            held += len(units[i])
-    if not valid and len(units) > 1:
-        valid = [min(units, key=len)]
-    held_out = np.sort(np.concatenate(valid)) if valid else np.empty(0, dtype=np.int64)
-    return np.setdiff1d(rows, held_out), held_out
+    for unit in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        if len(taken) < len(sizes) - 1 and abs(held + sizes[unit] - wanted) <= abs(held - wanted):
+            taken.append(unit)
+            held += sizes[unit]
+    return taken
 
 
 def count_images(table: pd.DataFrame) -> str:
