@@ -14,6 +14,7 @@ from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_e
 from lightning_tasks.data.tables.file_checks import LocatedTable, locate, require_files
 from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.data.tables.splits import Rows, Splitter, count_images, marked_test, split_table
+from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import (
     OF_TRAINING,
     Problem,
@@ -42,6 +43,7 @@ class CheckedTables(LightningDataModule):
     fold: int | None
     folds: int
     split_seed: int
+    stratify: bool
     train_on_valid: bool
     splitter: Splitter | None
 
@@ -206,7 +208,15 @@ class CheckedTables(LightningDataModule):
             folds=self.folds,
             valid_fraction=self.valid_fraction,
             seed=self.split_seed,
+            strata=self.strata(table) if self.stratify and self.how_drawn(table) is not None else None,
         )
+
+    def strata(self, table: pd.DataFrame) -> Strata | None:
+        """Return which classes the rows of a table have, for a drawn split to share out evenly; None: it has none.
+
+        They follow from the table alone, and not from settings that may change: a checkpoint is scored on its split.
+        """
+        return None
 
     @property
     def has_test_table(self) -> bool:

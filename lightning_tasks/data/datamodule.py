@@ -68,6 +68,8 @@ class ImageDataModule(CheckedTables):
         fold: validate on this fold, 0 to folds − 1, by group where there is one; rows marked `is_valid` stay out.
         folds: how many folds.
         split_seed: of drawn splits.
+        stratify: give both sides of a drawn split, and each fold, their share of each label (of points that only some
+            images have, of small and large numbers). What is alone with a label is trained on. False: as the lot falls.
         train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
         seed: of order and augmentation.
         splitter: from Python: table → (training rows, validation rows).
@@ -112,6 +114,7 @@ class ImageDataModule(CheckedTables):
         fold: int | None = None,
         folds: int = 5,
         split_seed: int = 42,
+        stratify: bool = True,
         train_on_valid: bool = False,
         seed: int = 42,
         splitter: Splitter | None = None,
@@ -133,6 +136,7 @@ class ImageDataModule(CheckedTables):
         self.fold = fold
         self.folds = folds
         self.split_seed = split_seed
+        self.stratify = stratify
         self.train_on_valid = train_on_valid
         self.splitter = splitter
         self.image_size = height_and_width(size)

@@ -6,14 +6,13 @@ classes rows have, each side gets its share of them: see `stratify.py`.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, first_row
-from lightning_tasks.data.tables.stratify import TRAINING, Strata, stratify
+from lightning_tasks.data.tables.stratify import TRAINING, Strata, find_alone, stratify
 from lightning_tasks.errors import ConfigError, TableError
 
 Rows = NDArray[np.int64]
@@ -137,13 +136,12 @@ def _units(ids: Rows, rows: Rows) -> list[Rows]:
     return [by_unit[start:end] for start, end in zip([0, *ends], ends, strict=False)]  # np.split is slow for a million
 
 
-def _sides(ids: Rows, rows: Rows, strata: Strata, wanted: Sequence[int], seed: int) -> Rows:
-    """Return the side of each row; see `stratify`."""
+def _unit_strata(ids: Rows, rows: Rows, strata: Strata) -> Strata:
+    """Return the classes of units, a pair for each of their rows."""
     place = np.full(max(int(rows.max()), int(strata[:, 0].max(initial=0))) + 1, -1)
     place[rows] = ids
     units = place[strata[:, 0]]
-    of_units = np.column_stack([units, strata[:, 1]])[units >= 0]
-    return stratify(np.bincount(ids), of_units, wanted, seed)[ids]
+    return np.column_stack([units, strata[:, 1]])[units >= 0]
 
 
 def _k_fold(
@@ -158,8 +156,10 @@ def _k_fold(
     if n < folds:
         raise TableError(f"{source}: {n} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
     if strata is not None:
-        wanted = [len(rows) // folds + (i < len(rows) % folds) for i in range(folds)]
-        sides = _sides(ids, rows, strata, [0, *wanted], seed)
+        classes = _unit_strata(ids, rows, strata)
+        dealt = int((~np.isin(ids, find_alone(classes))).sum())
+        wanted = [dealt // folds + (i < dealt % folds) for i in range(folds)]
+        sides = stratify(np.bincount(ids), classes, [0, *wanted], seed)[ids]
         return rows[sides != fold + 1], rows[sides == fold + 1]
     units = _units(ids, rows)
     order = np.random.default_rng(seed).permutation(len(units))
@@ -181,20 +181,22 @@ def _draw_split(
     if not 0 < valid_fraction < 1:
         raise ConfigError(f"valid_fraction is {valid_fraction}; it must lie between 0 and 1.")
     ids, wanted = _unit_ids(table, rows), valid_fraction * len(rows)
+    sizes, movable = np.bincount(ids), np.unique(ids)
     if strata is None:
-        is_held_out = np.isin(ids, _take_units(ids, wanted, seed))
+        is_held_out = np.isin(ids, _take_units(sizes.tolist(), wanted, seed))
     else:
         n = min(max(int(wanted + 0.5), 1), len(rows))
-        is_held_out = _sides(ids, rows, strata, [len(rows) - n, n], seed) != TRAINING
-    if is_held_out.all() or not is_held_out.any():
-        is_smallest = ids == np.bincount(ids).argmin()
-        is_held_out[is_smallest] = (not is_held_out[0]) and not is_smallest.all()
+        classes = _unit_strata(ids, rows, strata)
+        is_held_out = stratify(sizes, classes, [len(rows) - n, n], seed)[ids] != TRAINING
+        free = np.setdiff1d(movable, find_alone(classes))
+        movable = free if len(free) else movable
+    if len(sizes) > 1 and (is_held_out.all() or not is_held_out.any()):
+        is_held_out[ids == movable[sizes[movable].argmin()]] ^= True
     return rows[~is_held_out], rows[is_held_out]
 
 
-def _take_units(ids: Rows, wanted: float, seed: int) -> list[int]:
+def _take_units(sizes: Sequence[int], wanted: float, seed: int) -> list[int]:
     """Return units by lot, as long as each brings their rows closer to as many as wanted, and one is left."""
-    sizes = np.bincount(ids).tolist()
     taken: list[int] = []
     held = 0
     for unit in np.random.default_rng(seed).permutation(len(sizes)).tolist():

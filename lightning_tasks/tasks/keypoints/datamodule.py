@@ -12,6 +12,7 @@ from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import OnError, listed, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, describe_counts
+from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.compose import compose_points
 from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
@@ -92,6 +93,12 @@ class KeypointDataModule(ImageDataModule):
     def _table_points(self, table: pd.DataFrame, source: Path, images: Path) -> TablePoints:
         files = table["fname"].tolist()
         return TablePoints(source, point_names(table), point_positions(table), files, image_sizes_px(images, files))
+
+    def strata(self, table: pd.DataFrame) -> Strata | None:
+        """Return which points are annotated in each row, of those that are in some rows alone; see `CheckedTables`."""
+        annotated = ~np.isnan(point_positions(table)).any(axis=-1)
+        pairs = np.argwhere(annotated & ~annotated.all(axis=0))
+        return pairs if len(pairs) else None
 
     @property
     def one_row_each(self) -> str:

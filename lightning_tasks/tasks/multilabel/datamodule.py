@@ -16,6 +16,7 @@ from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets,
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, describe_counts
+from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.geometry import crop_train, crop_valid
 from lightning_tasks.errors import ConfigError
@@ -30,6 +31,7 @@ from lightning_tasks.tasks.multilabel.table import (
     checked_vocab,
     encode_labels,
     few_positives,
+    label_strata,
     nothing_counts,
     read_multilabel_table,
     unknown_labels,
@@ -101,6 +103,10 @@ class MultiLabelDataModule(ImageDataModule):
     def read_table(self, path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
         """Return the checked table of a file; `on_error`: what is done about a row that cannot be used."""
         return read_multilabel_table(path, self.label_separator, on_error, self._given_vocab or ())
+
+    def strata(self, table: pd.DataFrame) -> Strata:
+        """Return each row's labels; see `CheckedTables`."""
+        return label_strata(table)
 
     def task_columns(self, table: pd.DataFrame) -> TaskColumns:
         """Return that labels are read, and which of them are difficult."""

@@ -7,7 +7,7 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, quote, raise_error, read_csv, shorten
 from lightning_tasks.data.tables.splits import Rows, check_split
+from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
@@ -122,6 +123,20 @@ def encode_labels(
                     raise TableError(f"{message} Correct it, or train a model that knows it.")
                 targets[i, position[label]] = value
     return targets
+
+
+def label_strata(table: pd.DataFrame) -> Strata:
+    """Return which labels rows have, but for difficult ones; a label that has no others is taken with these."""
+    position = {label: i for i, label in enumerate(build_vocab(table["labels"]))}
+    cells, hard = table["labels"], table["difficult"] if "difficult" in table.columns else repeat(())
+    pairs = [
+        (row, position[label], label in difficult)
+        for row, (labels, difficult) in enumerate(zip(cells, hard, strict=False))
+        for label in labels
+    ]
+    found = np.array(pairs, dtype=np.int64).reshape(-1, 3)
+    is_hard = found[:, 2] == 1
+    return found[~is_hard | ~np.isin(found[:, 1], found[~is_hard, 1]), :2]
 
 
 def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequence[str], *, given: bool) -> str:

@@ -15,11 +15,12 @@ from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.csv_table import OnError, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows
+from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.geometry import geometry_and_lighting, resize_only
 from lightning_tasks.tasks.values.checks import find_value_problems
 from lightning_tasks.tasks.values.sample import draw_values
-from lightning_tasks.tasks.values.statistics import Statistics, statistics_of
+from lightning_tasks.tasks.values.statistics import Statistics, statistics_of, value_strata
 from lightning_tasks.tasks.values.summary import describe_values
 from lightning_tasks.tasks.values.table import read_value_table, target_columns, target_values, value_columns
 
@@ -98,6 +99,10 @@ class ValueDataModule(ImageDataModule):
     def _value_problems(self, source: Path, table: pd.DataFrame, splits: dict[str, Rows]) -> list[Problem]:
         names = self._given_targets or target_columns(table)
         return find_value_problems(source, names, target_values(table, names), splits)
+
+    def strata(self, table: pd.DataFrame) -> Strata | None:
+        """Return how large the numbers of each row are; see `CheckedTables`."""
+        return value_strata(target_values(table, target_columns(table)))
 
     @property
     def one_row_each(self) -> str:
