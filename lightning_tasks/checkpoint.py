@@ -11,7 +11,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_tasks.atomic_write import put_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
-from lightning_tasks.renamed_options import with_new_hyper_parameters
+from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -65,6 +65,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
     return with_new_hyper_parameters(checkpoint, path)
+
+
+def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the data that a checkpoint's content was trained on, to make the same data again."""
+    stored = checkpoint.get("datamodule_hyper_parameters")
+    return with_settings_before(stored) if isinstance(stored, dict) else {}
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - whatever was written

@@ -27,7 +27,7 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
 from lightning_tasks.command_line.foreign_messages import quieten, translate_foreign_errors
 from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints
-from lightning_tasks.command_line.stored_settings import with_checkpoint_settings
+from lightning_tasks.command_line.stored_settings import keep_split, with_checkpoint_settings
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
@@ -165,6 +165,7 @@ class TaskCLI(LightningCLI):
         stored = found.get("hyper_parameters", {}).get("architecture")
         if stored is not None and "architecture" in config.model.get("init_args", {}):
             config.model.init_args.architecture = stored  # so that neither hub nor folder is asked
+        keep_split(found, config.data, self._written.fit.data)
 
     def _runs(self) -> tuple[Path, str]:
         """Return the folder of all runs, and the name of this one's in it."""

@@ -1,11 +1,13 @@
-"""Options that have another name now: the old ones are read for one more release, with a line that says so.
+"""Options that have another name now, or are new: what a checkpoint of before means.
+
+The old names are read for one more release, with a line that says so.
 
 Configs, checkpoints and the command line are all brought into the form of a config, of which the sections `data` and
 `model` have `class_path` and `init_args`, and are renamed there.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,9 @@ RENAMED: tuple[tuple[str, str, str, Callable[[Any], Any]], ...] = (
 _DIVIDED, _OPTION, _VALUE = "MultiLabelClassifier", "loss", "cross_entropy"
 _NEW_CLASSES = {_DIVIDED: "MultiClassClassifier", "MultiLabelDataModule": "MultiClassDataModule"}
 _WITHOUT = ("threshold", "asymmetric_gamma", "asymmetric_clip")
+# Of data that are split: options that came later, with what was done before.
+ADDED: dict[str, Any] = {"stratify": False}
+_SPLIT = "split_seed"  # which such data have always had
 _IN_CHECKPOINTS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 _told: set[str] = set()
 
@@ -103,6 +108,11 @@ def with_new_hyper_parameters(checkpoint: dict[str, Any], path: Path) -> dict[st
         known = {} if values["class_path"] is None else {"_class_path": values["class_path"]}
         renewed[_IN_CHECKPOINTS[section]] = {**values["init_args"], **known}
     return {**checkpoint, **renewed}
+
+
+def with_settings_before(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a checkpoint's data; where they are older than an option, with what was done before."""
+    return {**ADDED, **data} if _SPLIT in data else dict(data)
 
 
 def with_new_names(args: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "metrics_csv": {"atomic_write"},
     "renamed_options": {"errors", "yaml_text"},
     "checkpoint": {"renamed_options", *_FILES},
-    "data": {"batch", "cores", *_FILES},
+    "data": {"batch", "cores", "renamed_options", *_FILES},
     "models": {"batch", "errors", "filesystem"},
     "reports": _FILES,
     "training": {"atomic_write", "errors"},

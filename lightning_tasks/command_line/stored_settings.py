@@ -1,13 +1,16 @@
 """What a checkpoint says of its run, as arguments of the command line."""
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
+
 from lightning_tasks import yaml_text
-from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.checkpoint import data_settings, read_checkpoint
 from lightning_tasks.command_line.arguments import words_and_options
-from lightning_tasks.errors import CheckpointError
+from lightning_tasks.errors import CheckpointError, LightningTasksWarning
 from lightning_tasks.filesystem import expand_path
 from lightning_tasks.tasks.registry import names_keys
 
@@ -35,8 +38,29 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
     except CheckpointError:
         if found.config is None:
             raise
-        return [verb, *options]  # the user's own config says it all
+        return [verb, *options, *_split_of(checkpoint, options)]  # the user's own config says all else
     return [verb, "--config", yaml_text.dump_in_one_line(config), *options]
+
+
+def _split_of(checkpoint: dict[str, Any], options: list[str]) -> list[str]:
+    """Return how a checkpoint's split was drawn, as arguments, where it was not as it would be, and none says it."""
+    given = any(option.startswith("--data.") and "stratify" in option for option in options)
+    draws = data_settings(checkpoint).get("stratify", True)
+    return [] if given or draws else ["--data.stratify", "false"]
+
+
+def keep_split(checkpoint: dict[str, Any], *data: Namespace) -> None:
+    """Let data that training is resumed on (sections of a config) be split as the checkpoint's were.
+
+    Else it would be validated on what it was trained on.
+    """
+    stratify = data_settings(checkpoint).get("stratify")
+    for section in data:
+        options = section.get("init_args", {})
+        if stratify is not None and options.get("stratify", stratify) != stratify:
+            options.stratify = stratify
+            message = f"The split stays as the checkpoint's was drawn: data.stratify {str(stratify).lower()}."
+            warnings.warn(message, LightningTasksWarning, stacklevel=2)
 
 
 def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -47,9 +71,9 @@ def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     """
     linked = {"model": (*names_keys(), "image_size"), "data": ("seed",)}  # filled in from other settings
     sections = {}
-    for section, key in (("model", "hyper_parameters"), ("data", "datamodule_hyper_parameters")):
-        stored = checkpoint.get(key, {})
-        values = dict(stored) if isinstance(stored, dict) else {}
+    stored = checkpoint.get("hyper_parameters")
+    of_model = dict(stored) if isinstance(stored, dict) else {}
+    for section, values in (("model", of_model), ("data", data_settings(checkpoint))):
         class_path = values.pop("_class_path", None)
         if class_path is None:
             raise CheckpointError(

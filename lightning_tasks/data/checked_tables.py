@@ -1,12 +1,16 @@
 """The tables of a data module: read, checked, and split into training and validation."""
 
 import contextlib
+import io
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
+from typing import IO, Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
+from lightning_fabric.utilities.cloud_io import _load as load_file
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
@@ -28,6 +32,9 @@ from lightning_tasks.data.tables.table_checks import (
 )
 from lightning_tasks.errors import ConfigError, LightningTasksError
 from lightning_tasks.filesystem import expand_path, is_file
+from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
+
+_OF_MODEL = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks")  # in a checkpoint: large
 
 
 class CheckedTables(LightningDataModule):
@@ -46,6 +53,25 @@ class CheckedTables(LightningDataModule):
     stratify: bool
     train_on_valid: bool
     splitter: Splitter | None
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = None,  # noqa: ANN401 - as of torch.load
+        hparams_file: str | Path | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401 - of the class
+    ) -> Self:
+        """Do as Lightning's; of an older checkpoint, with the options' new names and the split as it was drawn."""
+        path = Path(checkpoint_path) if isinstance(checkpoint_path, str | Path) else Path("the checkpoint")
+        content = load_file(checkpoint_path, map_location=map_location, weights_only=weights_only)
+        content = with_new_hyper_parameters({k: v for k, v in content.items() if k not in _OF_MODEL}, path)
+        key = cls.CHECKPOINT_HYPER_PARAMS_KEY
+        file = io.BytesIO()
+        torch.save({**content, key: with_settings_before(content.get(key, {}))}, file)
+        file.seek(0)
+        return super().load_from_checkpoint(file, hparams_file=hparams_file, weights_only=weights_only, **kwargs)
 
     def in_root(self, name: str) -> Path:
         """Return a path that the user gave, which starts from the root unless it is absolute."""

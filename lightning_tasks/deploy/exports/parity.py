@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lightning_tasks.tasks as public
-from lightning_tasks.checkpoint import read_checkpoint
+from lightning_tasks.checkpoint import data_settings, read_checkpoint
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.images.decode import Image, read_image, resize
 from lightning_tasks.data.loading.dataset import ImageDataset
@@ -150,7 +150,7 @@ def training_data(checkpoint: Path, root: str | None) -> ImageDataModule:
         LightningTasksError: their table cannot be used.
     """
     content = read_checkpoint(checkpoint)
-    given: dict[str, Any] = dict(content.get("datamodule_hyper_parameters", {}))
+    given = data_settings(content)
     name = str(given.get("_class_path", "")).rpartition(".")[2]
     cls: Any = getattr(public, name) if name in public.__all__ else None  # of a checkpoint, only classes of ours
     if cls is None or not issubclass(cls, ImageDataModule):
