@@ -28,7 +28,6 @@ STDIN = "-"
 _LISTED = 5
 _APPLE_DOUBLE = "._*: notes that macOS keeps beside files."
 _DRAWN = "that this program has drawn itself."
-_HEIC = (".heic", ".heif", ".hif")
 _RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 
 
@@ -60,8 +59,6 @@ class LeftOut:
         if self.endings:
             listed = ", ".join(f"{n:,} {ending or 'without an ending'}" for ending, n in self.endings.most_common())
             lines.append(f"{listed}: by their names no images that can be read. Name such a file itself to try it.")
-        if any(ending in self.endings for ending in _HEIC):
-            lines.append("HEIC: convert such files, with `heif-convert a.heic a.jpg` or `magick a.heic a.jpg`.")
         if any(ending in self.endings for ending in _RAW):
             lines.append("Raw files of cameras: develop them to JPEG or TIFF first.")
         for paths in (self.unreadable, self.folders, self.files):

@@ -17,10 +17,12 @@ from PIL import ImageFile
 
 from lightning_tasks.data.images.depth import Values, brightest, in_8_bits, planes_unread, warn_once
 from lightning_tasks.data.images.opencv import cv2
-from lightning_tasks.data.images.pillow import Image as Image  # its users need not know where it is from
 from lightning_tasks.data.images.pillow import (
+    ISO_FILE,
     has_more_frames,
+    is_heif,
     is_whole,
+    needs_heif,
     open_header,
     orientation,
     undecodable,
@@ -28,6 +30,7 @@ from lightning_tasks.data.images.pillow import (
     upright_size,
     values_of,
 )
+from lightning_tasks.data.images.pillow import Image as Image  # its users need not know where it is from
 from lightning_tasks.data.images.stored_bits import PAM_START, keeps_upper_bits, read_pam, tiff_layout, white_of
 from lightning_tasks.errors import ConfigError, ImageError
 
@@ -41,7 +44,6 @@ _OPENCVS_MODES = ("RGB", "L")  # of JPEGs; CMYK it converts otherwise than Pillo
 _COLOURS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _GREY = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION  # of some grey TIFFs of 32 and 64 bits it makes no colours
 _PNG_START = b"\x89PNG"  # one that Pillow does not know is damaged, and libpng would say so on stderr
-_ISO_FILE = b"ftyp"  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
 _frames_told = mmap.mmap(-1, 1)  # 1 once it was said; forked processes share it
 
 
@@ -150,7 +152,9 @@ def allow(max_pixels: int, option: str) -> None:
 def tell_of_frames(name: str) -> None:
     """Warn that of several pages or frames the first alone is taken: once, in whichever of the loaders' processes."""
     warn_once(
-        _frames_told, f"{name} holds several pages or frames: the first alone is taken, here and in all others like it."
+        _frames_told,
+        f"{name} holds several pages or frames: the first alone is taken (of HEIC, the main one), here and in all "
+        "others like it.",
     )
 
 
@@ -217,8 +221,10 @@ def _has_8_bits(header: ImageFile.ImageFile) -> bool:
 
 def _by_opencv(content: bytes, name: str) -> Values:
     """Decode what Pillow does not know."""
-    if content[4:8] == _ISO_FILE:
-        raise undecodable(name, "HEIC, say: JPEG and PNG are read everywhere")
+    if is_heif(content) and (error := needs_heif(name)) is not None:
+        raise error
+    if content[4:8] == ISO_FILE:  # AVIF, HEIF: OpenCV does not turn them, so where Pillow cannot read them nobody does
+        raise undecodable(name)
     if (layout := tiff_layout(content)).has_deep_planes:
         raise planes_unread(name)
     if (values := read_pam(content)) is not None:

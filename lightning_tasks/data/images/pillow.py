@@ -8,21 +8,23 @@ from numpy.typing import NDArray
 from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
 
+from lightning_tasks.data.images.depth import FULL, Values, planes_unread
 from lightning_tasks.data.images.depth import Image as Image  # its users need not know where it is from
-from lightning_tasks.data.images.depth import Values, planes_unread
 from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, layout_of_loaded
 from lightning_tasks.errors import ImageError
 
-# None that Pillow hands to another program (EPS). TGA has no magic number, so it comes last. HEIF is there where the
-# user has registered a plug-in that reads it.
+# None that Pillow hands to another program (EPS). TGA has no magic number, so it comes last. HEIF is pillow-heif's.
 FORMATS = (
     "JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "SUN",
     "QOI", "DDS", "TGA",
 )  # fmt: skip
 
+ISO_FILE = b"ftyp"  # AVIF, HEIF, and videos; which it is stands behind
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _JPEG_START = b"\xff\xd8"
 _END, _START = 0xD9, 0xD8  # the second bytes of markers
 _WITHOUT_LENGTH = 0x01
+_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}  # modes, and what becomes of them
 
 
 def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile | None:
@@ -34,7 +36,8 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
     Pillow.init()
     file.seek(0)
     start = file.read(16)
-    for factory, accept in (Pillow.OPEN[name] for name in formats if name in Pillow.OPEN):
+    known = {**Pillow.OPEN, **_heif_opener()} if is_heif(start) else Pillow.OPEN
+    for factory, accept in (known[name] for name in formats if name in known):
         try:
             accepted = accept is None or accept(start)
             if accepted and not isinstance(accepted, str):  # a text says what is not installed
@@ -47,11 +50,36 @@ def open_header(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> ImageFil
     return None
 
 
+def is_heif(start: bytes) -> bool:
+    """Return whether a file that starts so is HEIF, as HEIC is; of AVIF some say so too."""
+    return start[4:8] == ISO_FILE and start[8:12] in _HEIF_BRANDS
+
+
+def _heif_opener() -> dict[str, tuple[Any, Any]]:
+    """Return what reads HEIF, as `PIL.Image.OPEN` has it; nothing where it is not installed."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        return {}
+    return {"HEIF": (HeifImageFile, is_heif)}
+
+
+def needs_heif(name: str) -> ImageError | None:
+    """Return an error that says what to install for HEIC; None: it is installed."""
+    if _heif_opener():
+        return None
+    return ImageError(f"{name}: is HEIC, which takes one more package: pip install 'lightning-tasks[heif]'.")
+
+
 def has_more_frames(image: Pillow.Image) -> bool:
-    """Return whether it is the first of several pages or frames: of a TIFF, a GIF, a PNG, a WebP or an AVIF."""
+    """Return whether it is the first of several pages or frames: of a TIFF, a GIF, a PNG, a WebP or an AVIF.
+
+    Of a HEIC's images it is the main one, wherever that lies.
+    """
     try:
         # What a phone's MPO holds besides is the same image again, or a map of its depth.
-        return image.format != "MPO" and bool(getattr(image, "is_animated", False)) and image.tell() == 0
+        is_first = image.info.get("primary", False) if image.format == "HEIF" else image.tell() == 0
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False)) and is_first
     except Exception:  # the next page is damaged
         return False
 
@@ -75,6 +103,8 @@ def values_of(image: Pillow.Image, name: str) -> Values:
         if scaled or image.mode in SIXTEEN_BITS:
             array = array.astype(np.uint16)
         white = 2**layout.bits - 1 if 8 < layout.bits < 16 else None
+        if image.format == "HEIF":  # whose reader scales its 10 or 12 bits
+            white = FULL
         return Values(upright(array, turn), white, layout.is_inverted, lost=scaled)
     except (Pillow.DecompressionBombError, ImageError):
         raise
@@ -85,6 +115,8 @@ def values_of(image: Pillow.Image, name: str) -> Values:
 def _colours(image: Pillow.Image) -> Pillow.Image:
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")  # or Pillow warns that it drops what we drop
+    elif image.mode in _PREMULTIPLIED:  # which Pillow converts to no others
+        image = image.convert(_PREMULTIPLIED[image.mode])
     return image.convert("RGB")
 
 
@@ -101,9 +133,9 @@ def orientation(image: Pillow.Image, *, may_read_pixels: bool = True) -> int:
 
     EXIF, XMP and AVIF say it; a PNG perhaps behind its pixels, which Pillow then reads. Neither Pillow nor OpenCV is
     asked to turn anything, but a TIFF is turned by both: by Pillow its size when it is opened and its pixels when they
-    are read, by OpenCV its pixels.
+    are read, by OpenCV its pixels. A HEIC is turned by its reader, as its own boxes say; its EXIF is not to (MIAF).
     """
-    if image.format == "TIFF":
+    if image.format in ("TIFF", "HEIF"):
         return 1
     try:
         exif = image.getexif() if may_read_pixels else Pillow.Image.getexif(image)

@@ -14,6 +14,7 @@ from lightning_tasks.filesystem import is_file, is_folder
 IMAGES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
+        *(".heic", ".heif", ".hif", ".heics", ".heifs"),
         *(".avifs", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jpx", ".jpf", ".j2k", ".j2c", ".jpc", ".tga", ".icb"),
         *(".ppm", ".pgm", ".pbm", ".pnm", ".vda", ".vst", ".pcx", ".sgi", ".ras", ".qoi", ".dds"),
     )

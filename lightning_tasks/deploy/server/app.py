@@ -99,7 +99,7 @@ def make_app(
 
     @app.post(
         "/predict",
-        summary="What the model says of an image: JPEG, PNG, WebP, AVIF, GIF or BMP.",
+        summary="What the model says of an image: JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP.",
         response_model=predictor.output_format.schema,
         responses={status: {"model": Refusal, "description": text} for status, text in _REFUSALS.items()},
         openapi_extra={"requestBody": _BODY},

@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from lightning_tasks.data.images.decode import decode_image
-from lightning_tasks.data.images.pillow import Image, open_header
+from lightning_tasks.data.images.pillow import Image, is_heif, needs_heif, open_header
 from lightning_tasks.deploy.server.limits import MAX_SIDE_PX, Limits
 from lightning_tasks.errors import ImageError, UnknownValuesError
 
@@ -21,8 +21,8 @@ FIELDS = ("image", "file", "picture")  # of a form; the second is what many prog
 FORM = "multipart/form-data"
 RAW = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")  # the last: what curl says of any
 _OTHER_FIELDS = 8
-# What browsers show. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+# What browsers show and phones write. A TIFF or a JPEG 2000 may ask for far more memory than its size says.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP")
 
 
 class _InMemory(MultiPartParser):
@@ -114,7 +114,9 @@ def decode_upload(data: bytes, limits: Limits, white_level: int | None = None) -
     except Pillow.DecompressionBombError as error:
         raise HTTPException(413, f"{too_many}.") from error
     if header is None:
-        kinds = "a JPEG, PNG, WebP, AVIF, GIF or BMP image"
+        if is_heif(data) and (missing := needs_heif("The image")) is not None:
+            raise HTTPException(422, str(missing))
+        kinds = "a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP image"
         raise HTTPException(422, f"This is not {kinds}, or it is cut short. Send a whole one of these.")
     width, height = header.size
     if width * height > limits.max_pixels or max(width, height) > MAX_SIDE_PX:
