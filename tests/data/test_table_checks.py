@@ -224,13 +224,14 @@ RARE = [f"{i}.jpg,{'rare' if i == 0 else 'cat'}" for i in range(8)]
 
 @pytest.mark.parametrize("settings", [{}, {"fold": 0, "folds": 4}])
 def test_a_rare_label_that_our_own_draw_leaves_out_is_not_the_tables_fault(settings, tmp_path):
+    settings = {**settings, "stratify": False}
     made = (labels(tmp_path, *RARE, header="fname,labels", split_seed=seed, **settings) for seed in range(100))
     data = next(data for data in made if 0 in data.split[1])
     with pytest.raises(TableError) as caught:
         data.setup("fit")
     message = str(caught.value)
     assert "row 2, column 'labels': the label 'rare' is not among the 1 labels of the training split" in message
-    assert ("fold 0 of 4 was drawn" if settings else "the split was drawn") in message
+    assert ("fold 0 of 4 was drawn" if "fold" in settings else "the split was drawn") in message
     assert """--data.vocab '["cat", "rare"]'""" in message
     assert "another --data.split_seed" in message
     assert "is_valid" in message
@@ -238,6 +239,24 @@ def test_a_rare_label_that_our_own_draw_leaves_out_is_not_the_tables_fault(setti
     kept = labels(tmp_path, *RARE, header="fname,labels", split_seed=seed, vocab=["cat", "rare"], **settings)
     kept.setup("fit")
     assert kept.valid_set.targets.sum(0).tolist() == [len(kept.split[1]) - 1, 1]
+
+
+@pytest.mark.parametrize("settings", [{}, *({"fold": fold, "folds": 4} for fold in range(4))])
+def test_a_rare_label_is_trained_on_whatever_is_drawn(settings, tmp_path):
+    for seed in range(10):
+        data = labels(tmp_path, *RARE, header="fname,labels", split_seed=seed, **settings)
+        data.setup("fit")
+        assert data.vocab == ["cat", "rare"]
+
+
+def test_labels_that_are_difficult_everywhere_are_trained_on_too(tmp_path):
+    """They count nowhere, but the vocabulary is read off the training split."""
+    rows = [f"{i}.jpg,cat{' hard' * (i < 2)},{'hard' if i < 2 else 'cat' if i < 6 else ''}" for i in range(8)]
+    for seed in range(10):
+        data = labels(tmp_path, *rows, header="fname,labels,difficult", split_seed=seed, valid_fraction=0.5)
+        assert data.vocab == ["cat", "hard"]
+        assert {len(np.intersect1d(rows, [0, 1])) for rows in data.split} == {1}
+        assert {len(np.intersect1d(rows, [0, 1, 6, 7])) for rows in data.split} == {2}  # where `cat` counts
 
 
 def test_where_the_user_chose_the_split_he_may_move_the_row(tmp_path):
@@ -254,7 +273,7 @@ def test_where_the_user_chose_the_split_he_may_move_the_row(tmp_path):
 
 def test_a_draw_without_any_label_says_so(tmp_path):
     rows = ["0.jpg,cat", *(f"{i}.jpg," for i in range(1, 8))]
-    made = (labels(tmp_path, *rows, header="fname,labels", split_seed=seed) for seed in range(100))
+    made = (labels(tmp_path, *rows, header="fname,labels", split_seed=seed, stratify=False) for seed in range(100))
     with pytest.raises(ConfigError, match=r"the split was drawn and left them out: take another --data\.split_seed"):
         _ = next(data for data in made if 0 in data.split[1]).vocab
 
