@@ -56,7 +56,7 @@ def netpbm(values, maximum, magic=None):
     height, width = values.shape[:2]
     if magic != "P7":
         return f"{magic or ('P5' if channels == 1 else 'P6')}\n{width} {height}\n{maximum}\n".encode() + data
-    kind = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}[channels]
+    kind = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}.get(channels, "BANDS")
     lines = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {channels}\nMAXVAL {maximum}\nTUPLTYPE {kind}\nENDHDR\n"
     return lines.encode() + data
 
@@ -187,6 +187,7 @@ SIXTEEN_BITS = {
 }
 UNKNOWN = r"may mean anything.*white_level.*uint8"
 UNDECODABLE = "is not an image that can be decoded"
+CHANNELS = r"has 5 channels that are not colours and transparency alone.*write three of them as RGB"
 REFUSED = {
     "TIFF of int32": (saved(Pillow.fromarray(GREY.astype(np.int32)), "TIFF"), None, UNKNOWN),
     "TIFF of int16": (tiff(GREY.astype("<i2").tobytes(), 16, 1, numbers=2), None, UNKNOWN),
@@ -196,7 +197,8 @@ REFUSED = {
     "PFM": (by_opencv((COLOURS / 255).astype(np.float32), ".pfm"), None, UNKNOWN),
     "8 bits in a PNG of 16": (by_opencv(GREY.astype(np.uint16), ".png"), None, UNKNOWN),
     "8 bits in colours of 16": (by_opencv(COLOURS.astype(np.uint16), ".png"), None, UNKNOWN),
-    "TIFF of 5 channels": (tiff(np.dstack([COLOURS, GREY, GREY]).tobytes(), 8, 5), None, UNDECODABLE),
+    "TIFF of 5 channels": (tiff(np.dstack([COLOURS, GREY, GREY]).tobytes(), 8, 5), None, CHANNELS),
+    "PAM of 5 channels": (netpbm(np.dstack([COLOURS, GREY, GREY]), 255, "P7"), None, CHANNELS),
     "SGI of 12 bits": (sgi_of_16_bits(GREY12), 4095, "upper 8 alone"),
     "text": (b"no image at all", None, UNDECODABLE),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -43,6 +44,7 @@ FORMATS = {
     **dict.fromkeys((".icb", ".vda", ".vst"), "TGA"),
     **{".avifs": "AVIF", ".pcx": "PCX", ".sgi": "SGI", ".qoi": "QOI", ".dds": "DDS"},
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+    **dict.fromkeys((".heic", ".heif", ".hif", ".heics", ".heifs"), "HEIF"),
 }
 
 
@@ -65,6 +67,8 @@ def test_each_ending_that_is_taken_is_read(here, ending):
     pixels = np.full((16, 24, 3), 200, dtype=np.uint8)
     if ending == ".ras":  # Pillow reads it only
         Path("a.RAS").write_bytes(cv2.imencode(ending, pixels)[1].tobytes())
+    elif FORMATS[ending] == "HEIF":  # Pillow writes it only where somebody tells it how
+        pillow_heif.from_pillow(Image.fromarray(pixels)).save(f"a{ending.upper()}", format="HEIF")
     else:
         image = Image.fromarray(pixels).convert("1" if ending == ".pbm" else "L" if ending == ".pgm" else "RGB")
         image.save(f"a{ending.upper()}", FORMATS[ending])
@@ -76,7 +80,7 @@ def test_every_ending_that_pillow_reads_for_us_is_taken():
     """But those of icons and of raw numbers, which lie about for other reasons."""
     Image.init()
     known = {ending for ending, name in Image.registered_extensions().items() if name in pillow.FORMATS}
-    assert known - IMAGES <= {".ico", ".pfm", ".rgb", ".rgba", ".bw", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+    assert known - IMAGES <= {".ico", ".pfm", ".rgb", ".rgba", ".bw"}
 
 
 @pytest.mark.parametrize("ending", [".png", ".PNG", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".avif", ""])
@@ -92,7 +96,7 @@ def test_what_is_not_looked_at_is_counted_by_ending(here):
     write_image(here / "in" / "b.png")
     (here / "in" / "b.png").rename(here / "in" / "b")  # no ending, yet an image
     write_image(here / "else" / "c.jpg")
-    for name in ("x.HEIC", "y.heic", "notes.txt", "._a.jpg", "README", "raw.dng"):
+    for name in ("x.MP4", "y.mp4", "notes.txt", "._a.jpg", "README", "raw.dng"):
         (here / "in" / name).write_bytes(b"no image")
     (here / "in" / "link").symlink_to(here / "else")
     (here / "in" / "gone.jpg").symlink_to("nowhere.jpg")
@@ -101,11 +105,11 @@ def test_what_is_not_looked_at_is_counted_by_ending(here):
     assert [str(one.path) for one in found] == ["in/a.jpg", "in/b"]
     said = "\n".join(left_out.lines())
     for part in (
-        "2 .heic",
+        "2 .mp4",
         "1 .txt",
         "1 without an ending",
         "1 .dng",
-        "HEIC: convert",
+        "Raw files of cameras: develop them",
         "in/link: a linked folder",
         "in/gone.jpg: a link that leads nowhere",
         "1 ._*",
@@ -117,8 +121,8 @@ def test_what_is_not_looked_at_is_counted_by_ending(here):
 
 def test_a_folder_without_images_says_what_it_has_instead(here):
     (here / "in").mkdir()
-    (here / "in" / "a.heic").touch()
-    with pytest.raises(DatasetNotFoundError, match=r"no images in in\. 1 \.heic.*HEIC: convert"):
+    (here / "in" / "a.dng").touch()
+    with pytest.raises(DatasetNotFoundError, match=r"no images in in\. 1 \.dng.*develop them to JPEG or TIFF"):
         find_images(["in"], None)
 
 

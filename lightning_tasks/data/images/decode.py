@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from lightning_tasks.data.images.depth import Values, brightest, in_8_bits, planes_unread, warn_once
+from lightning_tasks.data.images.depth import Values, brightest, channels_unread, in_8_bits, planes_unread, warn_once
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.images.pillow import (
     ISO_FILE,
@@ -31,7 +31,14 @@ from lightning_tasks.data.images.pillow import (
     values_of,
 )
 from lightning_tasks.data.images.pillow import Image as Image  # its users need not know where it is from
-from lightning_tasks.data.images.stored_bits import PAM_START, keeps_upper_bits, read_pam, tiff_layout, white_of
+from lightning_tasks.data.images.stored_bits import (
+    PAM_START,
+    keeps_upper_bits,
+    read_pam,
+    tiff_layout,
+    unknown_channels,
+    white_of,
+)
 from lightning_tasks.errors import ConfigError, ImageError
 
 Size = tuple[int, int]  # height, width
@@ -183,6 +190,8 @@ def _decode(content: bytes, name: str, side: int, max_pixels: int) -> DecodedIma
     """Return a JPEG's image, or another format's values."""
     if not content:
         raise ImageError(f"{name}: is empty. Replace the file or take its row out of the table.")
+    if n := unknown_channels(content):
+        raise channels_unread(name, n)
     try:
         header = open_header(io.BytesIO(content))
         if header is not None and (n := header.width * header.height) > max_pixels:

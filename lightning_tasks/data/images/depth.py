@@ -86,6 +86,15 @@ def bits_lost(name: str) -> ImageError:
     )
 
 
+def channels_unread(name: str, n: int) -> ImageError:
+    """Return an error that says what to do."""
+    return ImageError(
+        f"{name}: has {n} channels that are not colours and transparency alone, as of other wavelengths. An image has "
+        "one (grey) or three (RGB), and perhaps transparency: write three of them as RGB (PhotometricInterpretation 2; "
+        "of tifffile: an array (H, W, 3), photometric='rgb')."
+    )
+
+
 def planes_unread(name: str) -> ImageError:
     """Return an error that says what to do."""
     return ImageError(

@@ -1,6 +1,7 @@
 """What Pillow reads: headers, and all formats but JPEG; which way is up; and whether a file is whole."""
 
 import io
+import logging
 from typing import IO, Any
 
 import numpy as np
@@ -8,10 +9,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, ImageFile
 from PIL import Image as Pillow
 
-from lightning_tasks.data.images.depth import FULL, Values, planes_unread
+from lightning_tasks.data.images.depth import FULL, Values, channels_unread, planes_unread
 from lightning_tasks.data.images.depth import Image as Image  # its users need not know where it is from
-from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, layout_of_loaded
+from lightning_tasks.data.images.stored_bits import SIXTEEN_BITS, layout_of_pillow
 from lightning_tasks.errors import ImageError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its lines about bad images say no file's name
 
 # None that Pillow hands to another program (EPS). TGA has no magic number, so it comes last. HEIF is pillow-heif's.
 FORMATS = (
@@ -87,10 +90,13 @@ def has_more_frames(image: Pillow.Image) -> bool:
 def values_of(image: Pillow.Image, name: str) -> Values:
     """Return an image's values, upright, without transparency; raise ImageError if it has no pixels or is damaged."""
     try:
+        layout = layout_of_pillow(image)
+        if layout.unknown_channels:
+            raise channels_unread(name, layout.unknown_channels)
         image.load()
         if 0 in image.size:
             raise ImageError(f"{name}: has no pixels ({image.width}×{image.height}). Replace it, or take it out.")
-        layout, turn = layout_of_loaded(image), orientation(image)
+        turn = orientation(image)
         if layout.has_deep_planes:
             raise planes_unread(name)
         if image.mode not in (*SIXTEEN_BITS, "I", "F"):

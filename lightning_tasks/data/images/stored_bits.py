@@ -1,6 +1,6 @@
-"""How many bits a file's values have, and which of them is white, by its own word: what Pillow and OpenCV pass over.
+"""What a file says of its values, and Pillow and OpenCV pass over: their bits, which is white, which are colours.
 
-Pillow keeps the upper 8 of 16 bits of colours.
+Pillow keeps the upper 8 of 16 bits of colours; of channels that are no colours both drop some, each its own.
 """
 
 import io
@@ -19,7 +19,11 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BIG = b"+"  # a TIFF of more than 4 GB
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags
 _SIGNED, _WHITE_IS_ZERO, _SEPARATE = 2, 0, 2  # values of theirs
-_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; its components' sizes are 40 bytes behind
+_EXTRA_SAMPLES, _TRANSPARENCY = 338, (1, 2)  # a tag, and its values
+_COLOURS_OF = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # by photometric interpretation: grey, RGB, CMYK, ...
+_MOST_CHANNELS = 4  # of other formats: three colours and transparency
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; how many components, and their sizes, are 40 bytes behind
+_JPEG2000_STARTS = (_CODESTREAM, b"\0\0\0\x0cjP  ")
 
 # PAM, the netpbm format that Pillow does not know, and of whose values and colours OpenCV mistakes some.
 PAM_START = b"P7\n"
@@ -35,6 +39,7 @@ class TiffLayout(NamedTuple):
     is_signed: bool = False
     is_inverted: bool = False  # white is 0; with more than 8 bits, neither Pillow nor OpenCV minds
     has_deep_planes: bool = False  # a plane for each colour, of more than 8 bits: Pillow and OpenCV mix them up
+    unknown_channels: int = 0  # how many channels it has, where these are not colours and transparency alone
 
 
 def keeps_upper_bits(header: ImageFile.ImageFile, content: bytes) -> bool:
@@ -76,13 +81,26 @@ def tiff_layout(content: bytes) -> TiffLayout:
         return TiffLayout()
 
 
+def unknown_channels(content: bytes) -> int:
+    """Return how many channels a file says it has, where they are more than colours and transparency; else 0."""
+    if content.startswith(_TIFF_STARTS):
+        return tiff_layout(content).unknown_channels
+    n = 0
+    if content.startswith(PAM_START):
+        n = (_pam_header(content) or {}).get("DEPTH", 0)
+    elif content.startswith(_JPEG2000_STARTS):
+        at = content.find(_CODESTREAM)
+        n = 0 if at < 0 else int.from_bytes(content[at + 40 : at + 42], "big")
+    return n if n > _MOST_CHANNELS else 0
+
+
 def jpeg2000_bits(content: bytes) -> int:
     """Return how many bits a JPEG 2000's values have; 0 where it does not say."""
     at = content.find(_CODESTREAM)
     return 0 if at < 0 or len(content) < at + 43 else (content[at + 42] & 0x7F) + 1
 
 
-def layout_of_loaded(image: Pillow.Image) -> TiffLayout:
+def layout_of_pillow(image: Pillow.Image) -> TiffLayout:
     """Return what the TIFF said that a PIL image was read from, as far as it still knows."""
     return _layout(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else TiffLayout()
 
@@ -94,7 +112,16 @@ def _layout(tags: Mapping[int, Any]) -> TiffLayout:
         is_signed=max(tags.get(_SAMPLE_FORMAT, (1,))) == _SIGNED,
         is_inverted=tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO,
         has_deep_planes=bits > 8 and tags.get(_SAMPLES, 1) > 1 and tags.get(_PLANES) == _SEPARATE,
+        unknown_channels=_unknown_samples(tags),
     )
+
+
+def _unknown_samples(tags: Mapping[int, Any]) -> int:
+    n, extra = int(tags.get(_SAMPLES, 1)), tags.get(_EXTRA_SAMPLES, ())
+    others = n - _COLOURS_OF.get(tags.get(_PHOTOMETRIC, -1), min(n, _MOST_CHANNELS))
+    meant = extra if isinstance(extra, tuple) else (extra,)  # of one that nothing is said of, transparency is meant
+    is_other = others == 1 and not set(meant) <= set(_TRANSPARENCY)
+    return n if others > 1 or is_other or n > _MOST_CHANNELS else 0
 
 
 def _ppm_maximum(header: ImageFile.ImageFile) -> int:
