@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from lightning_tasks.data.tables.table_checks import (
     trained_on,
     unused_columns,
 )
-from lightning_tasks.errors import ConfigError, LightningTasksError
+from lightning_tasks.errors import ConfigError, LightningTasksError, LightningTasksWarning
 from lightning_tasks.filesystem import expand_path, is_file
 from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
 
@@ -223,6 +224,17 @@ class CheckedTables(LightningDataModule):
         """How many rows are in neither split, as `split` marks them test, for a person; empty: none."""
         n = int(marked_test(self.table).sum())
         return f"{n:,} rows marked test left out" if n else ""
+
+    def doubt_split(self, checkpoint: dict[str, Any]) -> None:
+        """Warn where the split of the table, if it was read, is drawn otherwise than a checkpoint's."""
+        stored = with_settings_before(checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {}))
+        was_drawn = any(path == self.csv and self.how_drawn(table) is not None for path, table, _ in self.tables_read)
+        if was_drawn and stored.get("stratify", self.stratify) != self.stratify:
+            message = (
+                f"{self.csv}: the checkpoint was trained on a split that was drawn otherwise (stratify "
+                f"{stored['stratify']}): it is scored on images that it was trained on. Take its stratify."
+            )
+            warnings.warn(message, LightningTasksWarning, stacklevel=2)
 
     def split_of(self, table: pd.DataFrame) -> tuple[Rows, Rows]:
         """Return the rows of training and validation of a table like this module's, by its settings."""

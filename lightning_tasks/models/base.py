@@ -240,6 +240,9 @@ class ImageModel(LightningModule, ABC):
                 f"{len(names)} ({_first_names(names)}). Use the data that it was trained on, or a table with the same "
                 "names."
             )
+        ask = getattr(getattr(self._trainer, "datamodule", None), "doubt_split", None)  # of a user's own: nothing
+        if ask is not None:
+            ask(checkpoint)
 
 
 def composed(names: Sequence[str]) -> list[str]:

@@ -1,13 +1,15 @@
 """A checkpoint is scored on the rows that it was not trained on, also where splits were drawn otherwise then."""
 
 import shutil
+import warnings
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
-from lightning_tasks import KeypointDataModule, MultiLabelDataModule
+from lightning_tasks import KeypointDataModule, MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.splits import split_table
 from lightning_tasks.deploy.exports.parity import training_data
@@ -98,3 +100,21 @@ def test_a_stratified_split_is_found_again_and_one_that_a_config_describes_stays
     given = ["--ckpt_path", "python.ckpt", "--config", str(CONF / "multilabel.yaml"), *SMALL, *FLAGS]
     assert predicted(given) == by_lot("root/labels.csv")
     assert predicted([*given, "--data.stratify", "true"]) == names
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_a_trainer_from_python_says_where_the_split_is_another():
+    write_multilabel(Path("root"), LINES, N)
+    data = MultiLabelDataModule("root", size=32, num_workers=0, cache="none", stratify=False)
+    model = MultiLabelClassifier(["cat", "dog"], "test_resnet", image_size=(32, 32))
+    trainer = Trainer(max_steps=1, logger=False, enable_progress_bar=False, accelerator="cpu", default_root_dir="run")
+    trainer.fit(model, data)
+    trainer.save_checkpoint("own.ckpt")
+    as_before("own.ckpt")
+    for stratify in (False, True):
+        data = MultiLabelDataModule("root", size=32, num_workers=0, stratify=stratify)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            trainer.validate(model, data, ckpt_path="own.ckpt", weights_only=True)
+        doubts = [one for one in told if "it is scored on images that it was trained on. Take its stratify" in str(one)]
+        assert len(doubts) == stratify

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightning_tasks import KeypointDataModule, MultiLabelDataModule, ValueDataModule
 from lightning_tasks.data.tables.splits import split_table
 from lightning_tasks.data.tables.stratify import TRAINING, stratify
 from lightning_tasks.errors import TableError
+from lightning_tasks.tasks.values.statistics import value_strata
 
 
 def frame(n, **columns):
@@ -187,3 +189,64 @@ def test_a_hundred_thousand_images_of_eighty_labels_take_seconds():
     side = stratify(np.ones(100_000, dtype=int), strata, [80_000, 20_000], 0)
     assert time.process_time() - start < 10
     assert (side != TRAINING).sum() == 20_000
+
+
+def split_of(data):
+    return data.split_of(data.read_main_table())
+
+
+def test_small_and_large_numbers_are_shared_out(tmp_path):
+    """Two targets of a hundred images: in classes of twenty, the fifth with the largest is a fifth of either side."""
+    rng = np.random.default_rng(0)
+    ages, weights = np.exp(rng.normal(3, 1, 100)), rng.integers(0, 5, 100)
+    known = rng.random(100) < 0.3
+    lines = [f"{i}.jpg,{a},{w if k else ''}" for i, (a, w, k) in enumerate(zip(ages, weights, known, strict=True))]
+    (tmp_path / "values.csv").write_text("\n".join(["fname,age,weight", *lines]))
+    large = ages >= np.sort(ages)[80]
+    for seed in range(5):
+        for settings in ({}, {"fold": seed}):
+            data = ValueDataModule(str(tmp_path), split_seed=seed, **settings)
+            valid = split_of(data)[1]
+            assert len(valid) == 20
+            assert 3 <= large[valid].sum() <= 5
+            assert abs(known[valid].sum() - known.sum() / 5) <= 1.5
+    assert value_strata(np.ones((100, 2))) is None
+    assert value_strata(np.arange(39.0)[:, None]) is None  # too few to be told apart
+    two = value_strata(np.array([[5.0, np.nan], *[[i, 1.0] for i in range(39)]]))
+    assert {tuple(pair) for pair in two if pair[1] >= 10} == {(i + 1, 10) for i in range(39)}
+    assert two[two[:, 1] < 10, 1].tolist() == [0, *[0] * 20, *[1] * 19]  # 5, 0, 1, ..., 38 about their median
+
+
+def test_points_that_only_some_images_have_are_shared_out(tmp_path):
+    rng = np.random.default_rng(0)
+    has = rng.random(200) < 0.06
+    lines = [f"{i}.jpg,5,6,{'7,8' if h else ','}" for i, h in enumerate(has)]
+    (tmp_path / "points.csv").write_text("\n".join(["fname,a_x,a_y,b_x,b_y", *lines]))
+    for seed in range(5):
+        valid = split_of(KeypointDataModule(str(tmp_path), "points.csv", split_seed=seed))[1]
+        assert len(valid) == 40
+        assert abs(has[valid].sum() - has.sum() / 5) < 1
+    whole = pd.DataFrame({"fname": [f"{i}.jpg" for i in range(50)], "a_x": 1.0, "a_y": 1.0})
+    data = KeypointDataModule(str(tmp_path), "points.csv")
+    for mine, by_lot in zip(data.split_of(whole), split_table(whole, "t"), strict=True):
+        assert mine.tolist() == by_lot.tolist()  # nothing tells the rows apart: as it was drawn before
+
+
+def test_difficult_labels_count_for_nothing(tmp_path):
+    """Of twenty images with `a`, ten are sure: two of these validate, whatever becomes of the others."""
+    rows = [f"{i}.jpg,{'a b' if i < 20 else 'b'},{'a' if i < 10 else ''}" for i in range(100)]
+    (tmp_path / "labels.csv").write_text("\n".join(["fname,labels,difficult", *rows]))
+    for seed in range(5):
+        for difficult in ("ignored", "negative"):
+            valid = split_of(MultiLabelDataModule(str(tmp_path), split_seed=seed, difficult=difficult))[1]
+            assert ((valid >= 10) & (valid < 20)).sum() == 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"fold": 1}])
+def test_the_split_is_the_tables_whatever_the_model_calls_its_outputs(settings, tmp_path):
+    """A checkpoint hands its own vocabulary, targets and points to the data that it is scored on."""
+    rng = np.random.default_rng(1)
+    kinds = [f"{'cat' if a else ''} {'dog' if b else ''}" for a, b in rng.random((60, 2)) < 0.4]
+    (tmp_path / "labels.csv").write_text("\n".join(["fname,labels", *(f"{i}.jpg,{k}" for i, k in enumerate(kinds))]))
+    given = [split_of(MultiLabelDataModule(str(tmp_path), vocab=vocab, **settings)) for vocab in (None, ["dog", "cat"])]
+    assert [rows.tolist() for rows in given[0]] == [rows.tolist() for rows in given[1]]

@@ -34,6 +34,7 @@ def value_strata(values: NDArray[np.float64]) -> Strata | None:
         rows = np.flatnonzero(~np.isnan(column))
         n = min(max(len(rows) // _FEWEST, 1), _BINS)
         bounds = np.unique(np.quantile(column[rows], np.arange(1, n) / n)) if n > 1 else np.empty(0)
+        bounds = bounds[bounds > np.nanmin(column)] if len(bounds) else bounds  # below the smallest is nothing
         if len(bounds) or len(rows) < len(column):
             bins = np.searchsorted(bounds, column[rows], side="right")
             pairs.append(np.column_stack([rows, target * _BINS + bins]))
