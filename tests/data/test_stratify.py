@@ -214,7 +214,7 @@ def test_small_and_large_numbers_are_shared_out(tmp_path):
     assert value_strata(np.arange(39.0)[:, None]) is None  # too few to be told apart
     two = value_strata(np.array([[5.0, np.nan], *[[i, 1.0] for i in range(39)]]))
     assert {tuple(pair) for pair in two if pair[1] >= 10} == {(i + 1, 10) for i in range(39)}
-    assert two[two[:, 1] < 10, 1].tolist() == [0, *[0] * 20, *[1] * 19]  # 5, 0, 1, ..., 38 about their median
+    assert two[two[:, 1] < 10, 1].tolist() == [0, *[0] * 19, *[1] * 20]  # 5, 0, 1, ..., 38 about their median
 
 
 def test_points_that_only_some_images_have_are_shared_out(tmp_path):

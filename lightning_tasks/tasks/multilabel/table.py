@@ -7,8 +7,9 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,15 +129,19 @@ def encode_labels(
 def label_strata(table: pd.DataFrame) -> Strata:
     """Return which labels rows have, but for difficult ones; a label that has no others is taken with these."""
     position = {label: i for i, label in enumerate(build_vocab(table["labels"]))}
-    cells, hard = table["labels"], table["difficult"] if "difficult" in table.columns else repeat(())
-    pairs = [
-        (row, position[label], label in difficult)
-        for row, (labels, difficult) in enumerate(zip(cells, hard, strict=False))
-        for label in labels
-    ]
-    found = np.array(pairs, dtype=np.int64).reshape(-1, 3)
-    is_hard = found[:, 2] == 1
-    return found[~is_hard | ~np.isin(found[:, 1], found[~is_hard, 1]), :2]
+    pairs = _rows_and_labels(table["labels"], position)
+    if "difficult" not in table.columns:
+        return pairs
+    hard = _rows_and_labels(table["difficult"], position)
+    n = len(position) + 1
+    is_hard = np.isin(pairs @ (n, 1), hard @ (n, 1))
+    return pairs[~is_hard | ~np.isin(pairs[:, 1], pairs[~is_hard, 1])]
+
+
+def _rows_and_labels(cells: "pd.Series[Any]", position: Mapping[str, int]) -> Strata:
+    rows = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+    labels = (position.get(label, len(position)) for cell in cells for label in cell)
+    return np.column_stack([rows, np.fromiter(labels, np.int64, len(rows))])
 
 
 def unknown_label(source: Path, row: int, column: str, label: str, vocab: Sequence[str], *, given: bool) -> str:
