@@ -43,7 +43,10 @@ RENAMED: dict[str, dict[str, str]] = {
         "max_bad_share\n0.01": "max_bad_fraction\n0.01",
         "The threshold’s slider and the images’ filter": "The page’s controls",
     },
-    "http.json": {'"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"'},  # not those of /model
+    "http.json": {
+        '"labels": [\n    {\n     "chosen"': '"predicted": [\n    {\n     "chosen"',  # not those of /model
+        "AVIF, GIF or BMP": "AVIF, HEIC, GIF or BMP",
+    },
 }
 
 # Of the machine and the installation: a pattern → what stands in its place.
