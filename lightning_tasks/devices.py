@@ -4,15 +4,41 @@ import ctypes
 import functools
 import os
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from lightning_tasks.cores import usable_cores
 from lightning_tasks.errors import ConfigError
 
 # What torch says of the machine's own memory, and what the GPU's libraries say where it is theirs that finds none.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a recipe asks of the machine that is to train."""
+
+    cores: int = 1
+    gpu: str | None = None  # its name; None: there is none that CUDA knows
+    gpu_memory_gb: float = 0.0
+    precision: str | None = None  # see `default_precision`
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        cores = f"{self.cores} CPU core{'s' * (self.cores != 1)}"
+        return cores if self.gpu is None else f"{self.gpu}, {self.gpu_memory_gb:.0f} GB, and {cores}"
+
+
+def this_machine() -> Machine:
+    """Return what this process may train on: its first GPU, where there are several."""
+    precision = default_precision("auto")
+    if not torch.cuda.is_available():
+        return Machine(usable_cores(), precision=precision)
+    gpu = torch.cuda.get_device_properties(0)
+    return Machine(usable_cores(), gpu.name, gpu.total_memory / 1e9, precision)
 
 
 def default_precision(accelerator: object) -> str | None:

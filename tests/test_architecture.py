@@ -18,9 +18,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Room → the rooms that it may import: each folder, each file beside the folders, and in tasks/ each task and each file.
 _FILES = {"atomic_write", "errors", "filesystem"}
-_INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "table_draft", "prediction", "sample_steps",
+_INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "table_draft", "prediction", "recipe", "sample_steps",
                                            "split_predictions")}  # fmt: skip
-_BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "models", "reports", *_FILES}
+_BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "devices", "models", "reports", *_FILES}
 _ASKS_TASKS = {"tasks/registry", *_INTERFACE}
 TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel", "tasks/values"}
 PARENTS = {"tasks/multiclass": {"tasks/multilabel"}}  # whose classes a task's own are subclasses of
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "cores": set(),
     "errors": set(),
     "yaml_text": set(),
-    "devices": {"errors"},
+    "devices": {"cores", "errors"},
     "filesystem": {"errors"},
     "atomic_write": {"errors", "filesystem"},
     "config_files": {"errors", "filesystem", "yaml_text"},
@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "callbacks": {"reports", "tasks/registry", "tasks/task", "training", *_FILES},
     "run_folders": {"callbacks", "errors", "filesystem", "metrics_csv", "training"},
     "run_options": {"callbacks"},
-    "deploy": {"cores", "devices", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},
+    "deploy": {"cores", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},
     "verbs": {"callbacks", "config_files", "cores", "deploy", "run_folders", "run_options", "tasks", "training",
               "yaml_text", *_BELOW_TASKS, *_ASKS_TASKS},
     "trainer": {"reports", "training", "verbs"},

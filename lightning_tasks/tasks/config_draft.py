@@ -14,11 +14,12 @@ from lightning_tasks.data.tables.file_checks import Files, find_files
 from lightning_tasks.data.tables.paths import Confines
 from lightning_tasks.data.tables.splits import Rows, marked_test
 from lightning_tasks.data.tables.table_checks import TaskColumns, unused_columns
+from lightning_tasks.tasks.recipe import Recipe, Wishes, median_size
 
 _SIZES_SEEN = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is equal to itself alone: what was read of it may be kept by it
 class OwnTable:
     """A table that a config is written for, and what its owner says of it."""
 
@@ -26,6 +27,8 @@ class OwnTable:
     images: str  # the folder that file names start from, seen from the table's
     label_separator: str  # stands between labels in a cell; see `MultiLabelDataModule`
     vocab: list[str] | None  # all labels; None: those that occur
+    wishes: Wishes = field(default_factory=Wishes)  # of the recipe
+    task: str | None = None  # its name, where its owner says which
 
     @cached_property
     def header(self) -> list[str]:
@@ -51,13 +54,19 @@ class OwnTable:
         rows = np.unique(np.linspace(0, len(paths) - 1, num=min(_SIZES_SEEN, len(paths))).astype(int))
         return [size for row in rows if (size := file_size_px(paths[row])) is not None]
 
+    @property
+    def size(self) -> Size | None:
+        """The median height and width of its images; None: of none that can be read."""
+        return median_size(self.sizes)
+
 
 @dataclass
 class ConfigDraft:
-    """What a config says of the data besides where it is."""
+    """What a config says of the data besides where it is, and of the training."""
 
     arguments: dict[str, Any]  # of the data module, in the order in which they are written
     comments: dict[str, list[str]] = field(default_factory=dict)  # lines above an argument, or above `csv`, by its name
+    recipe: Recipe = field(default_factory=Recipe)  # its `data` is written behind the arguments
 
 
 def describe_columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> list[str]:

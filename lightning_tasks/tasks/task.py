@@ -86,8 +86,11 @@ class Task(ABC):
         """Return whether a table with these columns is of this task."""
 
     @abstractmethod
-    def draft_config(self, table: OwnTable) -> ConfigDraft:
-        """Return what a config says of the data; raise LightningTasksError where the table cannot be used."""
+    def draft_config(self, table: OwnTable) -> ConfigDraft | None:
+        """Return what a config says of data and training; raise LightningTasksError where the table cannot be used.
+
+        None: its cells are not of this task, and the next one whose columns it has is to draft it.
+        """
 
     # --- data ---
 

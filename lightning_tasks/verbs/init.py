@@ -4,16 +4,18 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lightning_tasks import yaml_text
 from lightning_tasks.atomic_write import write_whole
 from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column
 from lightning_tasks.data.tables.file_checks import respelt_line
+from lightning_tasks.devices import this_machine
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
+from lightning_tasks.tasks.recipe import Preset, Settings, Wishes, check_backbone
 from lightning_tasks.tasks.task import Task
 from lightning_tasks.verbs.convert import convert_annotations
 from lightning_tasks.verbs.schema import SCHEMA_FILE, schema_line, write_schema
@@ -24,10 +26,16 @@ def init(
     output: str | None = None,
     table: str | None = None,
     vocab: list[str] | None = None,
+    preset: Preset = "balanced",
+    backbone: str | None = None,
+    weights: str | None = None,
+    task: str | None = None,
     force: bool = False,
     **kwargs: Any,  # noqa: ANN401 - those of convert_annotations
 ) -> None:
     """Write a commented config for your own data, and where it is of another format a table of our own.
+
+    It says where the data is, and how to train on it: the best way that is known.
 
     Args:
         path: the data: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
@@ -36,32 +44,34 @@ def init(
         table: of another format, the table of ours that is written; None: labels.csv, points.csv or values.csv, in the
             current folder.
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
+        preset: how the model is trained: `balanced`, the best that is known for its time; `fast`, for less time and
+            scores; `best`, for more time; `fastai`, as in fastai's chapter.
+        backbone: a timm model; None: the machine decides.
+        weights: a .safetensors or .pth file with the backbone's weights, where no hub can be reached.
+        task: multilabel, multiclass, keypoints or values; None: by what the data says.
         force: write over a config and a table that are there.
         kwargs: see `convert_annotations`.
 
     Raises:
         LightningTasksError: the data cannot be used, or the config is there already.
     """
-    done = convert_annotations(path, table, force, **kwargs)
-    own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab)
+    wishes = Wishes(preset, backbone, weights, this_machine())
+    check_backbone(wishes)
+    done = convert_annotations(path, table, force, task=task, **kwargs)
+    own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task)
     target = Path(output or f"{own.path.stem}.yaml")
     if exists(target) and not force:
         raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
-    for name in (own.path, target, Path(own.images)):
+    for name in (own.path, target, Path(own.images), Path(weights or ".")):
         if as_text(name) != str(name):
             raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")
-    task = _task_of_header(own.path, own.header)
-    draft = task.draft_config(own)
-    n, missing = len(own.image_rows), int(own.files.missing[own.image_rows].sum())
-    if missing:
-        draft.comments["images"] = [f"{missing:,} of the {n:,} images are not there"]
-    sizes = Counter(own.sizes).most_common(1)
-    commonest = [f"most images have {width}×{height} pixels" for (height, width), _ in sizes]
-    draft.comments["size"] = [*commonest, *draft.comments.get("size", [])]
-    text = _config(task, draft, own, target)
+    drafted, draft = _draft(own)
+    _comment_files(own, draft)
+    text = _config(drafted, draft, own, target)
     write_schema(target.with_name(SCHEMA_FILE))  # by which editors complete the config
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
-    print(f"config           {target}  ({task.targets}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
+    n, missing = len(own.image_rows), _count_missing(own)
+    print(f"config           {target}  ({drafted.targets}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
     if own.files.respelt:
         print(f"names            {respelt_line(own.path, own.files)}")
     print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete and check the config by it)")
@@ -69,48 +79,99 @@ def init(
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 
 
-def _task_of_header(path: Path, header: Sequence[str]) -> Task:
-    """Return the one task that these columns are of; TableError: none, or more, or a name is nearly one's."""
-    tasks = [task for task in registry.TASKS if task.recognises(header)]
+def _draft(own: OwnTable) -> tuple[Task, ConfigDraft]:
+    """Return the first task that takes the table for one of its own, and what it says of it."""
+    tasks = _tasks_of_header(own.path, own.header, own.task)
+    for task in tasks:
+        if (draft := task.draft_config(own)) is not None:
+            return task, draft
+    raise TableError(f"{own.path}: its cells are not of the task {tasks[0].name}.")
+
+
+def _count_missing(own: OwnTable) -> int:
+    return int(own.files.missing[own.image_rows].sum())
+
+
+def _comment_files(own: OwnTable, draft: ConfigDraft) -> None:
+    """Say of the images how many are missing, and how large most are."""
+    n, missing = len(own.image_rows), _count_missing(own)
+    if missing:
+        draft.comments["images"] = [f"{missing:,} of the {n:,} images are not there"]
+    sizes = Counter(own.sizes).most_common(1)
+    commonest = [f"most images have {width}×{height} pixels" for (height, width), _ in sizes]
+    draft.comments["size"] = [*commonest, *draft.comments.get("size", [])]
+
+
+def _tasks_of_header(path: Path, header: Sequence[str], asked: str | None) -> list[Task]:
+    """Return the tasks that these columns are of, a subclass's before its parent; only the one that is asked for, if any.
+
+    Raises:
+        ConfigError: there is no such task.
+        TableError: the columns are of none, or of several kinds, or a name is nearly one's.
+    """
+    names = [task.name for task in registry.TASKS]
+    if asked not in (None, *names):
+        raise ConfigError(f"--task {asked!r}: there is no such task; it is one of {', '.join(names)}.")
+    tasks = [task for task in registry.TASKS if asked in (None, task.name) and task.recognises(header)]
     for wanted in OTHER_NAMES:
         near = near_column(wanted, header)
         if wanted not in header and near is not None and (wanted == "fname" or not tasks):
             raise TableError(f"{path}: row 1: no column {wanted!r}. Rename {near!r} to it.")
-    if len(tasks) == 1:
-        return tasks[0]
-    known = {task.targets: task.header for task in registry.TASKS}  # a subclass's are its parent's
-    several = " and ".join(task.targets for task in tasks)
-    kinds = f"both {several}" if tasks else f"neither {' nor '.join(known)}"
+    found = list(dict.fromkeys(task.targets for task in tasks))  # a subclass's are its parent's
+    if len(found) == 1:
+        return tasks
+    known = {task.targets: task.header for task in registry.TASKS if asked in (None, task.name)}
+    kinds = f"both {' and '.join(found)}" if found else f"neither {' nor '.join(known)}"
     headers = ", or ".join(f"`{header}`" for header in known.values())
     raise TableError(f"{path}: row 1: the columns are of {kinds}. A table has {headers}.")
 
 
 def _config(task: Task, draft: ConfigDraft, own: OwnTable, target: Path) -> str:
+    recipe = draft.recipe
+    data = {"root": str(own.path.parent), "csv": own.path.name, "images": own.images, **draft.arguments}
     lines = [
         schema_line(SCHEMA_FILE),
         _comment(f"{own.path}: {task.targets}. Written by `lightning-tasks init`; change what you like."),
         _comment(f"  lightning-tasks fit --config {target}"),
+        _comment(
+            f"Recipe: {own.wishes.preset}, for {own.wishes.machine}; --preset {_other_presets(own)} writes another."
+        ),
+        *map(_comment, recipe.about),
         "model:",
         f"  class_path: {task.model.__name__}",
-        "  init_args:",
-        "    # any timm backbone; without its hub: --model.weights FILE, or --model.pretrained false",
-        "    backbone: resnet18.tv_in1k",
-        "    pretrained: true",
+        *_init_args(recipe.model, "  "),
         "data:",
         f"  class_path: {task.datamodule.__name__}",
         "  init_args:",
-        _value("root", str(own.path.parent)),
     ]
-    for name, value in {"csv": own.path.name, "images": own.images, **draft.arguments}.items():
-        lines += [f"    {_comment(line)}" for line in draft.comments.get(name, [])]
-        lines.append(_value(name, value))
-    lines += ["trainer:", "  max_epochs: 5", "  callbacks:", "    - class_path: OneCycle"]
+    for name, value in data.items():
+        lines += _field(name, value, draft.comments.get(name, []), "    ")
+    for name, setting in recipe.data.items():
+        lines += _field(name, setting.value, [*draft.comments.get(name, []), setting.why], "    ")
+    lines.append("trainer:")
+    for name, setting in recipe.trainer.items():
+        lines += _field(name, setting.value, [setting.why], "  ")
+    lines.append("  callbacks:")
+    for callback in recipe.callbacks:
+        lines += [f"    - class_path: {callback.class_path}", *_init_args(callback.settings, "      ")]
     lines += ["checkpoint:", f"  monitor: {task.model.monitor}", f"  mode: {task.model.mode}"]
     return "\n".join(lines) + "\n"
 
 
-def _value(name: str, value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    return f"    {name}: {yaml_text.dump_in_one_line(value)}"
+def _other_presets(own: OwnTable) -> str:
+    *most, last = (name for name in get_args(Preset) if name != own.wishes.preset)
+    return f"{', '.join(most)} or {last}"
+
+
+def _init_args(settings: Settings, indent: str) -> list[str]:
+    fields = [line for name, (value, why) in settings.items() for line in _field(name, value, [why], f"{indent}  ")]
+    return [f"{indent}init_args:", *fields] if fields else []
+
+
+def _field(name: str, value: Any, comments: Sequence[str], indent: str) -> list[str]:  # noqa: ANN401 - YAML has words
+    """Return the lines of a field: its comments above its value."""
+    above = [f"{indent}{_comment(line)}" for line in comments if line]
+    return [*above, f"{indent}{name}: {yaml_text.dump_in_one_line(value)}"]
 
 
 def _comment(text: str) -> str:

@@ -1,15 +1,20 @@
 """From somebody's table to a config that runs."""
 
+import contextlib
 import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.data.images.opencv import cv2
 from tests.conftest import CONF
 from tests.fakes import FLAGS, LABELS, POINTS, write_image, write_multilabel, write_points
 
@@ -43,6 +48,106 @@ def test_labels_from_nothing_to_a_model(here, capsys):
         assert line in text
     assert console(["check", "--config", "labels.yaml", "--min_positives", "1"]) == 0
     assert console(["fit", "--config", "labels.yaml", *QUICK, "--data.size", "32"]) == 0
+
+
+def test_exactly_one_label_each_is_a_softmaxs_unless_it_is_said_not_to_be(here, capsys):
+    write_multilabel(here / "root", LABELS)
+    for more, model, data in (
+        ([], "MultiClassClassifier", "MultiClassDataModule"),
+        (["--task", "multilabel"], "MultiLabelClassifier", "MultiLabelDataModule"),
+        (["--task", "multiclass"], "MultiClassClassifier", "MultiClassDataModule"),
+    ):
+        assert console(["init", "root/labels.csv", "--force", "true", *more]) == 0
+        found = config("labels.yaml")
+        assert (found["model"]["class_path"], found["data"]["class_path"]) == (model, data)
+        assert ("threshold" in found["model"]["init_args"]) == (model == "MultiLabelClassifier")
+    assert "init --task multilabel" in Path("labels.yaml").read_text()
+    for lines, message in (
+        ([*LABELS[:-1], "7.jpg,cat dog,True"], "row 9, column 'labels': 2 labels"),
+        ([*LABELS[:-1], "7.jpg,,True"], "row 9, column 'labels': no labels"),
+        ([line.replace("cat", "dog") for line in LABELS], "all images have the same label"),
+    ):
+        write_multilabel(here / "root", lines)
+        assert console(["init", "root/labels.csv", "--force", "true"]) == 0
+        assert config("labels.yaml")["model"]["class_path"] == "MultiLabelClassifier"
+        before = Path("labels.yaml").read_bytes()
+        assert console(["init", "root/labels.csv", "--force", "true", "--task", "multiclass"]) == 2
+        assert message in capsys.readouterr().err
+        assert Path("labels.yaml").read_bytes() == before
+
+
+def test_a_task_may_be_named_where_the_columns_are_of_several(here, capsys):
+    write_image(here / "0.jpg")
+    Path("t.csv").write_text("fname,labels,nose_x,nose_y\n0.jpg,cat dog,1,2\n")
+    assert console(["init", "t.csv"]) == 2
+    for name, model in (("multilabel", "MultiLabelClassifier"), ("keypoints", "KeypointRegressor")):
+        assert console(["init", "t.csv", "--task", name, "--force", "true"]) == 0
+        assert config("t.yaml")["model"]["class_path"] == model
+    assert console(["init", "t.csv", "--task", "labels", "--force", "true"]) == 2
+    assert (
+        "--task 'labels': there is no such task; it is one of multiclass, multilabel, keypoints, values"
+        in capsys.readouterr().err
+    )
+
+
+TABLES = {
+    "multilabel": "fname,labels\n0.jpg,cat dog\n1.jpg,\n2.jpg,cat\n",
+    "multiclass": "fname,labels\n0.jpg,cat\n1.jpg,dog\n2.jpg,cat\n",
+    "keypoints": "fname,l_eye_x,l_eye_y,r_eye_x,r_eye_y\n0.jpg,1,2,3,4\n1.jpg,1,2,3,4\n2.jpg,1,2,3,4\n",
+    "values": "fname,age\n0.jpg,1\n1.jpg,2\n2.jpg,3\n",
+}
+
+
+@pytest.mark.parametrize("preset", ["balanced", "fast", "best", "fastai"])
+@pytest.mark.parametrize("table", TABLES)
+def test_every_recipe_is_read_by_every_kind_of_verb(here, capsys, table, preset):
+    Path("t.csv").write_text(TABLES[table])
+    assert console(["init", "t.csv", "--preset", preset]) == 0
+    written = config("t.yaml")
+    kinds = ("lr_find",) if preset != "balanced" else ("lr_find", "fit", "check")
+    for verb in kinds:
+        capsys.readouterr()
+        with contextlib.suppress(SystemExit):
+            console([verb, "--config", "t.yaml", "--print_config"])
+        read = yaml.safe_load(capsys.readouterr().out)
+        for section in ("model", "data"):
+            arguments = read[section]["init_args"]
+            for name, value in written[section]["init_args"].items():
+                assert arguments[name] == value, name
+        assert len(read["trainer"]["callbacks"]) == 1
+        assert read["trainer"]["max_epochs"] == written["trainer"]["max_epochs"]
+
+
+def test_weights_come_from_a_file(here, capsys):
+    write_multilabel(here / "root", LABELS)
+    torch.save(timm.create_model("test_resnet").state_dict(), "w.pth")
+    init = ["init", "root/labels.csv", "--backbone", "test_resnet"]
+    assert console([*init, "--weights", "none.pth"]) == 2
+    assert "There is no weights file none.pth (--weights)" in capsys.readouterr().err
+    assert console(["init", "root/labels.csv", "--backbone", "resnet19"]) == 2
+    assert "timm has no backbone 'resnet19'. Did you mean" in capsys.readouterr().err
+    assert not Path("labels.yaml").exists()
+    assert console([*init, "--weights", "w.pth"]) == 0
+    arguments = config("labels.yaml")["model"]["init_args"]
+    assert (arguments["backbone"], arguments["weights"]) == ("test_resnet", "w.pth")
+    assert "pretrained" not in arguments
+    quick = ["--trainer.accelerator", "cpu", "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
+    assert console(["fit", "--config", "labels.yaml", *quick, "--trainer.max_epochs", "1"]) == 0
+    assert console(["lr_find", "--config", "labels.yaml", *quick]) == 0
+
+
+def test_grey_and_tiny_images_are_not_enlarged(here):
+    for i in range(20):
+        cv2.imwrite(f"{i}.png", np.full((28, 28), i, dtype=np.uint8))
+    rows = "\n".join(f"{i}.png,{'odd' if i % 2 else 'even'}" for i in range(20))
+    Path("t.csv").write_text(f"fname,labels\n{rows}\n")
+    assert console(["init", "t.csv"]) == 0
+    arguments = config("t.yaml")["data"]["init_args"]
+    assert (arguments["size"], arguments["batch_size"]) == (32, 4)
+    assert "most images have 28×28 pixels" in Path("t.yaml").read_text()
+    assert (
+        console(["fit", "--config", "t.yaml", *FLAGS, "--model.pretrained", "false", "--trainer.max_epochs", "1"]) == 0
+    )
 
 
 def test_points_from_nothing_to_a_model(here):
@@ -211,7 +316,8 @@ def test_hostile_names_stay_in_their_place(tmp_path_factory, label, name, folder
     found = config(root / "t.yaml")
     assert set(found) == {"model", "data", "trainer", "checkpoint"}
     assert found["data"]["init_args"]["root"] == str(root)
-    assert set(found["data"]["init_args"]) == {"root", "csv", "images", "label_separator", "size"}
+    recipe = {"size", "batch_size", "min_scale", "flip_p", "val_xtra"}
+    assert set(found["data"]["init_args"]) == {"root", "csv", "images", "label_separator"} | recipe
 
 
 def test_a_rare_separator_is_a_doubt_where_nobody_chose_the_blank(here, capsys):

@@ -62,12 +62,18 @@ class FeatureMaps(Backbone):
         return found
 
 
+def has_fine_maps(body: nn.Module) -> bool:
+    """Return whether heatmaps can be made of a body's features: those at a stride of 8 pixels, and no layers behind."""
+    maps: Any = getattr(body, "feature_info", [])
+    return hasattr(body, "prune_intermediate_layers") and any(info["reduction"] == STRIDE for info in maps)
+
+
 def _indices(body: nn.Module, name: str, max_stride: int) -> list[int]:
     """Return which of the body's maps have the strides, the finest first."""
     maps: Any = getattr(body, "feature_info", [])
     # Of several at one stride, the last has seen the most.
     last = {info["reduction"]: index for index, info in enumerate(maps) if STRIDE <= info["reduction"] <= max_stride}
-    if STRIDE not in last or not hasattr(body, "prune_intermediate_layers"):
+    if not has_fine_maps(body):
         strides = sorted({info["reduction"] for info in maps})
         raise BackboneError(
             f"A heatmap needs features at a stride of {STRIDE} pixels; {name!r} has "

@@ -1,24 +1,33 @@
 """The task `multiclass`, put together: the likeliest label is predicted, in place of thresholds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 from torch import Tensor
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.table_checks import raise_or_warn
+from lightning_tasks.errors import TableError
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.multiclass.classifier import MultiClassClassifier
-from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule, check_one_label
+from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule, check_one_label, one_label_problems
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.draft import draft_label_config, has_one_each, read_own
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.task import MultiLabel
 from lightning_tasks.tasks.split_predictions import Split
 
+_ONE_EACH = (
+    "each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax; "
+    "where images may have several or none, init --task multilabel"
+)
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -42,25 +51,41 @@ def class_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
     return -((probabilities * (targets == 1)).sum(1).log().clamp(min=-100))
 
 
+def _refuse(table: OwnTable) -> NoReturn:
+    """Say which rows have not exactly one label, or that there is one label alone."""
+    rows = read_own(table)[0]
+    raise_or_warn(one_label_problems(rows, np.arange(len(rows)), table.path))
+    raise TableError(f"{table.path}: column 'labels': all images have the same label. Take --task multilabel.")
+
+
 class MultiClass(MultiLabel):
     """Which of the labels does an image carry? Exactly one of them."""
 
     name = "multiclass"
     datamodule = MultiClassDataModule
     model = MultiClassClassifier
-    table_name = ""  # that of any labels
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint is of this task: its loss says so, in old ones too."""
         return super().wrote(hyper_parameters) and hyper_parameters.get("loss") == "cross_entropy"
 
     def is_meant(self, annotations: Annotations) -> bool:
-        """Return False: the annotations are those of any labels."""
+        """Return False: other tools' annotations are those of any labels, and what of them is written may be of this."""
         return False
 
-    def recognises(self, header: Sequence[str]) -> bool:
-        """Return False: the columns are those of any labels, and `init` drafts a config for these."""
-        return False
+    def draft_config(self, table: OwnTable) -> ConfigDraft | None:
+        """Return what a config says of data and training; None: not every image has exactly one of several labels.
+
+        Raises:
+            LightningTasksError: the table cannot be used, or its owner calls it one of this task and it is not.
+        """
+        if not has_one_each(table):
+            if table.task == self.name:
+                _refuse(table)
+            return None
+        draft = draft_label_config(table)
+        draft.comments["label_separator"].append(_ONE_EACH)
+        return draft
 
     def predict_split(
         self, model: MultiLabelClassifier, datamodule: MultiLabelDataModule, split: Split = "valid"

@@ -1,8 +1,6 @@
 """The task `multilabel`, put together."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,21 +15,18 @@ from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.loading.dataset import sample_seed
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.splits import Rows
-from lightning_tasks.data.tables.table_checks import Problem, TaskColumns, raise_or_warn
+from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
-from lightning_tasks.errors import TableError
 from lightning_tasks.reports.grid import to_arrays
-from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
+from lightning_tasks.tasks.multilabel.draft import draft_any_number
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
-from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
-from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
-from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
 from lightning_tasks.tasks.multilabel.table_draft import draft_labels, has_labels
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
@@ -39,8 +34,6 @@ from lightning_tasks.tasks.sample_steps import NAMES_LISTED, array_line, step
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task, ThresholdChoice
-
-_LABELS_LISTED = 100  # in a config's comments
 
 
 class MultiLabel(Task):
@@ -67,27 +60,9 @@ class MultiLabel(Task):
         """Return the table of labels."""
         return draft_labels(annotations)
 
-    def draft_config(self, table: OwnTable) -> ConfigDraft:
-        """Return what a config says of the data."""
-        path, separator, known = table.path, table.label_separator, checked_vocab(table.vocab) or ()
-        rows = read_multilabel_table(path, separator, vocab=known)
-        asked = separator
-        if separator == AUTO:
-            separator = guess_separator(path)
-            rows = read_multilabel_table(path, separator, vocab=known)
-            asked = AUTO if separator == BLANK else separator  # nobody chose the blank
-        raise_or_warn(separator_problems(path, asked))
-        vocab = build_vocab(rows["labels"])
-        if not vocab:
-            raise TableError(f"{path}: no image has a label. Fill the column 'labels'.")
-        columns = describe_columns(path, rows, TaskColumns(LABEL_COLUMNS))
-        if "difficult" in rows.columns:
-            columns.append("labels in the column difficult count neither in the loss nor in the scores")
-        size = "128 is fastai's; larger images cost time by their area"
-        return ConfigDraft(
-            {"label_separator": separator, **({} if table.vocab is None else {"vocab": table.vocab}), "size": 128},
-            {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"]), "size": [size]},
-        )
+    def draft_config(self, table: OwnTable) -> ConfigDraft | None:
+        """Return what a config says of data and training."""
+        return draft_any_number(table)
 
     def find_problems(
         self,
@@ -161,16 +136,6 @@ class MultiLabel(Task):
         if model.thresholds is None:
             return super().choose_thresholds(model, predict)
         return choose_thresholds(predict(), model.temperature, *settings, **named)
-
-
-def _describe_vocab(vocab: Sequence[str], cells: "pd.Series[Any]") -> list[str]:
-    counts = Counter(chain.from_iterable(cells))
-    lines = [f"{len(vocab):,} labels, {counts.total() / len(cells):.2f} an image:"]
-    lines += [f"  {label}: {counts[label]:,}{'  (few)' * (counts[label] < FEW)}" for label in vocab[:_LABELS_LISTED]]
-    lines += [f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else []
-    if all(len(labels) == 1 for labels in cells) and len(vocab) > 1:
-        lines.append("each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax")
-    return lines
 
 
 def _count_labels(vocab: Sequence[str], train: NDArray[np.float32], valid: NDArray[np.float32]) -> list[str]:

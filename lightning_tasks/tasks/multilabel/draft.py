@@ -1,0 +1,80 @@
+"""A config for somebody's own table of labels."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from lightning_tasks.data.tables.table_checks import TaskColumns, raise_or_warn
+from lightning_tasks.errors import TableError
+from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
+from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK
+from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
+from lightning_tasks.tasks.multilabel.recipe import label_recipe
+from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.tasks.recipe import Setting, training_rows
+
+_LABELS_LISTED = 100  # in a config's comments
+
+
+def draft_any_number(own: OwnTable) -> ConfigDraft:
+    """Return what a config says of a table whose images have any number of labels each.
+
+    Raises:
+        LightningTasksError: the table cannot be used.
+    """
+    draft = draft_label_config(own)
+    if draft.recipe.callbacks[0].class_path == "FineTune":  # not fastai's chapter
+        why = (
+            "predicted where more probable; mAP does not depend on it. `lightning-tasks thresholds` chooses better ones"
+        )
+        draft.recipe.model["threshold"] = Setting(0.5, why)
+    return draft
+
+
+def draft_label_config(own: OwnTable) -> ConfigDraft:
+    """Return what a config says of any table with labels; raises as `draft_any_number` does."""
+    rows, separator = read_own(own)
+    vocab = build_vocab(rows["labels"])
+    if not vocab:
+        raise TableError(f"{own.path}: no image has a label. Fill the column 'labels'.")
+    columns = describe_columns(own.path, rows, TaskColumns(LABEL_COLUMNS))
+    if "difficult" in rows.columns:
+        columns.append("labels in the column difficult count neither in the loss nor in the scores")
+    return ConfigDraft(
+        {"label_separator": separator, **({} if own.vocab is None else {"vocab": own.vocab})},
+        {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"])},
+        label_recipe(own.wishes, training_rows(rows), own.size),
+    )
+
+
+@lru_cache(maxsize=1)  # two tasks look at it, and it may have a million rows
+def read_own(own: OwnTable) -> tuple[pd.DataFrame, str]:
+    """Return the checked rows, and what stands between their labels; raises as `draft_any_number` does."""
+    path, separator, known = own.path, own.label_separator, checked_vocab(own.vocab) or ()
+    rows = read_multilabel_table(path, separator, vocab=known)
+    asked = separator
+    if separator == AUTO:
+        separator = guess_separator(path)
+        if separator != BLANK:
+            rows = read_multilabel_table(path, separator, vocab=known)
+        asked = AUTO if separator == BLANK else separator  # nobody chose the blank
+    raise_or_warn(separator_problems(path, asked))
+    return rows, separator
+
+
+def has_one_each(own: OwnTable) -> bool:
+    """Return whether each image has exactly one of several labels; raises as `draft_any_number` does."""
+    rows = read_own(own)[0]
+    cells = rows["labels"]
+    return "difficult" not in rows.columns and bool((cells.map(len) == 1).all()) and cells.nunique() > 1
+
+
+def _describe_vocab(vocab: Sequence[str], cells: "pd.Series[Any]") -> list[str]:
+    counts = Counter(chain.from_iterable(cells))
+    lines = [f"{len(vocab):,} labels, {counts.total() / len(cells):.2f} an image:"]
+    lines += [f"  {label}: {counts[label]:,}{'  (few)' * (counts[label] < FEW)}" for label in vocab[:_LABELS_LISTED]]
+    return lines + ([f"  and {len(vocab) - _LABELS_LISTED:,} more"] if len(vocab) > _LABELS_LISTED else [])

@@ -1,0 +1,169 @@
+"""What a training recipe is made of, and the choices that all tasks make alike, each with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lightning_tasks.data.images.decode import Size
+from lightning_tasks.data.tables.splits import marked_test
+from lightning_tasks.devices import Machine
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.filesystem import expand_path, is_file, why_missing
+from lightning_tasks.models.architecture import find_architecture
+
+Preset = Literal["balanced", "fast", "best", "fastai"]
+
+CPU_BACKBONE = "tf_efficientnet_lite0.in1k"
+GPU_BACKBONE = "tf_efficientnetv2_s.in21k_ft_in1k"
+FASTAI_BACKBONE = "resnet18.tv_in1k"
+_SMALLEST_SIDE = 32  # which backbones shrink to one place
+_VALID_SHARE = 0.2  # that is drawn where no column says which rows are for validation
+_MOST_EPOCHS = 60
+_MOST_SHOWN = 250_000  # images in a training of more than one epoch
+_FEWEST_IN_BATCH, _MOST_IN_BATCH = 4, 256
+_BYTES_A_PIXEL = 1_000  # of a batch in training: resnet50 took 12.2 GB for 256 images of 224 pixels
+_FREE_SHARE = 0.5  # of a GPU's memory: other backbones and heads take more
+
+
+class Setting(NamedTuple):
+    """What a config says of a field, and why."""
+
+    value: Any
+    why: str = ""
+
+
+Settings = dict[str, Setting]
+
+
+class Component(NamedTuple):
+    """An object that a config names by its class."""
+
+    class_path: str
+    settings: Settings = {}  # noqa: RUF012 - nobody changes it
+
+
+@dataclass
+class Recipe:
+    """How a model is trained: what a config says besides where the data is."""
+
+    model: Settings = field(default_factory=dict)
+    data: Settings = field(default_factory=dict)
+    trainer: Settings = field(default_factory=lambda: {"max_epochs": Setting(5)})
+    callbacks: list[Component] = field(default_factory=lambda: [Component("OneCycle")])
+    about: list[str] = field(default_factory=list)  # lines above all of it
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What somebody asks of a recipe, and the machine that is to carry it out."""
+
+    preset: Preset = "balanced"
+    backbone: str | None = None  # None: the machine decides
+    weights: str | None = None  # a file with the backbone's; None: they are fetched
+    machine: Machine = field(default_factory=Machine)
+
+
+def check_backbone(wishes: Wishes) -> None:
+    """Ask what can be told of backbone and weights without a network.
+
+    Raises:
+        ConfigError: there is no such weights file, or there are no weights to fetch.
+        BackboneError: timm has no such backbone.
+    """
+    weights, name = wishes.weights, wishes.backbone
+    if weights is not None and not is_file(path := Path(expand_path(weights))):
+        raise ConfigError(f"There is no weights file {weights}{why_missing(path)} (--weights).")
+    if name is None or ":" in name or "/" in name:  # of a hub or a folder, which may be out of reach here
+        return
+    if not find_architecture(name, None, weights_follow=False).has_weights and weights is None:
+        raise ConfigError(f"timm has no pretrained weights of {name}. Name a file of them with --weights.")
+
+
+def choose_backbone(wishes: Wishes, on_cpu: Setting, on_gpu: Setting) -> Settings:
+    """Return the fields `backbone` and `pretrained` or `weights`; the backbone is one of two unless it was named."""
+    chosen = on_cpu if wishes.machine.gpu is None else on_gpu
+    if wishes.backbone is not None:
+        chosen = Setting(wishes.backbone, f"--backbone; without it, {chosen.value}: {chosen.why}")
+    if wishes.weights is not None:
+        return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
+    why = "fetched from timm's hub; where it cannot be reached, init --weights FILE. Never false with this recipe"
+    return {"backbone": chosen, "pretrained": Setting(True, why)}
+
+
+def fastai_backbone(wishes: Wishes) -> Settings:
+    """Return the fields of `choose_backbone` for fastai's chapter."""
+    why = "the chapter's for points; any other of timm's will do"
+    chosen = Setting(FASTAI_BACKBONE, why) if wishes.backbone is None else Setting(wishes.backbone, "--backbone")
+    if wishes.weights is not None:
+        return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
+    why = "fetched from timm's hub; where it cannot be reached, --model.weights FILE, or --model.pretrained false"
+    return {"backbone": chosen, "pretrained": Setting(True, why)}
+
+
+def training_rows(table: pd.DataFrame) -> int:
+    """Return how many rows of a checked table will train, where nothing but its own columns says which."""
+    rows = ~marked_test(table)
+    if "is_valid" in table.columns:
+        return max(1, int((rows & ~table["is_valid"].to_numpy(dtype=bool)).sum()))
+    return max(1, round(float(rows.sum()) * (1 - _VALID_SHARE)))
+
+
+def choose_epochs(rows: int, shown: int, fewest: int) -> int:
+    """Return how many epochs show about `shown` images, at least `fewest`, but few of a very large set.
+
+    A small set needs more epochs for as many steps; of a large one each costs hours.
+    """
+    wanted = max(fewest, min(_MOST_EPOCHS, -(-shown // rows)))
+    return max(1, min(wanted, _MOST_SHOWN // rows))
+
+
+def choose_batch(rows: int, epochs: int, at_most: int, steps: int) -> int:
+    """Return the largest power of two up to `at_most` with which the training has about `steps` steps, if any has."""
+    batch = _FEWEST_IN_BATCH
+    while 2 * batch <= at_most and rows * epochs // (2 * batch) >= steps:
+        batch *= 2
+    return batch
+
+
+def batch_limit(machine: Machine, pixels: int, on_cpu: int) -> int:
+    """Return the largest power of two of images of so many pixels that a GPU holds in a batch; `on_cpu` without one."""
+    if machine.gpu is None:
+        return on_cpu
+    room = machine.gpu_memory_gb * 1e9 * _FREE_SHARE / (pixels * _BYTES_A_PIXEL)
+    return int(min(_MOST_IN_BATCH, 2 ** np.floor(np.log2(max(room, _FEWEST_IN_BATCH)))))
+
+
+def rate_for(batch: int, lr: float, measured: int) -> float:
+    """Return the rate for a batch larger than the one that `lr` was measured with: by the root of how much larger."""
+    return float(f"{lr * max(1.0, batch / measured) ** 0.5:.2g}")
+
+
+def median_size(sizes: Sequence[Size]) -> Size | None:
+    """Return the median height and width of images; None: of none."""
+    if not sizes:
+        return None
+    height, width = np.median(np.array(sizes), axis=0)
+    return int(height), int(width)
+
+
+def square_side(size: Size | None, largest: int, step: int = 32) -> int:
+    """Return the side of a square for such images, in steps that networks shrink by; no larger than their shorter."""
+    shorter = largest if size is None else min(size)
+    return int(min(largest, max(_SMALLEST_SIDE, round(shorter / step) * step)))
+
+
+def own_shape(size: Size | None, usual: Size, step: int) -> list[int]:
+    """Return such images' own height and width, in steps, reduced to as many pixels as `usual` has."""
+    height, width = size or usual
+    scale = min(1.0, (usual[0] * usual[1] / (height * width)) ** 0.5)
+    return [max(_SMALLEST_SIDE, round(side * scale / step) * step) for side in (height, width)]
+
+
+def precision_setting(machine: Machine) -> Setting:
+    """Return the trainer's precision: left to the machine that trains, which may be another."""
+    here = "float32" if machine.precision in (None, "32-true") else machine.precision
+    return Setting(None, f"null: the fastest of the machine that trains, which here is {here}; it costs no accuracy")
