@@ -90,7 +90,7 @@ def choose_backbone(wishes: Wishes, on_cpu: Setting, on_gpu: Setting) -> Setting
         chosen = Setting(wishes.backbone, f"--backbone; without it, {chosen.value}: {chosen.why}")
     if wishes.weights is not None:
         return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
-    why = "fetched from timm's hub; where it cannot be reached, init --weights FILE. Never false with this recipe"
+    why = "fetched from timm's hub; where it cannot be reached, init --weights FILE. From nothing, take --preset fastai"
     return {"backbone": chosen, "pretrained": Setting(True, why)}
 
 
@@ -166,4 +166,4 @@ def own_shape(size: Size | None, usual: Size, step: int) -> list[int]:
 def precision_setting(machine: Machine) -> Setting:
     """Return the trainer's precision: left to the machine that trains, which may be another."""
     here = "float32" if machine.precision in (None, "32-true") else machine.precision
-    return Setting(None, f"null: the fastest of the machine that trains, which here is {here}; it costs no accuracy")
+    return Setting(None, f"null: what the machine that trains is fastest in, here {here}; bf16-mixed cost no accuracy")

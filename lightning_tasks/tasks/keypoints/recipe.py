@@ -1,4 +1,7 @@
-"""The best training that is known for images with points, and others; README, "How far the images go"."""
+"""Trainings for images with points: the best that is known, shorter and longer ones, and fastai's chapter's.
+
+The figures are in the README, "How far the images go".
+"""
 
 import torch
 
@@ -24,8 +27,8 @@ from lightning_tasks.tasks.recipe import (
     rate_for,
 )
 
-_ONE = "Errors are medians in pixels on the heads of Pointing'04, 384×288, 1,860 images, with tf_efficientnet_lite0"
-_MANY = "Errors are shares of the eyes' distance, 68 points on 304 faces, with tf_efficientnet_lite0"
+_ONE = "Errors are medians in pixels, of one point on 384×288, 1,488 images of Pointing'04, tf_efficientnet_lite0"
+_MANY = "Errors are shares of the eyes' distance, of 68 points on 304 faces, tf_efficientnet_lite0"
 _BATCH, _LR, _LR_MULT = 16, 5e-3, 3.0  # that the figures are of
 _BATCH_ON_GPU = 64
 _STEPS = 250  # about as many, in all
@@ -87,23 +90,27 @@ def _has_maps(wishes: Wishes) -> bool:
 
 
 def _backbone(wishes: Wishes) -> Settings:
-    cpu = "the one that the figures are of; larger ones cost time by their size"
-    gpu = "for a GPU: its makers' ImageNet scores are above lite0's; not measured here"
+    cpu = "the one that the figures are of; a larger one was not measured, and costs time"
+    gpu = "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here"
     return choose_backbone(wishes, Setting(CPU_BACKBONE, cpu), Setting(GPU_BACKBONE, gpu))
 
 
 def _head(few: bool, lr: float, batch: int, mirrors: bool) -> Settings:
-    stride = "features at a stride of 8 alone see enough for few points: 4.8; with 16 too 5.0, and more time"
+    stride = "features at a stride of 8 pixels alone: 4.8; with those at 16 too 5.0, and slower"
     if not few:
-        stride = "features that see most of the image: 0.085; to 16 alone 0.094, to 8 0.141, for less time"
-    rate = "the head's; of a heatmap, and of all the body too: see lr_mult; lr_find suggests others"
+        stride = "features up to a stride of 32 see most of the image: 0.085; up to 16 0.094, 8 alone 0.141, faster"
+    rate = "the head's; nothing is frozen. lr_find suggests others"
     rate += ". Higher by the root of the batch's size, which was not measured" * (batch > _BATCH)
     flip = "each prediction outside training is the mean with the mirrored image's, for twice the time: "
     flip += "4.8 becomes 4.7" if few else "0.085 becomes 0.082"
     if not mirrors:
         flip = "true asks for data.swap_pairs: the mean with the mirrored image's prediction gains some 3 %"
     return {
-        "head": Setting("heatmap", "fastai's regression of pooled features ends at 44.7 where heatmaps end at 5.0"),
+        "head": Setting(
+            "heatmap",
+            "a map for each point and its centre; the chapter's regression of pooled features ends "
+            + ("at 44.7 where this ends at 5.0" if few else "far behind with one point, 44.7 px for 5.0"),
+        ),
         "max_stride": Setting(8 if few else 32, stride),
         "lr": Setting(lr, rate),
         "lr_mult": Setting(_LR_MULT, "the early body learns at a third of the rate; a fifteenth was no better"),
@@ -113,20 +120,18 @@ def _head(few: bool, lr: float, batch: int, mirrors: bool) -> Settings:
 
 def _why_size(few: bool, preset: Preset) -> str:
     if not few:
-        return "height and width: 160×160 is measured; others were not, and cost time by their area"
-    if preset == "best":
-        return "height and width; with twice the epochs 4.4 where 144×192 had 4.3: no better, in 3.5 times the time"
-    return "height and width; 192×256 and twice the epochs: no better in 3.5 times the time"
+        return "height and width; the figures are of 160×160. Others were not measured, and cost time by their area"
+    if preset == "fast":
+        return "height and width; the figures are of 144×192. Fewer pixels were not measured"
+    return "height and width; 192×256 for six epochs takes 3.5 times as long as 144×192 for three, and was no better"
 
 
 def _why_batch(batch: int) -> str:
     if batch < _BATCH:
-        return "fewer than the usual 16, for steps enough on so few images"
-    return "larger batches take fewer steps, and want the rate looked at again"
+        return f"smaller than the {_BATCH} of the figures, for more steps on few images"
+    return f"the figures are of {_BATCH}; another size wants another rate"
 
 
 def _why_epochs(epochs: int, rows: int, few: bool) -> str:
-    shown = f"{epochs * rows:,} images in all"
-    if few:
-        return f"{shown}; the figures are of three on 1,860. Small sets need more epochs, large ones fewer"
-    return f"{shown}; the figures are of twelve on 304. Small sets need more epochs, large ones fewer"
+    measured = "three of 1,488" if few else "twelve of 304"
+    return f"{epochs * rows:,} images in all; the figures are of {measured}. Few images need more epochs"

@@ -1,6 +1,10 @@
-"""The best training that is known for images with labels, and others; README, "How far the images go"."""
+"""Trainings for images with labels: the best that is known, shorter and longer ones, and fastai's chapter's.
+
+The figures are in the README, "How far the images go".
+"""
 
 from lightning_tasks.data.images.decode import Size
+from lightning_tasks.devices import Machine
 from lightning_tasks.tasks.recipe import (
     CPU_BACKBONE,
     GPU_BACKBONE,
@@ -19,7 +23,9 @@ from lightning_tasks.tasks.recipe import (
     square_side,
 )
 
-FIGURES = "Gains are in mAP on PASCAL VOC 2007, 2,500 images, with tf_efficientnet_lite0: README, How far the images go"
+_FIGURES = (
+    "Gains are mAP on a fold of PASCAL VOC 2007, 2,000 images, of tf_efficientnet_lite0: README, How far the images go"
+)
 _BATCH, _LR = 64, 1e-3  # that the figures are of
 _STEPS = 190  # likewise, in all
 _MIN_SCALE = 0.5
@@ -40,9 +46,9 @@ def label_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
     side, epochs = square_side(size, largest), choose_epochs(rows, shown, fewest)
     batch = choose_batch(rows, epochs, batch_limit(wishes.machine, side * side, _BATCH), _STEPS)
     head = "one layer on standardised features: +0.028 over fastai's two; attention: -0.025"
-    rate = "rising for a quarter, then falling: +0.022 over 3e-3 that rises to the end; lr_find suggests others"
+    rate = "rises for a quarter of the steps, then falls; 3e-3 that rises to the end lost 0.022"
     rate += ". Higher by the root of the batch's size, which was not measured" * (batch > _BATCH)
-    flip_tta = "true averages each prediction with the mirrored image's: +0.000 for twice the time of a validation"
+    flip_tta = "true, the mean with the mirrored image's prediction, gained 0.000 for twice the time of a validation"
     return Recipe(
         {
             **_backbone(wishes),
@@ -52,23 +58,25 @@ def label_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
         },
         {
             "size": Setting(side, _why_size(side, size)),
-            "batch_size": Setting(batch, _why_batch(batch, rows, epochs, wishes)),
+            "batch_size": Setting(batch, _why_batch(batch, max(1, rows // batch) * epochs, wishes.machine)),
             "min_scale": _min_scale(size),
-            "flip_p": Setting(0.5, "half of the training images are mirrored; 0 where left and right matter"),
-            "val_xtra": Setting(0.0, "whole images in validation; fastai's 0.14 sees their centre alone"),
+            "flip_p": Setting(
+                0.5, "half of the training images are mirrored; 0 where left and right matter, as in writing"
+            ),
+            "val_xtra": Setting(0.0, "whole images in validation; the chapter's 0.14 sees their centre alone"),
         },
         {
             "max_epochs": Setting(None, "null: what the plan below adds up to"),
             "precision": precision_setting(wishes.machine),
         },
         [_linear_probe(epochs, rows)],
-        [FIGURES],
+        [_FIGURES],
     )
 
 
 def _backbone(wishes: Wishes) -> dict[str, Setting]:
-    cpu = "the one that the figures are of; larger ones cost time by their size"
-    gpu = "for a GPU: its makers' ImageNet scores are above lite0's; not measured here"
+    cpu = "the one that the figures are of; a larger one was not measured, and costs time"
+    gpu = "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here"
     return choose_backbone(wishes, Setting(CPU_BACKBONE, cpu), Setting(GPU_BACKBONE, gpu))
 
 
@@ -76,39 +84,37 @@ def _why_size(side: int, size: Size | None) -> str:
     if size is not None and side < _SCALES["balanced"][0] and side >= min(size) - 16:
         return "as large as the images: enlarging them was not measured, and costs time by the area"
     return {
-        192: "256 gains 0.029 and takes 1.8 times the time; 128 loses 0.078",
-        256: "192 loses 0.029 and takes 0.56 of the time, 128 loses 0.107 and takes a quarter",
+        192: "256 gains 0.029 for 1.8 times the time; 128 loses 0.078",
+        256: "192 loses 0.029 for 0.56 of the time, 128 loses 0.107 for a quarter; these images had no more",
     }.get(
-        side, f"more than 256 was not measured; 128 to 192 gained 0.078, 192 to 256 0.029; time {side**2 / 256**2:.2g}"
+        side, f"more than 256 was not measured; 192 to 256 gained 0.029; {side**2 / 256**2:.2g} times the time of 256"
     )
 
 
-def _why_batch(batch: int, rows: int, epochs: int, wishes: Wishes) -> str:
-    steps = max(1, rows // batch) * epochs
+def _why_batch(batch: int, steps: int, machine: Machine) -> str:
     if batch < _BATCH:
-        return f"fewer than the usual 64, for {steps:,} steps on {rows:,} images"
-    on_gpu = wishes.machine.gpu is not None
-    fast = "; on an H200, 256 trained three to four times as fast as 64, where there are images enough" * on_gpu
-    return f"{steps:,} steps in all; half as many images leave a CPU as busy, and want the rate looked at again{fast}"
+        return f"smaller than the usual {_BATCH}, for {steps:,} steps; the figures are of 155"
+    on_gpu = "; where there are images enough for as many steps, an H200 trains 256 three to four times as fast"
+    return f"{steps:,} steps in all; another size wants another rate{on_gpu * (machine.gpu is not None)}"
 
 
 def _min_scale(size: Size | None) -> Setting:
     """Return the smallest share of an image that a crop shows; of a long one less, as crops are no longer than 4:3."""
     long = 1.0 if size is None else max(size) / min(size)
     if long <= 1 / _MIN_SCALE:
-        return Setting(_MIN_SCALE, "crops of half the image and more; fastai's 0.35 for training from nothing frozen")
+        return Setting(_MIN_SCALE, "crops of half the image and more, or the chapter's 0.35: no difference (one run)")
     why = f"the images are {long:.1f} times as long as high, and crops at most 4:3: larger ones would all be the centre"
     return Setting(float(f"{1 / long:.2g}"), why)
 
 
 def _linear_probe(epochs: int, rows: int) -> Component:
-    shown = f"{epochs * rows:,} images in all; small sets need more epochs, large ones fewer: more was not measured"
-    norm = "the batch statistics too: with the body +0.157 over training all of it, and half of the time"
+    shown = f"{epochs * rows:,} images in all; the figures are of five epochs of 2,000, more or fewer was not measured"
+    norm = "the body's batch statistics too: a frozen body gained 0.157 over the chapter's training, at 128 px"
     return Component(
         "FineTune",
         {
             "freeze_epochs": Setting(epochs, shown),
-            "epochs": Setting(0, "with nothing frozen: two after the five lost 0.033"),
+            "epochs": Setting(0, "with nothing frozen, after those: two lost 0.033"),
             "freeze_norm": Setting(True, norm),
             "freeze_pct_start": Setting(0.25, "the share of the steps in which the rate rises"),
         },
