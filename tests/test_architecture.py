@@ -18,8 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Room → the rooms that it may import: each folder, each file beside the folders, and in tasks/ each task and each file.
 _FILES = {"atomic_write", "errors", "filesystem"}
-_INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "table_draft", "prediction", "recipe", "sample_steps",
-                                           "split_predictions")}  # fmt: skip
+_INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "table_draft", "prediction", "recipe",
+                                           "sample_steps", "split_predictions")}  # fmt: skip
 _BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "devices", "models", "reports", *_FILES}
 _ASKS_TASKS = {"tasks/registry", *_INTERFACE}
 TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel", "tasks/values"}

@@ -73,7 +73,7 @@ def convert_annotations(
         output: the table; None: the task's own name for it, in the current folder.
         force: write over a table that is there.
         format: what the annotations are; None: recognised by their content.
-        task: multilabel, multiclass, keypoints or values; None: by what they say.
+        task: multilabel, keypoints or values; None: by what they say.
         images: the folder of the images; None: found beside the annotations.
         columns: of a csv, its own names for ours: 'fname=image_id,labels=tags'.
         encoding: of text that is neither UTF-8 nor says what it is: latin-1, say.
@@ -162,7 +162,7 @@ def _choose_task(annotations: Annotations, name: str | None) -> Task:
         kinds = " and ".join(task.targets for task in meant)
         ways = " or ".join(f"--task {task.name}" for task in meant)
         raise TableError(f"{annotations.found}: it holds {kinds}. Say which are meant: {ways}.")
-    kinds = ", ".join(dict.fromkeys(task.targets for task in known))
+    kinds = ", ".join(task.targets for task in known)
     left_out = _left_out(annotations)
     raise TableError(f"{annotations.found}: it says nothing of {kinds}{f' ({left_out})' * bool(left_out)}.")
 

@@ -57,7 +57,7 @@ def init(
     """
     wishes = Wishes(preset, backbone, weights, this_machine())
     check_backbone(wishes)
-    done = convert_annotations(path, table, force, task=task, **kwargs)
+    done = convert_annotations(path, table, force, task=_whose_table(task), **kwargs)
     own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task)
     target = Path(output or f"{own.path.stem}.yaml")
     if exists(target) and not force:
@@ -77,6 +77,13 @@ def init(
     print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete and check the config by it)")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
+
+
+def _whose_table(name: str | None) -> str | None:
+    """Return the task whose table is written for another: a task without one of its own reads its parent's."""
+    alone = [task for task in registry.TASKS if task.name == name and not task.table_name]
+    written = [task for task in registry.TASKS if task.table_name]
+    return next((task.name for task in written if any(task.targets == other.targets for other in alone)), name)
 
 
 def _draft(own: OwnTable) -> tuple[Task, ConfigDraft]:
@@ -103,7 +110,7 @@ def _comment_files(own: OwnTable, draft: ConfigDraft) -> None:
 
 
 def _tasks_of_header(path: Path, header: Sequence[str], asked: str | None) -> list[Task]:
-    """Return the tasks that these columns are of, a subclass's before its parent; only the one that is asked for, if any.
+    """Return the tasks that these columns are of, a subclass's before its parent, or the one that is asked for.
 
     Raises:
         ConfigError: there is no such task.

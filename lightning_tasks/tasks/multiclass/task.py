@@ -64,13 +64,14 @@ class MultiClass(MultiLabel):
     name = "multiclass"
     datamodule = MultiClassDataModule
     model = MultiClassClassifier
+    table_name = ""  # that of any labels
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint is of this task: its loss says so, in old ones too."""
         return super().wrote(hyper_parameters) and hyper_parameters.get("loss") == "cross_entropy"
 
     def is_meant(self, annotations: Annotations) -> bool:
-        """Return False: other tools' annotations are those of any labels, and what of them is written may be of this."""
+        """Return False: the annotations are those of any labels."""
         return False
 
     def draft_config(self, table: OwnTable) -> ConfigDraft | None:
