@@ -1,12 +1,13 @@
 """What a training recipe is made of, and the choices that all tasks make alike, each with its reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import timm
 
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.tables.splits import marked_test
@@ -24,7 +25,7 @@ _SMALLEST_SIDE = 32  # which backbones shrink to one place
 _VALID_SHARE = 0.2  # that is drawn where no column says which rows are for validation
 _MOST_EPOCHS = 60
 _MOST_SHOWN = 250_000  # images in a training of more than one epoch
-_FEWEST_IN_BATCH, _MOST_IN_BATCH = 4, 256
+_FEWEST_IN_BATCH, _MOST_IN_BATCH = 8, 256  # of fewer, a batch's statistics say little
 _BYTES_A_PIXEL = 1_000  # of a batch in training: resnet50 took 12.2 GB for 256 images of 224 pixels
 _FREE_SHARE = 0.5  # of a GPU's memory: other backbones and heads take more
 
@@ -67,8 +68,10 @@ class Wishes:
     machine: Machine = field(default_factory=Machine)
 
 
-def check_backbone(wishes: Wishes) -> None:
-    """Ask what can be told of backbone and weights without a network.
+def check_wishes(wishes: Wishes) -> Wishes:
+    """Return wishes with the backbone that a weights file is called after, where none is named.
+
+    What can be told without a network is told at once.
 
     Raises:
         ConfigError: there is no such weights file, or there are no weights to fetch.
@@ -77,10 +80,13 @@ def check_backbone(wishes: Wishes) -> None:
     weights, name = wishes.weights, wishes.backbone
     if weights is not None and not is_file(path := Path(expand_path(weights))):
         raise ConfigError(f"There is no weights file {weights}{why_missing(path)} (--weights).")
+    if weights is not None and name is None and timm.is_model(Path(weights).stem.partition(".")[0]):
+        wishes = replace(wishes, backbone=(name := Path(weights).stem))
     if name is None or ":" in name or "/" in name:  # of a hub or a folder, which may be out of reach here
-        return
+        return wishes
     if not find_architecture(name, None, weights_follow=False).has_weights and weights is None:
         raise ConfigError(f"timm has no pretrained weights of {name}. Name a file of them with --weights.")
+    return wishes
 
 
 def choose_backbone(wishes: Wishes, on_cpu: Setting, on_gpu: Setting) -> Settings:

@@ -15,7 +15,7 @@ from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import as_text, exists
 from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
-from lightning_tasks.tasks.recipe import Preset, Settings, Wishes, check_backbone
+from lightning_tasks.tasks.recipe import Preset, Settings, Wishes, check_wishes
 from lightning_tasks.tasks.task import Task
 from lightning_tasks.verbs.convert import convert_annotations
 from lightning_tasks.verbs.schema import SCHEMA_FILE, schema_line, write_schema
@@ -46,7 +46,7 @@ def init(
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
         preset: how the model is trained: `balanced`, the best that is known for its time; `fast`, for less time and
             scores; `best`, for more time; `fastai`, as in fastai's chapter.
-        backbone: a timm model; None: the machine decides.
+        backbone: a timm model; None: what the weights file is called after, or the machine decides.
         weights: a .safetensors or .pth file with the backbone's weights, where no hub can be reached.
         task: multilabel, multiclass, keypoints or values; None: by what the data says.
         force: write over a config and a table that are there.
@@ -55,8 +55,7 @@ def init(
     Raises:
         LightningTasksError: the data cannot be used, or the config is there already.
     """
-    wishes = Wishes(preset, backbone, weights, this_machine())
-    check_backbone(wishes)
+    wishes = check_wishes(Wishes(preset, backbone, weights, this_machine()))
     done = convert_annotations(path, table, force, task=_whose_table(task), **kwargs)
     own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task)
     target = Path(output or f"{own.path.stem}.yaml")

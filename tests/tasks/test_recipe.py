@@ -124,7 +124,7 @@ def test_batches_are_smaller_for_few_images_and_larger_on_a_gpu_with_many():
         values = plain(label_recipe(Wishes(machine=machine), rows, (300, 300)))
         return values["data"]["batch_size"], values["model"]["lr"]
 
-    assert batch(16, Machine(2))[0] == 4
+    assert batch(16, Machine(2))[0] == 8
     assert batch(2_500, Machine(2)) == batch(2_500, H200) == (64, 0.001)
     assert batch(100_000, Machine(2)) == (64, 0.001)
     assert batch(100_000, H200) == (256, 0.002)

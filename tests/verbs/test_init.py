@@ -131,6 +131,9 @@ def test_weights_come_from_a_file(here, capsys):
     arguments = config("labels.yaml")["model"]["init_args"]
     assert (arguments["backbone"], arguments["weights"]) == ("test_resnet", "w.pth")
     assert "pretrained" not in arguments
+    Path("w.pth").rename("test_resnet.pth")
+    assert console(["init", "root/labels.csv", "--weights", "test_resnet.pth", "--force", "true"]) == 0
+    assert config("labels.yaml")["model"]["init_args"]["backbone"] == "test_resnet"
     quick = ["--trainer.accelerator", "cpu", "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
     assert console(["fit", "--config", "labels.yaml", *quick, "--trainer.max_epochs", "1"]) == 0
     assert console(["lr_find", "--config", "labels.yaml", *quick]) == 0
@@ -143,7 +146,7 @@ def test_grey_and_tiny_images_are_not_enlarged(here):
     Path("t.csv").write_text(f"fname,labels\n{rows}\n")
     assert console(["init", "t.csv"]) == 0
     arguments = config("t.yaml")["data"]["init_args"]
-    assert (arguments["size"], arguments["batch_size"]) == (32, 4)
+    assert (arguments["size"], arguments["batch_size"]) == (32, 8)
     assert "most images have 28×28 pixels" in Path("t.yaml").read_text()
     assert (
         console(["fit", "--config", "t.yaml", *FLAGS, "--model.pretrained", "false", "--trainer.max_epochs", "1"]) == 0
