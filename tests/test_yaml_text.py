@@ -108,7 +108,7 @@ def test_a_run_of_labels_like_numbers_goes_on_from_what_it_wrote(tmp_path, monke
     quick = [*FLAGS, "--model.pretrained", "false", "--trainer.max_epochs", "1", "--data.size", "32"]
     assert console(["init", "1e3/labels.csv"]) == 0
     assert console(["fit", "--config", "labels.yaml", *quick, "--data.vocab", '["12e5", "1e3"]']) == 0
-    run = tmp_path / "runs" / "multi_label" / "version_0"
+    run = tmp_path / "runs" / "multi_class" / "version_0"
     assert console(["validate", str(run / "checkpoints" / "best.ckpt")]) == 0
     assert console(["fit", "--config", str(run / "config.yaml"), "--trainer.fast_dev_run", "1"]) == 0
     section = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["init_args"]
