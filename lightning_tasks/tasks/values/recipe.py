@@ -57,7 +57,7 @@ def value_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
         {"size": Setting(seen, why_size), "batch_size": Setting(batch, why_batch), "flip_p": _FLIP},
         {"max_epochs": Setting(epochs, why_epochs), "precision": precision_setting(wishes.machine)},
         [Component("OneCycle")],
-        [_FIGURES, "Everything trains, in one cycle: @A@; with the body frozen @B@"],
+        [_FIGURES, "Everything trains, in one cycle: 0.122; with the body frozen 0.505. Always the mean: 1"],
     )
 
 
