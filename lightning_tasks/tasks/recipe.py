@@ -169,6 +169,13 @@ def own_shape(size: Size | None, usual: Size, step: int) -> list[int]:
     return [max(_SMALLEST_SIDE, round(side * scale / step) * step) for side in (height, width)]
 
 
+def about_figures(wishes: Wishes, figures: str) -> list[str]:
+    """Return lines above a recipe whose comments have figures: what these are of, and whether they are its own."""
+    if wishes.preset == "balanced":
+        return [figures]
+    return [figures, f"They are of --preset balanced; {wishes.preset} was not measured as a whole."]
+
+
 def precision_setting(machine: Machine) -> Setting:
     """Return the trainer's precision: left to the machine that trains, which may be another."""
     here = "float32" if machine.precision in (None, "32-true") else machine.precision

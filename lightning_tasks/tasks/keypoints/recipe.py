@@ -17,6 +17,7 @@ from lightning_tasks.tasks.recipe import (
     Setting,
     Settings,
     Wishes,
+    about_figures,
     batch_limit,
     choose_backbone,
     choose_batch,
@@ -64,7 +65,7 @@ def point_recipe(wishes: Wishes, rows: int, size: Size | None, points: int, mirr
             "precision": precision_setting(wishes.machine),
         },
         [Component("OneCycle")],
-        [f"{_ONE if few else _MANY}: README, How far the images go"],
+        about_figures(wishes, f"{_ONE if few else _MANY}: README, How far the images go"),
     )
 
 

@@ -28,6 +28,7 @@ _ONE_EACH = (
     "each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax; "
     "where images may have several or none, init --task multilabel"
 )
+_NOT_MEASURED = "A recipe of images with any number of labels; for a softmax nothing was measured."
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -86,6 +87,7 @@ class MultiClass(MultiLabel):
             return None
         draft = draft_label_config(table)
         draft.comments["label_separator"].append(_ONE_EACH)
+        draft.recipe.about.append(_NOT_MEASURED)
         return draft
 
     def predict_split(

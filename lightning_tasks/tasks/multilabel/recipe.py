@@ -13,6 +13,7 @@ from lightning_tasks.tasks.recipe import (
     Recipe,
     Setting,
     Wishes,
+    about_figures,
     batch_limit,
     choose_backbone,
     choose_batch,
@@ -70,7 +71,7 @@ def label_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
             "precision": precision_setting(wishes.machine),
         },
         [_linear_probe(epochs, rows)],
-        [_FIGURES],
+        about_figures(wishes, _FIGURES),
     )
 
 

@@ -13,6 +13,7 @@ from lightning_tasks.tasks.recipe import (
     Setting,
     Settings,
     Wishes,
+    about_figures,
     batch_limit,
     choose_backbone,
     choose_batch,
@@ -57,7 +58,10 @@ def value_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
         {"size": Setting(seen, why_size), "batch_size": Setting(batch, why_batch), "flip_p": _FLIP},
         {"max_epochs": Setting(epochs, why_epochs), "precision": precision_setting(wishes.machine)},
         [Component("OneCycle")],
-        [_FIGURES, "Everything trains, in one cycle: 0.122; with the body frozen 0.505. Always the mean: 1"],
+        [
+            *about_figures(wishes, _FIGURES),
+            "Everything trains, in one cycle: 0.122; with the body frozen 0.505. Always the mean: 1",
+        ],
     )
 
 
