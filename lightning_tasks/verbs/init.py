@@ -128,6 +128,7 @@ def _tasks_of_header(path: Path, header: Sequence[str], asked: str | None) -> li
         return tasks
     known = {task.targets: task.header for task in registry.TASKS if asked in (None, task.name)}
     kinds = f"both {' and '.join(found)}" if found else f"neither {' nor '.join(known)}"
+    kinds = kinds if len(known) > 1 else f"something else than {', '.join(known)}"
     headers = ", or ".join(f"`{header}`" for header in known.values())
     raise TableError(f"{path}: row 1: the columns are of {kinds}. A table has {headers}.")
 

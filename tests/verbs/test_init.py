@@ -83,6 +83,9 @@ def test_a_task_may_be_named_where_the_columns_are_of_several(here, capsys):
     for name, model in (("multilabel", "MultiLabelClassifier"), ("keypoints", "KeypointRegressor")):
         assert console(["init", "t.csv", "--task", name, "--force", "true"]) == 0
         assert config("t.yaml")["model"]["class_path"] == model
+    Path("t.csv").write_text("fname,labels\n0.jpg,cat dog\n")
+    assert console(["init", "t.csv", "--task", "keypoints", "--force", "true"]) == 2
+    assert "the columns are of something else than points. A table has `fname,<point>_x" in capsys.readouterr().err
     assert console(["init", "t.csv", "--task", "labels", "--force", "true"]) == 2
     assert (
         "--task 'labels': there is no such task; it is one of multiclass, multilabel, keypoints, values"
