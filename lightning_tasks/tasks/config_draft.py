@@ -29,6 +29,7 @@ class OwnTable:
     vocab: list[str] | None  # all labels; None: those that occur
     wishes: Wishes = field(default_factory=Wishes)  # of the recipe
     task: str | None = None  # its name, where its owner says which
+    swap_pairs: list[list[str]] | None = None  # points that change places in a mirrored image, where they are known
 
     @cached_property
     def header(self) -> list[str]:

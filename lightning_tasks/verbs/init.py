@@ -57,7 +57,7 @@ def init(
     """
     wishes = check_wishes(Wishes(preset, backbone, weights, this_machine()))
     done = convert_annotations(path, table, force, task=_whose_table(task), **kwargs)
-    own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task)
+    own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task, done.swap_pairs)
     target = Path(output or f"{own.path.stem}.yaml")
     if exists(target) and not force:
         raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")

@@ -244,6 +244,20 @@ def test_left_and_right_are_seen(here, names, pairs):
     assert config("t.yaml")["data"]["init_args"]["size"] == [96, 128]
 
 
+def test_pairs_that_another_tool_knows_are_taken(here):
+    for name, text in {
+        "d/data.yaml": "names: [cat]\ntrain: images\nval: images\nkpt_shape: [3, 2]\nflip_idx: [0, 2, 1]\n",
+        "d/labels/a.txt": "0 .5 .5 1 1 .5 .5 .3 .5 .7 .5\n",
+    }.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text.replace("val: images\n", ""))
+    write_image(here / "d/images/a.jpg", (96, 128))
+    assert console(["init", "d"]) == 0
+    found = config("points.yaml")
+    assert found["data"]["init_args"]["swap_pairs"] == [["p1", "p2"]]
+    assert found["model"]["init_args"]["flip_tta"] is True
+
+
 def test_the_68_points_of_a_face_have_the_overlays_pairs(here):
     names = [f"p{i:02d}" for i in range(68)]
     Path("t.csv").write_text(f"fname,{','.join(f'{n}_x,{n}_y' for n in names)}\n0.jpg{',1,2' * 68}\n")

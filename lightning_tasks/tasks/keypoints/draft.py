@@ -17,11 +17,15 @@ def draft_points(own: OwnTable) -> ConfigDraft:
     hidden = "an empty cell, or 0 in <point>_v, is a point that is not annotated"
     counts = f"{len(names):,} points, {annotated.mean():.1%} of them annotated; {hidden}"
     mirroring = find_mirroring(names, points_px)
+    if own.swap_pairs:
+        pairs = [(left, right) for left, right in own.swap_pairs]
+        mirroring = mirroring._replace(
+            pairs=pairs, why="points that change places in a mirrored image, as the data says"
+        )
     recipe = point_recipe(own.wishes, training_rows(table), own.size, len(names), mirroring.pairs is not None)
     draft = ConfigDraft({}, {"csv": [*describe_columns(own.path, table, point_columns(table)), counts]}, recipe)
     if len(names) > 1:
-        pairs = None if mirroring.pairs is None else [list(pair) for pair in mirroring.pairs]
-        draft.arguments["swap_pairs"] = pairs
+        draft.arguments["swap_pairs"] = None if mirroring.pairs is None else [list(pair) for pair in mirroring.pairs]
         draft.comments["swap_pairs"] = [mirroring.why]
     if mirroring.between is not None:
         why = "val/nme is the mean error as a share of the distance between these, the eyes' outer corners"
