@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tasks.data.tables.cells import normalize
-from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
+from lightning_tasks.data.tables.label_cells import AUTO, WHOLE, split_cell
 
 
 @pytest.mark.parametrize("separator", [AUTO, " ", ";", ",", WHOLE])

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightning_tasks.data.tables.label_separators import names_with_blanks
 from lightning_tasks.tasks import MultiLabelDataModule, PascalSampleDataModule
-from lightning_tasks.tasks.multilabel.label_doubts import names_with_blanks, separator_problems
+from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
 from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 from lightning_tasks.tasks.multilabel.voc import CLASSES
 

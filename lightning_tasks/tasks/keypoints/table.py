@@ -1,7 +1,6 @@
 """The table of images with points."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightning_tasks.data.tables.cells import FALSE, TRUE, as_number, stands_for_nothing
+from lightning_tasks.data.tables.cells import as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import (
     OnError,
     cell_at,
@@ -20,17 +19,12 @@ from lightning_tasks.data.tables.csv_table import (
     raise_error,
     read_csv,
 )
+from lightning_tasks.data.tables.point_columns import VISIBILITY, VISIBILITY_SUFFIXES, coordinate_column
 from lightning_tasks.data.tables.splits import check_split
 from lightning_tasks.data.tables.table_checks import TaskColumns
 from lightning_tasks.errors import TableError
 
-_VISIBILITY_SUFFIXES = ("_v", "_visible", "_visibility")
-_COORDINATE = re.compile(
-    r"(?P<name>.*[^XY_ .\-])(?P<apart>[_ .\-]*)(?P<axis>[xyXY])|(?P<axis_first>[xyXY])[_ .\-]+(?P<rest>.+)"
-)
 _FURTHEST_PX = 1e9  # of what is further away, the scores in float32 have no square
-# Of a cell of visibility: whether the point is annotated; -1 where the cell does not say.
-_VISIBILITY = {**dict.fromkeys(FALSE, 0), **dict.fromkeys((*TRUE, "2", "2.0"), 1), "": -1}
 
 
 def read_keypoint_table(path: Path, on_error: OnError = raise_error) -> pd.DataFrame:
@@ -87,20 +81,8 @@ def position_columns(names: Sequence[str]) -> list[str]:
 def point_columns(table: pd.DataFrame) -> TaskColumns:
     """Return which columns of a table are read."""
     points = point_names(table)
-    visibility = [f"{name}{suffix}" for name in points for suffix in _VISIBILITY_SUFFIXES]
+    visibility = [f"{name}{suffix}" for name in points for suffix in VISIBILITY_SUFFIXES]
     return TaskColumns(position_columns(points), visibility, partial(_column_meant_by, points=points))
-
-
-def coordinate_column(column: str) -> str | None:
-    """Return `nose_x` for `nose_X`, `noseX`, `nose.x` or `x_nose`; None where no coordinate is meant."""
-    found = _COORDINATE.fullmatch(column.strip())
-    if found is None:
-        return None
-    if found["axis_first"]:
-        return f"{found['rest']}_{found['axis_first'].lower()}"
-    if not found["apart"] and found["axis"].islower():  # an index, a category
-        return None
-    return f"{found['name']}_{found['axis'].lower()}"
 
 
 def _column_meant_by(column: str, points: Sequence[str]) -> str | None:
@@ -108,7 +90,7 @@ def _column_meant_by(column: str, points: Sequence[str]) -> str | None:
     for name in sorted(points, key=len, reverse=True):
         ending = plain_name(column).removeprefix(plain_name(name))
         if ending != plain_name(column):
-            suffixes = {plain_name(suffix): suffix for suffix in _VISIBILITY_SUFFIXES}
+            suffixes = {plain_name(suffix): suffix for suffix in VISIBILITY_SUFFIXES}
             close = difflib.get_close_matches(ending, suffixes, n=1)
             if close:
                 return f"{name}{suffixes[close[0]]}"
@@ -122,11 +104,11 @@ def point_positions(table: pd.DataFrame) -> NDArray[np.float32]:
 
 def _hide(path: Path, table: pd.DataFrame, name: str, on_error: OnError) -> None:
     """Take the position from a point where the table says that it is not visible, in place."""
-    for column in (f"{name}{ending}" for ending in _VISIBILITY_SUFFIXES):
+    for column in (f"{name}{ending}" for ending in VISIBILITY_SUFFIXES):
         if column not in table.columns:
             continue
         said = table[column].str.strip().str.lower()
-        seen = said.mask(said.map(stands_for_nothing), "").map(_VISIBILITY)
+        seen = said.mask(said.map(stands_for_nothing), "").map(VISIBILITY)
         for row in np.flatnonzero(seen.isna()):
             message = f"{table[column].iloc[row]!r} is not 0 (not annotated), 1 or 2 (annotated). Write one of them."
             on_error(int(row), TableError(f"{cell_at(path, int(row), column)}: {message}"))

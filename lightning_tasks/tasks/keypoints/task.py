@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_tasks.data.images.decode import read_image
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.point_columns import coordinate_column
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
@@ -26,7 +27,6 @@ from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
-from lightning_tasks.tasks.keypoints.table import coordinate_column
 from lightning_tasks.tasks.keypoints.table_draft import draft_points_table, has_points
 from lightning_tasks.tasks.split_predictions import Split
 from lightning_tasks.tasks.table_draft import Instances, TableDraft

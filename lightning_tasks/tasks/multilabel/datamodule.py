@@ -15,12 +15,12 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets, sample_seed
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error
 from lightning_tasks.data.tables.file_checks import LocatedTable
+from lightning_tasks.data.tables.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.data.tables.splits import Rows, describe_counts
 from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.geometry import crop_train, crop_valid
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
 from lightning_tasks.tasks.multilabel.scores import IGNORED
 from lightning_tasks.tasks.multilabel.table import (

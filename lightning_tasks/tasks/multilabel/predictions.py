@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_tasks.csv_text import describe_renames, distinct_columns, separator_for, write_csv
+from lightning_tasks.data.tables.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.reports.gallery import Gallery, ReadReduced, make_gallery
 from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
-from lightning_tasks.tasks.multilabel.label_cells import AUTO, BLANK, WHOLE
 from lightning_tasks.tasks.multilabel.output import label_columns
 from lightning_tasks.tasks.multilabel.scores import IGNORED, LabelScores, label_losses, label_scores
 from lightning_tasks.tasks.split_predictions import (

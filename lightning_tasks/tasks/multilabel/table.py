@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import OnError, cell_at, quote, raise_error, read_csv, shorten
+from lightning_tasks.data.tables.label_cells import AUTO, WHOLE, split_cell
 from lightning_tasks.data.tables.splits import Rows, check_split
 from lightning_tasks.data.tables.stratify import Strata
 from lightning_tasks.data.tables.table_checks import Problem
 from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.tasks.multilabel.label_cells import AUTO, WHOLE, split_cell
 
 LABEL_COLUMNS = ("labels", "difficult")  # beside those of any task
 FEW = 10  # training images of a label

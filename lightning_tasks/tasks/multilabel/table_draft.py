@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
+from lightning_tasks.data.tables.label_cells import looks_like_a_list
 from lightning_tasks.errors import TableError
-from lightning_tasks.tasks.multilabel.label_cells import looks_like_a_list
 from lightning_tasks.tasks.table_draft import TableDraft, with_row_columns
 
 _SEPARATOR = ";"
