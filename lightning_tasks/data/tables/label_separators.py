@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
+from lightning_tasks.data.tables.cells import as_number
 from lightning_tasks.data.tables.csv_table import shorten
 from lightning_tasks.data.tables.label_cells import BLANK, WHOLE
 from lightning_tasks.errors import ConfigError
@@ -33,7 +34,8 @@ def separator_of_cells(cells: Mapping[str, int], where: str) -> str:
     }
     if different:
         return min(different, key=different.__getitem__)
-    if names := names_with_blanks(cells):
+    are_numbers = all(as_number(word, decimal_comma=False) is not None for cell in cells for word in cell.split())
+    if not are_numbers and (names := names_with_blanks(cells)):
         raise ConfigError(f"{where}: {names} {asked_for('--label_separator')}")
     return BLANK
 
