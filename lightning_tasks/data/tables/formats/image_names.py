@@ -16,6 +16,7 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _TRIED = 50  # names by which a folder is known to be that of the images
+_MOSTLY = 0.9
 _BESIDE = ("", "images", "Images", "JPEGImages", "data", "img", "imgs")
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before an uploaded file's name
 
@@ -28,8 +29,8 @@ def split_of_folder(name: str) -> str:
 def images_folder(folder: Path, names: Sequence[str], given: Path | None, *likely: Path) -> Path:
     """Return the folder that names start from: the one given; else the one in or beside `folder` that has most of them.
 
-    Of folders that have equally many the first counts: those that are `likely`, `folder` itself, then those in it, then
-    what lies around it.
+    Of folders that have none, that counts which has nearly all last parts of the names, without endings; and of equals
+    the first: those that are `likely`, `folder` itself, then those in it, then what lies around it.
     """
     if given is not None:
         return given
@@ -40,8 +41,16 @@ def images_folder(folder: Path, names: Sequence[str], given: Path | None, *likel
     return max((place for place in places if is_folder(place)), key=lambda place: _held(place, tried), default=folder)
 
 
-def _held(folder: Path, names: Sequence[str]) -> int:
-    return sum(is_file(folder / name) for name in names)
+def _held(folder: Path, names: Sequence[str]) -> tuple[int, bool]:
+    if held := sum(is_file(folder / name) for name in names):
+        return held, False
+    try:
+        stems = {PurePosixPath(entry).stem.lower() for entry in os.listdir(folder) if has_ending(entry)}  # noqa: PTH208
+    except OSError:  # it may not be entered
+        return 0, False
+    last = [PurePosixPath(plain_name(name)).name.lower() for name in names]
+    found = sum(name in stems or PurePosixPath(name).stem in stems for name in last)
+    return 0, found > _MOSTLY * len(names)
 
 
 def found_names(folder: Path, names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.source import Source
 
-MinusOne = Literal["unknown", "absent"]
+MinusOne = Literal["auto", "unknown", "absent"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class ReadOptions:
         encoding: of text without a mark that says it; None: UTF-8.
         label_separator: stands between labels in a cell; `auto`: guessed.
         none: labels that say that an image has none of the others, such as "No Finding".
-        minus_one: what −1 in a one-hot column says of a label.
+        minus_one: what −1 in a one-hot column says of a label; `auto`: absent where all cells are 1 or −1, else
+            unknown.
         workspace: a folder, which may not exist yet, for images that the annotations themselves hold.
     """
 
@@ -31,7 +32,7 @@ class ReadOptions:
     encoding: str | None = None
     label_separator: str = "auto"
     none: Sequence[str] = ()
-    minus_one: MinusOne = "unknown"
+    minus_one: MinusOne = "auto"
     workspace: Path = Path("images")
 
 
