@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import write_rows
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.collector import collector_at_rest
+from lightning_tasks.data.tables.formats.csv_tables import header_of_own_table
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
 from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.filesystem import exists
+from lightning_tasks.filesystem import exists, is_file
 from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
@@ -63,7 +64,7 @@ def convert_annotations(
     encoding: str | None = None,
     label_separator: str = "auto",
     none: list[str] | str | None = None,
-    minus_one: MinusOne = "unknown",
+    minus_one: MinusOne = "auto",
     instances: Instances = "one",
 ) -> Converted:
     """Write the table of annotations, and say what was found; a table of ours stays as it is.
@@ -79,24 +80,26 @@ def convert_annotations(
         encoding: of text that is neither UTF-8 nor says what it is: latin-1, say.
         label_separator: stands between labels in a cell; `none`: each cell is one label; `auto`: guessed.
         none: words that say that an image has none of the labels, such as 'No Finding'.
-        minus_one: what -1 in a column of a label says: `unknown`, or `absent`.
+        minus_one: what -1 in a column of a label says: `unknown` or `absent`; `auto`: absent where all cells of such
+            columns are 1 or -1, else unknown.
         instances: of several objects with points in an image: `one` refuses it, `largest` takes the largest.
 
     Raises:
         LightningTasksError: no format fits, or something in the annotations cannot be used.
     """
-    if format is None and not columns and not none and _is_own_table(Path(path)):
-        return Converted(Path(path), images or ".", label_separator, None, None)
     folder = Path(output).parent if output else Path()
     options = ReadOptions(
         images=None if images is None else Path(images),
         columns=parse_columns(columns),
         encoding=encoding,
-        label_separator=label_separator,
-        none=[none] if isinstance(none, str) else none or [],
+        none=(none,) if isinstance(none, str) else tuple(none or ()),
         minus_one=minus_one,
-        workspace=folder / f"{Path(path).stem}_images",
     )
+    if format is None and _is_own_table(Path(path), options, task):
+        return Converted(Path(path), images or ".", label_separator, None, None)
+    workspace = folder / f"{Path(path).stem}_images"
+    options = replace(options, label_separator=label_separator, workspace=workspace)
+    format = format or ("csv" if options.columns else None)
     annotations = read_annotations(_unpacked(Path(path), folder), options, format)
     chosen = _choose_task(annotations, task)
     draft = chosen.draft_table(annotations, instances)
@@ -116,9 +119,11 @@ def convert_annotations(
     return Converted(table, images_seen, draft.label_separator, draft.vocab, annotations.swap_pairs)
 
 
-def _is_own_table(path: Path) -> bool:
-    """Return whether a path is a table of ours already."""
-    return path.suffix.lower() == ".csv"
+def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
+    """Return whether a path is a table of ours already, of one task, and nothing in it would be read otherwise."""
+    header = header_of_own_table(path, options) if is_file(path) else None
+    names = [known.name for known in TASKS if header is not None and known.recognises(header)]
+    return len(names) == 1 and task in (None, *names)
 
 
 def _seen_from(folder: Path, images: Path) -> str:

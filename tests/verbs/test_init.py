@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.images.opencv import cv2
 from tests.conftest import CONF
+from tests.data.formats.test_csv_tables import write_example
 from tests.fakes import FLAGS, LABELS, POINTS, write_image, write_multilabel, write_points
 
 QUICK = [*FLAGS, "--model.pretrained", "false", "--trainer.max_epochs", "1", "--data.batch_size", "4"]
@@ -280,23 +281,63 @@ def test_the_columns_that_decide_and_those_that_nobody_reads_are_explained(here)
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    ("header", "row", "message"),
     [
-        ("filename,labels", "no column 'fname'. Rename 'filename' to it."),
-        ("fname,tags", "no column 'labels'. Rename 'tags' to it."),
-        ("fname,Labels", "no column 'labels'. Rename 'Labels' to it."),
-        ("fname,nose_X,nose_Y", "Rename 'nose_X' to 'nose_x', 'nose_Y' to 'nose_y'"),
-        ("fname,labels,a_x,a_y", "both labels and points"),
-        ("fname,other", "no column of numbers"),
-        ("fname,a_x", "neither labels nor points"),
-        ("fname,labels", "no image has a label"),
+        ("filename,labels", "0.jpg,", "no image has a label"),
+        ("fname,tags", "0.jpg,", "no image has a label"),
+        ("fname,nose_X,nose_Y", "0.jpg,,", "no image has a point"),
+        (
+            "fname,labels,a_x,a_y",
+            "0.jpg,x,1,2",
+            "labels and points. Say which are meant: --task multilabel or --task k",
+        ),
+        ("fname,other", "0.jpg,", "no column of numbers"),
+        ("fname,a_x", "0.jpg,1", "the point 'a' has no column 'a_y'"),
+        ("fname,labels", "0.jpg,", "no image has a label"),
+        ("code,what", "0,x", "no column names image files; it has 'code', 'what'"),
     ],
 )
-def test_tables_that_are_none(here, capsys, header, message):
-    Path("t.csv").write_text(f"{header}\n0.jpg{',' * header.count(',')}\n")
+def test_tables_that_are_none(here, capsys, header, row, message):
+    Path("t.csv").write_text(f"{header}\n{row}\n")
     assert console(["init", "t.csv"]) == 2
     assert message in capsys.readouterr().err
-    assert not Path("t.yaml").exists()
+    assert [path.name for path in here.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "table", "rows"),
+    [
+        ("image_id;tags\n0;cat,dog\n1;dog\n", [], "labels.csv", ["0.jpg,cat;dog", "1.jpg,dog"]),
+        ("fname,label\n0,cat\n0,dog\n1,dog\n", [], "labels.csv", ["0.jpg,cat;dog", "1.jpg,dog"]),
+        ("fname,cat,dog\n0.jpg,1,0\n1.jpg,-1,1\n", [], "labels.csv", ["0.jpg,cat,", "1.jpg,dog,cat"]),
+        ("fname,a,b\n0,1,0\n1,0,1\n", ["--task", "values"], "values.csv", ["0.jpg,1.0,0.0", "1.jpg,0.0,1.0"]),
+        ("image,label\n0,3\n1,4\n", ["--task", "values"], "values.csv", ["0.jpg,3.0", "1.jpg,4.0"]),
+        ("image,noseX,noseY\n0,1,2\n1,3,4\n", [], "points.csv", ["0.jpg,1.0,2.0", "1.jpg,3.0,4.0"]),
+        ("a,b,c\n0,x,y\n1,y,y\n", ["--columns", "fname=a,labels=b"], "labels.csv", ["0.jpg,x", "1.jpg,y"]),
+        ("fname,labels\n0.jpg,OK\n1.jpg,x\n", ["--none", "OK"], "labels.csv", ["0.jpg,", "1.jpg,x"]),
+    ],
+)  # fmt: skip
+def test_tables_of_others_become_ours(here, text, options, table, rows):
+    for i in range(2):
+        write_image(here / "images" / f"{i}.jpg", seed=i)
+    Path("t.csv").write_text(text)
+    assert console(["init", "t.csv", *options]) == 0
+    assert Path(table).read_text().splitlines()[1:] == rows
+    arguments = config(table.replace(".csv", ".yaml"))["data"]["init_args"]
+    assert (arguments["csv"], arguments["images"]) == (table, "images")
+
+
+def test_what_was_converted_is_checked_and_trained(here):
+    path = write_example(here)
+    assert console(["init", str(path), "--output", "c.yaml"]) == 0
+    assert Path("labels.csv").read_text().splitlines() == [
+        "fname,labels",
+        "0.jpg,cat;dog",
+        "1.jpg,dog",
+        "2.jpg,cat",
+        "3.jpg,",
+    ]
+    assert console(["check", "--config", "c.yaml", "--min_positives", "1"]) == 0
 
 
 def test_a_config_that_is_there_stays(here, capsys):

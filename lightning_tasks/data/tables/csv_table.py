@@ -135,7 +135,8 @@ def read_csv(path: Path, required: Sequence[str], on_error: OnError) -> pd.DataF
             way_out = "Rename one to it." if meant is None else f"Rename {meant!r} to it."
             if "".join(header[:1]).lower().startswith("sep="):
                 way_out = "Take this line out, which Excel alone understands."
-            raise TableError(f"{path}: row 1: no column {column!r}; it has {quote(header)}. {way_out}")
+            init = f"Or let `lightning-tasks init {path}` write a table of ours."
+            raise TableError(f"{path}: row 1: no column {column!r}; it has {quote(header)}. {way_out} {init}")
     for column in header:
         if column and header.count(column) > 1:  # spreadsheets write empty columns
             raise TableError(f"{path}: row 1: two columns are called {column!r}. Rename one of them.")

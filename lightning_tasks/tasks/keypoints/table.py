@@ -47,9 +47,10 @@ def read_keypoint_table(path: Path, on_error: OnError = raise_error) -> pd.DataF
     if not names:
         meant = {str(column): coordinate_column(str(column)) for column in table.columns}
         renamed = ", ".join(f"{column!r} to {name!r}" for column, name in meant.items() if name is not None)
+        way_out = f" Rename {renamed}, or let `lightning-tasks init {path}` do so."
         raise TableError(
             f"{path}: no points. It needs two columns for each point, <point>_x and <point>_y (head_x,head_y, say); "
-            f"it has {quote(table.columns)}.{f' Rename {renamed}.' * bool(renamed)}"
+            f"it has {quote(table.columns)}.{way_out * bool(renamed)}"
         )
     decimal_comma = delimiter_of(path) != ","
     for name in names:

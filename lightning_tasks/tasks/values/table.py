@@ -1,5 +1,6 @@
 """The table of images with numbers."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lightning_tasks.data.tables.table_checks import ROW_COLUMNS, TaskColumns
 from lightning_tasks.errors import TableError
 
 _LARGEST = 1e18  # in float32, squares of what is larger have no room
+_POSITION = re.compile(r"[_. -][xyXY]$|[a-z0-9][XY]$|^[xyXY][_. -]")  # nose_x, noseX, x_nose
 _MOSTLY = 0.5  # a column with a larger share of numbers is meant as one of numbers
 
 
@@ -70,6 +72,11 @@ def target_values(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float
 def value_columns(table: pd.DataFrame) -> TaskColumns:
     """Return which columns of a table that `read_value_table` read are used."""
     return TaskColumns(target_columns(table))
+
+
+def is_taken(name: str) -> bool:
+    """Return whether a column is called like one of labels or of positions, and is so none of numbers."""
+    return near_column("labels", [name]) is not None or _POSITION.search(name) is not None
 
 
 def _require_columns(path: Path, table: pd.DataFrame, targets: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """The task `values`, put together."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ from torch import Tensor
 
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.images.decode import read_image
-from lightning_tasks.data.tables.csv_table import near_column
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.table_checks import ROW_COLUMNS
 from lightning_tasks.data.transforms.tensor_resize import Preprocess
@@ -25,9 +23,8 @@ from lightning_tasks.tasks.values.output import ValueFormat, ValueModule
 from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values
 from lightning_tasks.tasks.values.regressor import ValueRegressor
 from lightning_tasks.tasks.values.summary import describe_sample
+from lightning_tasks.tasks.values.table import is_taken
 from lightning_tasks.tasks.values.table_draft import draft_values_table
-
-_POSITION = re.compile(r"[_. -][xyXY]$|[a-z0-9][XY]$|^[xyXY][_. -]")  # nose_x, noseX, x_nose
 
 
 class Values(Task):
@@ -54,8 +51,7 @@ class Values(Task):
     def recognises(self, header: Sequence[str]) -> bool:
         """Return whether there is a column that may hold numbers, and none that seems to hold labels or positions."""
         others = [name for name in header if name and name not in ROW_COLUMNS]
-        taken = near_column("labels", header) is not None or any(_POSITION.search(name) for name in others)
-        return bool(others) and not taken
+        return bool(others) and not any(map(is_taken, header))
 
     def draft_config(self, table: OwnTable) -> ConfigDraft:
         """Return what a config says of the data."""

@@ -3,19 +3,42 @@
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
 from lightning_tasks.data.tables.formats.coco import Coco
+from lightning_tasks.data.tables.formats.csv_tables import CsvTables
 from lightning_tasks.data.tables.formats.cvat import Cvat
+from lightning_tasks.data.tables.formats.deeplabcut import DeepLabCut
 from lightning_tasks.data.tables.formats.label_studio import LabelStudio
 from lightning_tasks.data.tables.formats.labelme import LabelMe
+from lightning_tasks.data.tables.formats.lists import Lists
+from lightning_tasks.data.tables.formats.none_words import take_out_none
+from lightning_tasks.data.tables.formats.parquet_files import ParquetFiles
+from lightning_tasks.data.tables.formats.pts_files import PtsFiles
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.via import Via
 from lightning_tasks.data.tables.formats.voc import Voc
 from lightning_tasks.data.tables.formats.yolo import Yolo
 from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.filesystem import why_file_has_no_content
 
-READERS: tuple[Reader, ...] = (ClassFolders(), Coco(), Cvat(), LabelMe(), LabelStudio(), Via(), Voc(), Yolo())
+READERS: tuple[Reader, ...] = (
+    CelebA(),
+    ClassFolders(),
+    Coco(),
+    CsvTables(),
+    Cvat(),
+    DeepLabCut(),
+    LabelMe(),
+    LabelStudio(),
+    Lists(),
+    ParquetFiles(),
+    PtsFiles(),
+    Via(),
+    Voc(),
+    Yolo(),
+)
 
 
 def read_annotations(path: Path, options: ReadOptions, format_name: str | None = None) -> Annotations:
@@ -31,7 +54,9 @@ def read_annotations(path: Path, options: ReadOptions, format_name: str | None =
         LightningTasksError: no format fits, or several do, or something in the files cannot be used.
     """
     source = Source(path)
-    return choose_reader(source, format_name).read(source, options)
+    annotations = choose_reader(source, format_name).read(source, options)
+    take_out_none(annotations, options.none)
+    return annotations
 
 
 def choose_reader(source: Source, format_name: str | None = None) -> Reader:
@@ -48,4 +73,6 @@ def choose_reader(source: Source, format_name: str | None = None) -> Reader:
     if fitting:
         ways = " or ".join(f"--format {reader.name} ({reader.about})" for reader in fitting)
         raise TableError(f"{source.path}: it fits {len(fitting)} formats. Say which: {ways}.")
+    if not source.is_folder and (instead := why_file_has_no_content(source.path)) is not None:
+        raise TableError(f"{source.path}: {instead}.")
     raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.")
