@@ -102,6 +102,8 @@ def test_what_is_written_is_read(tmp_path_factory, cells, encoding):
         (b"image,tags\n ,x\n", {}, "row 2, column 'image': the cell is empty"),
         (b"image,tags\na.jpg,None\nb.jpg,x\n", {}, "row 2, column 'tags': 'None' stands for nothing.*--none 'None'"),
         (b"image,tags\na.jpg,[x\n", {}, r"row 2, column 'tags': '\[x' starts like a list and is none"),
+        (b"image,tags\na.jpg,1 0 0\nb.jpg,0 1\n", {}, "row 2, column 'tags': the label '0' stands twice"),
+        (b"Image,a_x,a_y\n" + b"238 " * 2000 + b",1,2\n", {}, "no column names image files"),
         (b"image,tags,class\na.jpg,x,y\n", {}, r"several columns may be the labels.*--columns 'labels=tags'"),
         (b"left,right\na.jpg,b.jpg\n", {}, r"several columns name images: 'left', 'right'.*--columns 'fname=left'"),
         (b"code,breed\n17,x\n", {}, r"no column names image files; it has 'code', 'breed'.*--columns 'fname=code'"),
@@ -280,6 +282,14 @@ def test_one_column_of_yes_and_no_is_a_label(tmp_path):
     assert labels(found) == {"a.jpg": ("cancer",), "b.jpg": ()}
     assert "--task values reads it as a number" in found.notes[-1]
     assert [image.values for image in found.images] == [{"cancer": 1.0}, {"cancer": 0.0}]
+
+
+def test_columns_that_count_rows_are_neither_labels_nor_numbers(tmp_path):
+    found = read(tmp_path, "Unnamed: 0,image,fold,age\n0,a.jpg,0,7\n1,b.jpg,1,8\n")
+    assert (found.value_names, found.left_out) == (("age",), {"columns (Unnamed: 0, fold)": 2})
+    found = read(tmp_path, ",image,fold,cat,dog\n0,a.jpg,0,1,0\n1,b.jpg,1,0,1\n")
+    assert labels(found) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}
+    assert labels(read(tmp_path, "image,label\na.jpg,1.0\nb.jpg,\n")) == {"a.jpg": ("1",), "b.jpg": ()}
 
 
 def test_numbers_of_classes_are_labels_and_fractions_are_not(tmp_path):

@@ -96,6 +96,7 @@ def test_boxes(tmp_path, text, boxes):
     ("text", "options", "message"),
     [
         ("a.jpg 10.5 20 3\nb.jpg 1 2 3\n", {}, "each line has 3 numbers, which may be labels, positions or values"),
+        ("a.jpg 1 0 1\nb.jpg 1\n", {}, "line 1: the label '1' stands twice"),
         ("a.jpg 4\n", {}, r"t.txt: line 1: there is no class 4; .*classes.txt has 2"),
         ("a.jpg [x\n", {}, r"t.txt: line 1: '\[x' starts like a list and is none"),
         ("a.jpg 4,3,2,1,0\n", {}, "line 1: the box 4,3,2,1 is upside down"),

@@ -41,9 +41,9 @@ _SIZES = (
     *(("x1", "y1", "width", "height"), ("xmin", "ymin", "width", "height"), ("left", "top", "width", "height")),
     ("x", "y", "width", "height"),
 )
-_NO_NUMBERS = (
+_OF_ROWS = (
     *("", "id", "index", "idx", "row", "width", "height", "imagewidth", "imageheight", "imgwidth", "imgheight"),
-    *("depth", "channels", "filesize", "classid", "labelid", "categoryid"),
+    *("depth", "channels", "filesize", "classid", "labelid", "categoryid", "fold", "kfold"),
 )
 OURS = ("fname", "labels", "group", "split", "is_valid", "difficult", "point", "x", "y", "visibility")
 
@@ -107,7 +107,7 @@ def find_roles(table: TextTable, said: Mapping[str, str], count_images: CountIma
     if roles.labels and not roles.box:
         roles.confidence = free.take("confidence", ("confidence",), lambda name: is_number_column(table, name))
     if not (roles.labels or roles.box or roles.point):
-        roles.one_hot = [name for name in free.names if name and is_one_hot(table, name)]
+        roles.one_hot = [name for name in free.names if not _is_of_rows(name) and is_one_hot(table, name)]
     rest = [name for name in free.names if name and name not in roles.one_hot]
     roles.numbers = [name for name in rest if _may_be_number(name) and is_number_column(table, name)]
     if not (roles.labels or roles.one_hot or roles.points or roles.numbers):
@@ -196,11 +196,12 @@ def _take_positions(table: TextTable, roles: Roles, said: Mapping[str, str], fre
 
 
 def _may_be_number(name: str) -> bool:
-    return (
-        plain_name(name) not in _NO_NUMBERS
-        and not plain_name(name).startswith("unnamed")
-        and not coordinate_column(name)
-    )
+    return not _is_of_rows(name) and not coordinate_column(name)
+
+
+def _is_of_rows(name: str) -> bool:
+    """Return whether a column seems to count rows, or to say how large images are."""
+    return plain_name(name) in _OF_ROWS or plain_name(name).startswith("unnamed")
 
 
 def _all_say(table: TextTable, name: str, read: Callable[[str], object]) -> bool:

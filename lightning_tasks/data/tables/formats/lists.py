@@ -121,6 +121,9 @@ class _Meaning:
         labels = self._split(line)
         if self._columns:
             return [name for name, said in zip(self._columns, labels, strict=bool(labels)) if said == "1"], []
+        if len(set(labels)) < len(labels):
+            twice = Counter(labels).most_common(1)[0][0]
+            raise TableError(f"{line.where}: the label {twice!r} stands twice. Keep one of them.")
         return [self._named(line, label) for label in labels], []
 
     def _split(self, line: _Line) -> Sequence[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import shorten
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.column_guesses import ONE_HOT, filled
+from lightning_tasks.data.tables.formats.column_guesses import ONE_HOT, filled, is_number_column
 from lightning_tasks.data.tables.formats.column_roles import Roles
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.text_table import TextTable
@@ -69,12 +69,18 @@ class LabelCells:
                         f"{self._table.where(row, column)}: {shorten(cell)!r} starts like a list and is none: {error}"
                     )
                     raise TableError(f'{what}. Write it as ["a", "b"].') from error
-                for label in read[cell]:
-                    if stands_for_nothing(label) and label not in self._none:
-                        where = self._table.where(row, column)
-                        way_out = f"Where it says that the image has no label, say --none '{label}'."
-                        raise TableError(f"{where}: {label!r} stands for nothing. {way_out}")
+                self._check(read[cell], self._table.where(row, column))
+        if is_number_column(self._table, column):  # pandas writes 1.0 where other cells are empty
+            read = {cell: [label.removesuffix(".0") for label in labels] for cell, labels in read.items()}
         return [read[cell] for cell in cells]
+
+    def _check(self, labels: Sequence[str], where: str) -> None:
+        for label in labels:
+            if stands_for_nothing(label) and label not in self._none:
+                way_out = f"Where it says that the image has no label, say --none '{label}'."
+                raise TableError(f"{where}: {label!r} stands for nothing. {way_out}")
+        if (twice := next((label for label, n in Counter(labels).items() if n > 1), None)) is not None:
+            raise TableError(f"{where}: the label {twice!r} stands twice. Keep one of them.")
 
 
 def _separator(table: TextTable, roles: Roles, names: Sequence[str]) -> str:
