@@ -156,6 +156,15 @@ def test_columns_are_known_by_names_and_by_cells(tmp_path, header, cells):
     assert (found.folder, labels(found)) == (tmp_path / "images", {"a.jpg": ("x",), "b.jpg": ("y",)})
 
 
+def test_images_outside_of_the_tables_folder(tmp_path):
+    names = ["photos/a.jpg", "photos/more/b.jpg"]
+    (tmp_path / "tables").mkdir()
+    for to_photos in ("..", str(tmp_path)):
+        text = "".join(["file,label\n", *(f"{to_photos}/{name},x\n" for name in names)])
+        found = read(tmp_path / "tables", text, [f"../{name}" for name in names])
+        assert (found.folder, labels(found)) == (tmp_path / "photos", {"a.jpg": ("x",), "more/b.jpg": ("x",)})
+
+
 def test_the_user_says_which(tmp_path):
     text = "left,right,a,b,c,d\na.jpg,b.jpg,x,y,s1,test\nc.jpg,d.jpg,y,x,s2,train\n"
     columns = {"fname": "right", "labels": "b", "group": "c", "split": "d"}

@@ -26,11 +26,15 @@ class TableImages:
         A name that no image has stays as it is, with `/` between its parts.
         """
         distinct = list(dict.fromkeys(names))
-        absolute = self._given is None and distinct and all(Path(name).is_absolute() for name in distinct)
-        if absolute and all(map(is_file, sample(distinct))):  # those of this machine
-            folder = Path(os.path.commonpath([Path(name).parent for name in distinct]))
-            return folder, {name: Path(name).relative_to(folder).as_posix() for name in distinct}
+        if self._given is None and distinct and all(Path(name).is_absolute() for name in distinct):
+            paths = {name: Path(name) for name in distinct}
+            if all(map(is_file, sample(distinct))):  # those of this machine
+                return _from_one_folder(paths)
         plain = {name: plain_name(name.strip()) for name in distinct}
+        if self._given is None and any("../" in name for name in plain.values()):
+            paths = {name: Path(os.path.normpath(self._folder / there)) for name, there in plain.items()}
+            if all(is_file(paths[name]) for name in sample(distinct)):
+                return _from_one_folder(paths)
         folder = images_folder(self._folder, list(plain.values()), self._given)
         missing = [name for name, there in plain.items() if not is_file(folder / there)]
         if missing:
@@ -47,6 +51,11 @@ class TableImages:
         if folder not in self._names:
             self._names[folder] = ImageNames(folder, Source(folder).images)
         return self._names[folder]
+
+
+def _from_one_folder(paths: dict[str, Path]) -> tuple[Path, dict[str, str]]:
+    folder = Path(os.path.commonpath([path.parent for path in paths.values()]))
+    return folder, {name: path.relative_to(folder).as_posix() for name, path in paths.items()}
 
 
 def sample(cells: Sequence[str]) -> list[str]:
