@@ -1,15 +1,21 @@
 """From each format of tables and text, as its tool lays it, to a table of ours and a config that `check` reads."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lightning_tasks.__main__ import console
+from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import READERS
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.errors import LightningTasksError
 from tests.data.formats import test_celeba, test_csv_tables, test_deeplabcut, test_lists, test_pts_files
 
+OURS = ("csv", "lists", "celeba", "pts", "deeplabcut")
 DEEPLABCUT = [f"labeled-data/{video}/img{i:03d}.png,{video}" for video in ("b", "reach 1") for i in range(3)]
 
 
@@ -48,3 +54,40 @@ def test_a_config_is_written_that_reads(tmp_path, monkeypatch, capsys, name, wri
 def test_a_folder_around_it_is_known(tmp_path, name, write_example):
     write_example(tmp_path)
     assert [reader.name for reader in READERS if reader.recognises(Source(tmp_path))] == [name]
+
+
+HEADERS = st.lists(
+    st.sampled_from(
+        (
+            *("image", "fname", "label", "labels", "x", "y", "point", "a_x", "a_y", "a_v", "split", "is_valid", "3"),
+            *("group", "xmin", "ymin", "xmax", "ymax", "cat", "dog", "age", "confidence", "difficult", "scorer"),
+            *("sep=", "", "Unnamed: 0"),
+        )
+    ),
+    max_size=5,
+)
+CELLS = st.sampled_from(
+    (
+        *("a.jpg", "b.png", "a", "1", "0", "-1", "nan", "x;y", "[", "['a']", "train", "True", "1e999", "0.5", ""),
+        *("../a.jpg", '"', "None", "{", "}", "coords", "bodyparts", "\\a.jpg", "/", "cat dog", "version: 1"),
+        *("n_points: 1", "a.jpg 1 2"),
+    )
+)
+LINES = st.lists(st.one_of(HEADERS, st.lists(CELLS, max_size=5)), max_size=5)
+
+
+@pytest.mark.parametrize("reader", [r for r in READERS if r.name in OURS], ids=lambda reader: reader.name)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=HEADERS,
+    lines=LINES,
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
+    odd=st.sampled_from(["", "\0", "\r", "é"]),
+)
+def test_whatever_stands_in_a_file_only_our_own_errors_come_out(tmp_path, reader, header, lines, delimiter, odd):
+    path = tmp_path / ("t.pts" if reader.name == "pts" else "t.txt")
+    path.write_text("\n".join(delimiter.join(cells) for cells in (header, *lines)) + odd, encoding="utf-8")
+    source = Source(path)
+    reader.recognises(source)
+    with contextlib.suppress(LightningTasksError):
+        reader.read(source, ReadOptions())

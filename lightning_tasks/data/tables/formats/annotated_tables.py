@@ -77,7 +77,7 @@ def _note(table: TextTable, roles: Roles, annotations: Annotations, options: Rea
     if roles.labels or roles.one_hot or roles.points:
         unread += roles.numbers
         if roles.numbers and not roles.box and not roles.point:
-            notes.append(f"numbers ({', '.join(roles.numbers)}) are not read; --task values reads these alone")
+            notes.append(f"numbers ({', '.join(roles.numbers)}) are not read; --task values reads them")
     if unread:
         annotations.left_out[f"columns ({', '.join(unread)})"] = len(unread)
 

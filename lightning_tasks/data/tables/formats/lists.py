@@ -66,6 +66,8 @@ class Lists(Reader):
             listed = quote(path.name for path in paths[:5])
             raise TableError(f"{source.path}: {len(paths)} lists ({listed}). Name one of them.")
         lines = [line for path in paths for line in _parse(path, options.encoding)]
+        if not lines:
+            raise TableError(f"{source.path}: there is no line with a file name and labels in it. Add one.")
         folder, names = TableImages(source.folder, options.images).locate([line.name for line in lines])
         annotations = Annotations([], folder, "")
         says = _Meaning(lines, read_class_names(paths[0].parent), options, annotations)

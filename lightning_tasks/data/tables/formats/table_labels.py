@@ -114,6 +114,8 @@ class OneHotCells:
         if None in said and not said & {0, -1}:
             meaning[None] = 0
             annotations.notes.append(f"an empty cell in {n} is taken for absent, as no cell says 0")
+        elif None in said:
+            annotations.notes.append(f"an empty cell in {n} is taken for unknown, as others say 0 or -1")
         annotations.vocab = tuple(roles.one_hot)
         self._of_cell = {cell: meaning[ONE_HOT.get(cell.strip().lower())] for cell in cells}
 

@@ -72,11 +72,9 @@ def read_text_table(path: Path, encoding: str | None = None) -> TextTable:
         ConfigError: there is no such encoding.
     """
     lines, first = _lines(path, encoding)
-    delimiter = (
-        _delimiter(lines[:_LOOKED_AT]) if first == 1 else lines[0].lstrip("\ufeff").rstrip("\r\n")[len("sep=") :]
-    )
+    delimiter = _delimiter(lines[first - 1 :][:_LOOKED_AT]) if first == 1 else _said_delimiter(path, lines[0])
     try:
-        rows = list(csv.reader(lines[first - 1 :], delimiter=delimiter or ",", strict=True))
+        rows = list(csv.reader(lines[first - 1 :], delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise TableError(f"{path}: not a table ({error}). Write it again as csv.") from error
     if not rows:
@@ -133,6 +131,13 @@ def _lines(path: Path, encoding: str | None) -> tuple[list[str], int]:
             raise TableError(f"{path}: line {number}: there are zero bytes in it, as in no table in {said}. {way_out}")
     has_sep = len(lines) > 1 and lines[0].lstrip("\ufeff").lower().startswith("sep=")
     return lines, 2 if has_sep else 1
+
+
+def _said_delimiter(path: Path, line: str) -> str:
+    said = line.lstrip("\ufeff").rstrip("\r\n")[len("sep=") :]
+    if len(said) != 1 or said.isalnum() or said in '" ':
+        raise TableError(f"{path}: row 1: 'sep=' names {said!r}, which cannot stand between cells. Take the line out.")
+    return said
 
 
 def _delimiter(lines: Sequence[str]) -> str:
