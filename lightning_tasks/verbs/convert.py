@@ -120,10 +120,11 @@ def convert_annotations(
 
 
 def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
-    """Return whether a path is a table of ours already, of one task, and nothing in it would be read otherwise."""
+    """Return whether a path is a table of ours already, of one kind, and nothing in it would be read otherwise."""
     header = header_of_own_table(path, options) if is_file(path) else None
-    names = [known.name for known in TASKS if header is not None and known.recognises(header)]
-    return len(names) == 1 and task in (None, *names)
+    tasks = [known for known in TASKS if header is not None and known.recognises(header)]
+    is_of_one_kind = len({known.targets for known in tasks}) == 1
+    return is_of_one_kind and (task is None or any(known.name == task for known in tasks))
 
 
 def _seen_from(folder: Path, images: Path) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from lightning_tasks.data.tables.label_cells import AUTO, BLANK
 from lightning_tasks.data.tables.table_checks import TaskColumns, raise_or_warn
 from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
-from lightning_tasks.data.tables.label_cells import AUTO, BLANK
 from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
 from lightning_tasks.tasks.multilabel.recipe import label_recipe
 from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
