@@ -120,11 +120,13 @@ def convert_annotations(
 
 
 def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
-    """Return whether a path is a table of ours already, of one kind, and nothing in it would be read otherwise."""
+    """Return whether a path is a table of ours already, and nothing in it would be read otherwise.
+
+    Its columns are of one kind, or of the task that is asked for among others.
+    """
     header = header_of_own_table(path, options) if is_file(path) else None
     tasks = [known for known in TASKS if header is not None and known.recognises(header)]
-    is_of_one_kind = len({known.targets for known in tasks}) == 1
-    return is_of_one_kind and (task is None or any(known.name == task for known in tasks))
+    return len({known.targets for known in tasks}) == 1 or any(known.name == task for known in tasks)
 
 
 def _seen_from(folder: Path, images: Path) -> str:
