@@ -12,11 +12,17 @@ from lightning_tasks.data.tables.formats.zip_files import unpack_zip
 
 # Test modules with an example of the format, by the reader that knows it.
 EXAMPLES = {
+    "celeba": "test_celeba",
     "coco": "test_coco",
+    "csv": "test_csv_tables",
     "cvat": "test_cvat",
+    "deeplabcut": "test_deeplabcut",
     "folders": "test_class_folders",
     "label-studio": "test_label_studio",
     "labelme": "test_labelme",
+    "lists": "test_lists",
+    "parquet": "test_parquet_files",
+    "pts": "test_pts_files",
     "via": "test_via",
     "voc": "test_voc_xml",
     "yolo": "test_yolo",
