@@ -12,7 +12,7 @@ from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import write_rows
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.collector import collector_at_rest
-from lightning_tasks.data.tables.formats.csv_tables import header_of_own_table
+from lightning_tasks.data.tables.formats.csv.reader import header_of_own_table
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.annotations import Box
-from lightning_tasks.data.tables.formats.coco import Coco
+from lightning_tasks.data.tables.formats.coco.reader import Coco
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.formats.annotations import Box
-from lightning_tasks.data.tables.formats.csv_tables import CsvTables, header_of_own_table
+from lightning_tasks.data.tables.formats.csv.reader import CsvTables, header_of_own_table
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source

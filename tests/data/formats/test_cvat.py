@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.data.tables.formats.cvat import Cvat
-from lightning_tasks.data.tables.formats.cvat_shapes import box_of
+from lightning_tasks.data.tables.formats.cvat.reader import Cvat
+from lightning_tasks.data.tables.formats.cvat.shapes import box_of
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source

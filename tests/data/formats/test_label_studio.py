@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.annotations import Box
-from lightning_tasks.data.tables.formats.label_studio import LabelStudio
-from lightning_tasks.data.tables.formats.label_studio_results import read_results
+from lightning_tasks.data.tables.formats.label_studio.reader import LabelStudio
+from lightning_tasks.data.tables.formats.label_studio.results import read_results
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source

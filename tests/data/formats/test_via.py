@@ -11,7 +11,7 @@ from lightning_tasks.data.tables.formats.annotations import Box
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.via import Via
+from lightning_tasks.data.tables.formats.via.reader import Via
 from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.keypoints.table import read_keypoint_table
 from tests.fakes import write_image

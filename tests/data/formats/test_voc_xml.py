@@ -8,7 +8,7 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.voc import Voc
+from lightning_tasks.data.tables.formats.voc.reader import Voc
 from lightning_tasks.data.tables.formats.xml_lines import root_tag
 from lightning_tasks.errors import TableError
 from tests.fakes import write_image, write_voc

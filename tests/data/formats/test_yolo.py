@@ -12,8 +12,8 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.yolo import Yolo
-from lightning_tasks.data.tables.formats.yolo_rows import RowReader
+from lightning_tasks.data.tables.formats.yolo.reader import Yolo
+from lightning_tasks.data.tables.formats.yolo.rows import RowReader
 from lightning_tasks.errors import TableError
 from tests.fakes import write_image
 from tests.test_fuzz import cases

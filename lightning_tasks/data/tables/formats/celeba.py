@@ -9,10 +9,10 @@ who is in each, which becomes the group.
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import SEEN, AnnotatedImage, AnnotatedObject, Annotations
+from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import has_ending
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.table_images import TableImages
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_file, is_folder

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.formats.annotations import ABSENT, SEEN, AnnotatedImage, AnnotatedObject, Annotations
+from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import plain_name
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.table_images import TableImages
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_file

@@ -16,10 +16,10 @@ from lightning_tasks.data.tables.csv_table import quote, shorten
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_names import ClassNames, read_class_names
+from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.table_images import TableImages
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
 from lightning_tasks.data.tables.label_cells import AUTO, looks_like_a_list, split_cell
 from lightning_tasks.data.tables.label_separators import separator_of_cells

@@ -5,21 +5,21 @@ from pathlib import Path
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
-from lightning_tasks.data.tables.formats.coco import Coco
-from lightning_tasks.data.tables.formats.csv_tables import CsvTables
-from lightning_tasks.data.tables.formats.cvat import Cvat
+from lightning_tasks.data.tables.formats.coco.reader import Coco
+from lightning_tasks.data.tables.formats.csv.reader import CsvTables
+from lightning_tasks.data.tables.formats.cvat.reader import Cvat
 from lightning_tasks.data.tables.formats.deeplabcut import DeepLabCut
-from lightning_tasks.data.tables.formats.label_studio import LabelStudio
+from lightning_tasks.data.tables.formats.label_studio.reader import LabelStudio
 from lightning_tasks.data.tables.formats.labelme import LabelMe
 from lightning_tasks.data.tables.formats.lists import Lists
 from lightning_tasks.data.tables.formats.none_words import take_out_none
-from lightning_tasks.data.tables.formats.parquet_files import ParquetFiles
+from lightning_tasks.data.tables.formats.parquet.reader import ParquetFiles
 from lightning_tasks.data.tables.formats.pts_files import PtsFiles
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.via import Via
-from lightning_tasks.data.tables.formats.voc import Voc
-from lightning_tasks.data.tables.formats.yolo import Yolo
+from lightning_tasks.data.tables.formats.via.reader import Via
+from lightning_tasks.data.tables.formats.voc.reader import Voc
+from lightning_tasks.data.tables.formats.yolo.reader import Yolo
 from lightning_tasks.errors import ConfigError, TableError
 from lightning_tasks.filesystem import why_file_has_no_content
 

@@ -13,10 +13,10 @@ from lightning_tasks.data.images.decode import Size, file_size_px
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.yolo_files import Listed, label_files, listed_images
-from lightning_tasks.data.tables.formats.yolo_layout import Layout, describes, find_layout
-from lightning_tasks.data.tables.formats.yolo_points import point_layout, point_names, swap_pairs
-from lightning_tasks.data.tables.formats.yolo_rows import AT_ZERO, Labels, Row, RowReader, looks_like_rows
+from lightning_tasks.data.tables.formats.yolo.files import Listed, label_files, listed_images
+from lightning_tasks.data.tables.formats.yolo.layout import Layout, describes, find_layout
+from lightning_tasks.data.tables.formats.yolo.points import point_layout, point_names, swap_pairs
+from lightning_tasks.data.tables.formats.yolo.rows import AT_ZERO, Labels, Row, RowReader, looks_like_rows
 from lightning_tasks.errors import TableError
 
 _LOOKED_AT = 20  # label files

@@ -5,11 +5,11 @@ import math
 from lightning_tasks.data.images.decode import Size, file_size_px
 from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.annotations import AnnotatedObject, Annotations, Box
-from lightning_tasks.data.tables.formats.column_guesses import filled
-from lightning_tasks.data.tables.formats.column_roles import Roles
-from lightning_tasks.data.tables.formats.table_labels import LabelCells
-from lightning_tasks.data.tables.formats.table_points import numbers_in
-from lightning_tasks.data.tables.formats.text_table import TextTable
+from lightning_tasks.data.tables.formats.csv.column_guesses import filled
+from lightning_tasks.data.tables.formats.csv.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.labels import LabelCells
+from lightning_tasks.data.tables.formats.csv.points import numbers_in
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.errors import TableError
 
 

@@ -11,13 +11,13 @@ from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
 from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name
 from lightning_tasks.data.tables.formats.json_values import as_list, refuse
-from lightning_tasks.data.tables.formats.label_studio_records import (
+from lightning_tasks.data.tables.formats.label_studio.records import (
     Record,
     Tally,
     records_of_json,
     records_of_json_min,
 )
-from lightning_tasks.data.tables.formats.label_studio_results import Results, Size, read_results
+from lightning_tasks.data.tables.formats.label_studio.results import Results, Size, read_results
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source, require_json
 from lightning_tasks.errors import TableError

@@ -9,16 +9,16 @@ unknown, as CheXpert has them.
 from pathlib import Path
 
 from lightning_tasks.data.tables.csv_table import delimiter_of, quote
-from lightning_tasks.data.tables.formats.annotated_tables import annotate, join
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.column_guesses import fname_column
-from lightning_tasks.data.tables.formats.column_roles import find_roles
+from lightning_tasks.data.tables.formats.csv.annotate import annotate, join
+from lightning_tasks.data.tables.formats.csv.column_guesses import fname_column
+from lightning_tasks.data.tables.formats.csv.column_roles import find_roles
+from lightning_tasks.data.tables.formats.csv.images import TableImages
+from lightning_tasks.data.tables.formats.csv.text_table import TABLES, read_head, read_text_table
 from lightning_tasks.data.tables.formats.deeplabcut import is_deeplabcut
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.table_images import TableImages
-from lightning_tasks.data.tables.formats.text_table import TABLES, read_head, read_text_table
 from lightning_tasks.errors import LightningTasksError, TableError
 
 _VIA = "region_shape_attributes"  # a column of VIA's csv

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks.data.tables.csv_table import plain_name, quote
-from lightning_tasks.data.tables.formats import parquet_cells as cells_of
-from lightning_tasks.data.tables.formats.annotated_tables import annotate
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.csv.annotate import annotate
+from lightning_tasks.data.tables.formats.csv.images import TableImages
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
+from lightning_tasks.data.tables.formats.parquet import cells as cells_of
 from lightning_tasks.data.tables.formats.reader import ReadOptions
-from lightning_tasks.data.tables.formats.table_images import TableImages
-from lightning_tasks.data.tables.formats.text_table import TextTable
 from lightning_tasks.errors import MissingLibraryError, TableError, what_is_wrong
 
 _ROWS = 64  # that are held at once, with their images

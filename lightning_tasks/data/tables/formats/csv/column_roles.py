@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lightning_tasks.data.tables.cells import as_bool
 from lightning_tasks.data.tables.csv_table import near_column, plain_name, quote
-from lightning_tasks.data.tables.formats.column_guesses import (
+from lightning_tasks.data.tables.formats.csv.column_guesses import (
     LABELS,
     CountImages,
     fname_column,
@@ -14,8 +14,8 @@ from lightning_tasks.data.tables.formats.column_guesses import (
     labels_column,
     only_words,
 )
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
-from lightning_tasks.data.tables.formats.text_table import TextTable
 from lightning_tasks.data.tables.point_columns import VISIBILITY_SUFFIXES, coordinate_column
 from lightning_tasks.errors import ConfigError, TableError
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
-from lightning_tasks.data.tables.formats.cvat_attributes import Attributes
-from lightning_tasks.data.tables.formats.cvat_labels import Labels
-from lightning_tasks.data.tables.formats.cvat_points import PointNames, PointsOfImage, Shape, plain_names
-from lightning_tasks.data.tables.formats.cvat_shapes import LEFT_OUT, SHAPES, box_of
+from lightning_tasks.data.tables.formats.cvat.attributes import Attributes
+from lightning_tasks.data.tables.formats.cvat.labels import Labels
+from lightning_tasks.data.tables.formats.cvat.points import PointNames, PointsOfImage, Shape, plain_names
+from lightning_tasks.data.tables.formats.cvat.shapes import LEFT_OUT, SHAPES, box_of
 from lightning_tasks.data.tables.formats.found_images import FoundImages
 from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightning_tasks.data.tables.formats.annotations import ABSENT, HIDDEN, SEEN, AnnotatedObject, Box
-from lightning_tasks.data.tables.formats.cvat_labels import Labels
-from lightning_tasks.data.tables.formats.cvat_shapes import positions
+from lightning_tasks.data.tables.formats.cvat.labels import Labels
+from lightning_tasks.data.tables.formats.cvat.shapes import positions
 from lightning_tasks.data.tables.formats.xml_lines import Element, place
 from lightning_tasks.errors import TableError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations, Box
-from lightning_tasks.data.tables.formats.coco_file import CocoFile, Id, Mark, spread_points
+from lightning_tasks.data.tables.formats.coco.file import CocoFile, Id, Mark, spread_points
 from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name, split_of_folder
 from lightning_tasks.data.tables.formats.json_values import refuse, shown
 from lightning_tasks.filesystem import is_file, is_folder

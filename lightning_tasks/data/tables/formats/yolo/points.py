@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lightning_tasks.data.tables.formats.yolo_layout import Layout
+from lightning_tasks.data.tables.formats.yolo.layout import Layout
 from lightning_tasks.errors import TableError
 
 

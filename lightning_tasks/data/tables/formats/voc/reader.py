@@ -14,7 +14,7 @@ from lightning_tasks.data.tables.formats.found_images import FoundImages
 from lightning_tasks.data.tables.formats.image_names import has_ending, plain_name, split_of_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.voc_sets import read_image_sets
+from lightning_tasks.data.tables.formats.voc.image_sets import read_image_sets
 from lightning_tasks.data.tables.formats.xml_lines import Element, number, place, read_children, root_tag
 from lightning_tasks.errors import TableError
 

@@ -13,7 +13,7 @@ from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import Box
 from lightning_tasks.data.tables.formats.json_values import as_finite, as_list, refuse, shown
 from lightning_tasks.data.tables.formats.shapes import Shape
-from lightning_tasks.data.tables.formats.via_entries import ViaImage
+from lightning_tasks.data.tables.formats.via.entries import ViaImage
 
 _WAY_OUT = "VIA does not say which points belong together, so an image may hold one object with points"
 

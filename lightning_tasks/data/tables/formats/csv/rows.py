@@ -9,13 +9,13 @@ from lightning_tasks.data.tables.formats.annotations import (
     AnnotatedObject,
     Annotations,
 )
-from lightning_tasks.data.tables.formats.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.boxes import BoxCells
+from lightning_tasks.data.tables.formats.csv.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.labels import LabelCells, OneHotCells
+from lightning_tasks.data.tables.formats.csv.points import PointCells, numbers_in
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
 from lightning_tasks.data.tables.formats.reader import ReadOptions
-from lightning_tasks.data.tables.formats.table_boxes import BoxCells
-from lightning_tasks.data.tables.formats.table_labels import LabelCells, OneHotCells
-from lightning_tasks.data.tables.formats.table_points import PointCells, numbers_in
-from lightning_tasks.data.tables.formats.text_table import TextTable
 from lightning_tasks.errors import TableError
 
 

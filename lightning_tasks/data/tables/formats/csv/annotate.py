@@ -7,11 +7,11 @@ from typing import Protocol
 
 from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.column_guesses import is_number_column
-from lightning_tasks.data.tables.formats.column_roles import Roles, find_roles
+from lightning_tasks.data.tables.formats.csv.column_guesses import is_number_column
+from lightning_tasks.data.tables.formats.csv.column_roles import Roles, find_roles
+from lightning_tasks.data.tables.formats.csv.rows import TableRows, describe
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.reader import ReadOptions
-from lightning_tasks.data.tables.formats.table_rows import TableRows, describe
-from lightning_tasks.data.tables.formats.text_table import TextTable
 from lightning_tasks.errors import TableError
 
 

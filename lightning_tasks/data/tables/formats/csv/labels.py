@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import shorten
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.column_guesses import ONE_HOT, filled, is_number_column
-from lightning_tasks.data.tables.formats.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.column_guesses import ONE_HOT, filled, is_number_column
+from lightning_tasks.data.tables.formats.csv.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.reader import ReadOptions
-from lightning_tasks.data.tables.formats.text_table import TextTable
 from lightning_tasks.data.tables.label_cells import AUTO, WHOLE, looks_like_a_list, split_cell
 from lightning_tasks.data.tables.label_separators import separator_of_cells
 from lightning_tasks.errors import TableError

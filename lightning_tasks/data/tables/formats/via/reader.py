@@ -20,7 +20,7 @@ from lightning_tasks.data.tables.formats.image_names import (
 from lightning_tasks.data.tables.formats.json_values import refuse
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source, require_json
-from lightning_tasks.data.tables.formats.via_entries import (
+from lightning_tasks.data.tables.formats.via.entries import (
     ViaImage,
     images_of_csv,
     images_of_json,
@@ -28,7 +28,7 @@ from lightning_tasks.data.tables.formats.via_entries import (
     is_via_csv,
     metadata_of,
 )
-from lightning_tasks.data.tables.formats.via_regions import shapes_of, words_of
+from lightning_tasks.data.tables.formats.via.regions import shapes_of, words_of
 from lightning_tasks.errors import TableError
 
 _LOOKED_AT = 20  # of the json files in a folder, to know them

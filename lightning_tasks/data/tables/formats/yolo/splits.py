@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning_tasks.data.tables.formats.image_names import plain_name
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.yolo_layout import Layout, place_of
+from lightning_tasks.data.tables.formats.yolo.layout import Layout, place_of
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_folder
 

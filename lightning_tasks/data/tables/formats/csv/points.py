@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from lightning_tasks.data.tables.cells import as_number, normalize
 from lightning_tasks.data.tables.formats.annotations import ABSENT, HIDDEN, SEEN, AnnotatedObject
-from lightning_tasks.data.tables.formats.column_guesses import filled
-from lightning_tasks.data.tables.formats.column_roles import Roles
-from lightning_tasks.data.tables.formats.text_table import TextTable
+from lightning_tasks.data.tables.formats.csv.column_guesses import filled
+from lightning_tasks.data.tables.formats.csv.column_roles import Roles
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.point_columns import VISIBILITY
 from lightning_tasks.errors import TableError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.coco_file import read_coco_file
-from lightning_tasks.data.tables.formats.coco_files import CocoFiles
+from lightning_tasks.data.tables.formats.coco.file import read_coco_file
+from lightning_tasks.data.tables.formats.coco.files import CocoFiles
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source, require_json
 from lightning_tasks.errors import TableError

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
-from lightning_tasks.data.tables.formats.cvat_labels import declared
+from lightning_tasks.data.tables.formats.cvat.labels import declared
 from lightning_tasks.data.tables.formats.xml_lines import Element, place
 from lightning_tasks.errors import TableError
 

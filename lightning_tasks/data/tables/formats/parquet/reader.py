@@ -7,10 +7,10 @@ Boxes of objects are COCO's x, y, width and height, in pixels.
 import re
 from pathlib import Path
 
-from lightning_tasks.data.tables.formats.annotated_tables import join
 from lightning_tasks.data.tables.formats.annotations import Annotations
+from lightning_tasks.data.tables.formats.csv.annotate import join
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
-from lightning_tasks.data.tables.formats.parquet_file import ParquetFile
+from lightning_tasks.data.tables.formats.parquet.file import ParquetFile
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.stored_images import write_stored_images

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
 from lightning_tasks.data.tables.formats.source import Source
-from lightning_tasks.data.tables.formats.yolo_layout import NAMES_FILES, Layout
-from lightning_tasks.data.tables.formats.yolo_rows import looks_like_rows
-from lightning_tasks.data.tables.formats.yolo_splits import images_of_splits
+from lightning_tasks.data.tables.formats.yolo.layout import NAMES_FILES, Layout
+from lightning_tasks.data.tables.formats.yolo.rows import looks_like_rows
+from lightning_tasks.data.tables.formats.yolo.splits import images_of_splits
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_folder
 

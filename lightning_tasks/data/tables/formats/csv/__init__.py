@@ -1,0 +1,1 @@
+"""Anybody's table: csv and its like."""

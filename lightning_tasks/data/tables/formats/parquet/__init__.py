@@ -1,0 +1,1 @@
+"""Parquet of Hugging Face data sets."""
