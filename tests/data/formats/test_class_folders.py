@@ -34,6 +34,17 @@ def test_folders_of_splits_stand_above(tmp_path):
     assert found.left_out == {"images in no folder of a class": 1}
 
 
+def test_texts_for_people_are_no_annotations(tmp_path):
+    """Roboflow puts them beside every format."""
+    write_example(tmp_path)
+    for name in ("README.dataset.txt", "README.roboflow.txt", "cat/license.txt"):
+        (tmp_path / name).write_text("Provided by a Roboflow user\n")
+    assert [i.labels for i in read(tmp_path).images] == [("cat",), ("dog",), ("dog",)]
+    (tmp_path / "readmes.txt").write_text("0 1\n")
+    with pytest.raises(TableError, match="of no format"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("others", [[], ["a/labels.json"]])
 def test_what_is_no_folder_of_classes_is_told(tmp_path, others):
     for name in ("a/1.jpg", "a/2.jpg"):

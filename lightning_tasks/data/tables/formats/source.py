@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lightning_tasks.errors import DatasetNotFoundError, TableError
 from lightning_tasks.filesystem import is_file, is_folder, why_missing
 
 _HEAD = 2**16  # bytes that tell what a file is
+_FOR_PEOPLE = re.compile(r"(?i)(readme|licen[cs]e)\b.*\.txt$")  # as Roboflow puts beside any format
 HIDDEN = (".", "__MACOSX")  # names that begin so are the system's
 
 
@@ -48,8 +50,8 @@ class Source:
         return found
 
     def with_ending(self, *endings: str) -> list[Path]:
-        """Return the files whose names end so, in any case, such as ".json"; sorted."""
-        return [path for path in self.files if path.suffix.lower() in endings]
+        """Return the files whose names end so, in any case, such as ".json"; sorted. Texts for people are none."""
+        return [path for path in self.files if path.suffix.lower() in endings and not _FOR_PEOPLE.match(path.name)]
 
     @cached_property
     def images(self) -> list[Path]:
