@@ -181,6 +181,20 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, content, message):
     assert str(caught.value).startswith(f"{tmp_path / 'a.xml'}: line ")
 
 
+def test_labelme_s_xml_is_refused(tmp_path):
+    """CVAT's export 'LabelMe 3.0': its root is called the same, and what was deleted is still in it."""
+    one = "<object><name>{}</name><deleted>{}</deleted><polygon><pt><x>1</x><y>2</y></pt></polygon></object>"
+    objects = "\n".join(one.format(*of) for of in (("cat", 0), ("dog", 1)))
+    size = "<imagesize><nrows>24</nrows><ncols>32</ncols></imagesize>"
+    for name, content in (("a", f"{size}\n{objects}"), ("b", f"{objects}\n{size}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.xml").write_text(f"<annotation>\n{content}\n</annotation>")
+        with pytest.raises(
+            TableError, match=r"1\.xml: line \d: XML of MIT's LabelMe, not of PASCAL VOC\. Export it as"
+        ):
+            read_annotations(tmp_path / name, ReadOptions())
+
+
 def test_no_other_file_is_read(tmp_path):
     """A document type may name files, or unpack to more than fits: it is refused before either."""
     secret = tmp_path / "secret.txt"

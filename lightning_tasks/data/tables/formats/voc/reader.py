@@ -84,6 +84,9 @@ def _read_file(path: Path, left_out: Counter[str]) -> _Read:
     for element in read_children(path, "annotation"):
         if element.tag == "filename":
             file_name = plain_name(element.text.strip())
+        elif element.tag == "imagesize":
+            what = "XML of MIT's LabelMe, not of PASCAL VOC. Export it as 'PASCAL VOC' or 'CVAT for images'"
+            raise TableError(f"{place(path, element)}: {what}.")
         elif element.tag == "object":
             label, is_difficult = _label_of(path, element)
             classes[is_difficult][label] = None
