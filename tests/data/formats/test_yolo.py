@@ -52,6 +52,17 @@ def of_one(folder, row, yaml=DETECTION):
     return read(write(folder, files))
 
 
+@pytest.mark.parametrize("inner", ["labels/", ""])
+def test_an_image_may_be_called_like_a_list(tmp_path, inner):
+    names = ("test", "train", "labels")
+    rows = {f"{inner}{name}.txt": f"{i} 0.5 0.5 0.1 0.2\n" for i, name in enumerate(names)}
+    write(tmp_path, rows | {f"{inner and 'images/'}{name}.jpg": None for name in names} | {"classes.txt": "a\nb\nc\n"})
+    found = read_annotations(tmp_path, ReadOptions())
+    said = {Path(image.name).stem: [thing.label for thing in image.objects] for image in found.images}
+    assert said == {"test": ["a"], "train": ["b"], "labels": ["c"]}
+    assert {image.split for image in found.images} == {""}
+
+
 def test_a_box(tmp_path):
     found = of_one(tmp_path, "1 0.5 0.25 0.1 0.2\n0 0.25 0.5 0.5 1\n\n")
     (image,) = found.images

@@ -34,7 +34,11 @@ class Listed:
 def label_files(source: Source) -> list[Path]:
     """Return the text files that may be label files: not the lists of classes and of images."""
     others = _LISTS | NAMES_FILES
-    return [path for path in source.with_ending(".txt") if path.name.lower() not in others]
+    return [  # an image may be called test.jpg
+        path
+        for path in source.with_ending(".txt")
+        if path.name.lower() not in others or looks_like_rows(source.head(path))
+    ]
 
 
 def listed_images(tree: Source, layout: Layout, given: Path | None) -> Listed:

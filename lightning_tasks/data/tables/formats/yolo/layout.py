@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.yolo.rows import looks_like_rows
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import exists, is_file
 
@@ -58,14 +59,16 @@ def find_layout(source: Source) -> Layout:
     if datas := [path for path in source.with_ending(".data") if "names" in _key_values(path)]:
         return _of_darknet(datas[0])
     lists = [path for path in source.files if path.name.lower() in NAMES_FILES or path.suffix.lower() in _NAMES_ENDINGS]
+    lists = [path for path in lists if not looks_like_rows(source.head(path))]
     if not lists:
         return Layout()
     layout = Layout(lists[0], {}, names_in_lines(lists[0]))
     if other := next((path for path in lists[1:] if names_in_lines(path) != layout.names), None):
         raise TableError(f"{other}: its classes are not those of {lists[0]}. Convert one folder at a time.")
     for name, split in _LISTS.items():
-        if is_file(layout.base / f"{name}.txt"):
-            layout.splits.setdefault(split, []).append((f"{name}.txt", str(layout.base / f"{name}.txt")))
+        path = layout.base / f"{name}.txt"
+        if is_file(path) and not looks_like_rows(source.head(path)):  # an image may be called test.jpg
+            layout.splits.setdefault(split, []).append((path.name, str(path)))
     return layout
 
 
