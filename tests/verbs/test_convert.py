@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats import readers
@@ -118,6 +119,37 @@ def test_several_objects_with_points_are_told_or_the_largest_is_taken(made, caps
     assert not Path("points.csv").exists()
     assert console(["convert", "a.made", "--instances", "largest"]) == 0
     assert [row[1] for row in rows("points.csv")[1:]] == ["1.0", "3.0"]
+    said = capsys.readouterr().out
+    assert "left out         1 crowds with points, 2 objects with points beside the largest\n" in said
+
+
+def test_images_of_another_size_than_was_annotated_are_told(made, capsys):
+    """Of a.jpg its EXIF says that it is turned, and a tool may have taken it as it is stored."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (32, 24)).save("a.jpg", exif=exif)
+    write_image(Path("b.jpg"))
+    thing = AnnotatedObject("x", points=points(1, 2, SEEN))
+    stated = {"missing.jpg": (1, 1), "b.jpg": (32.0, 24), "c.jpg": None, "a.jpg": (24, 32)}
+    images = [AnnotatedImage(name, f"f: {name}", objects=[thing], size_px=size) for name, size in stated.items()]
+    made(images, point_names=("p",))
+    assert console(["convert", "a.made"]) == 0
+    made([*images[:3], images[3]._replace(size_px=(32, 24))], point_names=("p",))
+    assert console(["convert", "a.made", "--force", "true"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "f: a.jpg: a.jpg was annotated at 32×24 pixels and has, upright, 24×32. 1 of 3 images that were looked at"
+        in said
+    )
+    assert console(["convert", "a.made", "--task", "multilabel"]) == 0  # labels lie nowhere
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_that_leaves_nothing_to_train_on_is_none(made, capsys, split):
+    made([AnnotatedImage(f"{i}.jpg", labels=["x"], split=split) for i in range(2)])
+    assert console(["convert", "a.made"]) == 0
+    assert rows("labels.csv")[0] == ["fname", "labels"]
+    assert f"all images are of one split, {split}: the table leaves it out" in capsys.readouterr().out
 
 
 def test_splits_are_kept_and_images_of_none_left_out(made, capsys):

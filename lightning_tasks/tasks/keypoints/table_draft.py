@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from lightning_tasks.data.tables.formats.annotations import HIDDEN, AnnotatedImage, Annotations
+from lightning_tasks.data.tables.formats.stated_sizes import require_stated_sizes
 from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.keypoints.table import position_columns
 from lightning_tasks.tasks.table_draft import Instances, TableDraft, one_object_each, with_row_columns
@@ -21,14 +22,16 @@ def draft_points_table(annotations: Annotations, instances: Instances) -> TableD
     any point are left out.
 
     Raises:
-        TableError: there is not a single point, or an image has several objects with points.
+        TableError: there is not a single point, an image has several objects with points, or another size than the
+            annotations say.
     """
-    names, chosen = annotations.point_names, one_object_each(annotations.images, instances)
+    names, chosen = annotations.point_names, one_object_each(annotations, instances)
     objects = {id(annotations.images[i]): thing for i, thing in chosen.items() if any(thing.points[2::3])}
     if not objects:
         raise TableError(f"{annotations.found}: no image has a point. Add some, or name the task with --task.")
     if without := len(annotations.images) - len(objects):
         annotations.left_out["images without a point"] += without
+    require_stated_sizes(annotations, [annotations.images[i] for i in chosen])
     with_points = replace(annotations, images=[image for image in annotations.images if id(image) in objects])
     some_hidden = any(HIDDEN in thing.points[2::3] for thing in objects.values())
 

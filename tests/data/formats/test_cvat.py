@@ -81,7 +81,7 @@ def write(folder: Path, *images: str, begin=ALL) -> Path:
 def write_example(folder: Path) -> Path:
     """Write two images with a tag each, as an export with images unpacks."""
     for name in ("a", "b"):
-        write_image(folder / "images" / f"{name}.jpg")
+        write_image(folder / "images" / f"{name}.jpg", (480, 640))
     tag = '<tag label="{}" source="manual"></tag>'
     return write(folder, image(tag.format("cat")), image(tag.format("dog"), "b.jpg"))
 

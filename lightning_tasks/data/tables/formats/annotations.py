@@ -47,6 +47,7 @@ class AnnotatedImage(NamedTuple):
     values: Mapping[str, float] = {}  # numbers by name; a missing one is not known
     split: str = ""  # train, val or test; "": the format does not say
     group: str = ""  # what may not be on both sides of a split, such as a person
+    size_px: tuple[float, float] | None = None  # width and height that the positions are of; None: not given
 
 
 @dataclass

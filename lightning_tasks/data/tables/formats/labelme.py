@@ -20,6 +20,7 @@ from lightning_tasks.data.tables.formats.json_values import as_finites, as_list,
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.shapes import Point, Shape
 from lightning_tasks.data.tables.formats.source import Source, require_json
+from lightning_tasks.data.tables.formats.stated_sizes import stated_size
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_file
 
@@ -66,7 +67,7 @@ class LabelMe(Reader):
             labels = [flag for flag, holds in file.flags.items() if holds]
             unknown = [flag for flag in flags if flag not in file.flags]
             objects = [shapes.as_object(shape, names) for shape in file.shapes]
-            image = AnnotatedImage(name, str(file.path), labels, unknown, objects)
+            image = AnnotatedImage(name, str(file.path), labels, unknown, objects, size_px=file.size_px)
             if images.setdefault(name, image) is not image:
                 refuse(str(file.path), f"imagePath is {name}, as in {images[name].where}")
         n = sum(len(image.objects) for image in images.values())
@@ -101,6 +102,7 @@ class _File:
         self.flags = _flags(content.get("flags") or {}, f"{path}: flags")
         self.is_ignored = self.flags.pop(_IGNORE, False)
         self.holds_image = bool(content.get("imageData"))
+        self.size_px = stated_size(content.get("imageWidth"), content.get("imageHeight"))
         self.name = plain_name(as_name(content.get("imagePath"), f"{path}: imagePath"))
         outlines: list[tuple[Any, Shape]] = []  # with their groups
         points: dict[Any, Shape] = {}  # by group

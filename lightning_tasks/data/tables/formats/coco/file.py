@@ -35,6 +35,7 @@ class CocoFile:
 
     path: Path
     images: dict[Id, str] = field(default_factory=dict)  # the images' names
+    sizes: dict[Id, tuple[Any, Any]] = field(default_factory=dict)  # width and height, as they stand there
     categories: dict[Id, str] = field(default_factory=dict)  # their labels
     points: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a label: the names of its points
     marks: dict[Id, dict[Id, Mark]] = field(default_factory=dict)  # of an image: by the annotations' ids
@@ -105,6 +106,7 @@ def _read_images(file: CocoFile, entries: list[Any]) -> None:
             _refuse_image(file, file.where("images", i, entry), entry)
         names.add(name)
         file.images[key] = name
+        file.sizes[key] = entry.get("width"), entry.get("height")
 
 
 def _refuse_image(file: CocoFile, where: str, value: Any) -> NoReturn:  # noqa: ANN401

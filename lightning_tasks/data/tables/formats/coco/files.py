@@ -5,11 +5,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations, Box
 from lightning_tasks.data.tables.formats.coco.file import CocoFile, Id, Mark, spread_points
 from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name, split_of_folder
 from lightning_tasks.data.tables.formats.json_values import refuse, shown
+from lightning_tasks.data.tables.formats.stated_sizes import stated_size
 from lightning_tasks.filesystem import is_file, is_folder
 
 
@@ -22,6 +24,7 @@ class _Entry:
     key: Id
     split: str
     marks: dict[Id, Mark]  # by the annotations' ids
+    size: tuple[Any, Any]  # width and height, as they stand there
 
 
 class CocoFiles:
@@ -55,7 +58,7 @@ class CocoFiles:
             path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - of a million
             if name.startswith("../"):
                 self._folders.add(Path(path).parent)
-            entry = _Entry(name, file.path, key, split, file.marks.get(key, {}))
+            entry = _Entry(name, file.path, key, split, file.marks.get(key, {}), file.sizes[key])
             before = self._images.setdefault(path, entry)
             if before is not entry:
                 self._merge(before, entry)
@@ -118,7 +121,8 @@ def _image(name: str, entry: _Entry) -> AnnotatedImage:
     marks = entry.marks.values()
     objects = [mark for mark in marks if not isinstance(mark, str)]
     labels = [mark for mark in marks if isinstance(mark, str)] if len(objects) < len(marks) else ()
-    return AnnotatedImage(name, f"{entry.path}: image {entry.key}", labels, (), objects, split=entry.split)
+    size = stated_size(*entry.size)
+    return AnnotatedImage(name, f"{entry.path}: image {entry.key}", labels, (), objects, {}, entry.split, size_px=size)
 
 
 def _label(mark: Mark) -> str:

@@ -18,6 +18,7 @@ from lightning_tasks.data.tables.formats.found_images import FoundImages
 from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.stated_sizes import stated_size
 from lightning_tasks.data.tables.formats.xml_lines import Element, place, read_children, root_tag
 from lightning_tasks.errors import TableError
 
@@ -55,7 +56,8 @@ class Cvat(Reader):
             seen[name] = image.where
             objects = [shape.laid_out(point_names) for shape in image.objects]
             split = split_of_folder(image.subset)
-            annotations.images.append(AnnotatedImage(name, image.where, image.tags, (), objects, values, split))
+            one = AnnotatedImage(name, image.where, image.tags, (), objects, values, split, size_px=image.size_px)
+            annotations.images.append(one)
         n = sum(len(image.objects) for image in annotations.images)
         of_files = f", {len(files):,} files" if len(files) > 1 else ""
         annotations.found = f"CVAT's XML{of_files}: {len(annotations.images):,} images, {n:,} objects"
@@ -72,6 +74,7 @@ class _Image(NamedTuple):
     subset: str
     file: Path
     where: str
+    size_px: tuple[float, float] | None
     tags: list[str]
     objects: list[Shape]
 
@@ -130,4 +133,5 @@ class _Content:
                 if child.tag in LEFT_OUT:
                     self.left_out[LEFT_OUT[child.tag]] += 1
         where = place(path, element)
-        self.images.append(_Image(plain_name(name), subset, path, where, tags, objects.objects()))
+        size = stated_size(element.attributes.get("width"), element.attributes.get("height"))
+        self.images.append(_Image(plain_name(name), subset, path, where, size, tags, objects.objects()))

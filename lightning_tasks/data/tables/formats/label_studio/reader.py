@@ -101,6 +101,7 @@ def _annotations(images: Mapping[str, tuple[Record, Results]], folder: Path, fou
             (),
             [shapes.as_object(shape, names) for shape in results.shapes],
             results.values,
+            size_px=results.size_px,
         )
         for name, (record, results) in images.items()
     ]

@@ -25,6 +25,7 @@ from lightning_tasks.data.tables.formats.json_values import (
     shown,
 )
 from lightning_tasks.data.tables.formats.shapes import Point, Shape
+from lightning_tasks.data.tables.formats.stated_sizes import stated_size
 
 Size = tuple[float, float]  # width, height
 _NUMBERS = ("number", "rating")
@@ -39,6 +40,7 @@ class Results:
     labels: dict[str, list[str]] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     shapes: list[Shape] = field(default_factory=list)
+    size_px: Size | None = None  # of the image; None: no region says it
 
 
 def read_results(entries: list[Any], where: str, size_of: Callable[[], Size | None], left_out: Counter[str]) -> Results:
@@ -58,6 +60,8 @@ def read_results(entries: list[Any], where: str, size_of: Callable[[], Size | No
     points: dict[Any, Shape] = {}  # by the id of the region that they are of
     all_results = [(f"{where}[{i}]", _checked(entry, f"{where}[{i}]")) for i, entry in enumerate(entries)]
     of_regions = {entry.get("id") for _, entry in all_results if _PLACES & _value(entry).keys()}
+    sizes = (stated_size(entry.get("original_width"), entry.get("original_height")) for _, entry in all_results)
+    found.size_px = next(filter(None, sizes), None)
     for place, entry in all_results:
         value = as_object(entry.get("value", {}), f"{place}: value")
         control = str(entry.get("from_name", ""))
