@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from lightning_tasks.filesystem import exists, is_file
 from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")  # of which the first is unpacked
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def convert(path: str, output: str | None = None, force: bool = False, **kwargs:
     Raises:
         LightningTasksError: no format fits, or something in the annotations cannot be used.
     """
-    done = convert_annotations(path, output, force, **kwargs)
+    done = convert_annotations(path, output, force, may_write=lambda _: None, **kwargs)
     separator = f" --data.label_separator {shlex.quote(done.label_separator)}" * (done.label_separator != "auto")
     places = {"root": str(done.table.parent), "csv": done.table.name, "images": done.images}
     print("  " + " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items()) + separator)
@@ -57,6 +60,8 @@ def convert_annotations(
     path: str,
     output: str | None = None,
     force: bool = False,
+    *,
+    may_write: Callable[[Path], object],
     format: str | None = None,
     task: str | None = None,
     images: str | None = None,
@@ -73,6 +78,7 @@ def convert_annotations(
         path: a csv, tsv, json, xml, txt or parquet file, a folder, or a zip of them.
         output: the table; None: the task's own name for it, in the current folder.
         force: write over a table that is there.
+        may_write: is called with the table before it is written, and raises if something else stands against it.
         format: what the annotations are; None: recognised by their content.
         task: multilabel, keypoints or values; None: by what they say.
         images: the folder of the images; None: found beside the annotations.
@@ -107,6 +113,7 @@ def convert_annotations(
     require_place(table, [Path(path)] if exists(path) else [])
     if exists(table) and not force:
         raise ConfigError(f"{table} is there already. Name another table, or replace it with --force true.")
+    may_write(table)
     n = 0
 
     def write(new: Path) -> None:
@@ -148,6 +155,8 @@ def _unpacked(path: Path, folder: Path) -> Path:
     with contextlib.suppress(OSError):
         is_zip = zipfile.is_zipfile(path)
     if not is_zip:
+        if path.suffix.lower() in _ARCHIVES and is_file(path):
+            raise TableError(f"{path}: no zip, or one that is cut off. Get it again, or unpack it and name the folder.")
         return path
     target = folder / path.stem
     unpack_zip(path, target)

@@ -56,11 +56,18 @@ def init(
         LightningTasksError: the data cannot be used, or the config is there already.
     """
     wishes = check_wishes(Wishes(preset, backbone, weights, this_machine()))
-    done = convert_annotations(path, table, force, task=_whose_table(task), **kwargs)
+
+    def config_of(table: Path) -> Path:
+        target = Path(output or f"{table.stem}.yaml")
+        if exists(target) and not force:
+            raise ConfigError(
+                f"{target} is there already. Name another with --output, or replace it with --force true."
+            )
+        return target
+
+    done = convert_annotations(path, table, force, may_write=config_of, task=_whose_table(task), **kwargs)
     own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task, done.swap_pairs)
-    target = Path(output or f"{own.path.stem}.yaml")
-    if exists(target) and not force:
-        raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
+    target = config_of(own.path)
     for name in (own.path, target, Path(own.images), Path(weights or ".")):
         if as_text(name) != str(name):
             raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")

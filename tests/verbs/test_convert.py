@@ -177,6 +177,22 @@ def test_mistakes_are_told(made, capsys, options, what):
     assert [path.name for path in Path().iterdir()] == ["a.made"]
 
 
+def test_init_writes_no_table_where_the_config_is_there(made, capsys):
+    made([AnnotatedImage("a.jpg", labels=["x"]), AnnotatedImage("b.jpg", labels=["y"])])
+    Path("labels.yaml").write_text("mine")
+    assert console(["init", "a.made"]) == 2
+    assert "labels.yaml is there already" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().iterdir()) == ["a.made", "labels.yaml"]
+    assert Path("labels.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_what_is_no_zip_is_told(tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04 cut off")
+    assert console(["convert", str(tmp_path / name)]) == 2
+    assert f"{name}: no zip, or one that is cut off. Get it again, or unpack it" in capsys.readouterr().err
+
+
 def test_two_formats_are_told_so(made, monkeypatch, capsys):
     annotations = made([AnnotatedImage("a.jpg", labels=["x"])])
     monkeypatch.setattr(readers, "READERS", (Made("one", annotations), Made("two", annotations)))

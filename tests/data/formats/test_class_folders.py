@@ -45,13 +45,20 @@ def test_texts_for_people_are_no_annotations(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("others", [[], ["a/labels.json"]])
-def test_what_is_no_folder_of_classes_is_told(tmp_path, others):
-    for name in ("a/1.jpg", "a/2.jpg"):
+@pytest.mark.parametrize(
+    ("images", "others", "message"),
+    [
+        ([], [], "there is nothing in it"),
+        (["a/1.jpg", "a/2.jpg"], [], "2 images in no folders of classes, and nothing that says what is in them"),
+        (["a/1.jpg", "a/2.jpg"], ["a/labels.json"], r"of no format that is known here\. --format names one of"),
+    ],
+)
+def test_what_is_no_folder_of_classes_is_told(tmp_path, images, others, message):
+    for name in images:
         write_image(tmp_path / name)
     for name in others:
         (tmp_path / name).write_text("{}")
-    with pytest.raises(TableError, match=r"of no format that is known here\. --format names one of"):
+    with pytest.raises(TableError, match=message):
         read(tmp_path)
 
 

@@ -75,4 +75,9 @@ def choose_reader(source: Source, format_name: str | None = None) -> Reader:
         raise TableError(f"{source.path}: it fits {len(fitting)} formats. Say which: {ways}.")
     if not source.is_folder and (instead := why_file_has_no_content(source.path)) is not None:
         raise TableError(f"{source.path}: {instead}.")
+    if source.is_folder and len(source.images) == len(source.files):
+        n = f"{len(source.images):,} images in no folders of classes, and nothing that says what is in them"
+        raise TableError(
+            f"{source.path}: {n if source.images else 'there is nothing in it'}. Name the annotations' file."
+        )
     raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.")
