@@ -107,7 +107,7 @@ def test_our_readers_bring_back_what_was_predicted(predicted, rows):
     tasks = json.loads((predicted / "ls.json").read_text(encoding="utf-8"))
     accepted = [{**task, "annotations": task["predictions"], "predictions": []} for task in tasks]
     (predicted / "accepted.json").write_text(json.dumps(accepted), encoding="utf-8")
-    for file in ("p.json", "accepted.json"):
+    for file in ("p.json", "accepted.json", "p.xml"):
         found = read_annotations(predicted / file, ReadOptions(images=predicted / "in"))
         assert [image.name for image in found.images] == list(rows)
         for image in found.images:

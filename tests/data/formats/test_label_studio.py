@@ -278,6 +278,7 @@ ERRORS = {
     "image: a task of several images": [task([choice("a")], image=["a.jpg", "b.jpg"])],
     r"\[1\] \(id 88\).*the image a.jpg is that of .*\(id 87\)": [task([], "a.jpg"), task([], "a.jpg", 88)],
     "annotations: 3 is no list": [task([choice("a")]), {"id": 1, "data": {"image": "b.jpg"}, "annotations": 3}],
+    "it has predictions alone, which nobody has accepted": [{"data": {"image": "a.jpg"}, "predictions": []}],
     "result: null is no list": [task(annotations=[annotation(None)])],
     r"which of x, y is the image\? --format label-studio --columns": [
         {**task([choice("a")]), "data": {"x": "a.jpg", "y": "b.jpg"}}

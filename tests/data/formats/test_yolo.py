@@ -126,6 +126,8 @@ def test_an_outline_leaves_its_box(tmp_path):
     assert boxes[:2] == [pytest.approx((20, 10, 100, 90)), pytest.approx((20, 10, 40, 20))]
     assert found.left_out["outlines"] == 2
     assert not found.notes
+    (note,) = of_one(tmp_path, "0 0.5 0.5 1 1\n", "names: [cat, dog, cat]\ntrain: images/train\n").notes
+    assert note == "several classes are called cat, which is one label"
     (note,) = of_one(tmp_path, "1 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n").notes
     assert "turned boxes" in note
     (note,) = of_one(tmp_path, "0 .5 .5 1 1 .1 .1 1 .2 .2 1\n").notes  # two points of a data.yaml without kpt_shape

@@ -72,10 +72,10 @@ def _looks_like(source: Source, path: Path) -> bool:
 
 
 def _is_task(entry: Any) -> bool:  # noqa: ANN401 - whatever JSON holds
-    """Return whether this is a task, with the data that was annotated and the annotations."""
+    """Return whether this is a task, with the data that was annotated and the annotations; or predictions alone."""
     if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
         return False
-    return isinstance(entry.get("annotations", entry.get("completions")), list)
+    return any(isinstance(entry.get(key), list) for key in ("annotations", "completions", "predictions"))
 
 
 def _size(path: Path) -> Size | None:

@@ -106,6 +106,8 @@ def _tell(annotations: Annotations, layout: Layout, widths: set[int]) -> None:
     )
     if zeros := annotations.left_out.pop(AT_ZERO, 0):
         annotations.notes.append(f"{zeros:,} {AT_ZERO}")
+    if twice := [name for name, times in Counter(layout.names.values()).items() if times > 1]:
+        annotations.notes.append(f"several classes are called {', '.join(twice)}, which is one label")
     if n and not layout.names:
         annotations.notes.append("no file says what the classes are called: their labels are 0, 1, 2 ...")
     if len(widths) == 1:
