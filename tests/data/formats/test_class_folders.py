@@ -34,6 +34,18 @@ def test_folders_of_splits_stand_above(tmp_path):
     assert found.left_out == {"images in no folder of a class": 1}
 
 
+def test_folders_that_all_are_in_say_nothing(tmp_path):
+    for name in ("train/cat/1.jpg", "val/dog/1.jpg"):
+        write_image(tmp_path / "images" / name)
+    (tmp_path / "README.txt").write_text("pets\n")
+    found = read(tmp_path)
+    assert [(i.name, i.labels, i.split) for i in found.images] == [
+        ("train/cat/1.jpg", ("cat",), "train"),
+        ("val/dog/1.jpg", ("dog",), "val"),
+    ]
+    assert found.folder == tmp_path / "images"
+
+
 def test_texts_for_people_are_no_annotations(tmp_path):
     """Roboflow puts them beside every format."""
     write_example(tmp_path)
@@ -49,6 +61,7 @@ def test_texts_for_people_are_no_annotations(tmp_path):
     ("images", "others", "message"),
     [
         ([], [], "there is nothing in it"),
+        (["images/train/1.jpg", "images/val/1.jpg"], [], "2 images in no folders of classes"),
         (["a/1.jpg", "a/2.jpg"], [], "2 images in no folders of classes, and nothing that says what is in them"),
         (["a/1.jpg", "a/2.jpg"], ["a/labels.json"], r"of no format that is known here\. --format names one of"),
     ],

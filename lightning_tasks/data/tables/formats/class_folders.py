@@ -1,5 +1,6 @@
 """A folder for each class, as torchvision's ImageFolder has it; `train`, `val` and `test` may stand above them."""
 
+import os
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
@@ -20,12 +21,13 @@ class ClassFolders(Reader):
         """Return whether there are images in at least two folders of one depth, and no annotations beside them."""
         if not source.is_folder or source.with_ending(*_ANNOTATIONS):
             return False
-        return len({labelled(source.path, path)[1] for path in source.images} - {""}) > 1
+        folder = _common_folder(source)
+        return len({labelled(folder, path)[1] for path in source.images} - {""}) > 1
 
     def read(self, source: Source, options: ReadOptions) -> Annotations:
         """Return an image's folder as its one label; images that lie in no folder are left out."""
         images: list[AnnotatedImage] = []
-        folder = source.path
+        folder = _common_folder(source)
         annotations = Annotations(images, folder, f"a folder for each class, {len(source.images):,} images")
         for path in source.images:
             split, label = labelled(folder, path)
@@ -35,6 +37,11 @@ class ClassFolders(Reader):
             name = path.relative_to(folder).as_posix()
             images.append(AnnotatedImage(name, str(path), (label,), split=split))
         return annotations
+
+
+def _common_folder(source: Source) -> Path:
+    """Return the folder that all images are below: of `images/train/cat/1.jpg` and its like `images`."""
+    return Path(os.path.commonpath([path.parent for path in source.images])) if source.images else source.path
 
 
 def labelled(folder: Path, path: Path) -> tuple[str, str]:

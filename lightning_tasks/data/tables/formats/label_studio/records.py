@@ -44,7 +44,10 @@ def records_of_json(path: Path, tasks: Sequence[Any], columns: Mapping[str, str]
         where = _where(path, i, value)
         task = as_object(value, where)
         if "predictions" in task and not task.keys() & {"annotations", "completions"}:
-            refuse(where, "it has predictions alone, which nobody has accepted. Import them into Label Studio, and annotate")
+            refuse(
+                where,
+                "it has predictions alone, which nobody has accepted. Import them into Label Studio, and annotate",
+            )
         given = as_list(task.get("annotations", task.get("completions")), f"{where}: annotations")
         annotations = [
             (f"{where}: annotations[{j}]", as_object(one, f"{where}: annotations[{j}]")) for j, one in enumerate(given)
