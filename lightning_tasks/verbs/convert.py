@@ -17,8 +17,8 @@ from lightning_tasks.data.tables.formats.csv.reader import header_of_own_table
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
-from lightning_tasks.errors import ConfigError, TableError
-from lightning_tasks.filesystem import exists, is_file
+from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
+from lightning_tasks.filesystem import exists, is_file, is_folder, why_missing
 from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
@@ -103,6 +103,9 @@ def convert_annotations(
     )
     if format is None and _is_own_table(Path(path), options, task):
         return Converted(Path(path), images or ".", label_separator, None, None)
+    if images is not None and not is_folder(Path(images)):
+        why = "is no folder" if exists(Path(images)) else f"is not there{why_missing(Path(images))}"
+        raise DatasetNotFoundError(f"--images {images} {why}. Name the folder of the images.")
     workspace = folder / f"{Path(path).stem}_images"
     options = replace(options, label_separator=label_separator, workspace=workspace)
     format = format or ("csv" if options.columns else None)

@@ -1,5 +1,6 @@
 """Each format is known by its content, alone of all: as a file, in a folder, and in a zip."""
 
+import contextlib
 import importlib
 import zipfile
 
@@ -9,6 +10,7 @@ from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import READERS, choose_reader
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
+from lightning_tasks.errors import LightningTasksError
 
 # Test modules with an example of the format, by the reader that knows it.
 EXAMPLES = {
@@ -69,3 +71,13 @@ def test_so_is_a_zip_of_it(name, tmp_path):
         .read(Source(tmp_path / "data"), ReadOptions(workspace=tmp_path / "more"))
         .images
     )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_read_as_another_format_is_told_if_it_fails(name, tmp_path):
+    """`--format` may name any."""
+    path = write_example(name, tmp_path / "data")
+    for reader in READERS:
+        for given in {path, tmp_path / "data"}:
+            with contextlib.suppress(LightningTasksError):
+                reader.read(Source(given), ReadOptions(workspace=tmp_path / "images"))

@@ -32,7 +32,9 @@ class PtsFiles(Reader):
 
     def read(self, source: Source, options: ReadOptions) -> Annotations:
         """Return each file's points; images without such a file are left out."""
-        paths = source.with_ending(".pts") or [source.path]
+        paths = source.with_ending(".pts") if source.is_folder else [source.path]
+        if not paths:
+            raise TableError(f"{source.path}: there is no .pts file in it.")
         stems = {path: path.relative_to(source.folder).with_suffix("").as_posix() for path in paths}
         folder = options.images or (source.folder if source.is_folder else _folder_of(source, stems))
         known = Source(folder).images
