@@ -23,6 +23,7 @@ from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
 
+_LOOKED_AT = 1_000  # images, where many are missing
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")  # of which the first is unpacked
 
 
@@ -198,6 +199,9 @@ def _tell(annotations: Annotations, draft: TableDraft, table: Path, n: int, task
         print(f"left out         {left_out}")
     for note in (*annotations.notes, *draft.notes):
         print(f"note             {note}")
+    looked_at = annotations.images[:: -(-len(annotations.images) // _LOOKED_AT)]
+    if not any(is_file(annotations.folder / image.name) for image in looked_at):
+        print(f"note             no image is found in {annotations.folder}: --images names their folder")
     print(f"table            {table}  ({task.targets}, {n:,} rows; images in {annotations.folder})")
 
 

@@ -195,6 +195,17 @@ def test_what_is_no_zip_is_told(tmp_path, capsys, name):
     assert f"{name}: no zip, or one that is cut off. Get it again, or unpack it" in capsys.readouterr().err
 
 
+def test_that_no_image_is_there_is_told(made, capsys):
+    images = [AnnotatedImage(f"{i}.jpg", labels=["x"]) for i in range(3)]
+    made(images)
+    assert console(["convert", "a.made"]) == 0
+    assert "note             no image is found in .: --images names their folder\n" in capsys.readouterr().out
+    write_image(Path("2.jpg"))
+    made(images)
+    assert console(["convert", "a.made", "--force", "true"]) == 0
+    assert "no image" not in capsys.readouterr().out
+
+
 def test_two_formats_are_told_so(made, monkeypatch, capsys):
     annotations = made([AnnotatedImage("a.jpg", labels=["x"])])
     monkeypatch.setattr(readers, "READERS", (Made("one", annotations), Made("two", annotations)))
