@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lightning_tasks.__main__ import console
@@ -366,6 +366,7 @@ NAMES = st.text(st.characters(exclude_characters=",\x00", exclude_categories=("C
 @settings(max_examples=100)
 @given(label=NAMES, name=NAMES, folder=st.sampled_from(["plain", "with space", "a: b # c", "quo'te"]))
 def test_hostile_names_stay_in_their_place(tmp_path_factory, label, name, folder):
+    assume((label + name).strip())  # a row of blanks is none, and a table with one is read as anybody's
     root = tmp_path_factory.mktemp("hostile") / folder
     root.mkdir()
     with (root / "t.csv").open("w", newline="", encoding="utf-8") as file:
