@@ -183,7 +183,7 @@ def unknown_labels(
 
 def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str | None) -> str:
     if given_vocab is not None:
-        return "Correct it, or add it to data.vocab."
+        return "Correct it, or add it to data.vocab (for init, --vocab)."
     labels = chain(table["labels"], table["difficult"] if "difficult" in table.columns else ())
     option = f"--data.vocab {shlex.quote(json.dumps(build_vocab(labels), ensure_ascii=False))}"
     names_all = option if len(option) <= _OPTION_LENGTH else "--data.vocab with the names of all labels"
