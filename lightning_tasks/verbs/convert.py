@@ -141,8 +141,8 @@ def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
 def _require_same(path: Path, output: str | None) -> None:
     if output is not None and not (exists(output) and path.samefile(output)):
         raise ConfigError(
-            f"{path} is a table of ours already, and {output} would not be written. Leave that name out; or --format csv "
-            "reads the table as any other, and writes it."
+            f"{path} is a table of ours already, and {output} would not be written. Leave that name out; or say "
+            "--format csv, which reads the table as any other and writes it."
         )
 
 
