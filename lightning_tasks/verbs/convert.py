@@ -56,7 +56,8 @@ def convert(path: str, output: str | None = None, force: bool = False, **kwargs:
         print(f"table            {done.table}  (one of ours already: nothing is written)")
     separator = f" --data.label_separator {shlex.quote(done.label_separator)}" * (done.label_separator != "auto")
     places = {"root": str(done.table.parent), "csv": done.table.name, "images": done.images}
-    print("  " + " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items()) + separator)
+    arguments = " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items())
+    print(f"arguments        {arguments}{separator}")
 
 
 @collector_at_rest()

@@ -35,16 +35,16 @@ def init(
     force: bool = False,
     **kwargs: Any,  # noqa: ANN401 - those of convert_annotations
 ) -> None:
-    """Write a commented config for your own data, and where it is of another format a table of our own.
+    """Write a commented config for your own data, and of another tool's annotations a table of our own too.
 
     It says where the data is, and how to train on it: the best way that is known.
 
     Args:
-        path: the data: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
-            `fname,<name>[,...]`), or a csv, tsv, json, xml, txt or parquet file of another tool, a folder, or a zip.
+        path: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
+            `fname,<name>[,...]`), or another tool's annotations: a csv, tsv, json, xml, txt or parquet file, a folder,
+            or a zip.
         output: the config; None: the table's name with .yaml, in the current folder.
-        table: of another format, the table of ours that is written; None: labels.csv, points.csv or values.csv, in the
-            current folder.
+        table: where a table is written, its name; None: labels.csv, points.csv or values.csv, in the current folder.
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
         preset: how the model is trained: `balanced`, the best that is known for its time; `fast`, for less time and
             scores; `best`, for more time; `fastai`, as in fastai's chapter.
@@ -88,6 +88,8 @@ def _write_config(own: OwnTable, target: Path, force: bool) -> None:
     text = _config(drafted, draft, own, target)
     write_schema(target.with_name(SCHEMA_FILE))  # by which editors complete the config
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
+    print(f"task             {drafted.name}{'  (--task names another)' * (own.task is None)}")
+    print(f"recipe           {own.wishes.preset}  (--preset {_other_presets(own)} writes another)")
     print(f"config           {target}  ({drafted.targets}, {len(own.image_rows):,} images)")
     if missing := _missing(own):
         n, folder = len(own.image_rows), os.path.normpath(own.path.parent / own.images)
@@ -95,7 +97,7 @@ def _write_config(own: OwnTable, target: Path, force: bool) -> None:
         print(f"missing          {what}; --images names another folder")
     if own.files.respelt:
         print(f"names            {respelt_line(own.path, own.files)}")
-    print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete and check the config by it)")
+    print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete configs by it)")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
 

@@ -107,8 +107,25 @@ def test_convert_says_that_a_table_of_ours_stays(here, capsys):
     assert console(["convert", "t.csv"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "table            t.csv  (one of ours already: nothing is written)",
-        "  --data.root . --data.csv t.csv --data.images images",
+        "arguments        --data.root . --data.csv t.csv --data.images images",
     ]
+
+
+@pytest.mark.parametrize("header", ["fname,labels", "image,tags"])
+def test_init_says_what_it_chose(here, capsys, header):
+    write_table(Path("t.csv"), header, cells=("cat", "dog", "dog", "cat"))
+    assert console(["init", "t.csv", "--output", "c.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "task             multiclass  (--task names another)\nrecipe           balanced  (--preset fast, " in said
+    assert all(len(line) <= 80 for line in said.splitlines() if not line.startswith("note"))
+
+
+def test_the_help_of_a_verb_tells_what_its_words_are(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        console(["init", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "a table of ours" in words
+    assert "or another tool's annotations: a csv, tsv, json, xml, txt or parquet file, a folder, or a zip." in words
 
 
 def test_a_config_has_names_in_their_own_script(here):
