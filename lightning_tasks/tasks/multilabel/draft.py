@@ -35,7 +35,7 @@ def draft_any_number(own: OwnTable) -> ConfigDraft:
         LightningTasksError: the table cannot be used.
     """
     draft = draft_label_config(own)
-    if draft.recipe.callbacks[0].class_path == "FineTune":  # not fastai's chapter
+    if own.wishes.preset != "fastai":  # whose chapter has the model's own threshold
         why = (
             "predicted where more probable; mAP does not depend on it. `lightning-tasks thresholds` chooses better ones"
         )
