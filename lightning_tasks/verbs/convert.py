@@ -115,6 +115,8 @@ def convert_annotations(
     draft = chosen.draft_table(annotations, instances)
     table = Path(output) if output else _default_table(Path(path), chosen)
     require_place(table, [Path(path)] if exists(path) else [])
+    if table.suffix.lower() != ".csv":
+        raise ConfigError(f"{table}: a table of ours is written as csv. End its name in .csv.")
     if exists(table) and not force:
         raise ConfigError(f"{table} is there already. Name another table, or replace it with --force true.")
     n, is_new = 0, not exists(table)

@@ -156,3 +156,11 @@ def test_folds_are_spoken_of_where_there_are_groups_for_them(here, groups, told)
     text = Path("t.yaml").read_text(encoding="utf-8")
     assert f"# {groups} groups" in text
     assert ("--data.fold 0" in text) == told
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.tsv", "t"])
+def test_a_table_is_written_as_csv_alone(here, capsys, name):
+    write_table(Path("../data/t.csv"), "image,tags")
+    assert console(["convert", "../data/t.csv", "--output", name]) == 2
+    assert f"{name}: a table of ours is written as csv. End its name in .csv." in capsys.readouterr().err
+    assert not list(here.iterdir())
