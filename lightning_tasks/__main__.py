@@ -19,7 +19,7 @@ from lightning_tasks.errors import LightningTasksError, LightningTasksWarning, u
 from lightning_tasks.verbs.table import Kind, help_lines, verbs_of
 
 _PIPE_EXIT = 141  # a shell's for what SIGPIPE ends
-_HELP = f"""lightning-tasks {__version__}: labels and points in images, on PyTorch Lightning
+_HELP = f"""lightning-tasks {__version__}: labels, points and numbers of images, on PyTorch Lightning
 
 A run is described by a config; anything in it can be overridden on the command line:
 {help_lines()}

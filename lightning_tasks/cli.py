@@ -25,7 +25,7 @@ from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
-from lightning_tasks.command_line.foreign_messages import quieten, translate_foreign_errors
+from lightning_tasks.command_line.foreign_messages import missing_config, quieten, translate_foreign_errors
 from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints
 from lightning_tasks.command_line.stored_settings import keep_split, with_checkpoint_settings
 from lightning_tasks.data.datamodule import ImageDataModule
@@ -62,8 +62,8 @@ def main(args: list[str] | None = None) -> None:
 
 class _Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say how to write text that YAML takes for something else."""
-        super().error(message + yaml_text.way_out(message), ex)
+        """Say what to do: about text that YAML takes for something else, and about configs that are not complete."""
+        super().error(message + yaml_text.way_out(message) + missing_config(message), ex)
 
 
 class TaskCLI(LightningCLI):

@@ -31,9 +31,11 @@ def dump(value: Any) -> str:  # noqa: ANN401 - what YAML has words for
     return yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
 
 
-def dump_in_one_line(value: Any) -> str:  # noqa: ANN401 - what YAML has words for
-    """Return a value in YAML, in one line of ASCII."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=1_000_000, sort_keys=False)
+def dump_in_one_line(value: Any, *, ascii: bool = True) -> str:  # noqa: ANN401 - what YAML has words for
+    """Return a value in YAML, in one line; of ASCII, unless a person is to read it."""
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=1_000_000, sort_keys=False, allow_unicode=not ascii
+    )
     return text.removesuffix("...\n").rstrip("\n")
 
 

@@ -36,6 +36,8 @@ _NOT_SHOWN = (
     "----",  # the frame around the number of processes
     "distributed_backend",
 )
+_NO_CLASS = ("class_path 'pytorch_lightning.LightningModule'", "class_path 'pytorch_lightning.LightningDataModule'")
+_NO_SECTION = re.compile(r"the following arguments are required: \w+\.(model|data)\b")
 _CONFIGURED = re.compile(r"`Trainer\(.*\)` was configured so")  # repeats what the user has set
 
 
@@ -78,6 +80,15 @@ def _raised_by_lightning(error: BaseException) -> bool:
     module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
     line = linecache.getline(frame.f_code.co_filename, number)
     return module in _LIGHTNING and line.lstrip().startswith("raise ")
+
+
+def missing_config(message: str) -> str:
+    """Return what to do where a message of the parser's comes of a config that is missing, or not complete."""
+    if any(words in message for words in _NO_CLASS):
+        return "\nAn overlay comes after a complete config: --config multilabel --config OVERLAY."
+    if _NO_SECTION.search(message):
+        return "\nName a config: `lightning-tasks configs` lists some, `init` writes yours."
+    return ""
 
 
 def quieten(verb: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+import docstring_parser
 from jsonargparse import ArgumentParser
 
 from lightning_tasks import yaml_text
@@ -21,12 +22,13 @@ def run(args: list[str]) -> int:
     yaml_text.use_for_configs()
     verb = verbs_of(Kind.FUNCTION)[args[0]]
     function = getattr(import_module(f"lightning_tasks.verbs.{verb.name}"), verb.name)
-    about = (function.__doc__ or "").partition("\n")[0]
-    parser = ArgumentParser(prog=f"lightning-tasks {verb.name}", description=about)
+    about = docstring_parser.parse(function.__doc__ or "")
+    told = {argument.arg_name: argument.description for argument in about.params}
+    parser = ArgumentParser(prog=f"lightning-tasks {verb.name}", description=about.short_description)
     for word in verb.words[:1]:
-        parser.add_argument(word, type=str)
+        parser.add_argument(word, type=str, help=told.get(word))
     for word in verb.words[1:]:
-        parser.add_argument(word, nargs="+", type=str)
+        parser.add_argument(word, nargs="+", type=str, help=told.get(word))
     parser.add_function_arguments(function, skip=set(verb.words), as_group=False)
     words, options = words_and_options(with_new_names(args)[1:])
     try:

@@ -17,6 +17,7 @@ from lightning_tasks.data.tables.table_checks import TaskColumns, unused_columns
 from lightning_tasks.tasks.recipe import Recipe, Wishes, median_size
 
 _SIZES_SEEN = 100
+_FOLDS = 5  # of `--data.fold`, unless others are asked for
 
 
 @dataclass(frozen=True, eq=False)  # one is equal to itself alone: what was read of it may be kept by it
@@ -79,10 +80,16 @@ def describe_columns(path: Path, table: pd.DataFrame, of_task: TaskColumns) -> l
         lines.append(f"{int(table['is_valid'].sum()):,} rows are marked {column}: these are for validation")
     else:
         drawn = "a fifth is drawn for validation" + ", in whole groups" * ("group" in table)
-        lines.append(f"no column is_valid or split (train, val, test): {drawn}")
+        why = (
+            "no row is marked val in split"
+            if "split" in table.columns
+            else "no column is_valid or split (train, val, test)"
+        )
+        lines.append(f"{why}: {drawn}")
     test = int(marked_test(table).sum())
     if test:
         lines.append(f"{test:,} rows are marked test: --data.test_csv {path.name} scores them, nothing else reads them")
     if "group" in table.columns:
-        lines.append(f"{table['group'].nunique():,} groups; --data.fold 0 validates on a fifth of them")
+        n = table["group"].nunique()
+        lines.append(f"{n:,} groups" + "; --data.fold 0 validates on a fifth of them" * (n >= _FOLDS))
     return lines

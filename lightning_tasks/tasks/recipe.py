@@ -18,9 +18,7 @@ from lightning_tasks.models.architecture import find_architecture
 
 Preset = Literal["balanced", "fast", "best", "fastai"]
 
-CPU_BACKBONE = "tf_efficientnet_lite0.in1k"
-GPU_BACKBONE = "tf_efficientnetv2_s.in21k_ft_in1k"
-FASTAI_BACKBONE = "resnet18.tv_in1k"
+_FASTAI_BACKBONE = "resnet18.tv_in1k"
 _SMALLEST_SIDE = 32  # which backbones shrink to one place
 _VALID_SHARE = 0.2  # that is drawn where no column says which rows are for validation
 _MOST_EPOCHS = 60
@@ -38,6 +36,13 @@ class Setting(NamedTuple):
 
 
 Settings = dict[str, Setting]
+_ON_CPU = Setting(
+    "tf_efficientnet_lite0.in1k", "the one that the figures are of; a larger one was not measured, and costs time"
+)
+_ON_GPU = Setting(
+    "tf_efficientnetv2_s.in21k_ft_in1k",
+    "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here",
+)
 
 
 class Component(NamedTuple):
@@ -89,9 +94,9 @@ def check_wishes(wishes: Wishes) -> Wishes:
     return wishes
 
 
-def choose_backbone(wishes: Wishes, on_cpu: Setting, on_gpu: Setting) -> Settings:
+def choose_backbone(wishes: Wishes) -> Settings:
     """Return the fields `backbone` and `pretrained` or `weights`; the backbone is one of two unless it was named."""
-    chosen = on_cpu if wishes.machine.gpu is None else on_gpu
+    chosen = _ON_CPU if wishes.machine.gpu is None else _ON_GPU
     if wishes.backbone is not None:
         chosen = Setting(wishes.backbone, f"--backbone; without it, {chosen.value}: {chosen.why}")
     if wishes.weights is not None:
@@ -103,7 +108,7 @@ def choose_backbone(wishes: Wishes, on_cpu: Setting, on_gpu: Setting) -> Setting
 def fastai_backbone(wishes: Wishes) -> Settings:
     """Return the fields of `choose_backbone` for fastai's chapter."""
     why = "the chapter's for points; any other of timm's will do"
-    chosen = Setting(FASTAI_BACKBONE, why) if wishes.backbone is None else Setting(wishes.backbone, "--backbone")
+    chosen = Setting(_FASTAI_BACKBONE, why) if wishes.backbone is None else Setting(wishes.backbone, "--backbone")
     if wishes.weights is not None:
         return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
     why = "fetched from timm's hub; where it cannot be reached, --model.weights FILE, or --model.pretrained false"
@@ -143,9 +148,10 @@ def batch_limit(machine: Machine, pixels: int, on_cpu: int) -> int:
     return int(min(_MOST_IN_BATCH, 2 ** np.floor(np.log2(max(room, _FEWEST_IN_BATCH)))))
 
 
-def rate_for(batch: int, lr: float, measured: int) -> float:
+def rate_setting(batch: int, lr: float, measured: int, why: str) -> Setting:
     """Return the rate for a batch larger than the one that `lr` was measured with: by the root of how much larger."""
-    return float(f"{lr * max(1.0, batch / measured) ** 0.5:.2g}")
+    why += ". Higher by the root of the batch's size, which was not measured" * (batch > measured)
+    return Setting(float(f"{lr * max(1.0, batch / measured) ** 0.5:.2g}"), why)
 
 
 def median_size(sizes: Sequence[Size]) -> Size | None:

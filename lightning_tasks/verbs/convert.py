@@ -4,21 +4,23 @@ import contextlib
 import os
 import shlex
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import write_rows
+from lightning_tasks.data.tables.csv_table import read_cells
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.collector import collector_at_rest
+from lightning_tasks.data.tables.formats.csv.images import sample
 from lightning_tasks.data.tables.formats.csv.reader import header_of_own_table
+from lightning_tasks.data.tables.formats.image_names import images_folder
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
-from lightning_tasks.errors import ConfigError, DatasetNotFoundError, TableError
-from lightning_tasks.filesystem import exists, is_file, is_folder, why_missing
+from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.filesystem import exists, is_file, is_folder
 from lightning_tasks.tasks.registry import TASKS
 from lightning_tasks.tasks.table_draft import Instances, TableDraft
 from lightning_tasks.tasks.task import Task
@@ -36,6 +38,8 @@ class Converted:
     label_separator: str
     vocab: list[str] | None
     swap_pairs: list[list[str]] | None
+    is_written: bool  # False: it was one of ours already
+    is_new: bool  # there was none before
 
 
 def convert(path: str, output: str | None = None, force: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
@@ -50,10 +54,13 @@ def convert(path: str, output: str | None = None, force: bool = False, **kwargs:
     Raises:
         LightningTasksError: no format fits, or something in the annotations cannot be used.
     """
-    done = convert_annotations(path, output, force, may_write=lambda _: None, **kwargs)
+    done = convert_annotations(path, output, force, **kwargs)
+    if not done.is_written:
+        print(f"table            {done.table}  (one of ours already: nothing is written)")
     separator = f" --data.label_separator {shlex.quote(done.label_separator)}" * (done.label_separator != "auto")
     places = {"root": str(done.table.parent), "csv": done.table.name, "images": done.images}
-    print("  " + " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items()) + separator)
+    arguments = " ".join(f"--data.{name} {shlex.quote(place)}" for name, place in places.items())
+    print(f"arguments        {arguments}{separator}")
 
 
 @collector_at_rest()
@@ -61,8 +68,6 @@ def convert_annotations(
     path: str,
     output: str | None = None,
     force: bool = False,
-    *,
-    may_write: Callable[[Path], object],
     format: str | None = None,
     task: str | None = None,
     images: str | None = None,
@@ -79,10 +84,9 @@ def convert_annotations(
         path: a csv, tsv, json, xml, txt or parquet file, a folder, or a zip of them.
         output: the table; None: the task's own name for it, in the current folder.
         force: write over a table that is there.
-        may_write: is called with the table before it is written, and raises if something else stands against it.
         format: what the annotations are; None: recognised by their content.
         task: multilabel, keypoints or values; None: by what they say.
-        images: the folder of the images; None: found beside the annotations.
+        images: the folder of the images, seen from here or from the annotations; None: found beside these.
         columns: of a csv, its own names for ours: 'fname=image_id,labels=tags'.
         encoding: of text that is neither UTF-8 nor says what it is: latin-1, say.
         label_separator: stands between labels in a cell; `none`: each cell is one label; `auto`: guessed.
@@ -96,29 +100,29 @@ def convert_annotations(
     """
     folder = Path(output).parent if output else Path()
     options = ReadOptions(
-        images=None if images is None else Path(images),
         columns=parse_columns(columns),
         encoding=encoding,
         none=(none,) if isinstance(none, str) else tuple(none or ()),
         minus_one=minus_one,
     )
     if format is None and _is_own_table(Path(path), options, task):
-        return Converted(Path(path), images or ".", label_separator, None, None)
-    if images is not None and not is_folder(Path(images)):
-        why = "is no folder" if exists(Path(images)) else f"is not there{why_missing(Path(images))}"
-        raise DatasetNotFoundError(f"--images {images} {why}. Name the folder of the images.")
+        _require_same(Path(path), output)
+        return Converted(Path(path), _images_of(Path(path), images), label_separator, None, None, False, False)
     workspace = folder / f"{Path(path).stem}_images"
-    options = replace(options, label_separator=label_separator, workspace=workspace)
+    source = _unpacked(Path(path), folder)
+    given = _folders_named(images, source)[0] if images is not None else None
+    options = replace(options, images=given, label_separator=label_separator, workspace=workspace)
     format = format or ("csv" if options.columns else None)
-    annotations = read_annotations(_unpacked(Path(path), folder), options, format)
+    annotations = read_annotations(source, options, format)
     chosen = _choose_task(annotations, task)
     draft = chosen.draft_table(annotations, instances)
     table = Path(output) if output else _default_table(Path(path), chosen)
     require_place(table, [Path(path)] if exists(path) else [])
+    if table.suffix.lower() != ".csv":
+        raise ConfigError(f"{table}: a table of ours is written as csv. End its name in .csv.")
     if exists(table) and not force:
         raise ConfigError(f"{table} is there already. Name another table, or replace it with --force true.")
-    may_write(table)
-    n = 0
+    n, is_new = 0, not exists(table)
 
     def write(new: Path) -> None:
         nonlocal n
@@ -127,7 +131,7 @@ def convert_annotations(
     write_whole(table, write)
     _tell(annotations, draft, table, n, chosen)
     images_seen = _seen_from(table.parent, annotations.folder)
-    return Converted(table, images_seen, draft.label_separator, draft.vocab, annotations.swap_pairs)
+    return Converted(table, images_seen, draft.label_separator, draft.vocab, annotations.swap_pairs, True, is_new)
 
 
 def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
@@ -138,6 +142,38 @@ def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
     header = header_of_own_table(path, options) if is_file(path) else None
     tasks = [known for known in TASKS if header is not None and known.recognises(header)]
     return len({known.targets for known in tasks}) == 1 or any(known.name == task for known in tasks)
+
+
+def _require_same(path: Path, output: str | None) -> None:
+    if output is not None and not (exists(output) and path.samefile(output)):
+        raise ConfigError(
+            f"{path} is a table of ours already, and {output} would not be written. Leave that name out; or say "
+            "--format csv, which reads the table as any other and writes it."
+        )
+
+
+def _images_of(table: Path, given: str | None) -> str:
+    """Return the folder of the images of a table of ours, seen from the table's; see `_folders_named`."""
+    header, *rows = read_cells(table)
+    column = [name.strip() for name in header].index("fname")
+    names = [name for row in rows for name in row[column : column + 1]]
+    if given is None:
+        return os.path.relpath(images_folder(table.parent, names, None), table.parent)
+    some = sample(names)
+    folder = max(_folders_named(given, table), key=lambda place: sum(is_file(place / name) for name in some))
+    return _seen_from(table.parent, folder)
+
+
+def _folders_named(images: str, source: Path) -> list[Path]:
+    """Return the folders that `--images` may mean: seen from the current one, and from that of the annotations.
+
+    ConfigError: there is none.
+    """
+    beside = source if is_folder(source) else source.parent
+    folders = [place for place in dict.fromkeys((Path(images), beside / images)) if is_folder(place)]
+    if not folders:
+        raise ConfigError(f"There is no folder {images} (--images), seen from here or from {beside}.")
+    return folders
 
 
 def _seen_from(folder: Path, images: Path) -> str:

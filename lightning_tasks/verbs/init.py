@@ -1,8 +1,10 @@
 """A commented config for somebody's own table."""
 
+import contextlib
+import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +19,7 @@ from lightning_tasks.tasks import registry
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable
 from lightning_tasks.tasks.recipe import Preset, Settings, Wishes, check_wishes
 from lightning_tasks.tasks.task import Task
-from lightning_tasks.verbs.convert import convert_annotations
+from lightning_tasks.verbs.convert import Converted, convert_annotations
 from lightning_tasks.verbs.schema import SCHEMA_FILE, schema_line, write_schema
 
 
@@ -33,16 +35,16 @@ def init(
     force: bool = False,
     **kwargs: Any,  # noqa: ANN401 - those of convert_annotations
 ) -> None:
-    """Write a commented config for your own data, and where it is of another format a table of our own.
+    """Write a commented config for your own data, and of another tool's annotations a table of our own too.
 
     It says where the data is, and how to train on it: the best way that is known.
 
     Args:
-        path: the data: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
-            `fname,<name>[,...]`), or a csv, tsv, json, xml, txt or parquet file of another tool, a folder, or a zip.
+        path: a table of ours (`fname,labels[,...]`, `fname,<point>_x,<point>_y[,...]` in pixels, or
+            `fname,<name>[,...]`), or another tool's annotations: a csv, tsv, json, xml, txt or parquet file, a folder,
+            or a zip.
         output: the config; None: the table's name with .yaml, in the current folder.
-        table: of another format, the table of ours that is written; None: labels.csv, points.csv or values.csv, in the
-            current folder.
+        table: where a table is written, its name; None: labels.csv, points.csv or values.csv, in the current folder.
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
         preset: how the model is trained: `balanced`, the best that is known for its time; `fast`, for less time and
             scores; `best`, for more time; `fastai`, as in fastai's chapter.
@@ -56,19 +58,29 @@ def init(
         LightningTasksError: the data cannot be used, or the config is there already.
     """
     wishes = check_wishes(Wishes(preset, backbone, weights, this_machine()))
-
-    def config_of(table: Path) -> Path:
-        target = Path(output or f"{table.stem}.yaml")
-        if exists(target) and not force:
-            raise ConfigError(
-                f"{target} is there already. Name another with --output, or replace it with --force true."
-            )
-        return target
-
-    done = convert_annotations(path, table, force, may_write=config_of, task=_whose_table(task), **kwargs)
+    _check_task(task)
+    done = convert_annotations(path, table, force, task=_whose_table(task), **kwargs)
     own = OwnTable(done.table, done.images, done.label_separator, vocab or done.vocab, wishes, task, done.swap_pairs)
-    target = config_of(own.path)
-    for name in (own.path, target, Path(own.images), Path(weights or ".")):
+    with _taken_back(done):
+        _write_config(own, Path(output or f"{own.path.stem}.yaml"), force)
+
+
+@contextlib.contextmanager
+def _taken_back(done: Converted) -> Iterator[None]:
+    """Remove the table that was written for a config, where that cannot be."""
+    try:
+        yield
+    except BaseException:
+        if done.is_new:
+            done.table.unlink(missing_ok=True)
+        raise
+
+
+def _write_config(own: OwnTable, target: Path, force: bool) -> None:
+    """Write the config and its schema, and say what to do with it; errors: see `init`."""
+    if exists(target) and not force:
+        raise ConfigError(f"{target} is there already. Name another with --output, or replace it with --force true.")
+    for name in (own.path, target, Path(own.images), Path(own.wishes.weights or ".")):
         if as_text(name) != str(name):
             raise ConfigError(f"{as_text(name)} is no name in UTF-8, and a config is: rename it.")
     drafted, draft = _draft(own)
@@ -76,13 +88,24 @@ def init(
     text = _config(drafted, draft, own, target)
     write_schema(target.with_name(SCHEMA_FILE))  # by which editors complete the config
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
-    n, missing = len(own.image_rows), _count_missing(own)
-    print(f"config           {target}  ({drafted.targets}, {n:,} images{f', {missing:,} missing' * bool(missing)})")
+    print(f"task             {drafted.name}{'  (--task names another)' * (own.task is None)}")
+    print(f"recipe           {own.wishes.preset}  (--preset {_other_presets(own)} writes another)")
+    print(f"config           {target}  ({drafted.targets}, {len(own.image_rows):,} images)")
+    if missing := _missing(own):
+        n, folder = len(own.image_rows), os.path.normpath(own.path.parent / own.images)
+        what = f"{len(missing):,} of the {n:,} images, such as {as_text(missing[0])} in {folder}"
+        print(f"missing          {what}; --images names another folder")
     if own.files.respelt:
         print(f"names            {respelt_line(own.path, own.files)}")
-    print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete and check the config by it)")
+    print(f"schema           {target.with_name(SCHEMA_FILE)}  (editors complete configs by it)")
     for verb in ("check", "show_batch", "lr_find", "fit"):
         print(f"  lightning-tasks {verb:<10} --config {shlex.quote(str(target))}")
+
+
+def _check_task(name: str | None) -> None:
+    names = [task.name for task in registry.TASKS]
+    if name not in (None, *names):
+        raise ConfigError(f"--task {name!r}: there is no such task; it is one of {', '.join(names)}.")
 
 
 def _whose_table(name: str | None) -> str | None:
@@ -101,13 +124,14 @@ def _draft(own: OwnTable) -> tuple[Task, ConfigDraft]:
     raise TableError(f"{own.path}: its cells are not of the task {tasks[0].name}.")
 
 
-def _count_missing(own: OwnTable) -> int:
-    return int(own.files.missing[own.image_rows].sum())
+def _missing(own: OwnTable) -> list[str]:
+    """Return the names of the images that are not there."""
+    return [own.files.names[row] for row in own.image_rows[own.files.missing[own.image_rows]]]
 
 
 def _comment_files(own: OwnTable, draft: ConfigDraft) -> None:
     """Say of the images how many are missing, and how large most are."""
-    n, missing = len(own.image_rows), _count_missing(own)
+    n, missing = len(own.image_rows), len(_missing(own))
     if missing:
         draft.comments["images"] = [f"{missing:,} of the {n:,} images are not there"]
     sizes = Counter(own.sizes).most_common(1)
@@ -119,12 +143,8 @@ def _tasks_of_header(path: Path, header: Sequence[str], asked: str | None) -> li
     """Return the tasks that these columns are of, a subclass's before its parent, or the one that is asked for.
 
     Raises:
-        ConfigError: there is no such task.
         TableError: the columns are of none, or of several kinds, or a name is nearly one's.
     """
-    names = [task.name for task in registry.TASKS]
-    if asked not in (None, *names):
-        raise ConfigError(f"--task {asked!r}: there is no such task; it is one of {', '.join(names)}.")
     tasks = [task for task in registry.TASKS if asked in (None, task.name) and task.recognises(header)]
     for wanted in OTHER_NAMES:
         near = near_column(wanted, header)
@@ -185,7 +205,7 @@ def _init_args(settings: Settings, indent: str) -> list[str]:
 def _field(name: str, value: Any, comments: Sequence[str], indent: str) -> list[str]:  # noqa: ANN401 - YAML has words
     """Return the lines of a field: its comments above its value."""
     above = [f"{indent}{_comment(line)}" for line in comments if line]
-    return [*above, f"{indent}{name}: {yaml_text.dump_in_one_line(value)}"]
+    return [*above, f"{indent}{name}: {yaml_text.dump_in_one_line(value, ascii=False)}"]
 
 
 def _comment(text: str) -> str:

@@ -162,3 +162,17 @@ def test_the_list_needs_no_torch():
         "assert not {'torch', 'pytorch_lightning', 'cv2', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("configs", [["linear"], ["linear", "multilabel"]])
+def test_an_overlay_alone_is_told(capsys, configs):
+    with pytest.raises(SystemExit, match="2"):
+        console(["fit", *(part for name in configs for part in ("--config", name))])
+    told = "An overlay comes after a complete config: --config multilabel --config OVERLAY."
+    assert told in capsys.readouterr().err
+
+
+def test_no_config_is_told(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        console(["check"])
+    assert "Name a config: `lightning-tasks configs` lists some, `init` writes yours." in capsys.readouterr().err

@@ -153,6 +153,15 @@ def test_labels_with_few_images_are_found(tmp_path):
     assert [p.message for p in problems] == [f"label {name!r} has 4 training images" for name in ("cat", "dog")]
 
 
+@pytest.mark.parametrize(("columns", "cell", "n"), [("labels", "", 12), ("labels,difficult", ",cat", 11)])
+def test_a_label_that_all_images_have_is_found(tmp_path, columns, cell, n):
+    empty = cell and ","
+    rows = [f"{i}.jpg,{'cat dog' if i % 2 else 'cat'}{cell if i == 3 else empty},train" for i in range(12)]
+    write_multilabel(tmp_path, [f"fname,{columns},split", *rows, f"12.jpg,dog{empty},val"], 13)
+    (doubt,) = [problem for problem in check(MultiLabelDataModule(str(tmp_path))) if problem.kind == "constant"]
+    assert doubt.message == f"label 'cat': all {n} training images have it"  # mAP would say 1 of it
+
+
 def test_where_all_rows_train_nothing_stands_in_validation_alone_and_nothing_leaks(tmp_path):
     labels(tmp_path, [*GOOD[:8], "8.jpg,cow,g1,True", *GOOD[9:]])
     smooth(3).save(tmp_path / "9.jpg")

@@ -185,7 +185,9 @@ def test_its_table_gets_a_config(run, capsys):
     data = run[2]
     data.csv.write_text("fname,level\n0.png,1\nnone.png,2\n")
     init(str(data.csv))
-    assert "levels.yaml  (levels, 2 images, 1 missing)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "levels.yaml  (levels, 2 images)" in said
+    assert "1 of the 2 images, such as none.png in" in said
     text = Path("levels.yaml").read_text()
     for line in ("class_path: LevelModel", "class_path: Levels", "# eight will do", "monitor: val/error", "mode: min"):
         assert line in text

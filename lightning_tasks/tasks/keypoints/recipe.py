@@ -9,8 +9,6 @@ from lightning_tasks.data.images.decode import Size
 from lightning_tasks.models.architecture import find_architecture
 from lightning_tasks.tasks.keypoints.heads import has_fine_maps
 from lightning_tasks.tasks.recipe import (
-    CPU_BACKBONE,
-    GPU_BACKBONE,
     Component,
     Preset,
     Recipe,
@@ -25,7 +23,7 @@ from lightning_tasks.tasks.recipe import (
     fastai_backbone,
     own_shape,
     precision_setting,
-    rate_for,
+    rate_setting,
 )
 
 _ONE = "Errors are medians in pixels, of one point on 384×288, 1,488 images of Pointing'04, tf_efficientnet_lite0"
@@ -58,7 +56,7 @@ def point_recipe(wishes: Wishes, rows: int, size: Size | None, points: int, mirr
     at_most = min(_BATCH_ON_GPU, batch_limit(wishes.machine, seen[0] * seen[1], _BATCH))
     batch = choose_batch(rows, epochs, at_most, _STEPS)
     return Recipe(
-        {**_backbone(wishes), **_head(few, rate_for(batch, _LR, _BATCH), batch, mirrors)},
+        {**choose_backbone(wishes), **_head(few, batch, mirrors)},
         {"size": Setting(seen, _why_size(few, wishes.preset)), "batch_size": Setting(batch, _why_batch(batch))},
         {
             "max_epochs": Setting(epochs, _why_epochs(epochs, rows, few)),
@@ -90,18 +88,11 @@ def _has_maps(wishes: Wishes) -> bool:
         return has_fine_maps(find_architecture(name, None, weights_follow=False).build())
 
 
-def _backbone(wishes: Wishes) -> Settings:
-    cpu = "the one that the figures are of; a larger one was not measured, and costs time"
-    gpu = "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here"
-    return choose_backbone(wishes, Setting(CPU_BACKBONE, cpu), Setting(GPU_BACKBONE, gpu))
-
-
-def _head(few: bool, lr: float, batch: int, mirrors: bool) -> Settings:
+def _head(few: bool, batch: int, mirrors: bool) -> Settings:
     stride = "features at a stride of 8 pixels alone: 4.8; with those at 16 too 5.0, and slower"
     if not few:
         stride = "features up to a stride of 32 see most of the image: 0.085; up to 16 0.094, 8 alone 0.141, faster"
     rate = "the head's; nothing is frozen. lr_find suggests others"
-    rate += ". Higher by the root of the batch's size, which was not measured" * (batch > _BATCH)
     flip = "each prediction outside training is the mean with the mirrored image's, for twice the time: "
     flip += "4.8 becomes 4.7" if few else "0.085 becomes 0.082"
     if not mirrors:
@@ -113,7 +104,7 @@ def _head(few: bool, lr: float, batch: int, mirrors: bool) -> Settings:
             + ("at 44.7 where this ends at 5.0" if few else "far behind with one point, 44.7 px for 5.0"),
         ),
         "max_stride": Setting(8 if few else 32, stride),
-        "lr": Setting(lr, rate),
+        "lr": rate_setting(batch, _LR, _BATCH, rate),
         "lr_mult": Setting(_LR_MULT, "the early body learns at a third of the rate; a fifteenth was no better"),
         "flip_tta": Setting(mirrors, flip),
     }

@@ -80,7 +80,8 @@ class MultiClassClassifier(MultiLabelClassifier):
     ) -> None:
         if len(vocab) == 1:
             raise ConfigError(
-                f"MultiClassClassifier tells labels apart; the data has {vocab[0]!r} alone. Take MultiLabelClassifier."
+                f"MultiClassClassifier tells labels apart; the images for training have {vocab[0]!r} alone. "
+                "Take MultiLabelClassifier; `lightning-tasks check` says which labels are left out of training."
             )
         if are_weights_following():  # a checkpoint of an older version has what never meant anything here
             kwargs = {name: value for name, value in kwargs.items() if name not in ("_class_path", *_OF_ANY_NUMBER)}

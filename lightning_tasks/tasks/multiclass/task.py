@@ -1,7 +1,7 @@
 """The task `multiclass`, put together: the likeliest label is predicted, in place of thresholds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,7 +55,9 @@ def class_losses(probabilities: Tensor, targets: Tensor) -> Tensor:
 def _refuse(table: OwnTable) -> NoReturn:
     """Say which rows have not exactly one label, or that there is one label alone."""
     rows = read_own(table)[0]
-    raise_or_warn(one_label_problems(rows, np.arange(len(rows)), table.path))
+    way_out = "Correct the row, or take --task multilabel: an image may have any number of labels then."
+    problems = one_label_problems(rows, np.arange(len(rows)), table.path)
+    raise_or_warn([replace(problem, way_out=way_out) for problem in problems])
     raise TableError(f"{table.path}: column 'labels': all images have the same label. Take --task multilabel.")
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lightning_tasks.data.tables.label_cells import AUTO, BLANK
@@ -14,7 +15,14 @@ from lightning_tasks.errors import TableError
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.multilabel.label_doubts import guess_separator, separator_problems
 from lightning_tasks.tasks.multilabel.recipe import label_recipe
-from lightning_tasks.tasks.multilabel.table import FEW, LABEL_COLUMNS, build_vocab, checked_vocab, read_multilabel_table
+from lightning_tasks.tasks.multilabel.table import (
+    FEW,
+    LABEL_COLUMNS,
+    build_vocab,
+    checked_vocab,
+    read_multilabel_table,
+    unknown_labels,
+)
 from lightning_tasks.tasks.recipe import Setting, training_rows
 
 _LABELS_LISTED = 100  # in a config's comments
@@ -27,7 +35,7 @@ def draft_any_number(own: OwnTable) -> ConfigDraft:
         LightningTasksError: the table cannot be used.
     """
     draft = draft_label_config(own)
-    if draft.recipe.callbacks[0].class_path == "FineTune":  # not fastai's chapter
+    if own.wishes.preset != "fastai":  # whose chapter has the model's own threshold
         why = (
             "predicted where more probable; mAP does not depend on it. `lightning-tasks thresholds` chooses better ones"
         )
@@ -41,6 +49,7 @@ def draft_label_config(own: OwnTable) -> ConfigDraft:
     vocab = build_vocab(rows["labels"])
     if not vocab:
         raise TableError(f"{own.path}: no image has a label. Fill the column 'labels'.")
+    _require_known(own, rows)
     columns = describe_columns(own.path, rows, TaskColumns(LABEL_COLUMNS))
     if "difficult" in rows.columns:
         columns.append("labels in the column difficult count neither in the loss nor in the scores")
@@ -49,6 +58,12 @@ def draft_label_config(own: OwnTable) -> ConfigDraft:
         {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"])},
         label_recipe(own.wishes, training_rows(rows), own.size),
     )
+
+
+def _require_known(own: OwnTable, rows: pd.DataFrame) -> None:
+    """Raise TableError where rows have labels that are not among those that the owner names as all."""
+    if (named := checked_vocab(own.vocab)) is not None:
+        raise_or_warn(unknown_labels(rows, np.arange(len(rows)), np.arange(0), own.path, named, None))
 
 
 @lru_cache(maxsize=1)  # two tasks look at it, and it may have a million rows

@@ -6,8 +6,6 @@ The figures are in the README, "How far the images go".
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.devices import Machine
 from lightning_tasks.tasks.recipe import (
-    CPU_BACKBONE,
-    GPU_BACKBONE,
     Component,
     Preset,
     Recipe,
@@ -20,7 +18,7 @@ from lightning_tasks.tasks.recipe import (
     choose_epochs,
     fastai_backbone,
     precision_setting,
-    rate_for,
+    rate_setting,
     square_side,
 )
 
@@ -48,13 +46,12 @@ def label_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
     batch = choose_batch(rows, epochs, batch_limit(wishes.machine, side * side, _BATCH), _STEPS)
     head = "one layer on standardised features: +0.028 over fastai's two; attention: -0.025"
     rate = "rises for a quarter of the steps, then falls; 3e-3 that rises to the end lost 0.022"
-    rate += ". Higher by the root of the batch's size, which was not measured" * (batch > _BATCH)
     flip_tta = "true, the mean with the mirrored image's prediction, gained 0.000 for twice the time of a validation"
     return Recipe(
         {
-            **_backbone(wishes),
+            **choose_backbone(wishes),
             "head": Setting("linear", head),
-            "lr": Setting(rate_for(batch, _LR, _BATCH), rate),
+            "lr": rate_setting(batch, _LR, _BATCH, rate),
             "flip_tta": Setting(False, flip_tta),
         },
         {
@@ -73,12 +70,6 @@ def label_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
         [_linear_probe(epochs, rows)],
         about_figures(wishes, _FIGURES),
     )
-
-
-def _backbone(wishes: Wishes) -> dict[str, Setting]:
-    cpu = "the one that the figures are of; a larger one was not measured, and costs time"
-    gpu = "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here"
-    return choose_backbone(wishes, Setting(CPU_BACKBONE, cpu), Setting(GPU_BACKBONE, gpu))
 
 
 def _why_size(side: int, size: Size | None) -> str:

@@ -183,7 +183,7 @@ def unknown_labels(
 
 def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str | None) -> str:
     if given_vocab is not None:
-        return "Correct it, or add it to data.vocab."
+        return "Correct it, or add it to data.vocab (for init, --vocab)."
     labels = chain(table["labels"], table["difficult"] if "difficult" in table.columns else ())
     option = f"--data.vocab {shlex.quote(json.dumps(build_vocab(labels), ensure_ascii=False))}"
     names_all = option if len(option) <= _OPTION_LENGTH else "--data.vocab with the names of all labels"
@@ -198,16 +198,26 @@ def _way_out(table: pd.DataFrame, given_vocab: Sequence[str] | None, drawn: str 
 def few_positives(
     table: pd.DataFrame, train: Rows, given_vocab: Sequence[str] | None, min_positives: int
 ) -> list[Problem]:
-    """Return the labels that fewer than `min_positives` training images have, each a doubt; difficult ones have not."""
+    """Return the labels that fewer than `min_positives` training images have, or all: each a doubt.
+
+    Difficult ones have it not, and are not of all.
+    """
     rows = table.iloc[train]
-    counts = Counter(chain.from_iterable(rows["labels"]))
+    counts, masked = Counter(chain.from_iterable(rows["labels"])), Counter[str]()
     if "difficult" in table.columns:
+        masked.update(chain.from_iterable(rows["difficult"]))
         for labels, difficult in zip(rows["labels"], rows["difficult"], strict=True):
             counts.subtract(set(labels).intersection(difficult))
-    return [
+    few = [
         Problem("few", f"label {label!r} has {counts[label]} training images", way_out="Its scores say little.")
         for label in sorted(set(counts) | set(given_vocab or ()))
         if counts[label] < min_positives
+    ]
+    way_out = "There is nothing to learn, and its scores say nothing: leave it out, or add images without it."
+    return few + [
+        Problem("constant", f"label {label!r}: all {n:,} training images have it", way_out=way_out)
+        for label, n in sorted(counts.items())
+        if n >= FEW and n == len(rows) - masked[label]
     ]
 
 

@@ -5,13 +5,10 @@ The figures are in the README, "How far the images go".
 
 from lightning_tasks.data.images.decode import Size
 from lightning_tasks.tasks.recipe import (
-    CPU_BACKBONE,
-    GPU_BACKBONE,
     Component,
     Preset,
     Recipe,
     Setting,
-    Settings,
     Wishes,
     about_figures,
     batch_limit,
@@ -21,7 +18,7 @@ from lightning_tasks.tasks.recipe import (
     fastai_backbone,
     own_shape,
     precision_setting,
-    rate_for,
+    rate_setting,
 )
 
 _FIGURES = (
@@ -47,14 +44,13 @@ def value_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
     seen, epochs = own_shape(size, area, 16), choose_epochs(rows, shown, fewest)
     batch = choose_batch(rows, epochs, batch_limit(wishes.machine, seen[0] * seen[1], _BATCH), _STEPS)
     rate = "the head's; the early body learns at a tenth of it. lr_find suggests others"
-    rate += ". Higher by the root of the batch's size, which was not measured" * (batch > _BATCH)
     why_size = "the images' own shape, in steps of 16; the figures are of 128×128. Time goes by the area"
     why_batch = f"the figures are of {_BATCH}; another size wants another rate"
     if batch < _BATCH:
         why_batch = f"smaller than the {_BATCH} of the figures, for more steps on few images"
     why_epochs = f"{epochs * rows:,} images in all; the figures are of five of 1,860. Few images need more epochs"
     return Recipe(
-        {**_backbone(wishes), "lr": Setting(rate_for(batch, _LR, _BATCH), rate)},
+        {**choose_backbone(wishes), "lr": rate_setting(batch, _LR, _BATCH, rate)},
         {"size": Setting(seen, why_size), "batch_size": Setting(batch, why_batch), "flip_p": _FLIP},
         {"max_epochs": Setting(epochs, why_epochs), "precision": precision_setting(wishes.machine)},
         [Component("OneCycle")],
@@ -63,9 +59,3 @@ def value_recipe(wishes: Wishes, rows: int, size: Size | None) -> Recipe:
             "Everything trains, in one cycle: 0.122; with the body frozen 0.505. Always the mean: 1",
         ],
     )
-
-
-def _backbone(wishes: Wishes) -> Settings:
-    cpu = "the one that the figures are of; a larger one was not measured, and costs time"
-    gpu = "larger than the tf_efficientnet_lite0 of the figures, as there is a GPU: not measured here"
-    return choose_backbone(wishes, Setting(CPU_BACKBONE, cpu), Setting(GPU_BACKBONE, gpu))

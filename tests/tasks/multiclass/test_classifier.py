@@ -67,7 +67,7 @@ def test_an_images_loss_is_the_cross_entropy():
 
 
 def test_one_label_alone_is_refused():
-    with pytest.raises(ConfigError, match="the data has 'a' alone"):
+    with pytest.raises(ConfigError, match="the images for training have 'a' alone"):
         MultiClassClassifier(["a"], "test_resnet", image_size=(32, 48))
 
 
