@@ -16,8 +16,8 @@ from lightning_tasks.data.tables.csv_table import quote, shorten
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_names import ClassNames, read_class_names
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
@@ -68,7 +68,7 @@ class Lists(Reader):
         lines = [line for path in paths for line in _parse(path, options.encoding)]
         if not lines:
             raise TableError(f"{source.path}: there is no line with a file name and labels in it. Add one.")
-        folder, names = TableImages(source.folder, options.images).locate([line.name for line in lines])
+        folder, names = ImagesNear(source.folder, options.images).locate([line.name for line in lines])
         annotations = Annotations([], folder, "")
         says = _Meaning(lines, read_class_names(paths[0].parent), options, annotations)
         images: dict[str, AnnotatedImage] = {}

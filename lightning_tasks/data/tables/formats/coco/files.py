@@ -3,12 +3,14 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations, Box
 from lightning_tasks.data.tables.formats.coco.file import CocoFile, Id, Mark, spread_points
-from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.json_values import refuse, shown
 from lightning_tasks.filesystem import is_file, is_folder
 
@@ -47,11 +49,11 @@ class CocoFiles:
             TableError: it says of an image something else than a file before.
         """
         word, split = _split(file.path)
-        names = [plain_name(name) for name in file.images.values()]
-        folder = _folder(file.path, names, given, word)
+        folder, found = _images(file, given, word)
         self._folders.add(folder)
         self._share_points(file)
-        for key, name in zip(file.images, found_names(folder, names), strict=True):
+        for key, called in file.images.items():
+            name = found[called]
             path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - of a million
             if name.startswith("../"):
                 self._folders.add(Path(path).parent)
@@ -135,11 +137,12 @@ def _split(path: Path) -> tuple[str, str]:
     return next(((word, split) for word in words if (split := split_of_folder(word))), (words[0], ""))
 
 
-def _folder(path: Path, names: list[str], given: Path | None, word: str) -> Path:
-    """Return the folder that a file's names start from."""
+def _images(file: CocoFile, given: Path | None, word: str) -> tuple[Path, Mapping[str, str]]:
+    """Return the folder that a file's names start from, and of each name the image."""
+    names, place = file.images.values(), file.path.parent
     if given is not None:
-        inner = given / word
-        return inner if word and is_folder(inner) and names and is_file(inner / names[0]) else given
-    above = (path.parent, path.parent.parent)
-    likely = [place / inner / word for place in above for inner in ("", "images")] if word else []
-    return images_folder(path.parent, names, None, path.parent, *likely)
+        first = next(map(plain_name, names), "")
+        is_inner = word and first and is_folder(given / word) and is_file(given / word / first)
+        return ImagesNear(place, given / word if is_inner else given).locate(names)
+    likely = [above / inner / word for above in (place, place.parent) for inner in ("", "images")] if word else []
+    return ImagesNear(place, None, place, *likely).locate(names)

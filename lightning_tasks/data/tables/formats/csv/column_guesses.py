@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lightning_tasks.data.tables.cells import as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import plain_name, quote
-from lightning_tasks.data.tables.formats.csv.images import sample
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.image_names import has_ending
+from lightning_tasks.data.tables.formats.images import sample
 from lightning_tasks.errors import TableError
 
 # As others call our columns, by `plain_name`; the first ones go first.

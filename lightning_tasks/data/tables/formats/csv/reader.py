@@ -13,10 +13,10 @@ from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.csv.annotate import annotate, join
 from lightning_tasks.data.tables.formats.csv.column_guesses import fname_column
 from lightning_tasks.data.tables.formats.csv.column_roles import find_roles
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.csv.text_table import TABLES, read_head, read_text_table
 from lightning_tasks.data.tables.formats.deeplabcut import is_deeplabcut
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.errors import LightningTasksError, TableError
@@ -42,7 +42,7 @@ class CsvTables(Reader):
             listed = quote(path.name for path in paths[:5])
             raise TableError(f"{source.path}: {len(paths)} tables{f' ({listed})' * bool(paths)}. Name one of them.")
         read = [
-            annotate(read_text_table(path, options.encoding), options, TableImages(path.parent, options.images))
+            annotate(read_text_table(path, options.encoding), options, ImagesNear(path.parent, options.images))
             for path in paths
         ]
         return join(read, list(splits.values()), paths) if len(read) > 1 else read[0]
@@ -57,7 +57,7 @@ def header_of_own_table(path: Path, options: ReadOptions) -> list[str] | None:
         return None
     try:
         table = read_text_table(path)
-        roles = find_roles(table, {}, TableImages(path.parent, options.images).count)
+        roles = find_roles(table, {}, ImagesNear(path.parent, options.images).count)
         as_we_read = table.delimiter == delimiter_of(path) and table.numbers[-1] == len(table.rows) + 1
     except LightningTasksError:
         return None

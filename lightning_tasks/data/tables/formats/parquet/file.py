@@ -10,8 +10,8 @@ from typing import Any
 from lightning_tasks.data.tables.csv_table import plain_name, quote
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.csv.annotate import annotate
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.parquet import cells as cells_of
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.errors import MissingLibraryError, TableError, what_is_wrong
@@ -59,7 +59,7 @@ class ParquetFile:
         if labels is not None or objects is not None:
             said["labels"] = labels or _class_column(objects, self._features)
         folder = self._path.parent
-        images = _StoredNames(options.workspace) if self.holds_images else TableImages(folder, options.images)
+        images = _StoredNames(options.workspace) if self.holds_images else ImagesNear(folder, options.images)
         annotations = annotate(table, replace(options, columns=said), images)
         if n_missing := self._n - len(rows):
             annotations.left_out["images whose label is not given"] = n_missing

@@ -10,13 +10,8 @@ from typing import Any
 
 from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
-from lightning_tasks.data.tables.formats.image_names import (
-    found_names,
-    from_one_folder,
-    images_folder,
-    plain_name,
-    split_of_folder,
-)
+from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear, from_one_folder
 from lightning_tasks.data.tables.formats.json_values import refuse
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source, require_json
@@ -140,7 +135,6 @@ def _find(listed: Mapping[Path, Sequence[ViaImage]], given: Path | None) -> tupl
     """Return the folder of the images, and each one seen from there; a file's names start from around it."""
     places: list[tuple[Path, str]] = []
     for path, images in listed.items():
-        names = [image.name for image in images]
-        folder = images_folder(path.parent, [plain_name(name) for name in names], given)
-        places += [(folder, name) for name in found_names(folder, names)]
+        folder, found = ImagesNear(path.parent, given).locate(image.name for image in images)
+        places += [(folder, found[image.name]) for image in images]
     return from_one_folder(places)
