@@ -22,6 +22,12 @@ def test_names_are_found_below_the_folder(tmp_path):
         ImagesNear(tmp_path, tmp_path / "nowhere").locate(["a.jpg"])
 
 
+def test_of_images_that_differ_in_their_endings_none_is_meant(tmp_path):
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        write_image(tmp_path / name)
+    assert Images(tmp_path).find_all(["a", "b", "x/a"]) == {"a": "a", "b": "b.jpg", "x/a": "x/a"}
+
+
 def test_no_image_is_that_of_two_names(tmp_path):
     for name in ("cat/1.jpg", "2.jpg", "x/3.jpg"):
         write_image(tmp_path / name)

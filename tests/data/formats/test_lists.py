@@ -25,6 +25,11 @@ def read(folder, text, classes=None, **options):
     return read_annotations(folder / "t.txt", ReadOptions(**options))
 
 
+def test_what_labels_are_cut_at_is_told(tmp_path):
+    assert read(tmp_path, "a.jpg cat dog\nb.jpg dog\n").notes[0].startswith("labels are cut at blanks: 'cat dog' is")
+    assert not read(tmp_path, "a.jpg cat\nb.jpg dog\n").notes
+
+
 def labels(found):
     return [(image.name, *image.labels) for image in found.images]
 

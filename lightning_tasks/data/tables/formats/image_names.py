@@ -13,9 +13,18 @@ _SPLITS = {
 }
 
 
+_OF_WHAT = re.compile(r"(?:[-_ ]?(?:set|data|images|imgs))?\d*$")
+
+
 def split_of_folder(name: str) -> str:
-    """Return train, val or test for a folder's name that says so, such as `valid` or `train2017`; else ""."""
-    return _SPLITS.get(re.sub(r"\d+$", "", name).lower(), "")
+    """Return train, val or test for a folder's name that says so: `valid`, `train2017` or `test_set`; else ""."""
+    return _SPLITS.get(_OF_WHAT.sub("", name.lower(), count=1), "")
+
+
+def split_of_file(stem: str) -> tuple[str, str]:
+    """Return the last word of a file's name that names a split, and the split, as `train_labels`; "", "": none does."""
+    words = reversed(re.split(r"[-_. ]", stem))
+    return next(((word, split) for word in words if (split := split_of_folder(word))), ("", ""))
 
 
 def plain_name(name: str) -> str:

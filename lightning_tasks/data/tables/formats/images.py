@@ -35,10 +35,10 @@ class Images:
         return frozenset(path.relative_to(self.folder).as_posix() for path in self.paths)
 
     @cached_property
-    def _by_stem(self) -> dict[str, str]:
-        stems: dict[str, str] = {}
+    def _by_stem(self) -> dict[str, list[str]]:
+        stems: dict[str, list[str]] = {}
         for name in sorted(self._all):
-            stems.setdefault(os.path.splitext(name)[0], name)  # noqa: PTH122 - of a million
+            stems.setdefault(os.path.splitext(name)[0], []).append(name)  # noqa: PTH122 - of a million
         return stems
 
     @cached_property
@@ -52,8 +52,8 @@ class Images:
         return found
 
     def of_stem(self, stem: str) -> str | None:
-        """Return the image of a path without its ending, seen from the folder; None: there is none."""
-        return self._by_stem.get(stem)
+        """Return the first image of a path without its ending, seen from the folder; None: there is none."""
+        return next(iter(self._by_stem.get(stem, [])), None)
 
     def find(self, name: str) -> str:
         r"""Return the image that a name means, seen from the folder; the name itself where none or several are meant.
@@ -76,8 +76,8 @@ class Images:
         while tail:
             if tail in self._all:
                 return tail
-            if not has_ending(tail) and (image := self.of_stem(tail)):
-                return image
+            if not has_ending(tail) and len(images := self._by_stem.get(tail, [])) == 1:
+                return images[0]
             tail = tail.partition("/")[2]
         return None
 

@@ -16,13 +16,13 @@ from lightning_tasks.data.tables.csv_table import quote, shorten
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_names import ClassNames, read_class_names
-from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.image_names import split_of_file
 from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
 from lightning_tasks.data.tables.label_cells import AUTO, looks_like_a_list, split_cell
-from lightning_tasks.data.tables.label_separators import separator_of_cells
+from lightning_tasks.data.tables.label_separators import separator_note, separator_of_cells
 from lightning_tasks.data.tables.near_names import IMAGES
 from lightning_tasks.errors import TableError
 
@@ -61,7 +61,7 @@ class Lists(Reader):
     def read(self, source: Source, options: ReadOptions) -> Annotations:
         """Return what the lines say; of several lists each is a split."""
         paths = _lists(source) or [source.path]
-        splits = {path: split_of_folder(path.stem) for path in paths}
+        splits = {path: split_of_file(path.stem)[1] for path in paths}
         if len(paths) > 1 and not all(splits.values()):
             listed = quote(path.name for path in paths[:5])
             raise TableError(f"{source.path}: {len(paths)} lists ({listed}). Name one of them.")
@@ -99,7 +99,7 @@ class _Meaning:
         self._first = 0
         self._columns: list[str] = []
         self._box = _box_of(rests)
-        self._separator = self._separator_of(rests, lines, options.label_separator)
+        self._separator = self._separator_of(rests, lines, options.label_separator, annotations.notes)
         if self._box is not None:
             ids = [match["label"] for rest in rests for match in self._box.finditer(rest)]
         else:
@@ -135,13 +135,16 @@ class _Meaning:
             what = f"{line.where}: {shorten(line.rest)!r} starts like a list and is none: {error}"
             raise TableError(f'{what}. Write it as ["a", "b"].') from error
 
-    def _separator_of(self, rests: Counter[str], lines: Sequence[_Line], said: str) -> str:
+    def _separator_of(self, rests: Counter[str], lines: Sequence[_Line], said: str, notes: list[str]) -> str:
         if said != AUTO or self._box is not None:
             return said
         if any("\t" in rest for rest in rests):
             return "\t"
         plain = Counter({rest: n for rest, n in rests.items() if not looks_like_a_list(rest)})
-        return separator_of_cells(plain, str(lines[0].path))
+        separator = separator_of_cells(plain, str(lines[0].path))
+        if (note := separator_note(plain, separator)) is not None:
+            notes.append(note)
+        return separator
 
     def _find_columns(self, cells: Sequence[Sequence[str]], lines: Sequence[_Line], annotations: Annotations) -> None:
         """Find whether each line says yes or no of each class; TableError: it has numbers that are no classes."""

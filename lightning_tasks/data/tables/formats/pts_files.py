@@ -88,4 +88,4 @@ def _folder_of(source: Source, stems: dict[Path, str]) -> Path:
 
 def _split(stem: str) -> str:
     """Return what the folders above a file say: `train`, or 300W's `trainset`."""
-    return next((split for part in stem.split("/")[:-1] if (split := split_of_folder(part.removesuffix("set")))), "")
+    return next((split for part in stem.split("/")[:-1] if (split := split_of_folder(part))), "")

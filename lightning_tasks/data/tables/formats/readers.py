@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
@@ -75,4 +76,10 @@ def choose_reader(source: Source, format_name: str | None = None) -> Reader:
         raise TableError(f"{source.path}: it fits {len(fitting)} formats. Say which: {ways}.")
     if not source.is_folder and (instead := why_file_has_no_content(source.path)) is not None:
         raise TableError(f"{source.path}: {instead}.")
-    raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.")
+    files = [path for path in source.files if path not in source.images]
+    listed = (
+        f" Or name one of the files in it: {quote(path.name for path in files[:5])}."
+        if source.is_folder and files
+        else ""
+    )
+    raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.{listed}")

@@ -56,6 +56,11 @@ class Source:
         """The files that are called like images."""
         return [path for path in self.files if path.suffix.lower() in IMAGES]
 
+    @cached_property
+    def image_stems(self) -> frozenset[str]:
+        """What the images are called, without their endings."""
+        return frozenset(path.stem for path in self.images)
+
     def json(self, path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return what a json file holds, read once; None where it is none.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations, Box
 from lightning_tasks.data.tables.formats.coco.file import CocoFile, Id, Mark, spread_points
-from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_file, split_of_folder
 from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.json_values import refuse, shown
 from lightning_tasks.filesystem import is_file, is_folder
@@ -133,8 +133,11 @@ def _box(mark: Mark) -> Box | None:
 
 def _split(path: Path) -> tuple[str, str]:
     """Return the word of a file's name, else its folder's, that names a split, such as train2017, and the split."""
-    words = [*reversed(re.split(r"[_\-. ]", path.stem)), path.parent.name]
-    return next(((word, split) for word in words if (split := split_of_folder(word))), (words[0], ""))
+    word, split = split_of_file(path.stem)
+    if split:
+        return word, split
+    split = split_of_folder(path.parent.name)
+    return (path.parent.name if split else re.split(r"[-_. ]", path.stem)[-1]), split
 
 
 def _images(file: CocoFile, given: Path | None, word: str) -> tuple[Path, Mapping[str, str]]:

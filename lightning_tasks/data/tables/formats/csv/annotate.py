@@ -72,8 +72,9 @@ def _note(table: TextTable, roles: Roles, annotations: Annotations, options: Rea
     notes = annotations.notes
     if roles.said() and not options.columns:
         notes.append(f"the columns are read as --columns '{roles.said()}' would say")
-    if roles.labels and is_number_column(table, roles.labels) and not roles.box:
-        notes.append(f"the numbers in {roles.labels!r} are read as labels; --task values reads them as numbers")
+    if roles.labels and is_number_column(table, roles.labels):
+        otherwise = "" if roles.box else "; --task values reads them as numbers"
+        notes.append(f"the numbers in {roles.labels!r} are read as labels{otherwise}")
     if len(roles.one_hot) == 1:
         notes.append(f"{roles.one_hot[0]!r} says yes or no, and is read as a label; --task values reads it as a number")
     unread = list(roles.unread)

@@ -26,7 +26,7 @@ ONE_HOT = {
     **dict.fromkeys(("-1", "-1.0"), -1),
 }
 _MOSTLY = 0.5
-_LONGEST_NAME = 1000  # letters; some tables hold the pixels themselves
+LONGEST_NAME = 1000  # letters; some tables hold the pixels themselves
 _LAST = 100  # the rank of a name that is not known
 
 CountImages = Callable[[Sequence[str]], int]  # of names, how many are those of images that are there
@@ -58,7 +58,7 @@ def fname_column(
         there = [n for n in found or header if count_images(cells[n]) > _MOSTLY * len(cells[n])]
         numbers = [name for name in there if rank[name] == _LAST and not any(map(_is_word, cells[name]))]
         found = [name for name in there if name not in numbers] or found
-    found = found or [n for n in header if plain_name(n) in _FNAME and all(len(c) <= _LONGEST_NAME for c in cells[n])]
+    found = found or [n for n in header if plain_name(n) in _FNAME and all(len(c) <= LONGEST_NAME for c in cells[n])]
     if len(found) > 1 and all(rank[name] == _LAST for name in found):
         raise TableError(f"several columns name images: {quote(found)}. Say which: --columns 'fname={found[0]}'.")
     return min(found, key=rank.__getitem__, default=None)

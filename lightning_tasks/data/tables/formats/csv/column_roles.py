@@ -7,6 +7,7 @@ from lightning_tasks.data.tables.cells import as_bool
 from lightning_tasks.data.tables.csv_table import near_column, plain_name, quote
 from lightning_tasks.data.tables.formats.csv.column_guesses import (
     LABELS,
+    LONGEST_NAME,
     CountImages,
     fname_column,
     is_number_column,
@@ -153,6 +154,9 @@ def _fname_of(table: TextTable, free: Sequence[str], count_images: CountImages) 
     except TableError as error:
         raise TableError(f"{table.path}: {error}") from None
     if found is None:
+        if pixels := next((name for name in free if _holds_pixels(table, name)), None):
+            what = f"{table.path}: no column names image files; {pixels!r} holds the pixels, which are not read"
+            raise TableError(f"{what}. Write each row's image to a file, and the file's name in a column fname.")
         raise TableError(
             f"{table.path}: no column names image files; it has {quote(table.header)}. Say which does, as in "
             f"--columns 'fname={next(iter(free), 'NAME')}', and with --images where these are."
@@ -197,6 +201,11 @@ def _take_positions(table: TextTable, roles: Roles, said: Mapping[str, str], fre
 
 def _may_be_number(name: str) -> bool:
     return not _is_of_rows(name) and not coordinate_column(name)
+
+
+def _holds_pixels(table: TextTable, name: str) -> bool:
+    cell = table.column(name)[0]
+    return len(cell) > LONGEST_NAME and all(map(str.isdigit, cell.replace(",", " ").split()))
 
 
 def _is_of_rows(name: str) -> bool:

@@ -11,7 +11,7 @@ from lightning_tasks.data.tables.formats.csv.column_roles import Roles
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.label_cells import AUTO, WHOLE, looks_like_a_list, split_cell
-from lightning_tasks.data.tables.label_separators import separator_of_cells
+from lightning_tasks.data.tables.label_separators import separator_note, separator_of_cells
 from lightning_tasks.errors import TableError
 
 _SEVERAL = 0.05  # of the images have several rows, where a row is a label
@@ -32,6 +32,8 @@ class LabelCells:
         self.separator = WHOLE if roles.box else options.label_separator
         if self.separator == AUTO:
             self.separator = _separator(table, roles, names)
+            if (note := separator_note(filled(table.column(roles.labels)), self.separator)) is not None:
+                annotations.notes.append(note)
         self._labels = self._read(roles.labels)
         self._difficult = self._read(roles.difficult) if roles.difficult and not roles.box else None
         self._confidence = roles.confidence
