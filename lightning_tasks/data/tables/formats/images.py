@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lightning_tasks.data.tables.formats.image_names import has_ending, plain_name
 from lightning_tasks.data.tables.formats.source import Source
@@ -32,7 +32,8 @@ class Images:
 
     @cached_property
     def _all(self) -> frozenset[str]:
-        return frozenset(path.relative_to(self.folder).as_posix() for path in self.paths)
+        begin = 0 if self.folder == Path() else len(os.path.join(self.folder, ""))  # noqa: PTH118 - of a million
+        return frozenset(path.as_posix()[begin:] for path in self.paths)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
@@ -183,9 +184,9 @@ def _held(folder: Path, names: Sequence[str]) -> tuple[int, int, bool]:
         entries = {entry.lower() for entry in os.listdir(folder) if has_ending(entry)}  # noqa: PTH208
     except OSError:  # it may not be entered
         return 0, 0, False
-    last = [PurePosixPath(plain_name(name)).name.lower() for name in names]
-    stems = {PurePosixPath(entry).stem for entry in entries}
-    found = sum(name in stems or PurePosixPath(name).stem in stems for name in last)
+    last = [plain_name(name).rpartition("/")[2].lower() for name in names]
+    stems = {os.path.splitext(entry)[0] for entry in entries}  # noqa: PTH122 - of a million
+    found = sum(name in stems or os.path.splitext(name)[0] in stems for name in last)  # noqa: PTH122
     return 0, sum(name in entries for name in last), found > _MOSTLY * len(names)
 
 

@@ -54,7 +54,7 @@ class Source:
     @cached_property
     def images(self) -> list[Path]:
         """The files that are called like images."""
-        return [path for path in self.files if path.suffix.lower() in IMAGES]
+        return [path for path in self.files if os.path.splitext(path)[1].lower() in IMAGES]  # noqa: PTH122 - of a million
 
     @cached_property
     def image_stems(self) -> frozenset[str]:

@@ -60,6 +60,8 @@ def header_of_own_table(path: Path, options: ReadOptions) -> list[str] | None:
         return None
     try:
         table = read_text_table(path)
+        if "fname" not in table.header:
+            return None
         roles = find_roles(table, {}, ImagesNear(path.parent, options.images).count)
         in_parts = are_parts([numbers_in(table, name) for xyv in roles.points.values() for name in xyv[:2]])
         as_we_read = not in_parts and table.delimiter == delimiter_of(path) and table.numbers[-1] == len(table.rows) + 1
