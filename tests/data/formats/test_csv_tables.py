@@ -125,6 +125,8 @@ def test_what_is_written_is_read(tmp_path_factory, cells, encoding):
         (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,1,1,2,\n", {}, "row 2, column 'ymax': '' is not a number"),
         (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,.1,.1,.2,.2\n", {}, "row 2: its position is in parts of the image"),
         (b"image,a_x,a_y\na.jpg,.1,.2\n", {}, "row 2: its position is in parts of the image"),
+        (b"image;v\na.jpg;1.234\nb.jpg;2,5\n", {}, "column 'v': '2,5' and '1.234' stand in it"),
+        (b"image,tags,confidence\na.jpg,x,.9\nb.jpg,y,.2\n", {}, "2 labels have a number between.*none is left"),
         (b"image,a_x,a_y\na.jpg,1_5,3\n", {}, "row 2, column 'a_x': '1_5' is not a number"),
         (b"image,patient,tags\na.jpg,p,x\na.jpg,q,y\n", {}, "row 3, column 'patient': 'q', and 'p' in row 2"),
         (b"image,note\na.jpg,\n", {}, "no column of labels, points or numbers beside 'image'.*--columns 'labels=NAME'"),
@@ -359,6 +361,8 @@ def test_boxes_of_open_images_are_parts_of_the_image(tmp_path):
             "'No Finding' is a label like others; --none 'No Finding'",
         ),
         ("image,healthy,rust\na.jpg,0,1\nb.jpg,1,0\n", {}, "'healthy' is a label like others; --none 'healthy'"),
+        ("image,label,confidence\na.jpg,x,1\nb.jpg,y,0.5\n", {}, "column 'confidence': 1 labels have a number between"),
+        ("image,a_x,a_y\na.jpg,0,0\nb.jpg,-1,-1\nc.jpg,-1,0\n", {}, "2 points stand at 0 0 or -1 -1, and are read"),
         (
             "id,x,y,width,height,target\na.jpg,,,,,0\nb.jpg,1,2,3,4,1\n",
             {},

@@ -109,10 +109,8 @@ class _Meaning:
         if classes is not None and not self._columns:
             annotations.vocab = classes.names
             self._first = classes.first_of(ids)
-            if self._first:
-                annotations.notes.append(
-                    f"classes are counted from 1, as none is 0 and {classes.path.name} has {len(classes.names)}"
-                )
+            if (note := classes.note(ids, self._first)) is not None:
+                annotations.notes.append(note)
         elif not self._columns and ids and all(label.isdigit() for label in ids):
             annotations.notes.append("labels are numbers; a file classes.txt beside, a name a line, gives them names")
 
@@ -151,9 +149,10 @@ class _Meaning:
         counts = {len(labels) for labels in cells}
         n = max(counts, default=0)
         words = {label for labels in cells for label in labels}
-        if len(counts) > 1 or n < 2 or any(as_number(word, decimal_comma=False) is None for word in words):
+        numbers = [as_number(word, decimal_comma=False) for word in words]
+        if len(counts) > 1 or None in numbers or not (n > 1 or any(number and number % 1 for number in numbers)):
             return
-        if words <= {"0", "1", "-1"}:
+        if n > 1 and words <= {"0", "1", "-1"}:
             known = self._classes if self._classes is not None and len(self._classes.names) == n else None
             self._columns = list(known.names) if known else [str(i) for i in range(n)]
             annotations.vocab = tuple(self._columns)
@@ -161,8 +160,8 @@ class _Meaning:
             annotations.notes.append(f"each line says 1 or {min(words)} of {n} classes, {names}")
             return
         raise TableError(
-            f"{lines[0].path}: each line has {n} numbers, which may be labels, positions or values. Write a header "
-            "above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
+            f"{lines[0].path}: each line has {n} number{'s' * (n > 1)}, which may be labels, positions or values. Write a "
+            "header above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
         )
 
     def _named(self, line: _Line, label: str) -> str:

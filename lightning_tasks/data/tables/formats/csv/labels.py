@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
+from lightning_tasks.data.tables.cells import as_number, normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import shorten
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.csv.column_guesses import ONE_HOT, filled, is_number_column
@@ -37,6 +37,17 @@ class LabelCells:
         self._labels = self._read(roles.labels)
         self._difficult = self._read(roles.difficult) if roles.difficult and not roles.box else None
         self._confidence = roles.confidence
+        self._note_confidence(annotations)
+
+    def _note_confidence(self, annotations: Annotations) -> None:
+        name = self._confidence
+        cells = filled(self._table.column(name)) if name else []
+        unsure = sum(0 < (as_number(cell, self._table.decimal_comma) or 0) < 1 for cell in cells)
+        if unsure:
+            told = f"column {name!r}: {unsure:,} labels have a number between 0 and 1, and count as not known"
+            annotations.notes.append(told)
+        if unsure and unsure == len(self._labels):
+            raise TableError(f"{self._table.path}: {told}: none is left. Write 1 or 0 instead, or drop the column.")
 
     def of_row(self, row: int) -> Sequence[str]:
         """Return the labels of a row."""

@@ -12,6 +12,8 @@ from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.point_columns import VISIBILITY
 from lightning_tasks.errors import TableError
 
+_ODD = ((0, 0), (-1, -1))  # positions that some programs write for points that are not there
+
 
 class PointCells:
     """Columns of x, y and perhaps visibility."""
@@ -23,9 +25,16 @@ class PointCells:
         self.names = self._names()
         self._positions = {column: numbers_in(table, column) for xyv in roles.points.values() for column in xyv[:2]}
         self._parts = PartsOfImages(table, self._positions.values(), annotations)
+        if n := sum(map(self._count_odd, (xyv[:2] for xyv in roles.points.values()))):
+            what = f"{n:,} points stand at 0 0 or -1 -1, and are read as positions"
+            annotations.notes.append(f"{what}: where these are points that are not there, empty their cells")
         self._has_coco_visibility = any(
             cell.strip() in ("2", "2.0") for _, _, v in roles.points.values() if v for cell in table.said(v)
         )
+
+    def _count_odd(self, columns: Sequence[str]) -> int:
+        places = zip(*(self._positions[column] for column in columns), strict=True)
+        return sum(place in _ODD for place in places)
 
     def _names(self) -> tuple[str, ...]:
         if self._roles.point is None:

@@ -46,7 +46,16 @@ def are_parts(columns: Iterable[Sequence[float]]) -> bool:
 
 
 def numbers_in(table: TextTable, column: str) -> list[float]:
-    """Return the numbers of a column, NaN where a cell is empty; TableError: another one is none."""
+    """Return the numbers of a column, NaN where a cell is empty.
+
+    Raises:
+        TableError: another one is none, or some are written with a comma and some with a point.
+    """
+    if table.decimal_comma:
+        marks = {mark: cell for cell in sorted(table.said(column)) for mark in ",." if mark in cell}
+        if len(marks) > 1:
+            what = f"{table.path}: column {column!r}: {marks[',']!r} and {marks['.']!r} stand in it"
+            raise TableError(f"{what}. Write the decimal point in one way, and nothing between thousands.")
     numbers = []
     for row, cell in enumerate(table.column(column)):
         number = as_number(cell, table.decimal_comma)
