@@ -99,7 +99,6 @@ def convert_annotations(
         return Converted(Path(path), images or ".", label_separator, None, None)
     workspace = folder / f"{Path(path).stem}_images"
     options = replace(options, label_separator=label_separator, workspace=workspace)
-    format = format or ("csv" if options.columns else None)
     annotations = read_annotations(_unpacked(Path(path), folder), options, format)
     chosen = _choose_task(annotations, task)
     draft = chosen.draft_table(annotations, instances)

@@ -360,6 +360,11 @@ def test_boxes_of_open_images_are_parts_of_the_image(tmp_path):
             {},
             "'No Finding' is a label like others; --none 'No Finding'",
         ),
+        (
+            "image,tags,patient\na.jpg,b,p7\n",
+            {"columns": {"labels": "tags"}},
+            "the columns are read as --columns 'fname=image,labels=tags,group=patient' would say",
+        ),
         ("image,healthy,rust\na.jpg,0,1\nb.jpg,1,0\n", {}, "'healthy' is a label like others; --none 'healthy'"),
         ("image,label,confidence\na.jpg,x,1\nb.jpg,y,0.5\n", {}, "column 'confidence': 1 labels have a number between"),
         ("image,a_x,a_y\na.jpg,0,0\nb.jpg,-1,-1\nc.jpg,-1,0\n", {}, "2 points stand at 0 0 or -1 -1, and are read"),

@@ -159,9 +159,9 @@ class _Meaning:
             names = f"named by {known.path.name}" if known else "which classes.txt beside, a name a line, would name"
             annotations.notes.append(f"each line says 1 or {min(words)} of {n} classes, {names}")
             return
+        what = f"{lines[0].path}: each line has {n} number{'s' * (n > 1)}, which may be labels, positions or values"
         raise TableError(
-            f"{lines[0].path}: each line has {n} number{'s' * (n > 1)}, which may be labels, positions or values. Write a "
-            "header above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
+            f"{what}. Write a header above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
         )
 
     def _named(self, line: _Line, label: str) -> str:

@@ -70,8 +70,10 @@ def join(tables: Sequence[Annotations], splits: Sequence[str], paths: Sequence[P
 
 def _note(table: TextTable, roles: Roles, annotations: Annotations, options: ReadOptions) -> None:
     notes = annotations.notes
-    if roles.said() and not options.columns:
-        notes.append(f"the columns are read as --columns '{roles.said()}' would say")
+    renamed = roles.renamed()
+    if renamed.items() - options.columns.items():
+        said = ",".join(f"{ours}={theirs}" for ours, theirs in renamed.items())
+        notes.append(f"the columns are read as --columns '{said}' would say")
     if roles.labels and is_number_column(table, roles.labels):
         otherwise = "" if roles.box else "; --task values reads them as numbers"
         notes.append(f"the numbers in {roles.labels!r} are read as labels{otherwise}")

@@ -68,10 +68,10 @@ class Roles:
     numbers: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
-    def said(self) -> str:
-        """Return the columns that are not called as ours, as --columns would say them."""
-        pairs = {name: getattr(self, name) for name in ("fname", "labels", "group", "split", "is_valid", "point")}
-        return ",".join(f"{ours}={theirs}" for ours, theirs in pairs.items() if theirs and theirs != ours)
+    def renamed(self) -> dict[str, str]:
+        """Return the columns that are not called as ours, by our names, as --columns would say them."""
+        names = ("fname", "labels", "group", "split", "is_valid", "point")
+        return {name: theirs for name in names if (theirs := getattr(self, name)) and theirs != name}
 
 
 def find_roles(table: TextTable, said: Mapping[str, str], count_images: CountImages) -> Roles:

@@ -32,6 +32,7 @@ class CsvTables(Reader):
 
     name = "csv"
     about = "a table: csv or tsv with any names of columns"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a file has a header, or whether in a folder one table or those of splits name images."""
@@ -41,9 +42,11 @@ class CsvTables(Reader):
         """Return what the rows say; of several tables, each is a split."""
         paths = _tables(source) or ([source.path] if not source.is_folder else [])
         splits = {path: _split_of(path, source) if len(paths) > 1 else "" for path in paths}
-        if not paths or (len(paths) > 1 and len(set(splits.values()) - {""}) < len(paths)):
+        if not paths:
+            raise TableError(f"{source.path}: no table in it names images. Name the table's file.")
+        if len(paths) > 1 and len(set(splits.values()) - {""}) < len(paths):
             listed = quote(path.name for path in paths[:5])
-            raise TableError(f"{source.path}: {len(paths)} tables{f' ({listed})' * bool(paths)}. Name one of them.")
+            raise TableError(f"{source.path}: {len(paths)} tables ({listed}). Name one of them.")
         read = [
             annotate(read_text_table(path, options.encoding), options, ImagesNear(path.parent, options.images))
             for path in paths

@@ -31,6 +31,7 @@ class LabelStudio(Reader):
 
     name = "label-studio"
     about = "Label Studio JSON, JSON-MIN: choices, points, boxes, numbers"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a json file is a list of tasks, or of JSON-MIN's records."""

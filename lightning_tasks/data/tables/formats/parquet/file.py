@@ -51,7 +51,8 @@ class ParquetFile:
     def annotate(self, options: ReadOptions) -> Annotations:
         """Return what the rows say; images that are held here are called by their rows. Raises as any table does."""
         columns, labels, objects = self._columns(options)
-        rows = [row for row in range(self._n) if labels is None or columns.get(labels, [""])[row] is not None]
+        given = columns.get(labels or "")
+        rows = [row for row in range(self._n) if given is None or given[row] is not None]
         table = self._table(columns, rows, objects)
         said = dict(options.columns)
         if self._names is not None and self._image:

@@ -36,6 +36,7 @@ class Via(Reader):
 
     name = "via"
     about = "VGG Image Annotator 2, JSON or csv: regions, file attributes"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a file has VIA's images, or is a project of VIA 3, which is refused."""
