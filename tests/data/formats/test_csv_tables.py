@@ -379,6 +379,19 @@ def test_what_may_be_meant_otherwise_is_told(tmp_path, text, options, note):
     assert any(told.startswith(note) for told in read(tmp_path, text, **options).notes)
 
 
+def test_names_of_images_that_are_there_go_before_addresses(tmp_path):
+    text = "id,url,species\naa,http://x/1.jpg,oak\nbb,http://x/2.jpg,elm\n"
+    assert labels(read(tmp_path, text)) == {"1.jpg": ("oak",), "2.jpg": ("elm",)}
+    assert labels(read(tmp_path, text, images=["aa.jpg", "bb.jpg"])) == {"aa.jpg": ("oak",), "bb.jpg": ("elm",)}
+
+
+def test_one_column_of_0_and_1_beside_other_numbers_is_a_number(tmp_path):
+    found = read(tmp_path, "image,yaw,pitch,roll\na.jpg,-10.5,3,1\nb.jpg,0.5,0.2,0\n")
+    assert (found.value_names, found.has_image_labels) == (("yaw", "pitch", "roll"), False)
+    found = read(tmp_path, "image,age,male,smiles\na.jpg,31,1,0\nb.jpg,20,0,1\n")
+    assert labels(found) == {"a.jpg": ("male",), "b.jpg": ("smiles",)}
+
+
 def test_nothing_is_told_where_the_user_said_it(tmp_path):
     options = {"columns": {"fname": "image", "labels": "tags"}, "label_separator": " ", "none": ["normal"]}
     assert not read(tmp_path, "image,tags\na.jpg,a b\nb.jpg,normal\n", **options).notes

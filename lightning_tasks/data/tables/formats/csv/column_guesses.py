@@ -54,8 +54,9 @@ def fname_column(
     rank = {name: known.index(plain_name(name)) if plain_name(name) in known else _LAST for name in header}
     cells = {name: sample(cells_of(name)) for name in header}
     found = [name for name in header if _most(map(has_ending, cells[name]), cells[name])]
-    if count_images is not None and len(found) != 1:
-        there = [n for n in found or header if count_images(cells[n]) > _MOSTLY * len(cells[n])]
+    if count_images is not None and not (len(found) == 1 and count_images(cells[found[0]])):
+        there = [n for n in header if count_images(cells[n]) > _MOSTLY * len(cells[n])]
+        there = [n for n in there if n in found] or there
         numbers = [name for name in there if rank[name] == _LAST and not any(map(_is_word, cells[name]))]
         found = [name for name in there if name not in numbers] or found
     found = found or [n for n in header if plain_name(n) in _FNAME and all(len(c) <= LONGEST_NAME for c in cells[n])]

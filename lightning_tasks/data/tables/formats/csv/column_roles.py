@@ -111,6 +111,9 @@ def find_roles(table: TextTable, said: Mapping[str, str], count_images: CountIma
         roles.one_hot = [name for name in free.names if not _is_of_rows(name) and is_one_hot(table, name)]
     rest = [name for name in free.names if name and name not in roles.one_hot]
     roles.numbers = [name for name in rest if _may_be_number(name) and is_number_column(table, name)]
+    if len(roles.one_hot) == 1 and roles.numbers and is_number_column(table, roles.one_hot[0]):
+        mixed = (*roles.one_hot, *roles.numbers)  # one column of 0 and 1 beside other numbers is a number, too
+        roles.one_hot, roles.numbers = [], [name for name in table.header if name in mixed]
     if not (roles.labels or roles.one_hot or roles.points or roles.numbers):
         roles.labels = only_words(table, rest)
     roles.unread = [name for name in rest if name not in (*roles.numbers, roles.labels)]
