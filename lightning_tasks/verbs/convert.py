@@ -13,9 +13,8 @@ from lightning_tasks.csv_text import write_rows
 from lightning_tasks.data.tables.csv_table import read_cells
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.collector import collector_at_rest
-from lightning_tasks.data.tables.formats.csv.images import sample
 from lightning_tasks.data.tables.formats.csv.reader import header_of_own_table
-from lightning_tasks.data.tables.formats.image_names import images_folder
+from lightning_tasks.data.tables.formats.images import images_folder, sample
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.zip_files import unpack_zip
@@ -112,7 +111,6 @@ def convert_annotations(
     source = _unpacked(Path(path), folder)
     given = _folders_named(images, source)[0] if images is not None else None
     options = replace(options, images=given, label_separator=label_separator, workspace=workspace)
-    format = format or ("csv" if options.columns else None)
     annotations = read_annotations(source, options, format)
     chosen = _choose_task(annotations, task)
     draft = chosen.draft_table(annotations, instances)

@@ -39,8 +39,11 @@ def as_bool(cell: str) -> bool | None:
 def as_number(cell: str, decimal_comma: bool) -> float | None:
     """Return the number in a cell; None: there is none.
 
-    With `decimal_comma` a comma may stand for the decimal point; else it might separate thousands.
+    With `decimal_comma` a comma may stand for the decimal point; else it might separate thousands. What Python alone
+    takes for a number, such as 1_0, is none.
     """
+    if not cell.isascii() or "_" in cell:
+        return None
     if decimal_comma and _WITH_DECIMAL_COMMA.fullmatch(cell):
         cell = cell.replace(",", ".")
     try:

@@ -1,12 +1,12 @@
 """What stands between the labels of a table's cells, seen from the cells alone."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from lightning_tasks.data.tables.cells import as_number
 from lightning_tasks.data.tables.csv_table import shorten
-from lightning_tasks.data.tables.label_cells import BLANK, WHOLE
+from lightning_tasks.data.tables.label_cells import BLANK, WHOLE, looks_like_a_list, split_cell
 from lightning_tasks.errors import ConfigError
 
 SEPARATORS = " ;,|"
@@ -38,6 +38,19 @@ def separator_of_cells(cells: Mapping[str, int], where: str) -> str:
     if not are_numbers and (names := names_with_blanks(cells)):
         raise ConfigError(f"{where}: {names} {asked_for('--label_separator')}")
     return BLANK
+
+
+def separator_note(cells: Iterable[str], separator: str) -> str | None:
+    """Return what a person is told of a separator that was guessed; None: it separates nothing."""
+    example = next(
+        (cell for cell in cells if not looks_like_a_list(cell) and len(split_cell(cell, separator)) > 1), None
+    )
+    if example is None:
+        return None
+    called = "blanks" if separator == BLANK else repr(separator)
+    labels = ", ".join(map(repr, split_cell(example, separator)))
+    cut = f"labels are cut at {called}: {shorten(example)!r} is {shorten(labels)}"
+    return f"{cut}; --label_separator {WHOLE} keeps cells whole"
 
 
 def asked_for(option: str) -> str:

@@ -32,6 +32,17 @@ def test_folders_of_splits_stand_above(tmp_path):
         (("dog/big",), "val"),
     ]
     assert found.left_out == {"images in no folder of a class": 1}
+    assert found.notes == ["folders in folders are labels, too, with / between them: 'dog/big'"]
+
+
+@pytest.mark.parametrize("folders", ["training_set test_set", "train_images val-images", "Train2017 validation"])
+def test_folders_of_splits_have_many_names(tmp_path, folders):
+    for folder in folders.split():
+        for label in ("cat", "dog"):
+            write_image(tmp_path / folder / label / "1.jpg")
+    found = read(tmp_path)
+    assert {image.labels for image in found.images} == {("cat",), ("dog",)}
+    assert all(image.split for image in found.images)
 
 
 def test_folders_that_all_are_in_say_nothing(tmp_path):

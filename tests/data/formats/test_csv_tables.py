@@ -103,7 +103,7 @@ def test_what_is_written_is_read(tmp_path_factory, cells, encoding):
         (b"image,tags\na.jpg,None\nb.jpg,x\n", {}, "row 2, column 'tags': 'None' stands for nothing.*--none 'None'"),
         (b"image,tags\na.jpg,[x\n", {}, r"row 2, column 'tags': '\[x' starts like a list and is none"),
         (b"image,tags\na.jpg,1 0 0\nb.jpg,0 1\n", {}, "row 2, column 'tags': the label '0' stands twice"),
-        (b"Image,a_x,a_y\n" + b"238 " * 2000 + b",1,2\n", {}, "no column names image files"),
+        (b"Image,a_x,a_y\n" + b"238 " * 2000 + b",1,2\n", {}, "no column names image files; 'Image' holds the pixels"),
         (b"image,tags,class\na.jpg,x,y\n", {}, r"several columns may be the labels.*--columns 'labels=tags'"),
         (b"left,right\na.jpg,b.jpg\n", {}, r"several columns name images: 'left', 'right'.*--columns 'fname=left'"),
         (b"code,breed\n17,x\n", {}, r"no column names image files; it has 'code', 'breed'.*--columns 'fname=code'"),
@@ -123,7 +123,11 @@ def test_what_is_written_is_read(tmp_path_factory, cells, encoding):
         (b"image,point,x,y\na.jpg,n,1,2\na.jpg,n,1,2\n", {}, "row 3, column 'point': the point 'n' of a.jpg stands"),
         (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,9,1,2,8\n", {}, r"row 2: the box \(9, 1, 2, 8\) is upside down"),
         (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,1,1,2,\n", {}, "row 2, column 'ymax': '' is not a number"),
-        (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,.1,.1,.2,.2\n", {}, "its box is in parts of the image"),
+        (b"image,class,xmin,ymin,xmax,ymax\na.jpg,c,.1,.1,.2,.2\n", {}, "row 2: its position is in parts of the image"),
+        (b"image,a_x,a_y\na.jpg,.1,.2\n", {}, "row 2: its position is in parts of the image"),
+        (b"image;v\na.jpg;1.234\nb.jpg;2,5\n", {}, "column 'v': '2,5' and '1.234' stand in it"),
+        (b"image,tags,confidence\na.jpg,x,.9\nb.jpg,y,.2\n", {}, "2 labels have a number between.*none is left"),
+        (b"image,a_x,a_y\na.jpg,1_5,3\n", {}, "row 2, column 'a_x': '1_5' is not a number"),
         (b"image,patient,tags\na.jpg,p,x\na.jpg,q,y\n", {}, "row 3, column 'patient': 'q', and 'p' in row 2"),
         (b"image,note\na.jpg,\n", {}, "no column of labels, points or numbers beside 'image'.*--columns 'labels=NAME'"),
     ],
@@ -343,6 +347,71 @@ def test_boxes_of_open_images_are_parts_of_the_image(tmp_path):
     assert found.images[0].objects[0][:2] == ("/m/1", Box(10, 2, 20, 10))
 
 
+# What is chosen for the user is told
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "note"),
+    [
+        ("image,tags\na.jpg,b\nb.jpg,a b\n", {}, "labels are cut at blanks: 'a b' is 'a', 'b'; --label_separator none"),
+        ('image,tags\na.jpg,"Bush, George"\n', {}, "labels are cut at ',': 'Bush, George' is 'Bush', 'George'"),
+        (
+            "image,findings\na.jpg,a|b\nb.jpg,No Finding\n",
+            {},
+            "'No Finding' is a label like others; --none 'No Finding'",
+        ),
+        (
+            "image,tags,patient\na.jpg,b,p7\n",
+            {"columns": {"labels": "tags"}},
+            "the columns are read as --columns 'fname=image,labels=tags,group=patient' would say",
+        ),
+        ("image,healthy,rust\na.jpg,0,1\nb.jpg,1,0\n", {}, "'healthy' is a label like others; --none 'healthy'"),
+        ("image,label,confidence\na.jpg,x,1\nb.jpg,y,0.5\n", {}, "column 'confidence': 1 labels have a number between"),
+        ("image,a_x,a_y\na.jpg,0,0\nb.jpg,-1,-1\nc.jpg,-1,0\n", {}, "2 points stand at 0 0 or -1 -1, and are read"),
+        (
+            "id,x,y,width,height,target\na.jpg,,,,,0\nb.jpg,1,2,3,4,1\n",
+            {},
+            "the numbers in 'target' are read as labels",
+        ),
+    ],
+)
+def test_what_may_be_meant_otherwise_is_told(tmp_path, text, options, note):
+    assert any(told.startswith(note) for told in read(tmp_path, text, **options).notes)
+
+
+def test_names_of_images_that_are_there_go_before_addresses(tmp_path):
+    text = "id,url,species\naa,http://x/1.jpg,oak\nbb,http://x/2.jpg,elm\n"
+    assert labels(read(tmp_path, text)) == {"1.jpg": ("oak",), "2.jpg": ("elm",)}
+    assert labels(read(tmp_path, text, images=["aa.jpg", "bb.jpg"])) == {"aa.jpg": ("oak",), "bb.jpg": ("elm",)}
+
+
+def test_one_column_of_0_and_1_beside_other_numbers_is_a_number(tmp_path):
+    found = read(tmp_path, "image,yaw,pitch,roll\na.jpg,-10.5,3,1\nb.jpg,0.5,0.2,0\n")
+    assert (found.value_names, found.has_image_labels) == (("yaw", "pitch", "roll"), False)
+    found = read(tmp_path, "image,age,male,smiles\na.jpg,31,1,0\nb.jpg,20,0,1\n")
+    assert labels(found) == {"a.jpg": ("male",), "b.jpg": ("smiles",)}
+
+
+def test_nothing_is_told_where_the_user_said_it(tmp_path):
+    options = {"columns": {"fname": "image", "labels": "tags"}, "label_separator": " ", "none": ["normal"]}
+    assert not read(tmp_path, "image,tags\na.jpg,a b\nb.jpg,normal\n", **options).notes
+
+
+def test_tables_of_splits_in_a_folder(tmp_path):
+    for i in range(3):
+        write_image(tmp_path / "images" / f"{i}.png", seed=i)
+    (tmp_path / "train_labels.csv").write_text("id,breed\n0,pug\n1,corgi\n")
+    (tmp_path / "classes.csv").write_text("breed,size\npug,1\n")  # names no images
+    found = read_annotations(tmp_path, ReadOptions())
+    assert labels(found) == {"0.png": ("pug",), "1.png": ("corgi",)}
+    (tmp_path / "test_labels.csv").write_text("id,breed\n2,pug\n")
+    splits = {image.name: image.split for image in read_annotations(tmp_path, ReadOptions()).images}
+    assert splits == {"2.png": "test", "0.png": "train", "1.png": "train"}
+    (tmp_path / "test_more.csv").write_text("id,age\n2,3\n")
+    with pytest.raises(TableError, match=r"3 tables \(.*\)\. Name one of them"):
+        read_annotations(tmp_path, ReadOptions())
+
+
 # Points
 
 
@@ -358,6 +427,16 @@ def test_several_rows_of_points_are_several_objects(tmp_path):
     found = read(tmp_path, "image,a_x,a_y\na.jpg,1,2\na.jpg,3,4\na.jpg,1,2\n")
     assert [list(thing.points) for thing in found.images[0].objects] == [[1, 2, 2], [3, 4, 2]]
     assert found.left_out == {"rows that say again what another one says": 1}
+
+
+def test_points_between_0_and_1_are_parts_of_the_image(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        write_image(tmp_path / name, size=(20, 40))
+    found = read(tmp_path, "image,n_x,n_y\na.jpg,0.5,0.25\nb.jpg,1,0\n")
+    assert points(found) == {"a.jpg": [20, 5, 2], "b.jpg": [40, 0, 2]}
+    assert "taken for parts of the image's width and height" in found.notes[-1]
+    found = read(tmp_path, "image,n_x,n_y\na.jpg,1,1\nb.jpg,1,0\n")
+    assert points(found) == {"a.jpg": [1, 1, 2], "b.jpg": [1, 0, 2]}
 
 
 def test_visibility(tmp_path):
@@ -380,6 +459,7 @@ def test_a_row_a_point(tmp_path):
 @given(xy=st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 4), min_size=1, max_size=4))
 def test_points_side_by_side_and_one_a_row_are_the_same(tmp_path_factory, xy):
     folder = tmp_path_factory.mktemp("p")
+    xy = [(0, 0, 0, 2), *xy]  # else they might be parts of images
     wide = ["image,a_x,a_y,b_x,b_y", *(f"{i}.jpg,{','.join(map(repr, row))}" for i, row in enumerate(xy))]
     long = ["image,point,x,y"]
     for i, (ax, ay, bx, by) in enumerate(xy):
@@ -399,6 +479,7 @@ def test_points_side_by_side_and_one_a_row_are_the_same(tmp_path_factory, xy):
         ("fname;labels;color\na.jpg;cat dog;red\n", True),
         ("fname,nose_x,nose_y,nose_v\na.jpg,1,2,1\n", True),
         ("fname,age,male\na.jpg,7,1\nb.jpg,8,0\n", True),
+        ("fname,a_x,a_y\na.jpg,0.5,0.25\nb.jpg,0,1\n", False),  # parts of the image
         ("fname,a_x,a_y\na.jpg,1,2\na.jpg,3,4\n", True),  # told by whoever reads it
         ("fname,labels\na.jpg,cat\na.jpg,dog\n", False),
         ("fname,cat,dog\na.jpg,1,0\n", False),

@@ -25,6 +25,11 @@ def read(folder, text, classes=None, **options):
     return read_annotations(folder / "t.txt", ReadOptions(**options))
 
 
+def test_what_labels_are_cut_at_is_told(tmp_path):
+    assert read(tmp_path, "a.jpg cat dog\nb.jpg dog\n").notes[0].startswith("labels are cut at blanks: 'cat dog' is")
+    assert not read(tmp_path, "a.jpg cat\nb.jpg dog\n").notes
+
+
 def labels(found):
     return [(image.name, *image.labels) for image in found.images]
 
@@ -66,6 +71,19 @@ def test_classes_by_number(tmp_path, text, classes, wanted):
     assert [tuple(image.labels) for image in read(tmp_path, text, classes).images] == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a.jpg 1\nb.jpg 3\n", ["classes are counted from 1, as none is 0 and classes.txt has 3"]),
+        ("a.jpg 1\nb.jpg 2\n", ["classes are counted from 0, though none is 0 and classes.txt has 3"]),
+        ("a.jpg 0\nb.jpg 2\n", []),
+        ("a.jpg ox\nb.jpg cat\n", []),
+    ],
+)
+def test_where_classes_are_counted_from_is_told(tmp_path, text, note):
+    assert read(tmp_path, text, "cat\nhot dog\nox\n").notes == note
+
+
 def test_lists_of_splits(tmp_path):
     found = read_annotations(write_example(tmp_path), ReadOptions())
     assert [(image.name, *image.labels, image.split) for image in found.images] == [
@@ -96,6 +114,7 @@ def test_boxes(tmp_path, text, boxes):
     ("text", "options", "message"),
     [
         ("a.jpg 10.5 20 3\nb.jpg 1 2 3\n", {}, "each line has 3 numbers, which may be labels, positions or values"),
+        ("a.jpg 10.5\nb.jpg 1\n", {}, "each line has 1 number, which may be labels, positions or values"),
         ("a.jpg 1 0 1\nb.jpg 1\n", {}, "line 1: the label '1' stands twice"),
         ("a.jpg 4\n", {}, r"t.txt: line 1: there is no class 4; .*classes.txt has 2"),
         ("a.jpg [x\n", {}, r"t.txt: line 1: '\[x' starts like a list and is none"),

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,8 @@ from lightning_tasks.__main__ import console
 from lightning_tasks.data.tables.formats.annotations import Box
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
-from lightning_tasks.errors import MissingLibraryError, TableError
+from lightning_tasks.errors import ConfigError, MissingLibraryError, TableError
+from lightning_tasks.verbs.convert import convert
 from tests.fakes import write_image
 
 disable_progress_bars()
@@ -177,3 +179,16 @@ def test_from_parquet_to_a_config(tmp_path, monkeypatch):
         "train-00000-of-00001-000002.webp,red dog",
     ]
     assert console(["check", "--config", "c.yaml", "--min_positives", "1"]) == 0
+
+
+def test_columns_are_named_as_the_message_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = pa.table({"id": ["a.jpg", "b.jpg"], "kind": ["pug", "corgi"], "colour": ["red", "black"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=r"several columns may be the labels: .* --columns 'labels=kind'"):
+        convert("t.parquet")
+    convert("t.parquet", columns="labels=colour")
+    assert Path("labels.csv").read_text() == "fname,labels\na.jpg,red\nb.jpg,black\n"
+    for named in ("labels=no", "fname=no"):
+        with pytest.raises(ConfigError, match=r"--columns names 'no', which is no column of it"):
+            convert("t.parquet", "x.csv", columns=named)

@@ -9,8 +9,8 @@ who is in each, which becomes the group.
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import SEEN, AnnotatedImage, AnnotatedObject, Annotations
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import has_ending
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
@@ -48,7 +48,7 @@ class CelebA(Reader):
             raise TableError(f"{source.path}: it says nothing of the images' content. Name list_attr_celeba.txt.")
         tables = {path: _read_list(path) for path in paths}
         first = next(iter(tables.values()))[1]
-        folder, names = TableImages(source.folder, options.images).locate(list(first))
+        folder, names = ImagesNear(source.folder, options.images).locate(list(first))
         annotations = Annotations([], folder, f"CelebA, {', '.join(p.name for p in paths)}: {len(first):,} images")
         splits = _beside(paths[0].with_name(_PARTITION))
         groups = _beside(paths[0].with_name(_IDENTITY))

@@ -36,6 +36,8 @@ class ClassFolders(Reader):
                 continue
             name = path.relative_to(folder).as_posix()
             images.append(AnnotatedImage(name, str(path), (label,), split=split))
+        if inner := next((label for image in images for label in image.labels if "/" in label), None):
+            annotations.notes.append(f"folders in folders are labels, too, with / between them: {inner!r}")
         return annotations
 
 

@@ -29,6 +29,13 @@ class ClassNames:
         numbers = {int(label) for label in ids if label.isdigit()}
         return int(bool(numbers) and 0 not in numbers and max(numbers) == len(self.names))
 
+    def note(self, ids: Sequence[str], first: int) -> str | None:
+        """Return what a person is told of the `first` number, where it is guessed; None: it is plain."""
+        if self.first is not None or "0" in ids or not any(label.isdigit() for label in ids):
+            return None
+        why = f"none is 0 and {self.path.name} has {len(self.names)}"
+        return f"classes are counted from 1, as {why}" if first else f"classes are counted from 0, though {why}"
+
     def by_id(self, position: int) -> str | None:
         """Return a name by its position from 0; None: there is none."""
         return self.names[position] if 0 <= position < len(self.names) else None

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
 from lightning_tasks.data.tables.formats.annotations import ABSENT, SEEN, AnnotatedImage, AnnotatedObject, Annotations
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.image_names import plain_name
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
@@ -38,7 +38,7 @@ class DeepLabCut(Reader):
         read = [_Table(path) for path in paths]
         names = tuple(dict.fromkeys(part for table in read for part in table.bodyparts))
         annotations = Annotations([], source.folder, "", point_names=names)
-        images = TableImages(source.folder, options.images)
+        images = ImagesNear(source.folder, options.images)
         folder, found = images.locate([frame for table in read for frame in table.frames])
         seen: dict[str, str] = {}
         for table in read:

@@ -15,7 +15,8 @@ from typing import Any
 
 from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
-from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name
+from lightning_tasks.data.tables.formats.image_names import plain_name
+from lightning_tasks.data.tables.formats.images import ImagesNear, from_one_folder
 from lightning_tasks.data.tables.formats.json_values import as_finites, as_list, as_name, as_object, refuse, shown
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.shapes import Point, Shape
@@ -162,7 +163,6 @@ def _images(source: Source, options: ReadOptions, files: Sequence[_File]) -> tup
     names = [file.name for file in files]
     paths = [os.path.normpath(file.path.parent / file.name) for file in files]
     if options.images is None and any(map(is_file, paths)):
-        folder = Path(os.path.commonpath([Path(path).parent for path in paths]))
-        return folder, [Path(path).relative_to(folder).as_posix() for path in paths]
-    folder = images_folder(source.folder, names, options.images)
-    return folder, found_names(folder, names)
+        return from_one_folder([(Path(path).parent, Path(path).name) for path in paths])
+    folder, found = ImagesNear(source.folder, options.images).locate(names)
+    return folder, [found[name] for name in names]

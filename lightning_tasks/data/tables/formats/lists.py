@@ -16,13 +16,13 @@ from lightning_tasks.data.tables.csv_table import quote, shorten
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_names import ClassNames, read_class_names
-from lightning_tasks.data.tables.formats.csv.images import TableImages
-from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.image_names import split_of_file
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
 from lightning_tasks.data.tables.label_cells import AUTO, looks_like_a_list, split_cell
-from lightning_tasks.data.tables.label_separators import separator_of_cells
+from lightning_tasks.data.tables.label_separators import separator_note, separator_of_cells
 from lightning_tasks.data.tables.near_names import IMAGES
 from lightning_tasks.errors import TableError
 
@@ -61,14 +61,14 @@ class Lists(Reader):
     def read(self, source: Source, options: ReadOptions) -> Annotations:
         """Return what the lines say; of several lists each is a split."""
         paths = _lists(source) or [source.path]
-        splits = {path: split_of_folder(path.stem) for path in paths}
+        splits = {path: split_of_file(path.stem)[1] for path in paths}
         if len(paths) > 1 and not all(splits.values()):
             listed = quote(path.name for path in paths[:5])
             raise TableError(f"{source.path}: {len(paths)} lists ({listed}). Name one of them.")
         lines = [line for path in paths for line in _parse(path, options.encoding)]
         if not lines:
             raise TableError(f"{source.path}: there is no line with a file name and labels in it. Add one.")
-        folder, names = TableImages(source.folder, options.images).locate([line.name for line in lines])
+        folder, names = ImagesNear(source.folder, options.images).locate([line.name for line in lines])
         annotations = Annotations([], folder, "")
         says = _Meaning(lines, read_class_names(paths[0].parent), options, annotations)
         images: dict[str, AnnotatedImage] = {}
@@ -99,7 +99,7 @@ class _Meaning:
         self._first = 0
         self._columns: list[str] = []
         self._box = _box_of(rests)
-        self._separator = self._separator_of(rests, lines, options.label_separator)
+        self._separator = self._separator_of(rests, lines, options.label_separator, annotations.notes)
         if self._box is not None:
             ids = [match["label"] for rest in rests for match in self._box.finditer(rest)]
         else:
@@ -109,10 +109,8 @@ class _Meaning:
         if classes is not None and not self._columns:
             annotations.vocab = classes.names
             self._first = classes.first_of(ids)
-            if self._first:
-                annotations.notes.append(
-                    f"classes are counted from 1, as none is 0 and {classes.path.name} has {len(classes.names)}"
-                )
+            if (note := classes.note(ids, self._first)) is not None:
+                annotations.notes.append(note)
         elif not self._columns and ids and all(label.isdigit() for label in ids):
             annotations.notes.append("labels are numbers; a file classes.txt beside, a name a line, gives them names")
 
@@ -135,31 +133,35 @@ class _Meaning:
             what = f"{line.where}: {shorten(line.rest)!r} starts like a list and is none: {error}"
             raise TableError(f'{what}. Write it as ["a", "b"].') from error
 
-    def _separator_of(self, rests: Counter[str], lines: Sequence[_Line], said: str) -> str:
+    def _separator_of(self, rests: Counter[str], lines: Sequence[_Line], said: str, notes: list[str]) -> str:
         if said != AUTO or self._box is not None:
             return said
         if any("\t" in rest for rest in rests):
             return "\t"
         plain = Counter({rest: n for rest, n in rests.items() if not looks_like_a_list(rest)})
-        return separator_of_cells(plain, str(lines[0].path))
+        separator = separator_of_cells(plain, str(lines[0].path))
+        if (note := separator_note(plain, separator)) is not None:
+            notes.append(note)
+        return separator
 
     def _find_columns(self, cells: Sequence[Sequence[str]], lines: Sequence[_Line], annotations: Annotations) -> None:
         """Find whether each line says yes or no of each class; TableError: it has numbers that are no classes."""
         counts = {len(labels) for labels in cells}
         n = max(counts, default=0)
         words = {label for labels in cells for label in labels}
-        if len(counts) > 1 or n < 2 or any(as_number(word, decimal_comma=False) is None for word in words):
+        numbers = [as_number(word, decimal_comma=False) for word in words]
+        if len(counts) > 1 or None in numbers or not (n > 1 or any(number and number % 1 for number in numbers)):
             return
-        if words <= {"0", "1", "-1"}:
+        if n > 1 and words <= {"0", "1", "-1"}:
             known = self._classes if self._classes is not None and len(self._classes.names) == n else None
             self._columns = list(known.names) if known else [str(i) for i in range(n)]
             annotations.vocab = tuple(self._columns)
             names = f"named by {known.path.name}" if known else "which classes.txt beside, a name a line, would name"
             annotations.notes.append(f"each line says 1 or {min(words)} of {n} classes, {names}")
             return
+        what = f"{lines[0].path}: each line has {n} number{'s' * (n > 1)}, which may be labels, positions or values"
         raise TableError(
-            f"{lines[0].path}: each line has {n} numbers, which may be labels, positions or values. Write a header "
-            "above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
+            f"{what}. Write a header above them, such as fname,nose_x,nose_y, or put labels between brackets: [3, 17]."
         )
 
     def _named(self, line: _Line, label: str) -> str:

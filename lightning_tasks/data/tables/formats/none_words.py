@@ -1,11 +1,19 @@
 """Words such as "No Finding": not a label, but that an image has none of the labels."""
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
 from lightning_tasks.errors import ConfigError
+
+_LIKELY = frozenset(
+    (
+        *("nofinding", "nofindings", "nolabel", "nolabels", "nothing", "none", "normal", "healthy", "negative"),
+        *("nodisease", "unlabeled", "unlabelled", "empty", "background", "noobject", "noneoftheabove"),
+    )
+)
 
 
 def take_out_none(annotations: Annotations, words: Sequence[str]) -> None:
@@ -17,6 +25,7 @@ def take_out_none(annotations: Annotations, words: Sequence[str]) -> None:
         ConfigError: no image has such a label.
     """
     none = {normalize(word) for word in words}
+    _note_likely(annotations, none)
     if not none:
         return
     found: set[str] = set()
@@ -35,6 +44,15 @@ def take_out_none(annotations: Annotations, words: Sequence[str]) -> None:
     if beside:
         words_said = ", ".join(sorted(none))
         annotations.notes.append(f"{beside:,} images have other labels beside {words_said!r}: these stay")
+
+
+def _note_likely(annotations: Annotations, none: set[str]) -> None:
+    """Tell which labels look like words for none, and were not named as such."""
+    labels = {label for image in annotations.images for label in image.labels}
+    for word in sorted(label for label in labels - none if re.sub(r"[\W_]+", "", label).lower() in _LIKELY):
+        annotations.notes.append(
+            f"{word!r} is a label like others; --none '{word}' says that an image has none of them"
+        )
 
 
 def _without(image: AnnotatedImage, none: set[str], has_none: bool) -> AnnotatedImage:

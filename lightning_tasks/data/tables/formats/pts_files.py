@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import SEEN, AnnotatedImage, AnnotatedObject, Annotations
-from lightning_tasks.data.tables.formats.image_names import ImageNames, images_folder, split_of_folder
+from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.images import Images, images_folder
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.text_lines import finite, read_lines
@@ -37,9 +38,8 @@ class PtsFiles(Reader):
             raise TableError(f"{source.path}: there is no .pts file in it.")
         stems = {path: path.relative_to(source.folder).with_suffix("").as_posix() for path in paths}
         folder = options.images or (source.folder if source.is_folder else _folder_of(source, stems))
-        known = Source(folder).images
-        names = ImageNames(folder, known)
-        by_stem = {path.relative_to(folder).with_suffix("").as_posix(): path for path in reversed(known)}
+        images = Images(folder)
+        names = images.find_all(stems.values())
         read = {path: read_pts(path) for path in paths}
         n = len(read[paths[0]])
         annotations = Annotations([], folder, f".pts, {len(paths):,} files of {n} points")
@@ -49,15 +49,14 @@ class PtsFiles(Reader):
             if len(points) != n:
                 what = f"{path}: it has {len(points)} points, and {paths[0].name} has {n}"
                 raise TableError(f"{what}. Convert those of each kind from a folder of their own.")
-            stem = stems[path]
-            name = by_stem[stem].relative_to(folder).as_posix() if stem in by_stem else names.find(stem)
+            name = names[stems[path]]
             flat = [number for x, y in points for number in (x - _FIRST_PIXEL, y - _FIRST_PIXEL, SEEN)]
             split = splits[path] if all(splits.values()) else ""
             annotations.images.append(
                 AnnotatedImage(name, str(path), objects=[AnnotatedObject(points=flat)], split=split)
             )
         if source.is_folder:
-            annotations.left_out["images without a .pts file"] += len(known) - len(paths)
+            annotations.left_out["images without a .pts file"] += len(images.paths) - len(paths)
         annotations.notes.append("1 is subtracted from each position: in .pts files the first pixel is 1, 1")
         return annotations
 
@@ -91,4 +90,4 @@ def _folder_of(source: Source, stems: dict[Path, str]) -> Path:
 
 def _split(stem: str) -> str:
     """Return what the folders above a file say: `train`, or 300W's `trainset`."""
-    return next((split for part in stem.split("/")[:-1] if (split := split_of_folder(part.removesuffix("set")))), "")
+    return next((split for part in stem.split("/")[:-1] if (split := split_of_folder(part))), "")

@@ -41,6 +41,7 @@ class Reader(ABC):
 
     name: ClassVar[str]  # for --format
     about: ClassVar[str]  # a line for a person: what is read
+    reads_columns: ClassVar[bool] = False  # whether it uses `ReadOptions.columns`
 
     @abstractmethod
     def recognises(self, source: Source) -> bool:

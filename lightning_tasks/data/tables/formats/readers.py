@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.celeba import CelebA
 from lightning_tasks.data.tables.formats.class_folders import ClassFolders
@@ -54,20 +55,26 @@ def read_annotations(path: Path, options: ReadOptions, format_name: str | None =
         LightningTasksError: no format fits, or several do, or something in the files cannot be used.
     """
     source = Source(path)
-    annotations = choose_reader(source, format_name).read(source, options)
+    annotations = choose_reader(source, format_name, has_columns=bool(options.columns)).read(source, options)
     take_out_none(annotations, options.none)
     return annotations
 
 
-def choose_reader(source: Source, format_name: str | None = None) -> Reader:
-    """Return the reader of a name, or the one that recognises what lies there; raises as `read_annotations` does."""
+def choose_reader(source: Source, format_name: str | None = None, *, has_columns: bool = False) -> Reader:
+    """Return the reader of a name, or the one that recognises what lies there; raises as `read_annotations` does.
+
+    Where the user names columns, it is one that reads them; a table, where none is recognised.
+    """
     names = ", ".join(reader.name for reader in READERS)
     if format_name is not None:
         named = next((reader for reader in READERS if reader.name == format_name), None)
         if named is None:
             raise ConfigError(f"There is no format {format_name!r}. --format is one of {names}.")
         return named
-    fitting = [reader for reader in READERS if reader.recognises(source)]
+    able = [reader for reader in READERS if reader.reads_columns] if has_columns else READERS
+    fitting = [reader for reader in able if reader.recognises(source)]
+    if has_columns and not fitting:
+        return choose_reader(source, CsvTables.name)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -80,4 +87,10 @@ def choose_reader(source: Source, format_name: str | None = None) -> Reader:
         raise TableError(
             f"{source.path}: {n if source.images else 'there is nothing in it'}. Name the annotations' file."
         )
-    raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.")
+    files = [path for path in source.files if path not in source.images]
+    listed = (
+        f" Or name one of the files in it: {quote(path.name for path in files[:5])}."
+        if source.is_folder and files
+        else ""
+    )
+    raise TableError(f"{source.path}: of no format that is known here. --format names one of {names}.{listed}")

@@ -56,7 +56,12 @@ class Source:
     @cached_property
     def images(self) -> list[Path]:
         """The files that are called like images."""
-        return [path for path in self.files if path.suffix.lower() in IMAGES]
+        return [path for path in self.files if os.path.splitext(path)[1].lower() in IMAGES]  # noqa: PTH122 - of a million
+
+    @cached_property
+    def image_stems(self) -> frozenset[str]:
+        """What the images are called, without their endings."""
+        return frozenset(path.stem for path in self.images)
 
     def json(self, path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return what a json file holds, read once; None where it is none.

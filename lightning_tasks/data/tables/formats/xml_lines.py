@@ -4,13 +4,13 @@ A document type is refused, and with it every entity that XML's bombs and its wa
 annotation tool writes one.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+from lightning_tasks.data.tables.formats.text_lines import finite_number
 from lightning_tasks.errors import TableError
 
 _CHUNK = 2**16  # bytes
@@ -156,11 +156,8 @@ def number(path: Path, element: Element, name: str, text: str | None) -> float:
     Raises:
         TableError: it is none; `name` says in the message what it stands for.
     """
-    try:
-        value = float(text) if text and text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = finite_number(text or "")
+    if value is None:
         said = "is missing" if text is None else f"is {text!r}, which is no number"
         raise TableError(f"{place(path, element)}: <{element.tag}>: {name} {said}. Correct it, or export it again.")
     return value

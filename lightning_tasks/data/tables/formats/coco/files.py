@@ -3,13 +3,15 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations, Box
 from lightning_tasks.data.tables.formats.coco.file import CocoFile, Id, Mark, spread_points
-from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_file, split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.json_values import refuse, shown
 from lightning_tasks.data.tables.formats.stated_sizes import stated_size
 from lightning_tasks.filesystem import is_file, is_folder
@@ -50,11 +52,11 @@ class CocoFiles:
             TableError: it says of an image something else than a file before.
         """
         word, split = _split(file.path)
-        names = [plain_name(name) for name in file.images.values()]
-        folder = _folder(file.path, names, given, word)
+        folder, found = _images(file, given, word)
         self._folders.add(folder)
         self._share_points(file)
-        for key, name in zip(file.images, found_names(folder, names), strict=True):
+        for key, called in file.images.items():
+            name = found[called]
             path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - of a million
             if name.startswith("../"):
                 self._folders.add(Path(path).parent)
@@ -135,15 +137,19 @@ def _box(mark: Mark) -> Box | None:
 
 def _split(path: Path) -> tuple[str, str]:
     """Return the word of a file's name, else its folder's, that names a split, such as train2017, and the split."""
-    words = [*reversed(re.split(r"[_\-. ]", path.stem)), path.parent.name]
-    return next(((word, split) for word in words if (split := split_of_folder(word))), (words[0], ""))
+    word, split = split_of_file(path.stem)
+    if split:
+        return word, split
+    split = split_of_folder(path.parent.name)
+    return (path.parent.name if split else re.split(r"[-_. ]", path.stem)[-1]), split
 
 
-def _folder(path: Path, names: list[str], given: Path | None, word: str) -> Path:
-    """Return the folder that a file's names start from."""
+def _images(file: CocoFile, given: Path | None, word: str) -> tuple[Path, Mapping[str, str]]:
+    """Return the folder that a file's names start from, and of each name the image."""
+    names, place = file.images.values(), file.path.parent
     if given is not None:
-        inner = given / word
-        return inner if word and is_folder(inner) and names and is_file(inner / names[0]) else given
-    above = (path.parent, path.parent.parent)
-    likely = [place / inner / word for place in above for inner in ("", "images")] if word else []
-    return images_folder(path.parent, names, None, path.parent, *likely)
+        first = next(map(plain_name, names), "")
+        is_inner = word and first and is_folder(given / word) and is_file(given / word / first)
+        return ImagesNear(place, given / word if is_inner else given).locate(names)
+    likely = [above / inner / word for above in (place, place.parent) for inner in ("", "images")] if word else []
+    return ImagesNear(place, None, place, *likely).locate(names)

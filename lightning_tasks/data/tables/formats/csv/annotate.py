@@ -1,6 +1,5 @@
 """From somebody's tables to annotations: what the columns say, what is odd, and several tables as one."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ from lightning_tasks.data.tables.formats.csv.column_guesses import is_number_col
 from lightning_tasks.data.tables.formats.csv.column_roles import Roles, find_roles
 from lightning_tasks.data.tables.formats.csv.rows import TableRows, describe
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
+from lightning_tasks.data.tables.formats.images import from_one_folder
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.errors import TableError
 
@@ -56,8 +56,11 @@ def join(tables: Sequence[Annotations], splits: Sequence[str], paths: Sequence[P
     Raises:
         TableError: they have other points or numbers, or an image is in two of them.
     """
-    _start_from_one_folder(tables)
     first = tables[0]
+    folder, names = from_one_folder([(table.folder, image.name) for table in tables for image in table.images])
+    of_image = iter(names)
+    for table in tables:
+        table.folder, table.images = folder, [image._replace(name=next(of_image)) for image in table.images]
     for table, split in zip(tables, splits, strict=True):
         table.images = [image._replace(split=split) for image in table.images] if split else table.images
     for other, path in zip(tables[1:], paths[1:], strict=True):
@@ -67,10 +70,13 @@ def join(tables: Sequence[Annotations], splits: Sequence[str], paths: Sequence[P
 
 def _note(table: TextTable, roles: Roles, annotations: Annotations, options: ReadOptions) -> None:
     notes = annotations.notes
-    if roles.said() and not options.columns:
-        notes.append(f"the columns are read as --columns '{roles.said()}' would say")
-    if roles.labels and is_number_column(table, roles.labels) and not roles.box:
-        notes.append(f"the numbers in {roles.labels!r} are read as labels; --task values reads them as numbers")
+    renamed = roles.renamed()
+    if renamed.items() - options.columns.items():
+        said = ",".join(f"{ours}={theirs}" for ours, theirs in renamed.items())
+        notes.append(f"the columns are read as --columns '{said}' would say")
+    if roles.labels and is_number_column(table, roles.labels):
+        otherwise = "" if roles.box else "; --task values reads them as numbers"
+        notes.append(f"the numbers in {roles.labels!r} are read as labels{otherwise}")
     if len(roles.one_hot) == 1:
         notes.append(f"{roles.one_hot[0]!r} says yes or no, and is read as a label; --task values reads it as a number")
     unread = list(roles.unread)
@@ -80,19 +86,6 @@ def _note(table: TextTable, roles: Roles, annotations: Annotations, options: Rea
             notes.append(f"numbers ({', '.join(roles.numbers)}) are not read; --task values reads them")
     if unread:
         annotations.left_out[f"columns ({', '.join(unread)})"] = len(unread)
-
-
-def _start_from_one_folder(tables: Sequence[Annotations]) -> None:
-    if all(table.folder == tables[0].folder for table in tables):
-        return
-    folders = [table.folder for table in tables]
-    if any(path.is_absolute() or ".." in path.parts for path in folders):
-        folders = [path.absolute() for path in folders]
-    above = Path(os.path.commonpath(folders))
-    for table, folder in zip(tables, folders, strict=True):
-        below = folder.relative_to(above)
-        table.images = [image._replace(name=(below / image.name).as_posix()) for image in table.images]
-        table.folder = above
 
 
 def _merge(first: Annotations, other: Annotations, path: Path) -> None:

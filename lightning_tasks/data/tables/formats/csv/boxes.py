@@ -1,14 +1,11 @@
 """The boxes in somebody's table, one a row."""
 
-import math
-
-from lightning_tasks.data.images.decode import Size, file_size_px
 from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.annotations import AnnotatedObject, Annotations, Box
 from lightning_tasks.data.tables.formats.csv.column_guesses import filled
 from lightning_tasks.data.tables.formats.csv.column_roles import Roles
 from lightning_tasks.data.tables.formats.csv.labels import LabelCells
-from lightning_tasks.data.tables.formats.csv.points import numbers_in
+from lightning_tasks.data.tables.formats.csv.positions import PartsOfImages, numbers_in
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.errors import TableError
 
@@ -18,13 +15,10 @@ class BoxCells:
 
     def __init__(self, table: TextTable, roles: Roles, labels: LabelCells | None, annotations: Annotations) -> None:
         """`annotations.folder`: where the images are, whose sizes are needed for parts."""
-        self._table, self._roles, self._labels, self._annotations = table, roles, labels, annotations
+        self._table, self._roles, self._labels = table, roles, labels
         self._cells = {name: table.column(name) for name in roles.box}
-        self._is_relative = self._are_relative()
-
-    def _are_relative(self) -> bool:
-        numbers = [n for name in self._roles.box for n in numbers_in(self._table, name) if not math.isnan(n)]
-        return any(number % 1 for number in numbers) and all(0 <= number <= 1 for number in numbers)
+        numbers = [numbers_in(table, name) for name in roles.box]
+        self._parts = PartsOfImages(table, numbers, annotations)
 
     def of_row(self, name: str, row: int) -> AnnotatedObject:
         """Return the object in a row of an image; TableError: its box cannot be used."""
@@ -39,15 +33,5 @@ class BoxCells:
         x0, y0, x1, y1 = (a, b, a + c, b + d) if roles.box_has_size else (a, b, c, d)
         if x1 < x0 or y1 < y0:
             raise TableError(f"{table.where(row)}: the box ({a:g}, {b:g}, {c:g}, {d:g}) is upside down. Correct it.")
-        if self._is_relative:
-            height, width = self._size(name, row)
-            x0, y0, x1, y1 = x0 * width, y0 * height, x1 * width, y1 * height
-        return AnnotatedObject("".join(labels), Box(x0, y0, x1, y1))
-
-    def _size(self, name: str, row: int) -> Size:
-        path = self._annotations.folder / name
-        size = file_size_px(path)
-        if size is None:
-            where = self._table.where(row)
-            raise TableError(f"{where}: its box is in parts of the image, and {path} cannot be read. See --images.")
-        return size
+        width, height = self._parts.scale(name, row)
+        return AnnotatedObject("".join(labels), Box(x0 * width, y0 * height, x1 * width, y1 * height))

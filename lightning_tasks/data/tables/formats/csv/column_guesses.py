@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lightning_tasks.data.tables.cells import as_number, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import plain_name, quote
-from lightning_tasks.data.tables.formats.csv.images import sample
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.image_names import has_ending
+from lightning_tasks.data.tables.formats.images import sample
 from lightning_tasks.errors import TableError
 
 # As others call our columns, by `plain_name`; the first ones go first.
@@ -26,7 +26,7 @@ ONE_HOT = {
     **dict.fromkeys(("-1", "-1.0"), -1),
 }
 _MOSTLY = 0.5
-_LONGEST_NAME = 1000  # letters; some tables hold the pixels themselves
+LONGEST_NAME = 1000  # letters; some tables hold the pixels themselves
 _LAST = 100  # the rank of a name that is not known
 
 CountImages = Callable[[Sequence[str]], int]  # of names, how many are those of images that are there
@@ -54,11 +54,12 @@ def fname_column(
     rank = {name: known.index(plain_name(name)) if plain_name(name) in known else _LAST for name in header}
     cells = {name: sample(cells_of(name)) for name in header}
     found = [name for name in header if _most(map(has_ending, cells[name]), cells[name])]
-    if count_images is not None and len(found) != 1:
-        there = [n for n in found or header if count_images(cells[n]) > _MOSTLY * len(cells[n])]
+    if count_images is not None and not (len(found) == 1 and count_images(cells[found[0]])):
+        there = [n for n in header if count_images(cells[n]) > _MOSTLY * len(cells[n])]
+        there = [n for n in there if n in found] or there
         numbers = [name for name in there if rank[name] == _LAST and not any(map(_is_word, cells[name]))]
         found = [name for name in there if name not in numbers] or found
-    found = found or [n for n in header if plain_name(n) in _FNAME and all(len(c) <= _LONGEST_NAME for c in cells[n])]
+    found = found or [n for n in header if plain_name(n) in _FNAME and all(len(c) <= LONGEST_NAME for c in cells[n])]
     if len(found) > 1 and all(rank[name] == _LAST for name in found):
         raise TableError(f"several columns name images: {quote(found)}. Say which: --columns 'fname={found[0]}'.")
     return min(found, key=rank.__getitem__, default=None)

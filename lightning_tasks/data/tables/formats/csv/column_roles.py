@@ -7,6 +7,7 @@ from lightning_tasks.data.tables.cells import as_bool
 from lightning_tasks.data.tables.csv_table import near_column, plain_name, quote
 from lightning_tasks.data.tables.formats.csv.column_guesses import (
     LABELS,
+    LONGEST_NAME,
     CountImages,
     fname_column,
     is_number_column,
@@ -67,10 +68,10 @@ class Roles:
     numbers: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
-    def said(self) -> str:
-        """Return the columns that are not called as ours, as --columns would say them."""
-        pairs = {name: getattr(self, name) for name in ("fname", "labels", "group", "split", "is_valid", "point")}
-        return ",".join(f"{ours}={theirs}" for ours, theirs in pairs.items() if theirs and theirs != ours)
+    def renamed(self) -> dict[str, str]:
+        """Return the columns that are not called as ours, by our names, as --columns would say them."""
+        names = ("fname", "labels", "group", "split", "is_valid", "point")
+        return {name: theirs for name in names if (theirs := getattr(self, name)) and theirs != name}
 
 
 def find_roles(table: TextTable, said: Mapping[str, str], count_images: CountImages) -> Roles:
@@ -110,6 +111,9 @@ def find_roles(table: TextTable, said: Mapping[str, str], count_images: CountIma
         roles.one_hot = [name for name in free.names if not _is_of_rows(name) and is_one_hot(table, name)]
     rest = [name for name in free.names if name and name not in roles.one_hot]
     roles.numbers = [name for name in rest if _may_be_number(name) and is_number_column(table, name)]
+    if len(roles.one_hot) == 1 and roles.numbers and is_number_column(table, roles.one_hot[0]):
+        mixed = (*roles.one_hot, *roles.numbers)  # one column of 0 and 1 beside other numbers is a number, too
+        roles.one_hot, roles.numbers = [], [name for name in table.header if name in mixed]
     if not (roles.labels or roles.one_hot or roles.points or roles.numbers):
         roles.labels = only_words(table, rest)
     roles.unread = [name for name in rest if name not in (*roles.numbers, roles.labels)]
@@ -153,6 +157,9 @@ def _fname_of(table: TextTable, free: Sequence[str], count_images: CountImages) 
     except TableError as error:
         raise TableError(f"{table.path}: {error}") from None
     if found is None:
+        if pixels := next((name for name in free if _holds_pixels(table, name)), None):
+            what = f"{table.path}: no column names image files; {pixels!r} holds the pixels, which are not read"
+            raise TableError(f"{what}. Write each row's image to a file, and the file's name in a column fname.")
         raise TableError(
             f"{table.path}: no column names image files; it has {quote(table.header)}. Say which does, as in "
             f"--columns 'fname={next(iter(free), 'NAME')}', and with --images where these are."
@@ -197,6 +204,11 @@ def _take_positions(table: TextTable, roles: Roles, said: Mapping[str, str], fre
 
 def _may_be_number(name: str) -> bool:
     return not _is_of_rows(name) and not coordinate_column(name)
+
+
+def _holds_pixels(table: TextTable, name: str) -> bool:
+    cell = table.column(name)[0]
+    return len(cell) > LONGEST_NAME and all(map(str.isdigit, cell.replace(",", " ").split()))
 
 
 def _is_of_rows(name: str) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lightning_tasks.data.tables.cells import normalize, stands_for_nothing
+from lightning_tasks.data.tables.cells import as_number, normalize, stands_for_nothing
 from lightning_tasks.data.tables.csv_table import shorten
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.csv.column_guesses import ONE_HOT, filled, is_number_column
@@ -11,7 +11,7 @@ from lightning_tasks.data.tables.formats.csv.column_roles import Roles
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.label_cells import AUTO, WHOLE, looks_like_a_list, split_cell
-from lightning_tasks.data.tables.label_separators import separator_of_cells
+from lightning_tasks.data.tables.label_separators import separator_note, separator_of_cells
 from lightning_tasks.errors import TableError
 
 _SEVERAL = 0.05  # of the images have several rows, where a row is a label
@@ -32,9 +32,22 @@ class LabelCells:
         self.separator = WHOLE if roles.box else options.label_separator
         if self.separator == AUTO:
             self.separator = _separator(table, roles, names)
+            if (note := separator_note(filled(table.column(roles.labels)), self.separator)) is not None:
+                annotations.notes.append(note)
         self._labels = self._read(roles.labels)
         self._difficult = self._read(roles.difficult) if roles.difficult and not roles.box else None
         self._confidence = roles.confidence
+        self._note_confidence(annotations)
+
+    def _note_confidence(self, annotations: Annotations) -> None:
+        name = self._confidence
+        cells = filled(self._table.column(name)) if name else []
+        unsure = sum(0 < (as_number(cell, self._table.decimal_comma) or 0) < 1 for cell in cells)
+        if unsure:
+            told = f"column {name!r}: {unsure:,} labels have a number between 0 and 1, and count as not known"
+            annotations.notes.append(told)
+        if unsure and unsure == len(self._labels):
+            raise TableError(f"{self._table.path}: {told}: none is left. Write 1 or 0 instead, or drop the column.")
 
     def of_row(self, row: int) -> Sequence[str]:
         """Return the labels of a row."""

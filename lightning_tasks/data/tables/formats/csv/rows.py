@@ -12,7 +12,8 @@ from lightning_tasks.data.tables.formats.annotations import (
 from lightning_tasks.data.tables.formats.csv.boxes import BoxCells
 from lightning_tasks.data.tables.formats.csv.column_roles import Roles
 from lightning_tasks.data.tables.formats.csv.labels import LabelCells, OneHotCells
-from lightning_tasks.data.tables.formats.csv.points import PointCells, numbers_in
+from lightning_tasks.data.tables.formats.csv.points import PointCells
+from lightning_tasks.data.tables.formats.csv.positions import numbers_in
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.image_names import split_of_folder
 from lightning_tasks.data.tables.formats.reader import ReadOptions
@@ -30,7 +31,7 @@ class TableRows:
         self._cells = {name: table.column(name) for name in table.header}
         self._labels = LabelCells(table, roles, names, options, annotations) if roles.labels else None
         self._one_hot = OneHotCells(table, roles, options, annotations) if roles.one_hot else None
-        self._points = PointCells(table, roles) if roles.points else None
+        self._points = PointCells(table, roles, annotations) if roles.points else None
         self._boxes = BoxCells(table, roles, self._labels, annotations) if roles.box else None
         values = (*roles.numbers, *roles.one_hot, *([roles.labels] if roles.labels else []))
         self._value_columns = {name: (self._cells[name], table.decimal_comma) for name in values}

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_tasks.data.tables.cells import as_number, normalize, stands_for_nothing
-from lightning_tasks.data.tables.csv_table import encoding_of, quote
+from lightning_tasks.data.tables.csv_table import quote
 from lightning_tasks.data.tables.formats.image_names import has_ending
-from lightning_tasks.errors import ConfigError, TableError
+from lightning_tasks.data.tables.formats.text_lines import open_text
+from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import why_file_has_no_content
 
 TABLES = (".csv", ".tsv", ".txt", ".tab", ".psv")  # how the names of such files end
@@ -114,17 +115,8 @@ def _lines(path: Path, encoding: str | None) -> tuple[list[str], int]:
     """Return a file's lines, and which one is the header: Excel may write what stands between cells above it."""
     if (instead := why_file_has_no_content(path)) is not None:
         raise TableError(f"{path}: not a table but {instead}.")
-    said = encoding or encoding_of(path)
-    try:
-        with path.open(encoding=said, newline="") as file:
-            lines = file.readlines()
-    except LookupError as error:
-        raise ConfigError(f"--encoding {encoding}: there is no such encoding. Try utf-8, latin-1 or cp1252.") from error
-    except UnicodeError as error:
-        way_out = "Say what it is, such as --encoding latin-1." if encoding is None else "Name another --encoding."
-        raise TableError(f"{path}: not text in {encoding or 'UTF-8'} ({error}). {way_out}") from error
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror}).") from error
+    with open_text(path, encoding, newline="") as file:
+        lines, said = file.readlines(), file.encoding
     for number, line in enumerate(lines, 1):
         if "\0" in line:
             way_out = "Say what it is in, such as --encoding utf-16-le, or write it again as csv."

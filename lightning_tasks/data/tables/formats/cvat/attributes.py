@@ -1,11 +1,11 @@
 """CVAT's attributes: numbers of tags are numbers of the image; all others are left out, and counted by name."""
 
-import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.cvat.labels import declared
+from lightning_tasks.data.tables.formats.text_lines import finite_number
 from lightning_tasks.data.tables.formats.xml_lines import Element, place
 from lightning_tasks.errors import TableError
 
@@ -78,18 +78,10 @@ class Attributes:
             return []
         found = []
         for image, text, where in cells:
-            value = _as_number(text)
+            value = finite_number(text)
             if text and value is None:
                 if kind == "number":
                     raise TableError(f"{where}: {name[1]!r} is {text!r}, which is no number. Correct it.")
                 return []
             found += [] if value is None else [(image, value, where)]
         return found
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

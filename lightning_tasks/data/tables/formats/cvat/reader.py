@@ -14,8 +14,8 @@ from lightning_tasks.data.tables.formats.cvat.attributes import Attributes
 from lightning_tasks.data.tables.formats.cvat.labels import Labels
 from lightning_tasks.data.tables.formats.cvat.points import PointNames, PointsOfImage, Shape, plain_names
 from lightning_tasks.data.tables.formats.cvat.shapes import LEFT_OUT, SHAPES, box_of
-from lightning_tasks.data.tables.formats.found_images import FoundImages
 from lightning_tasks.data.tables.formats.image_names import plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.images import images_of
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.stated_sizes import stated_size
@@ -44,13 +44,13 @@ class Cvat(Reader):
         content = _Content()
         for path in files:
             content.read(path)
-        images = FoundImages(source, [image.name for image in content.images], options.images)
+        images = images_of(source, [image.name for image in content.images], options.images)
         point_names = content.points.all()
         annotations = Annotations([], images.folder, "", plain_names(point_names), content.labels.vocab())
         annotations.left_out += content.left_out
         seen: dict[str, str] = {}
         for image, values in zip(content.images, content.attributes.fill(annotations), strict=True):
-            name = images.find(_places(image, source.folder)) or image.name
+            name = images.find_first(_places(image, source.folder)) or image.name
             if name in seen:
                 raise TableError(f"{image.where}: the image {name} is in {seen[name]} already. Remove one of them.")
             seen[name] = image.where

@@ -9,7 +9,7 @@ from typing import Any
 from lightning_tasks.data.images.decode import file_size_px
 from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
-from lightning_tasks.data.tables.formats.image_names import found_names, images_folder, plain_name
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.json_values import as_list, refuse
 from lightning_tasks.data.tables.formats.label_studio.records import (
     Record,
@@ -31,6 +31,7 @@ class LabelStudio(Reader):
 
     name = "label-studio"
     about = "Label Studio JSON, JSON-MIN: choices, points, boxes, numbers"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a json file is a list of tasks, or of JSON-MIN's records."""
@@ -48,11 +49,10 @@ class LabelStudio(Reader):
             entries = as_list([content] if _is_task(content) else content, str(path))
             is_min = bool(entries) and not _is_task(entries[0])
             records += (records_of_json_min if is_min else records_of_json)(path, entries, options.columns, tally)
-        names = [plain_name(record.image) for record in records]
-        lasts = [name.rpartition("/")[2] for name in names]
-        folder = images_folder(source.folder, [*names, *lasts], options.images)
+        folder, found = ImagesNear(source.folder, options.images).locate(record.image for record in records)
         images: dict[str, tuple[Record, Results]] = {}
-        for record, name in zip(records, found_names(folder, [record.image for record in records]), strict=True):
+        for record in records:
+            name = found[record.image]
             results = read_results(record.results, record.where, partial(_size, folder / name), tally.left_out)
             if images.setdefault(name, (record, results))[0] is not record:
                 refuse(record.where, f"the image {name} is that of {images[name][0].where}")

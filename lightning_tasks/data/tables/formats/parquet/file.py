@@ -10,8 +10,8 @@ from typing import Any
 from lightning_tasks.data.tables.csv_table import plain_name, quote
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.csv.annotate import annotate
-from lightning_tasks.data.tables.formats.csv.images import TableImages
 from lightning_tasks.data.tables.formats.csv.text_table import TextTable
+from lightning_tasks.data.tables.formats.images import ImagesNear
 from lightning_tasks.data.tables.formats.parquet import cells as cells_of
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.errors import MissingLibraryError, TableError, what_is_wrong
@@ -51,7 +51,8 @@ class ParquetFile:
     def annotate(self, options: ReadOptions) -> Annotations:
         """Return what the rows say; images that are held here are called by their rows. Raises as any table does."""
         columns, labels, objects = self._columns(options)
-        rows = [row for row in range(self._n) if labels is None or columns.get(labels, [""])[row] is not None]
+        given = columns.get(labels or "")
+        rows = [row for row in range(self._n) if given is None or given[row] is not None]
         table = self._table(columns, rows, objects)
         said = dict(options.columns)
         if self._names is not None and self._image:
@@ -59,7 +60,7 @@ class ParquetFile:
         if labels is not None or objects is not None:
             said["labels"] = labels or _class_column(objects, self._features)
         folder = self._path.parent
-        images = _StoredNames(options.workspace) if self.holds_images else TableImages(folder, options.images)
+        images = _StoredNames(options.workspace) if self.holds_images else ImagesNear(folder, options.images)
         annotations = annotate(table, replace(options, columns=said), images)
         if n_missing := self._n - len(rows):
             annotations.left_out["images whose label is not given"] = n_missing

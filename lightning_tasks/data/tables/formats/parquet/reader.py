@@ -24,6 +24,7 @@ class ParquetFiles(Reader):
 
     name = "parquet"
     about = "parquet of a Hugging Face data set"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a file is parquet, or whether a folder holds some."""

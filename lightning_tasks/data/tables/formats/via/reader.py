@@ -10,13 +10,8 @@ from typing import Any
 
 from lightning_tasks.data.tables.formats import shapes
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, Annotations
-from lightning_tasks.data.tables.formats.image_names import (
-    found_names,
-    from_one_folder,
-    images_folder,
-    plain_name,
-    split_of_folder,
-)
+from lightning_tasks.data.tables.formats.image_names import split_of_folder
+from lightning_tasks.data.tables.formats.images import ImagesNear, from_one_folder
 from lightning_tasks.data.tables.formats.json_values import refuse
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source, require_json
@@ -41,6 +36,7 @@ class Via(Reader):
 
     name = "via"
     about = "VGG Image Annotator 2, JSON or csv: regions, file attributes"
+    reads_columns = True
 
     def recognises(self, source: Source) -> bool:
         """Return whether a file has VIA's images, or is a project of VIA 3, which is refused."""
@@ -140,7 +136,6 @@ def _find(listed: Mapping[Path, Sequence[ViaImage]], given: Path | None) -> tupl
     """Return the folder of the images, and each one seen from there; a file's names start from around it."""
     places: list[tuple[Path, str]] = []
     for path, images in listed.items():
-        names = [image.name for image in images]
-        folder = images_folder(path.parent, [plain_name(name) for name in names], given)
-        places += [(folder, name) for name in found_names(folder, names)]
+        folder, found = ImagesNear(path.parent, given).locate(image.name for image in images)
+        places += [(folder, found[image.name]) for image in images]
     return from_one_folder(places)

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from lightning_tasks.data.tables.formats.image_names import has_ending, plain_name
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.text_lines import utf8_lines
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_file
 
@@ -47,10 +48,7 @@ def _folders_of_lists(source: Source) -> list[Path]:
 
 
 def _names(path: Path) -> list[tuple[int, str]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read as text ({error}). Restore it.") from error
+    lines = utf8_lines(path, "Restore it.")
     names = ((number, plain_name(line.strip())) for number, line in enumerate(lines, 1) if line.strip())
     return [
         (number, PurePosixPath(name).stem if has_ending(name) else name.rpartition("/")[2]) for number, name in names

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from lightning_tasks.data.tables.formats.annotations import AnnotatedImage, AnnotatedObject, Annotations, Box
-from lightning_tasks.data.tables.formats.found_images import FoundImages
 from lightning_tasks.data.tables.formats.image_names import has_ending, plain_name, split_of_folder
+from lightning_tasks.data.tables.formats.images import Images, images_of
 from lightning_tasks.data.tables.formats.reader import Reader, ReadOptions
 from lightning_tasks.data.tables.formats.source import Source
 from lightning_tasks.data.tables.formats.voc.image_sets import read_image_sets
@@ -44,7 +44,7 @@ class Voc(Reader):
         left_out: Counter[str] = Counter()
         read = [_read_file(path, left_out) for path in _xml_files(source)]
         called = [name if has_ending(name) else f"{path.stem}.jpg" for path, name, *_ in read]
-        images = FoundImages(source, called, options.images)
+        images = images_of(source, called, options.images)
         annotations = Annotations([], images.folder, "", left_out=left_out)
         sets = read_image_sets(source, {path.stem for path, *_ in read})
         names: dict[str, Path] = {}
@@ -122,12 +122,14 @@ def _box_of(path: Path, element: Element) -> Box | None:
     return Box(xmin - 1, ymin - 1, xmax, ymax)
 
 
-def _image_of(below: PurePosixPath, file_name: str, images: FoundImages) -> str:
+def _image_of(below: PurePosixPath, file_name: str, images: Images) -> str:
     """Return the image of an annotation `below` the data set's folder; where none is found, how it should be called."""
     own = list(_own_places(below.with_suffix("")))
-    found = next((image for stem in own if (image := images.of_stem(str(stem)))), None) or images.find([own[-1].name])
+    found = next((image for stem in own if (image := images.of_stem(str(stem)))), None) or images.find_first(
+        [own[-1].name]
+    )
     if found is None and file_name:
-        found = images.find([*(str(stem.parent / file_name) for stem in own), file_name])
+        found = images.find_first([*(str(stem.parent / file_name) for stem in own), file_name])
     if found is not None:
         return found
     return file_name if has_ending(file_name) else f"{below.stem}.jpg"

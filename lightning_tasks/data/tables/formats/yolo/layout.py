@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.text_lines import utf8_lines
 from lightning_tasks.data.tables.formats.yolo.rows import looks_like_rows
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import exists, is_file
@@ -161,10 +162,9 @@ def _of_darknet(path: Path) -> Layout:
 
 def names_in_lines(path: Path) -> dict[int, str]:
     """Return the name of each class, one a line."""
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: cannot be read as text ({error}). Save it as UTF-8.") from error
+    names = [line.strip() for line in utf8_lines(path, "Save it as UTF-8.")]
+    while names and not names[-1]:
+        names.pop()
     if "" in names:
         raise TableError(f"{path}: line {names.index('') + 1}: is empty. Write the name of a class in each line.")
     return dict(enumerate(names))

@@ -6,13 +6,13 @@ does this. A point is absent where its v is 0, and without v where it is negativ
 for points that they do not have, and Ultralytics does not draw them.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from lightning_tasks.data.tables.formats.annotations import ABSENT, HIDDEN, SEEN, Box
+from lightning_tasks.data.tables.formats.text_lines import finite_number, utf8_lines
 from lightning_tasks.errors import TableError
 
 _OUTSIDE = 0.01  # of the image, as Ultralytics lets it pass
@@ -51,11 +51,7 @@ class RowReader(NamedTuple):
         """Return what a file says; TableError: it cannot be used; names the line."""
         labels = Labels([], Counter(), set())
         seen: set[tuple[float, ...]] = set()
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, ValueError) as error:
-            raise TableError(f"{path}: cannot be read as text ({error}). Export it again.") from error
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(utf8_lines(path, "Export it again."), start=1):
             if not line.strip():
                 continue
             where = f"{path}: line {number}"
@@ -111,11 +107,8 @@ def looks_like_rows(text: str) -> bool:
 
 
 def _number(where: str, cell: str) -> float:
-    try:
-        number = float(cell) if cell.isascii() and "_" not in cell else math.nan  # Python reads 1_0 and ٣, nobody else
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = finite_number(cell)
+    if number is None:
         raise TableError(f"{where}: {cell!r} is no number. Correct it, or export it again.")
     return number
 

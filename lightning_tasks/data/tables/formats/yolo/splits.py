@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning_tasks.data.tables.formats.image_names import plain_name
 from lightning_tasks.data.tables.formats.source import Source
+from lightning_tasks.data.tables.formats.text_lines import utf8_lines
 from lightning_tasks.data.tables.formats.yolo.layout import Layout, place_of
 from lightning_tasks.errors import TableError
 from lightning_tasks.filesystem import is_folder
@@ -33,10 +34,7 @@ def images_of_splits(layout: Layout, given: Path | None) -> tuple[dict[str, list
 def _images_at(place: Path, layout: Layout, given: Path | None) -> Iterable[Path]:
     if is_folder(place):
         return Source(place).images
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise TableError(f"{place}: cannot be read as text ({error}).") from error
+    lines = utf8_lines(place, "Restore it.")
     return [_listed(place, i, line.strip(), layout, given) for i, line in enumerate(lines, 1) if line.strip()]
 
 
