@@ -170,7 +170,9 @@ def _folders_named(images: str, source: Path) -> list[Path]:
     beside = source if is_folder(source) else source.parent
     folders = [place for place in dict.fromkeys((Path(images), beside / images)) if is_folder(place)]
     if not folders:
-        raise ConfigError(f"There is no folder {images} (--images), seen from here or from {beside}.")
+        raise ConfigError(
+            f"There is no folder {images} (--images), seen from here or from {beside}. Name the images' folder."
+        )
     return folders
 
 

@@ -166,7 +166,7 @@ def test_splits_are_kept_and_images_of_none_left_out(made, capsys):
         (["--task", "boxes"], "there is no such task; it is one of multilabel, keypoints, values."),
         (["--task", "values"], "no image has a number"),
         (["--format", "coco3"], "There is no format 'coco3'. --format is one of made."),
-        (["--images", "a.made"], "--images a.made is no folder. Name the folder of the images."),
+        (["--images", "a.made"], "There is no folder a.made (--images), seen from here or from"),
         (["--images", "there"], "There is no folder there (--images)"),
         (["--columns", "fname"], "write our name, = and the file's: 'fname=image_id,labels=tags'."),
         (["--output", "a.made", "--task", "multilabel"], "a.made is read here"),
