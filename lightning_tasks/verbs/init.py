@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lightning_tasks import yaml_text
-from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.data.tables.csv_table import OTHER_NAMES, near_column
 from lightning_tasks.data.tables.file_checks import respelt_line
 from lightning_tasks.devices import this_machine
@@ -86,6 +86,7 @@ def _write_config(own: OwnTable, target: Path, force: bool) -> None:
     drafted, draft = _draft(own)
     _comment_files(own, draft)
     text = _config(drafted, draft, own, target)
+    require_place(target, [own.path])
     write_schema(target.with_name(SCHEMA_FILE))  # by which editors complete the config
     write_whole(target, lambda new: new.write_text(text, encoding="utf-8"))
     print(f"task             {drafted.name}{'  (--task names another)' * (own.task is None)}")

@@ -53,7 +53,8 @@ def test_a_bright_dot_and_its_point_agree_within_a_pixel(source, target, x_share
     assert moved.shape == (*target, 3)
     # Near a border, a part of the dot or its mirror image would pull the light's centre.
     wide = 3.5 * 1.2 * np.maximum(1, np.array(target[::-1]) / source[::-1]) * (1.5 if training else 1)
-    assume((centre > 3.5 * radii).all() and (centre < np.array(source[::-1]) - 1 - 3.5 * radii).all())
+    apart = (6 if training else 3.5) * radii  # from the borders, in which a warp shows the dot again
+    assume((centre > apart).all() and (centre < np.array(source[::-1]) - 1 - apart).all())
     assume((points[0] > wide).all() and (points[0] < np.array(target[::-1]) - 1 - wide).all())
     assert np.linalg.norm(centre_of_light(moved, points[0], wide + 2) - points[0]) < 1
 

@@ -351,4 +351,4 @@ def test_a_single_label_is_enough_for_all_but_cross_entropy(tmp_path, monkeypatc
         "false",
     ]
     assert console([*args, "--model", "MultiClassClassifier", "--data", "MultiClassDataModule"]) == 2
-    assert "the data has 'cat' alone" in capsys.readouterr().err
+    assert "the images for training have 'cat' alone" in capsys.readouterr().err
