@@ -5,6 +5,7 @@ import numpy as np
 from lightning_tasks.tasks.config_draft import ConfigDraft, OwnTable, describe_columns
 from lightning_tasks.tasks.keypoints.pairs import find_mirroring
 from lightning_tasks.tasks.keypoints.recipe import point_recipe
+from lightning_tasks.tasks.keypoints.sigmas import find_sigmas
 from lightning_tasks.tasks.keypoints.table import point_columns, point_names, point_positions, read_keypoint_table
 from lightning_tasks.tasks.recipe import Setting, training_rows
 
@@ -23,7 +24,10 @@ def draft_points(own: OwnTable) -> ConfigDraft:
             pairs=pairs, why="points that change places in a mirrored image, as the data says"
         )
     recipe = point_recipe(own.wishes, training_rows(table), own.size, len(names), mirroring.pairs is not None)
-    draft = ConfigDraft({}, {"csv": [*describe_columns(own.path, table, point_columns(table)), counts]}, recipe)
+    about = [*describe_columns(own.path, table, point_columns(table)), counts]
+    if (sigmas := find_sigmas(names)) is not None:
+        about.append(f"COCO's sigmas of these points, for OKS, in their order: {sigmas}")
+    draft = ConfigDraft({}, {"csv": about}, recipe)
     if len(names) > 1:
         draft.arguments["swap_pairs"] = None if mirroring.pairs is None else [list(pair) for pair in mirroring.pairs]
         draft.comments["swap_pairs"] = [mirroring.why]
