@@ -50,7 +50,8 @@ def installed(tmp_path_factory):
     for name in ("sdist", "wheel", "of_sdist"):
         (work / name).mkdir()
     with tarfile.open(build(source, "sdist", work / "sdist")) as archive:
-        archive.extractall(work, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
+        archive.extractall(work)
     (unpacked,) = work.glob("lightning_tasks-*")
     wheels = build(source, "wheel", work / "wheel"), build(unpacked, "wheel", work / "of_sdist")
     names = [set(zipfile.ZipFile(wheel).namelist()) for wheel in wheels]
