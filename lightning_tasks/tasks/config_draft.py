@@ -33,15 +33,19 @@ class OwnTable:
     swap_pairs: list[list[str]] | None = None  # points that change places in a mirrored image, where they are known
 
     @cached_property
+    def _cells(self) -> list[list[str]]:
+        return read_cells(self.path) or [[]]
+
+    @property
     def header(self) -> list[str]:
         """The names of the columns."""
-        return [cell.strip() for cell in (read_cells(self.path) or [[]])[0]]
+        return [cell.strip() for cell in self._cells[0]]
 
     @cached_property
     def files(self) -> Files:
         """The files that its names mean, as the config lets the data be read."""
         folder, column = self.path.parent / self.images, self.header.index("fname")
-        names = [cells[column] for cells in read_cells(self.path)[1:]]
+        names = [cells[column] for cells in self._cells[1:]]
         return find_files(names, folder, Confines(self.path.parent, folder))
 
     @cached_property

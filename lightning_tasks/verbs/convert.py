@@ -10,10 +10,10 @@ from typing import Any
 
 from lightning_tasks.atomic_write import require_place, write_whole
 from lightning_tasks.csv_text import write_rows
-from lightning_tasks.data.tables.csv_table import read_cells
 from lightning_tasks.data.tables.formats.annotations import Annotations
 from lightning_tasks.data.tables.formats.collector import collector_at_rest
-from lightning_tasks.data.tables.formats.csv.reader import header_of_own_table
+from lightning_tasks.data.tables.formats.csv.reader import read_own_table
+from lightning_tasks.data.tables.formats.csv.text_table import TextTable
 from lightning_tasks.data.tables.formats.images import images_folder, sample
 from lightning_tasks.data.tables.formats.reader import MinusOne, ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
@@ -41,7 +41,7 @@ class Converted:
     is_new: bool  # there was none before
 
 
-def convert(path: str, output: str | None = None, force: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+def convert(path: str, output: str | None = None, force: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - of convert_annotations
     """Write a table of our own from the annotations of another tool.
 
     Args:
@@ -104,9 +104,9 @@ def convert_annotations(
         none=(none,) if isinstance(none, str) else tuple(none or ()),
         minus_one=minus_one,
     )
-    if format is None and _is_own_table(Path(path), options, task):
+    if format is None and (own := _own_table(Path(path), options, task)) is not None:
         _require_same(Path(path), output)
-        return Converted(Path(path), _images_of(Path(path), images), label_separator, None, None, False, False)
+        return Converted(Path(path), _images_of(own, images), label_separator, None, None, False, False)
     workspace = folder / f"{Path(path).stem}_images"
     source = _unpacked(Path(path), folder)
     given = _folders_named(images, source)[0] if images is not None else None
@@ -132,14 +132,15 @@ def convert_annotations(
     return Converted(table, images_seen, draft.label_separator, draft.vocab, annotations.swap_pairs, True, is_new)
 
 
-def _is_own_table(path: Path, options: ReadOptions, task: str | None) -> bool:
-    """Return whether a path is a table of ours already, and nothing in it would be read otherwise.
+def _own_table(path: Path, options: ReadOptions, task: str | None) -> TextTable | None:
+    """Return the table of a path that is one of ours already, and in which nothing would be read otherwise.
 
     Its columns are of one kind, or of the task that is asked for among others.
     """
-    header = header_of_own_table(path, options) if is_file(path) else None
-    tasks = [known for known in TASKS if header is not None and known.recognises(header)]
-    return len({known.targets for known in tasks}) == 1 or any(known.name == task for known in tasks)
+    table = read_own_table(path, options) if is_file(path) else None
+    tasks = [known for known in TASKS if table is not None and known.recognises(table.header)]
+    is_ours = len({known.targets for known in tasks}) == 1 or any(known.name == task for known in tasks)
+    return table if is_ours else None
 
 
 def _require_same(path: Path, output: str | None) -> None:
@@ -150,16 +151,14 @@ def _require_same(path: Path, output: str | None) -> None:
         )
 
 
-def _images_of(table: Path, given: str | None) -> str:
+def _images_of(own: TextTable, given: str | None) -> str:
     """Return the folder of the images of a table of ours, seen from the table's; see `_folders_named`."""
-    header, *rows = read_cells(table)
-    column = [name.strip() for name in header].index("fname")
-    names = [name for row in rows for name in row[column : column + 1]]
+    beside, names = own.path.parent, own.column("fname")
     if given is None:
-        return os.path.relpath(images_folder(table.parent, names, None), table.parent)
+        return os.path.relpath(images_folder(beside, names, None), beside)
     some = sample(names)
-    folder = max(_folders_named(given, table), key=lambda place: sum(is_file(place / name) for name in some))
-    return _seen_from(table.parent, folder)
+    folder = max(_folders_named(given, own.path), key=lambda place: sum(is_file(place / name) for name in some))
+    return _seen_from(beside, folder)
 
 
 def _folders_named(images: str, source: Path) -> list[Path]:

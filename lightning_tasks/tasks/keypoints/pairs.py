@@ -79,7 +79,7 @@ def _face_68(names: Sequence[str], points_px: NDArray[np.floating]) -> Mirroring
     if len(names) != _IN_A_ROW or None in parts or len({part[1] for part in parts if part}) != 1:
         return None
     order = sorted(range(len(names)), key=lambda i: int(parts[i][2]))  # type: ignore[index]  # none is None
-    numbers = [int(parts[i][2]) for i in order]  # type: ignore[index]
+    numbers = [int(parts[i][2]) for i in order]  # type: ignore[index]  # none is None
     if numbers != list(range(numbers[0], numbers[0] + _IN_A_ROW)):
         return None
     apart = _share_apart(points_px[:, order, 0])

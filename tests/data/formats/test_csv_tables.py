@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lightning_tasks.data.tables.cells import normalize
 from lightning_tasks.data.tables.formats.annotations import Box
-from lightning_tasks.data.tables.formats.csv.reader import CsvTables, header_of_own_table
+from lightning_tasks.data.tables.formats.csv.reader import CsvTables, read_own_table
 from lightning_tasks.data.tables.formats.reader import ReadOptions
 from lightning_tasks.data.tables.formats.readers import read_annotations
 from lightning_tasks.data.tables.formats.source import Source
@@ -494,8 +494,8 @@ def test_points_side_by_side_and_one_a_row_are_the_same(tmp_path_factory, xy):
 def test_what_is_ours_stays(tmp_path, text, is_own):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    assert (header_of_own_table(path, ReadOptions()) is not None) == is_own
-    assert header_of_own_table(path, ReadOptions(none=("x",))) is None
+    assert (read_own_table(path, ReadOptions()) is not None) == is_own
+    assert read_own_table(path, ReadOptions(none=("x",))) is None
 
 
 @pytest.mark.parametrize(

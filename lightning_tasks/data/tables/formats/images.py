@@ -48,7 +48,7 @@ class Images:
         found: dict[str, list[str]] = {}
         for name in self._all:
             last = name.rpartition("/")[2].lower()
-            for key in {last, os.path.splitext(last)[0]}:  # noqa: PTH122
+            for key in {last, os.path.splitext(last)[0]}:  # noqa: PTH122 - of a million
                 found.setdefault(key, []).append(name)
         return found
 
@@ -89,7 +89,7 @@ class Images:
         """
         plain = {name: plain_name(name.strip()) for name in names}
         above = {name.rpartition("/")[0] for name in plain.values()}
-        listed = {place: set(os.listdir(self.folder / place)) for place in above if is_folder(self.folder / place)}  # noqa: PTH208
+        listed = {place: set(os.listdir(self.folder / place)) for place in above if is_folder(self.folder / place)}  # noqa: PTH208 - of a million
         missing = [
             name
             for name, (place, _, last) in ((name, there.rpartition("/")) for name, there in plain.items())
@@ -181,12 +181,12 @@ def _held(folder: Path, names: Sequence[str]) -> tuple[int, int, bool]:
     if held := sum(is_file(folder / name) for name in names):
         return held, 0, False
     try:
-        entries = {entry.lower() for entry in os.listdir(folder) if has_ending(entry)}  # noqa: PTH208
+        entries = {entry.lower() for entry in os.listdir(folder) if has_ending(entry)}  # noqa: PTH208 - of a million
     except OSError:  # it may not be entered
         return 0, 0, False
     last = [plain_name(name).rpartition("/")[2].lower() for name in names]
     stems = {os.path.splitext(entry)[0] for entry in entries}  # noqa: PTH122 - of a million
-    found = sum(name in stems or os.path.splitext(name)[0] in stems for name in last)  # noqa: PTH122
+    found = sum(name in stems or os.path.splitext(name)[0] in stems for name in last)  # noqa: PTH122 - of a million
     return 0, sum(name in entries for name in last), found > _MOSTLY * len(names)
 
 
@@ -203,7 +203,7 @@ def from_one_folder(images: Sequence[tuple[Path, str]]) -> tuple[Path, list[str]
     if len(folders) == 1:
         return folders.pop(), [name for _, name in images]
     is_mixed = len({folder.is_absolute() for folder in folders}) > 1 or any(".." in path.parts for path in folders)
-    whole = {folder: Path(os.path.abspath(folder)) if is_mixed else folder for folder in folders}  # noqa: PTH100
+    whole = {folder: Path(os.path.abspath(folder)) if is_mixed else folder for folder in folders}  # noqa: PTH100 - of a million
     common = Path(os.path.commonpath(whole.values())) if folders else Path()
     below = {folder: os.path.relpath(path, common) for folder, path in whole.items()}
     return common, [Path(os.path.normpath(f"{below[folder]}/{name}")).as_posix() for folder, name in images]

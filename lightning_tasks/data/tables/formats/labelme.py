@@ -132,7 +132,7 @@ class _File:
         self.shapes = [shape for _, shape in outlines]
 
 
-def _flags(value: Any, where: str) -> dict[str, bool]:  # noqa: ANN401
+def _flags(value: Any, where: str) -> dict[str, bool]:  # noqa: ANN401 - JSON
     flags = as_object(value, where)
     for flag, holds in flags.items():
         if not isinstance(holds, bool):
@@ -140,7 +140,7 @@ def _flags(value: Any, where: str) -> dict[str, bool]:  # noqa: ANN401
     return flags
 
 
-def _points(value: Any, kind: str, where: str) -> list[Point]:  # noqa: ANN401
+def _points(value: Any, kind: str, where: str) -> list[Point]:  # noqa: ANN401 - JSON
     places = as_list(value, f"{where}: points")
     fewest, most = _N_POINTS.get(kind, (1, _ANY))
     if not fewest <= len(places) <= most:

@@ -109,7 +109,7 @@ def _read_images(file: CocoFile, entries: list[Any]) -> None:
         file.sizes[key] = entry.get("width"), entry.get("height")
 
 
-def _refuse_image(file: CocoFile, where: str, value: Any) -> NoReturn:  # noqa: ANN401
+def _refuse_image(file: CocoFile, where: str, value: Any) -> NoReturn:  # noqa: ANN401 - JSON
     entry = as_object(value, where)
     if _id(entry, where) in file.images:
         refuse(where, "a second image of this id")
@@ -138,7 +138,7 @@ def _id(entry: Mapping[str, Any], where: str) -> Id:
     return key if type(key) in (int, str) and key != "" else refuse(where, "its id is neither a number nor text")
 
 
-def _refuse_reference(file: CocoFile, i: int, value: Any) -> NoReturn:  # noqa: ANN401
+def _refuse_reference(file: CocoFile, i: int, value: Any) -> NoReturn:  # noqa: ANN401 - JSON
     where = file.where("annotations", i, value)
     entry = as_object(value, where)
     _id(entry, where)
@@ -182,12 +182,12 @@ def _mark(file: CocoFile, i: int, entry: Mapping[str, Any], label: str) -> Mark:
     return AnnotatedObject(label, box, points, area, crowd == 1)
 
 
-def _refuse_box(where: str, value: Any) -> NoReturn:  # noqa: ANN401
+def _refuse_box(where: str, value: Any) -> NoReturn:  # noqa: ANN401 - JSON
     _, _, *size = as_finites(value, 4, f"{where}: bbox")
     refuse(f"{where}: bbox", f"a width or a height of {min(size)}")
 
 
-def _refuse_points(where: str, value: Any, label: str, n: int) -> NoReturn:  # noqa: ANN401
+def _refuse_points(where: str, value: Any, label: str, n: int) -> NoReturn:  # noqa: ANN401 - JSON
     if not n:
         refuse(where, f"it has keypoints, but its category {label!r} does not name them (keypoints)")
     numbers = as_finites(value, 3 * n, f"{where}: keypoints")

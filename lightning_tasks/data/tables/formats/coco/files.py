@@ -73,7 +73,7 @@ class CocoFiles:
     def annotations(self) -> Annotations:
         """Return what all say together; a split that all images have is none."""
         common = os.path.commonpath([os.path.normpath(folder) for folder in self._folders])
-        begin = 0 if common in ("", ".") else len(os.path.join(common, ""))  # noqa: PTH118
+        begin = 0 if common in ("", ".") else len(os.path.join(common, ""))  # noqa: PTH118 - of a million
         splits = {entry.split for entry in self._images.values()}
         if len(splits) == 1 and (split := splits.pop()):
             self._notes[f"all images are of one split, {split}: the table leaves it out"] = None

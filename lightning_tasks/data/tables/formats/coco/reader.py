@@ -80,5 +80,5 @@ def _kind(content: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     return "coco" if "annotations" in content or "categories" in content else ""
 
 
-def _has(entry: Any, *keys: str) -> bool:  # noqa: ANN401
+def _has(entry: Any, *keys: str) -> bool:  # noqa: ANN401 - JSON
     return isinstance(entry, dict) and all(key in entry for key in keys)

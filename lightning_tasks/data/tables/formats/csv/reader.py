@@ -15,7 +15,7 @@ from lightning_tasks.data.tables.formats.csv.annotate import annotate, join
 from lightning_tasks.data.tables.formats.csv.column_guesses import fname_column
 from lightning_tasks.data.tables.formats.csv.column_roles import find_roles
 from lightning_tasks.data.tables.formats.csv.positions import are_parts, numbers_in
-from lightning_tasks.data.tables.formats.csv.text_table import TABLES, read_head, read_text_table
+from lightning_tasks.data.tables.formats.csv.text_table import TABLES, TextTable, read_head, read_text_table
 from lightning_tasks.data.tables.formats.deeplabcut import is_deeplabcut
 from lightning_tasks.data.tables.formats.image_names import plain_name as image_name
 from lightning_tasks.data.tables.formats.image_names import split_of_file, split_of_folder
@@ -54,8 +54,8 @@ class CsvTables(Reader):
         return join(read, list(splits.values()), paths) if len(read) > 1 else read[0]
 
 
-def header_of_own_table(path: Path, options: ReadOptions) -> list[str] | None:
-    """Return the header of a table that says to our own readers all that it says to this one; None: it does not.
+def read_own_table(path: Path, options: ReadOptions) -> TextTable | None:
+    """Return a table that says to our own readers all that it says to this one; None: it does not.
 
     Nothing in it is in another form or of another name. Columns of 0 and 1 are numbers where other numbers are beside.
     """
@@ -75,7 +75,7 @@ def header_of_own_table(path: Path, options: ReadOptions) -> list[str] | None:
     one_row_each = len(set(names)) == len(names) or not roles.labels
     own_names = roles.fname == "fname" and roles.labels in (None, "labels") and own_points
     other_form = roles.box or roles.point or (roles.one_hot and not roles.numbers) or not one_row_each
-    return table.header if as_we_read and own_names and not other_form else None
+    return table if as_we_read and own_names and not other_form else None
 
 
 def _tables(source: Source) -> list[Path]:

@@ -136,11 +136,11 @@ def _choice_fields(
     return sure | set(unsure)
 
 
-def _has_choices(value: Any) -> bool:  # noqa: ANN401
+def _has_choices(value: Any) -> bool:  # noqa: ANN401 - JSON
     return any(
         isinstance(answer, dict) and "choices" in answer for answer in (value if isinstance(value, list) else [value])
     )
 
 
-def _is_answer(value: Any) -> bool:  # noqa: ANN401
+def _is_answer(value: Any) -> bool:  # noqa: ANN401 - JSON
     return isinstance(value, dict) and any(key in _ANSWERS or key.endswith("labels") for key in value)

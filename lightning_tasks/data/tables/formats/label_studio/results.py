@@ -93,7 +93,7 @@ def read_results(entries: list[Any], where: str, size_of: Callable[[], Size | No
     return found
 
 
-def _checked(value: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
+def _checked(value: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
     entry = as_object(value, where)
     for key in ("id", "parentID"):
         if not isinstance(entry.get(key), str | int | None):

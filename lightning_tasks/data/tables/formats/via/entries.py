@@ -36,14 +36,14 @@ def metadata_of(content: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     return content if isinstance(first, dict) and "filename" in first and "regions" in first else None
 
 
-def is_via_3(content: Any) -> bool:  # noqa: ANN401
+def is_via_3(content: Any) -> bool:  # noqa: ANN401 - JSON
     """Return whether this is a project of VIA 3."""
     return (
         isinstance(content, dict) and {"project", "config", "attribute", "file", "view", "metadata"} <= content.keys()
     )
 
 
-def images_of_json(path: Path, metadata: Any) -> list[ViaImage]:  # noqa: ANN401
+def images_of_json(path: Path, metadata: Any) -> list[ViaImage]:  # noqa: ANN401 - JSON
     """Return the images of JSON; TableError: an entry cannot be used."""
     images = []
     for key, value in as_object(metadata, f"{path}: _via_img_metadata").items():
