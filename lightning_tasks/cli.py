@@ -205,6 +205,8 @@ class TaskCLI(LightningCLI):
             self.trainer_defaults["callbacks"] = [FinitePredictions(), SkippedImages(), *terminal]
             kwargs["logger"] = trainer.logger or False
             return super().instantiate_trainer(**kwargs)
+        if self.subcommand == "probe":  # schedules and the like are of a training
+            trainer.callbacks, trainer.max_epochs, given = None, 1, []
         plans = [callback for callback in given if isinstance(callback, FineTune)]
         if plans and trainer.max_epochs is None:
             kwargs["max_epochs"] = plans[0].max_epochs
@@ -248,11 +250,12 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = [seed, EpochTable(), SkippedImages(), StartLine()]
         if getattr(self.model, "lr", None) == "auto" and not any(isinstance(c, LRFinder) for c in given):
             callbacks.append(LRFinder())
-        if self.subcommand != "fit":  # lr_find trains nothing that could be shown
+        if self.subcommand == "lr_find":  # it trains nothing that could be shown
             return callbacks
-        callbacks += [FiniteLoss(), self._end_of_fit]
+        callbacks += [FiniteLoss(), self._end_of_fit] if self.subcommand == "fit" else []
         if (task := find_task(self.model)) is not None:  # a user's own model may predict otherwise
-            callbacks += [BatchFigure(), ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
+            callbacks += [BatchFigure()] if self.subcommand == "fit" else []
+            callbacks += [ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
         return callbacks
 
     def _run_folder(self) -> tuple[Path, int | None]:
@@ -271,9 +274,12 @@ class TaskCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Name what the run left behind."""
-        if self.config.fit.trainer.fast_dev_run or not self.trainer.is_global_zero:
-            return
-        if (reason := self._end_of_fit.reason(self.trainer)) is not None:
-            print(reason)
+        if not self.config.fit.trainer.fast_dev_run and self.trainer.is_global_zero:
+            if (reason := self._end_of_fit.reason(self.trainer)) is not None:
+                print(reason)
+            self.after_probe()
+
+    def after_probe(self) -> None:
+        """Name what the run left behind."""
         folder = Path(self.trainer.default_root_dir)
         print("\n".join(run_folders.left_behind(folder, self.trainer.checkpoint_callbacks)))

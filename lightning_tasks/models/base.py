@@ -121,6 +121,11 @@ class ImageModel(LightningModule, ABC):
         """The head's rate over the early body's, where it is not the default: for schedules with another default."""
         return None if self.lr_mult == LR_MULT else self.lr_mult
 
+    @property
+    def why_no_probe(self) -> str | None:
+        """Why the head cannot be fitted to features that were computed before, and what to do; None: it can."""
+        return None
+
     @abstractmethod
     def configure_models(self, source: BackboneSource) -> None:
         """Set `backbone`, from `Backbone(**source)` or a subclass of it, then `head`."""
@@ -209,11 +214,15 @@ class ImageModel(LightningModule, ABC):
 
     def _evaluate(self, batch: Any, stage: str) -> Tensor:  # noqa: ANN401 - the task's
         loss, predictions = self._shared_step(batch)
+        self.gather(stage, loss, predictions, batch)
+        return predictions
+
+    def gather(self, stage: str, loss: Tensor, predictions: Tensor, batch: Any) -> None:  # noqa: ANN401 - the task's
+        """Gather and log the loss and the metrics of a batch, of `val` or `test`."""
         mean_loss: Any = self.losses[stage]
         mean_loss.update(loss, self.loss_weight(batch))
         self.log(f"{stage}/loss", mean_loss, batch_size=len(batch.images))
         self.log_metrics(stage, predictions, batch)
-        return predictions
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return fastai's AdamW over early body, late body and head."""

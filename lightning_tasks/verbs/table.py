@@ -35,6 +35,7 @@ VERBS = (
     Verb("summary", _CONFIG, "what there is, and one sample step by step", Kind.DATA),
     Verb("show_batch", _CONFIG, "draw training images as the model will see them", Kind.DATA),
     Verb("lr_find", _CONFIG, "suggest a learning rate", Kind.RUN),
+    Verb("probe", _CONFIG, "fit the head alone, to kept features: a minute", Kind.RUN),
     Verb("fit", _CONFIG, "train; --ckpt_path last resumes the newest run", Kind.RUN),
     Verb("validate", _BEST, "score on the validation split", Kind.CHECKPOINT),
     Verb("test", _BEST, "score on the test table", Kind.CHECKPOINT),

@@ -130,18 +130,52 @@ def _unit_ids(table: pd.DataFrame, rows: Rows) -> Rows:
     return np.unique(table[column].to_numpy()[rows], return_inverse=True)[1].reshape(-1)
 
 
-def _units(ids: Rows, rows: Rows) -> list[Rows]:
-    """Return the rows of each unit."""
-    by_unit, ends = rows[np.argsort(ids, kind="stable")], np.cumsum(np.bincount(ids)).tolist()
-    return [by_unit[start:end] for start, end in zip([0, *ends], ends, strict=False)]  # np.split is slow for a million
-
-
 def _unit_strata(ids: Rows, rows: Rows, strata: Strata) -> Strata:
     """Return the classes of units, a pair for each of their rows."""
     place = np.full(max(int(rows.max()), int(strata[:, 0].max(initial=0))) + 1, -1)
     place[rows] = ids
     units = place[strata[:, 0]]
     return np.column_stack([units, strata[:, 1]])[units >= 0]
+
+
+def deal_folds(
+    table: pd.DataFrame,
+    rows: Rows,
+    folds: int,
+    seed: int,
+    strata: Strata | None,
+    source: str,
+    way_out: str = "Take fewer folds.",
+) -> Rows:
+    """Return which fold, from 0 on, holds each of `rows` out (N,); -1: none does, it trains in every one.
+
+    Groups, and the rows of one image, lie in one fold whole. `strata` says which classes the table's rows have: each
+    fold gets its share of each, and what is alone with a class trains in every one.
+
+    Raises:
+        ConfigError: there are to be fewer than two folds.
+        TableError: there are fewer groups than folds.
+    """
+    if folds < 2:
+        raise ConfigError(f"{folds} folds: there must be 2 or more.")
+    ids = _unit_ids(table, rows)
+    n = int(ids.max(initial=-1)) + 1
+    if n < folds:
+        raise TableError(f"{source}: {n} groups (or rows) cannot make {folds} folds. {way_out}")
+    if strata is not None:
+        classes = _unit_strata(ids, rows, strata)
+        dealt = int((~np.isin(ids, find_alone(classes))).sum())
+        wanted = [dealt // folds + (i < dealt % folds) for i in range(folds)]
+        return np.asarray(stratify(np.bincount(ids), classes, [0, *wanted], seed)[ids] - 1)
+    unit_sizes = np.bincount(ids)
+    order = np.random.default_rng(seed).permutation(n)
+    # Largest first into the emptiest fold keeps the folds' sizes close; the permutation breaks ties.
+    fold_of_unit, sizes = np.zeros(n, dtype=np.int64), np.zeros(folds, dtype=np.int64)
+    for unit in sorted(order, key=lambda unit: -unit_sizes[unit]):
+        emptiest = int(sizes.argmin())
+        fold_of_unit[unit] = emptiest
+        sizes[emptiest] += unit_sizes[unit]
+    return fold_of_unit[ids]
 
 
 def _k_fold(
@@ -151,28 +185,8 @@ def _k_fold(
         raise ConfigError(f"fold {fold} of {folds} folds: folds must be 2 or more, and fold from 0 to folds - 1.")
     if "is_valid" in table.columns:
         rows = rows[~table["is_valid"].to_numpy(dtype=bool)[rows]]
-    ids = _unit_ids(table, rows)
-    n = int(ids.max(initial=-1)) + 1
-    if n < folds:
-        raise TableError(f"{source}: {n} groups (or rows) cannot make {folds} folds. Set data.folds lower.")
-    if strata is not None:
-        classes = _unit_strata(ids, rows, strata)
-        dealt = int((~np.isin(ids, find_alone(classes))).sum())
-        wanted = [dealt // folds + (i < dealt % folds) for i in range(folds)]
-        sides = stratify(np.bincount(ids), classes, [0, *wanted], seed)[ids]
-        return rows[sides != fold + 1], rows[sides == fold + 1]
-    units = _units(ids, rows)
-    order = np.random.default_rng(seed).permutation(len(units))
-    # Largest first into the emptiest fold keeps the folds' sizes close; the permutation breaks ties.
-    members: list[list[Rows]] = [[] for _ in range(folds)]
-    sizes = np.zeros(folds, dtype=np.int64)
-    for i in sorted(order, key=lambda i: -len(units[i])):
-        emptiest = int(sizes.argmin())
-        members[emptiest].append(units[i])
-        sizes[emptiest] += len(units[i])
-    parts = [np.sort(np.concatenate(unit_list)) for unit_list in members]
-    train = np.sort(np.concatenate([part for i, part in enumerate(parts) if i != fold]))
-    return train, parts[fold]
+    fold_of_row = deal_folds(table, rows, folds, seed, strata, source, "Set data.folds lower.")
+    return rows[fold_of_row != fold], rows[fold_of_row == fold]
 
 
 def _draw_split(

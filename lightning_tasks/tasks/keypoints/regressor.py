@@ -73,6 +73,11 @@ class KeypointRegressor(ImageModel):
         self._between = None if normalize_by is None else _positions(normalize_by, point_names)
         super().__init__(backbone=backbone, image_size=image_size, lr=lr, **kwargs)
 
+    @property
+    def why_no_probe(self) -> str | None:
+        """That points do not stay where they are."""
+        return "points move with every view of an image, and want features of their places. Points need `fit`."
+
     def configure_models(self, source: BackboneSource) -> None:
         """Make the backbone and the head that was chosen."""
         points = len(self.point_names)

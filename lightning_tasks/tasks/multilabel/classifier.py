@@ -98,6 +98,13 @@ class MultiLabelClassifier(ImageModel):
                 f"cross_entropy), take MultiClassClassifier. {what_is_wrong(error)}"
             ) from error
 
+    @property
+    def why_no_probe(self) -> str | None:
+        """That attention takes maps of features, not one row for each image."""
+        if self.head_name != "attention":
+            return None
+        return "the head `attention` takes whole maps of features, which are not kept. Take --model.head linear, or `fit`."
+
     def configure_models(self, source: BackboneSource) -> None:
         """Make the backbone and the head that was chosen."""
         if self.head_name == "attention":

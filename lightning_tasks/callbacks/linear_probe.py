@@ -1,0 +1,197 @@
+"""The callback that fits the head to a frozen backbone's features before the first batch."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import product
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+
+from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.errors import ConfigError
+from lightning_tasks.models.base import ImageModel
+from lightning_tasks.probe.feature_file import Shelf
+from lightning_tasks.probe.features import Features, extract_features
+from lightning_tasks.probe.head_fit import Setting, Table, apply_head
+from lightning_tasks.probe.report import probe_lines
+from lightning_tasks.probe.search import (
+    Candidate,
+    FitOptions,
+    Scores,
+    best_of,
+    fit,
+    readable,
+    score,
+    search,
+    tables_of,
+    training_folds,
+)
+
+WEIGHT_DECAYS, LRS = (1e-4, 1e-3, 1e-2), (1e-3,)
+
+
+class LinearProbe(Callback):
+    """A linear probe at the start of a `fit`: the head that suits the frozen backbone, found before the first batch.
+
+    The backbone sees some views of each training image, and each validation image, once; its features are kept for the
+    runs to come. Heads are fitted to them over a grid of weight decay and rate, which cross-validation over the
+    training rows decides: groups stay whole, and the validation split chooses nothing. The chosen pair's head, fitted
+    to all training rows, is what the training starts from. It needs labels or numbers, and a head of pooled features;
+    the module is one of ours. A resumed run does not probe again.
+
+    Args:
+        views: of each training image: as it is validated, then as augmented in the training's first epochs.
+        folds: of the cross-validation.
+        weight_decays: of the grid: half of it times the squared norm of the head's matrices is added to the loss.
+        lrs: of the grid: highest rates.
+        epochs: of each fit of a head.
+        batch_size: of each fit of a head.
+        keep_gb: features of all runs together take no more on the disk; 0: they are not kept.
+        only: stop after the probe, with the scores and the checkpoints of a run.
+
+    Attributes:
+        candidates: the grid's scores; empty before, and in a resumed run.
+        chosen: the one that the head was fitted with; None likewise.
+        scores: what the validation split scores, by the kept features.
+        features: what the backbone made of the images.
+    """
+
+    def __init__(
+        self,
+        views: int = 2,
+        folds: int = 5,
+        weight_decays: Sequence[float] = WEIGHT_DECAYS,
+        lrs: Sequence[float] = LRS,
+        epochs: int = 12,
+        batch_size: int = 256,
+        keep_gb: float = 4.0,
+        only: bool = False,
+    ) -> None:
+        for name, value, least in (("views", views, 1), ("folds", folds, 2), ("epochs", epochs, 1)):
+            if value < least:
+                raise ConfigError(f"LinearProbe's {name} is {value}; it must be at least {least}.")
+        if batch_size < 2:
+            raise ConfigError(f"LinearProbe's batch_size is {batch_size}; batch normalisation needs 2 at least.")
+        self.settings = [Setting(*pair) for pair in product(weight_decays, lrs)]
+        if not self.settings or any(decay < 0 or lr <= 0 for decay, lr in self.settings):
+            raise ConfigError(
+                f"LinearProbe's grid needs rates above 0 and weight decays from 0 on: {list(lrs)}, {list(weight_decays)}."
+            )
+        self.views, self.folds = views, folds
+        self.options = FitOptions(epochs, batch_size)
+        self.keep_gb = keep_gb
+        self.only = only
+        self._done = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.candidates: list[Candidate] = []
+        self.chosen: Candidate | None = None
+        self.scores: Scores = {}
+        self.features: Features | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what has no head to be fitted."""
+        if stage == "fit":
+            self._forget()
+            require_probe(trainer, pl_module, getattr(trainer, "datamodule", None))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Probe once, before the run's first batch."""
+        if self._done or trainer.global_step or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
+            return
+        assert isinstance(pl_module, ImageModel)
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]  # likewise
+        with isolate_rng():
+            self._probe(trainer, pl_module, datamodule)
+        self._done = True
+
+    def _probe(self, trainer: Trainer, model: ImageModel, datamodule: ImageDataModule) -> None:
+        folder = datamodule.cache_settings.folder
+        shelf = Shelf(None if folder is None else Path(folder), self.keep_gb)
+        features = self.features = extract_features(trainer, model, datamodule, self.views, shelf)
+        tables = tables_of(features, torch.from_numpy(datamodule.train_set.targets))
+        started, options = time.perf_counter(), self.options._replace(seed=datamodule.seed)
+        folds = training_folds(datamodule, self.folds)
+        self.candidates = search(model, tables, folds, self.settings, options)
+        self.chosen = best_of(self.candidates, model)
+        training = model.head.training
+        (head,) = fit(model, tables, folds >= -1, [self.chosen.setting], options)  # all rows
+        model.head.load_state_dict(head.state_dict())
+        valid = readable(self._valid_table(datamodule))
+        with trainer.precision_plugin.val_step_context():
+            outputs = apply_head(model.head, valid.features)
+        self.scores = score(model, outputs, valid)
+        model.head.train(training)
+        seconds = time.perf_counter() - started
+        for line in probe_lines(model.monitor, features, self.candidates, self.chosen, self.scores, seconds):
+            trainer.print(line)
+
+    def _valid_table(self, datamodule: ImageDataModule) -> Table:
+        assert self.features is not None
+        targets = torch.from_numpy(datamodule.valid_set.targets)
+        return Table(torch.tensor(self.features.valid), targets, torch.arange(len(targets)))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate and end, where that is all."""
+        if not self.only:
+            return
+        savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+        for callback in savers:
+            callback._last_global_step_saved = -1  # or Lightning saves none where there was no step
+        with self._kept_features(pl_module):
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
+        for callback in savers:
+            callback.on_train_epoch_end(trainer, pl_module)
+        raise StopIteration  # by which Lightning's loop ends in order
+
+    def _kept_features(self, model: LightningModule) -> AbstractContextManager[Any]:
+        """Let the model take the features that were kept, in place of the validation images."""
+        if self.features is None or getattr(model, "flip_tta", False):  # nobody has kept those of mirrored images
+            return nullcontext()
+        valid = torch.tensor(self.features.valid)
+
+        def forward(_: Tensor) -> Tensor:
+            return apply_head(model.head, valid[self._rows.cpu()]).to(model.device)  # type: ignore[arg-type]  # taken for a tensor
+
+        return mock.patch.object(model, "forward", forward)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: object  # noqa: ANN401
+    ) -> None:
+        """Note which images are validated."""
+        if self.only:
+            self._rows = batch.rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"done": self._done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take what was stored."""
+        self._done = state_dict["done"]
+
+
+def require_probe(trainer: Trainer, model: LightningModule, datamodule: object) -> None:
+    """Raise ConfigError unless the model's head can be fitted to features of the data module's images."""
+    if not isinstance(model, ImageModel) or not isinstance(datamodule, ImageDataModule):
+        raise ConfigError(
+            f"A linear probe needs a model and a data module of ours, not {type(model).__name__} and "
+            f"{type(datamodule).__name__}. Train with `fit`, without LinearProbe."
+        )
+    if model.why_no_probe is not None:
+        raise ConfigError(f"No linear probe: {model.why_no_probe}")
+    if trainer.world_size > 1:
+        raise ConfigError(
+            f"A linear probe runs in one process, not in {trainer.world_size}: lightning-tasks probe with "
+            "--trainer.devices 1; then fit --model.weights BEST.ckpt on all devices, without LinearProbe."
+        )
