@@ -25,7 +25,7 @@ from lightning_tasks.probe.search import (
     Candidate,
     FitOptions,
     Scores,
-    best_of,
+    better,
     fit,
     readable,
     score,
@@ -121,7 +121,7 @@ class LinearProbe(Callback):
         started, options = time.perf_counter(), self.options._replace(seed=datamodule.seed)
         folds = training_folds(datamodule, self.folds)
         self.candidates = search(model, tables, folds, self.settings, options)
-        self.chosen = best_of(self.candidates, model)
+        self.chosen = self.candidates[better([found.mean for found in self.candidates], model.mode)]
         training = model.head.training
         (head,) = fit(model, tables, folds >= -1, [self.chosen.setting], options)  # all rows
         model.head.load_state_dict(head.state_dict())

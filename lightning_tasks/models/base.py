@@ -13,6 +13,7 @@ from lightning_tasks.errors import CheckpointError
 from lightning_tasks.models.backbone import Backbone, weights_follow
 from lightning_tasks.models.means import WeightedMean, mean_of_views
 from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse
+from lightning_tasks.models.weights import weights_for
 
 _STAGES = ("val", "test")
 
@@ -50,7 +51,8 @@ class ImageModel(LightningModule, ABC):
         image_size: height and width of the images.
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         pretrained: fetch the tag's weights.
-        weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones.
+        weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones; or a folder with
+            `<backbone>.safetensors` in it.
         lr_mult: the head's rate over the early body's. Another than this counts in the callback FineTune too.
         weight_decay: of AdamW, for matrices.
         flip_tta: outside training, predictions are the mean of the image's and the mirrored one's. Of this run alone:
@@ -90,6 +92,8 @@ class ImageModel(LightningModule, ABC):
         self.save_hyperparameters(ignore=list(self.not_kept))
         self.lr, self.lr_mult, self.weight_decay = lr, lr_mult, weight_decay
         self.flip_tta = flip_tta
+        self._of_this_run = {"pretrained": pretrained, "weights": weights, "compile": compile, "flip_tta": flip_tta}
+        weights = None if weights is None else weights_for(weights, backbone)
         self.configure_models(
             BackboneSource(
                 name=backbone, image_size=image_size, pretrained=pretrained, weights=weights, stored=architecture
@@ -120,6 +124,22 @@ class ImageModel(LightningModule, ABC):
     def given_lr_mult(self) -> float | None:
         """The head's rate over the early body's, where it is not the default: for schedules with another default."""
         return None if self.lr_mult == LR_MULT else self.lr_mult
+
+    @property
+    def weights_from(self) -> str | None:
+        """The file, or the folder of files, that `weights` named."""
+        found: Any = self._of_this_run["weights"]
+        return None if found is None else str(found)
+
+    def with_backbone(self, name: str) -> Self:
+        """Return a new model of the same settings with another backbone, its weights from where this one's came from.
+
+        Raises:
+            LightningTasksError: the backbone or its weights do not work.
+        """
+        kept = {key: value for key, value in self.hparams.items() if not key.startswith("_")}
+        settings = {key: value for key, value in kept.items() if key != "architecture"}  # of this backbone
+        return type(self)(**{**settings, **self._of_this_run, "backbone": name})
 
     @property
     def why_no_probe(self) -> str | None:

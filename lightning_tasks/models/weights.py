@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
-from lightning_tasks.filesystem import is_file, why_missing
+from lightning_tasks.filesystem import expand_path, is_file, is_folder, why_missing
 
 State = dict[str, Tensor]
 
@@ -27,6 +27,23 @@ class _WeightsFile(NamedTuple):
     state: State  # tensors by name; averaged ones where there are some
     backbone: str | None  # the name of the model that they are of, where the file says it
     head: str | None  # likewise of the head behind it
+
+
+def weights_for(weights: str, backbone: str) -> str:
+    """Return the file of a backbone's weights: the one that is named, or of a folder the one called after it.
+
+    Raises:
+        BackboneError: there is none in the folder.
+    """
+    folder = Path(expand_path(weights))
+    if not is_folder(folder):
+        return weights
+    bare = backbone.removeprefix("timm/")
+    names = [f"{name}{suffix}" for name in (bare, bare.partition(".")[0]) for suffix in (".safetensors", ".pth")]
+    found = next((folder / name for name in names if is_file(folder / name)), None)
+    if found is None:
+        raise BackboneError(f"There is no {names[0]} in the folder {folder} (model.weights). Name a file, or put it there.")
+    return str(found)
 
 
 def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tuple[Tensor, Tensor] | None:

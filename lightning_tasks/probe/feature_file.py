@@ -6,6 +6,8 @@ changes makes another file. What was used longest ago is removed first.
 
 import contextlib
 import hashlib
+import io
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +41,11 @@ class Shelf(NamedTuple):
     def path(self) -> Path:
         """The folder, which may not be there yet."""
         return (user_cache_path("lightning_tasks") if self.folder is None else self.folder) / "features"
+
+    @property
+    def limit_bytes(self) -> int:
+        """The limit in bytes."""
+        return round(self.limit_gb * _GB)
 
 
 class Kept(NamedTuple):
@@ -104,15 +111,16 @@ def _build(path: Path, n: int, batches: Batches, shelf: Shelf) -> Array:
         return np.empty((n, 0), dtype=np.float16)
     shape = (n, *first[1].shape[1:])
     batches = chain([first], batches)
-    size = int(np.prod(shape)) * np.dtype(np.float16).itemsize
-    if size > min(shelf.limit_gb * _GB, shutil.disk_usage(path.parent).free):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": shape})
+    size = len(header.getvalue()) + math.prod(shape) * np.dtype(np.float16).itemsize
+    if size > min(shelf.limit_bytes, shutil.disk_usage(path.parent).free):
         return _in_memory(n, batches)
-    _make_room(path.parent, shelf.limit_gb * _GB - size)
+    _make_room(path.parent, shelf.limit_bytes - size)
 
     def write(new: Path) -> None:
         with new.open("wb") as file:
-            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            file.write(header.getvalue())
             _write_rows(file, shape, batches)
 
     put_whole(path, write)
@@ -153,7 +161,7 @@ def in_half(values: NDArray[np.float32]) -> Array:
     return halves
 
 
-def _make_room(folder: Path, room: float) -> None:
+def _make_room(folder: Path, room: int) -> None:
     """Remove the files that were used longest ago until all take no more than `room` bytes."""
     files = []
     for path in folder.glob(f"*{_SUFFIX}"):

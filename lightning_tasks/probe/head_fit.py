@@ -41,8 +41,8 @@ def fit_heads(
     """Return a copy of `head` for each setting, fitted to the table from where `head` stands.
 
     Adam minimises the loss, and with it the squared norm of each matrix, at a rate that rises and falls as a cosine.
-    All settings see the same batches and drop the same features. At the end batch normalisation takes its statistics
-    from the whole table.
+    All settings see the same batches and drop the same features: what one comes to does not depend on the others. At
+    the end batch normalisation takes its statistics from the whole table.
 
     The head lies on the device that the batches go to, and is in no particular mode.
     """
@@ -53,26 +53,28 @@ def fit_heads(
     steps_an_epoch = -(-len(table.rows) // batch_size)
     total, step = epochs * steps_an_epoch, 0
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.inference_mode(False), torch.enable_grad():
-        torch.manual_seed(seed)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
         for part in (stem, *copies):
             part.train()
         for _ in range(epochs):
             order = torch.randperm(len(table.rows), generator=generator)
             for index in order.tensor_split(steps_an_epoch):
                 features, targets, rows = (part[index].to(device) for part in table)
+                dropout_seed = int(torch.randint(2**62, (), generator=generator))
+                torch.manual_seed(dropout_seed)
                 with torch.no_grad():
                     trunk = stem(features.float())
-                share = _rate(step / total)
                 for part, setting, optimizer, weights in zip(copies, settings, optimizers, matrices, strict=True):
+                    torch.manual_seed(dropout_seed)
                     decay = 0.5 * setting.weight_decay * sum(matrix.square().sum() for matrix in weights)
                     optimizer.zero_grad()
                     (loss(part(trunk).float(), targets, rows) + decay).backward()
-                    optimizer.param_groups[0]["lr"] = setting.lr * share
+                    optimizer.param_groups[0]["lr"] = setting.lr * _rate(step / total)
                     optimizer.step()
                 step += 1
         fitted = [_joined(head, stem, part) for part in copies]
-        _settle_statistics(fitted, table, device)
+        _settle_statistics(fitted, table, device, seed)
     return fitted
 
 
@@ -113,8 +115,9 @@ def _joined(head: nn.Module, stem: nn.Module, rest: nn.Module) -> nn.Module:
     return joined
 
 
-def _settle_statistics(heads: Sequence[nn.Module], table: Table, device: torch.device) -> None:
+def _settle_statistics(heads: Sequence[nn.Module], table: Table, device: torch.device, seed: int) -> None:
     """Let batch normalisation have the statistics of the whole table, and not those of the last batches."""
     chunks = table.features.tensor_split(-(-len(table.features) // _CHUNK))  # of a size: each counts as much
     for head in heads:
+        torch.manual_seed(seed)
         update_bn((part.to(device).float() for part in chunks), head)

@@ -1,9 +1,20 @@
 """What a probe prints."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lightning_tasks.probe.features import Features
 from lightning_tasks.probe.search import Candidate, Scores
+
+
+class Compared(NamedTuple):
+    """What a probe found of one backbone."""
+
+    backbone: str
+    parameters: int
+    chosen: Candidate
+    score: float  # of the validation split
+    features: Features
 
 
 def probe_lines(
@@ -34,3 +45,18 @@ def probe_lines(
         f"heads            {fits} fits in {fit_seconds:.1f} s",
         f"validation       {monitor} {scores[monitor]:.4f}{others}",
     ]
+
+
+def comparison_lines(monitor: str, compared: Sequence[Compared], best: Compared) -> list[str]:
+    """Return a table of backbones: what they cost, and what a linear head makes of their features."""
+    width = max(len("backbone"), *(len(one.backbone) for one in compared))
+    lines = [f"{'backbone':<{width}}  million parameters  {monitor} over folds  validation  s / 1,000 images  features s"]
+    for one in compared:
+        computed = one.features.computed
+        rate = f"{one.features.seconds / computed * 1000:.1f}" if computed else "kept"
+        cross_validated = f"{one.chosen.mean:.4f} ± {one.chosen.spread:.4f}".rjust(len(monitor) + 11)
+        lines.append(
+            f"{one.backbone:<{width}}  {one.parameters / 1e6:>18.1f}  {cross_validated}  {one.score:>10.4f}  {rate:>16}  "
+            f"{one.features.seconds:>10.1f}" + ("  best" if one is best else "")
+        )
+    return lines

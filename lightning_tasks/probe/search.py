@@ -84,10 +84,10 @@ def search(
     return [Candidate(setting, tuple(found)) for setting, found in zip(settings, scores, strict=True)]
 
 
-def best_of(candidates: Sequence[Candidate], model: ImageModel) -> Candidate:
-    """Return the one with the best mean; of equals the first; NaN is worse than anything."""
-    sign = -1 if model.mode == "min" else 1
-    return max(candidates, key=lambda candidate: np.nan_to_num(sign * candidate.mean, nan=-np.inf))
+def better(scores: Sequence[float], mode: str) -> int:
+    """Return where the best of some scores is, the lowest or highest; of equals the first; NaN is worse than any."""
+    sign = -1.0 if mode == "min" else 1.0
+    return int(np.argmax(np.nan_to_num(sign * np.array(scores), nan=-np.inf)))
 
 
 def fit(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tasks.data.tables.splits import split_table
+from lightning_tasks.data.tables.splits import deal_folds, split_table
 from lightning_tasks.errors import ConfigError, TableError
 
 
@@ -43,6 +43,27 @@ def test_folds_by_group_cover_every_row_once(group, seed):
     for train, valid in splits:
         assert sorted([*train, *valid]) == list(range(len(group)))
         assert not set(group[train]) & set(group[valid])
+
+
+@given(groups, st.integers(0, 5), st.booleans(), st.data())
+def test_some_of_the_rows_are_dealt_in_whole_groups(group, seed, stratified, data):
+    """Of the rows that are given; what is alone with a class trains in every fold."""
+    table = frame(len(group), group=group)
+    rows = np.array(data.draw(st.sets(st.sampled_from(range(len(group))), min_size=1).map(sorted)))
+    classes = np.array([(row, "abcdefgh".index(name) % 3) for row, name in enumerate(group)])
+    if len(set(np.array(group)[rows])) < 3:
+        with pytest.raises(TableError, match="cannot make 3 folds. Take fewer"):
+            deal_folds(table, rows, 3, seed, None, "t")
+        return
+    fold = deal_folds(table, rows, 3, seed, classes if stratified else None, "t")
+    assert len(fold) == len(rows)
+    assert set(fold) <= ({-1, 0, 1, 2} if stratified else {0, 1, 2})
+    assert all(len(set(fold[np.array(group)[rows] == name])) <= 1 for name in set(group))
+    if stratified:
+        for name in range(3):
+            holding = np.array([classes[row, 1] == name for row in rows])
+            training = [holding & (fold != held_out) for held_out in range(3)]
+            assert not holding.any() or all(part.any() for part in training)
 
 
 @given(st.integers(0, 50))

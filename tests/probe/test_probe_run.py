@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightning_tasks.__main__ import console
-from tests.fakes import draw_pascal
+from tests.fakes import LABELS, POINTS, draw_pascal, write_multilabel, write_points
 
 CONF = Path(__file__).parents[2] / "conf"
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.enable_progress_bar", "false"]
@@ -29,7 +29,6 @@ def run(tmp_path_factory):
             assert console(["probe", *args, "--folds", "3"]) == 0
     finally:
         os.chdir(here)
-    print(printed.getvalue())
     return folder / "runs/pascal_sample/version_0", printed.getvalue()
 
 
@@ -50,3 +49,103 @@ def test_validate_scores_its_checkpoint_alike(run, capsys, monkeypatch):
         assert console(["validate", str(version / f"checkpoints/{name}.ckpt"), *SMALL]) == 0
         scored = float(re.search(r"val/mAP\W+([\d.]+)", capsys.readouterr().out)[1])
         assert scored == pytest.approx(float(re.search(r"validation +val/mAP ([\d.]+)", printed)[1]), abs=2e-3)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TINY = ["--data.root", "root", "--data.size", "32", "--data.batch_size", "2", "--model.pretrained", "false", *SMALL]
+BACKBONE = ["--model.backbone", "test_resnet"]
+
+
+def probe(config, *more):
+    return console(["probe", "--config", str(CONF / f"{config}.yaml"), *TINY, "--folds", "2", *more])
+
+
+def test_numbers_are_probed_and_scored_low(folder, capsys):
+    rows = [f"{i}.jpg,{i},{i >= 6}" for i in range(8)]
+    write_multilabel(folder / "root", ["fname,age,is_valid", *rows])
+    (folder / "root/labels.csv").rename(folder / "root/values.csv")
+    assert probe("values", *BACKBONE, "--weight_decays", "[0, 1]") == 0
+    printed = capsys.readouterr().out
+    found = re.findall(r"^ +(\S+) +0.001  ([\d.]+) ±.*?( chosen)?$", printed, re.MULTILINE)
+    assert [decay for decay, *_ in found] == ["0", "1"]
+    assert min(found, key=lambda row: float(row[1]))[2] == " chosen"
+    assert "val/loss" in printed
+    assert Path("runs/value/version_0/checkpoints/best.ckpt").is_file()
+
+
+def test_exactly_one_label_is_probed(folder):
+    write_multilabel(folder / "root", LABELS)
+    assert probe("multiclass", *BACKBONE, "--model.head", "linear") == 0
+    assert Path("runs/multi_class/version_0/checkpoints/best.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "message"),
+    [
+        ("keypoints", [], r"No linear probe: points move.*Points need `fit`"),
+        ("keypoints", ["--config", str(CONF / "heatmap.yaml")], r"No linear probe: points move.*need `fit`"),
+        ("multilabel", ["--model.head", "attention"], r"`attention` takes whole maps.*--model.head linear"),
+        ("multilabel", ["--views", "0"], r"views is 0; it must be at least 1"),
+        ("multilabel", ["--lrs", "[0]"], r"rates above 0"),
+        ("multilabel", ["--folds", "7"], r"6 groups \(or rows\) cannot make 7 folds. Take fewer"),
+        ("multilabel", ["--backbones", "[test_resnet, no_net]"], r"timm has no backbone 'no_net'"),
+    ],
+)
+def test_what_cannot_be_probed_is_told_in_one_message(folder, capsys, config, more, message):
+    write_multilabel(folder / "root", LABELS)
+    write_points(folder / "root", POINTS)
+    write_multilabel(folder / "root", LABELS)
+    assert probe(config, *BACKBONE, *more) == 2
+    errors = capsys.readouterr().err
+    assert re.search(message, errors, re.DOTALL), errors
+    assert "Traceback" not in errors
+    assert not list(Path().glob("runs/*/*/checkpoints/*"))
+
+
+def test_backbones_are_compared_and_the_best_becomes_the_run(folder, capsys):
+    """Each has its weights in one folder, which the run's config names too."""
+    import timm
+    import torch
+    import yaml
+    from safetensors.torch import save_file
+
+    write_multilabel(folder / "root", LABELS)
+    (folder / "weights").mkdir()
+    names = ["test_resnet", "test_efficientnet"]
+    for name in names:
+        torch.manual_seed(1)
+        save_file(timm.create_model(name).state_dict(), folder / f"weights/{name}.safetensors")
+    weights = ["--model.weights", "weights", "--model.head", "linear"]
+    assert probe("multilabel", *BACKBONE, *weights, "--backbones", str(names)) == 0
+    printed = capsys.readouterr().out
+    table = re.findall(r"^(test_\w+) +[\d.]+ +([\d.]+) ± [\d.]+ +([\d.]+) +[\d.]+ +[\d.]+( +best)?$", printed, re.M)
+    assert [row[0] for row in table] == names
+    (best,) = [row for row in table if row[3]]
+    assert float(best[1]) == max(float(row[1]) for row in table)
+    (run,) = Path("runs/multi_label").iterdir()
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"]["backbone"] == best[0]
+    kept = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert kept["hyper_parameters"]["backbone"] == best[0]
+    state = {key: value for key, value in kept["state_dict"].items() if key.startswith("backbone.body.")}
+    from safetensors.torch import load_file
+
+    file = load_file(f"weights/{best[0]}.safetensors")
+    assert all(torch.equal(file[key.removeprefix("backbone.body.")], value) for key, value in state.items())
+
+
+def test_a_training_starts_from_the_probes_head_and_a_resumed_one_does_not_probe(folder, capsys):
+    write_multilabel(folder / "root", LABELS)
+    Path("own.yaml").write_text(
+        "trainer:\n  callbacks:\n  - class_path: LinearProbe\n    init_args: {folds: 2, epochs: 2}\n"
+        "  - class_path: FineTune\n    init_args: {epochs: 1, freeze_epochs: 0}\n  max_epochs: 1\n"
+    )
+    fit = ["fit", "--config", str(CONF / "multilabel.yaml"), "--config", "own.yaml", *TINY, *BACKBONE]
+    assert console(fit) == 0
+    assert capsys.readouterr().out.count("fits in") == 1
+    assert console([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
+    assert "fits in" not in capsys.readouterr().out
