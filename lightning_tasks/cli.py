@@ -134,7 +134,8 @@ class TaskCLI(LightningCLI):
         """Check the checkpoint's path, choose what depends on the device, and expand paths."""
         config = self.config[self.subcommand]
         if self.subcommand in ("validate", "test") and config.ckpt_path is None:
-            told = "No checkpoint is given: these are scores of a model that is not trained."
+            started = ", but for model.weights" * bool(config.model.get("init_args", {}).get("weights"))
+            told = f"No checkpoint is given: these are scores of a model that is not trained{started}."
             warnings.warn(f"{told} {self.subcommand} best.ckpt", LightningTasksWarning, stacklevel=2)
         choose_checkpoints(config)
         trainer = config.trainer

@@ -7,7 +7,6 @@ import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,9 +14,9 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from lightning_tasks.errors import BackboneError
-from lightning_tasks.filesystem import expand_path
 from lightning_tasks.models.architecture import Architecture, find_architecture, why_not_had
-from lightning_tasks.models.weights import load_weights
+from lightning_tasks.models.weights import describes, load_weights
+from lightning_tasks.models.weights_file import WeightsFile, read_weights
 
 # Average and maximum, concatenated. The `fast` form takes the maximum with amax: AdaptiveMaxPool2d has no
 # deterministic CUDA backward.
@@ -52,9 +51,12 @@ class Backbone(nn.Module):
         name: a timm model, best with the tag of its weights (`resnet50.tv_in1k`), or another; see `find_architecture`.
         image_size: height and width of the images.
         pretrained: fetch the tag's weights from timm's hub (or its cache).
-        weights: a file to read instead: of timm's, or one of our checkpoints or exports; see `load_weights`.
+        weights: a file to take them from instead: timm's, or one of our checkpoints or exports; see `load_weights`.
         stored: what a checkpoint keeps of a hub's backbone, to be built without the hub: another one's `to_store`.
         leave_out: removes layers that are not needed from the body; a weights file need not have them.
+
+    Attributes:
+        told: what a user should know of what was taken from the file; nothing where there is nothing to know.
 
     Raises:
         BackboneError: the name, the size or the weights do not work, or the hub cannot be reached.
@@ -68,21 +70,26 @@ class Backbone(nn.Module):
         name: str,
         image_size: tuple[int, int],
         pretrained: bool = False,
-        weights: str | None = None,
+        weights: str | WeightsFile | None = None,
         stored: Mapping[str, Any] | None = None,
         leave_out: Callable[[nn.Module], None] | None = None,
     ) -> None:
         super().__init__()
         follow = are_weights_following()
-        architecture = find_architecture(name, stored, follow)
+        file = None if follow else read_weights(weights) if isinstance(weights, str) else weights
+        if file is not None and describes(file, name):
+            architecture = find_architecture(name, file.settings.get("architecture"), weights_follow=True)
+        else:
+            architecture = find_architecture(name, stored, follow)
         self.to_store = architecture.to_store  # what a checkpoint should keep of it beside its name, if anything
         pretrained = pretrained and weights is None and not follow
         self.body, self.num_features = _build(architecture, name, image_size, pretrained)
         config: Any = {} if architecture.says_nothing else self.body.pretrained_cfg
         mean, std = (torch.tensor(config.get(part, [math.nan] * 3)).view(1, 3, 1, 1) * 255 for part in ("mean", "std"))
-        if weights is not None and not follow:
-            path = Path(expand_path(weights))
-            mean, std = load_weights(self.body, name, path, _needed_keys(self.body, leave_out)) or (mean, std)
+        self.told = ""
+        if file is not None:
+            normalisation, self.told = load_weights(self.body, name, file, _needed_keys(self.body, leave_out))
+            mean, std = normalisation or (mean, std)
         if leave_out is not None:
             leave_out(self.body)
         self.body.to(memory_format=torch.channels_last)

@@ -1,8 +1,7 @@
 """What the models of every task share: one step, scores, the optimiser, checkpoints."""
 
-import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
 import torch
@@ -10,10 +9,12 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from lightning_tasks.errors import CheckpointError
-from lightning_tasks.models.backbone import Backbone, weights_follow
+from lightning_tasks.models.backbone import Backbone, are_weights_following, weights_follow
 from lightning_tasks.models.means import WeightedMean, mean_of_views
+from lightning_tasks.models.names import composed, first_of
 from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse
-from lightning_tasks.models.weights import weights_for
+from lightning_tasks.models.start import difference, start_from
+from lightning_tasks.models.weights_file import WeightsFile, read_weights, weights_for
 
 _STAGES = ("val", "test")
 
@@ -24,7 +25,7 @@ class BackboneSource(TypedDict):
     name: str
     image_size: tuple[int, int]
     pretrained: bool
-    weights: str | None
+    weights: WeightsFile | None
     stored: dict[str, Any] | None
 
 
@@ -52,7 +53,8 @@ class ImageModel(LightningModule, ABC):
         lr: the head's highest learning rate; `auto`: the callback LRFinder finds it.
         pretrained: fetch the tag's weights.
         weights: a .safetensors or .pth file with the backbone's weights, in place of fetched ones; or a folder with
-            `<backbone>.safetensors` in it.
+            `<backbone>.safetensors` in it. Of a checkpoint of ours, or what `export` wrote as safetensors, the head's
+            are taken too, as far as the names of its outputs are known here; none of its settings.
         lr_mult: the head's rate over the early body's. Another than this counts in the callback FineTune too.
         weight_decay: of AdamW, for matrices.
         flip_tta: outside training, predictions are the mean of the image's and the mirrored one's. Of this run alone:
@@ -93,12 +95,14 @@ class ImageModel(LightningModule, ABC):
         self.lr, self.lr_mult, self.weight_decay = lr, lr_mult, weight_decay
         self.flip_tta = flip_tta
         self._of_this_run = {"pretrained": pretrained, "weights": weights, "compile": compile, "flip_tta": flip_tta}
-        weights = None if weights is None else weights_for(weights, backbone)
+        file = None if weights is None or are_weights_following() else read_weights(weights_for(weights, backbone))
         self.configure_models(
             BackboneSource(
-                name=backbone, image_size=image_size, pretrained=pretrained, weights=weights, stored=architecture
+                name=backbone, image_size=image_size, pretrained=pretrained, weights=file, stored=architecture
             )
         )
+        if file is not None:
+            start_from(file, self)
         if self.backbone.to_store is not None:
             self.hparams["architecture"] = self.backbone.to_store
         if compile:
@@ -145,6 +149,16 @@ class ImageModel(LightningModule, ABC):
     def why_no_probe(self) -> str | None:
         """Why the head cannot be fitted to features that were computed before, and what to do; None: it can."""
         return None
+
+    def head_difference(self, settings: Mapping[str, Any]) -> str | None:
+        """Return why a head that was trained with these hyper-parameters means something else; None: it does not.
+
+        What its tensors' names and shapes tell need not be told here.
+        """
+        return difference(self, "head", settings)
+
+    def on_head_taken(self, known: Sequence[bool]) -> None:
+        """Let the head's new outputs begin beside those that were taken; `known` says which these are."""
 
     @abstractmethod
     def configure_models(self, source: BackboneSource) -> None:
@@ -265,19 +279,10 @@ class ImageModel(LightningModule, ABC):
         names, stored = getattr(self, self.names_key), settings.get(self.names_key)
         if stored is not None and composed(stored) != composed(names):
             raise CheckpointError(
-                f"The checkpoint knows {len(stored)} {self.names_noun} ({_first_names(stored)}), the data has "
-                f"{len(names)} ({_first_names(names)}). Use the data that it was trained on, or a table with the same "
+                f"The checkpoint knows {len(stored)} {self.names_noun} ({first_of(stored, 4)}), the data has "
+                f"{len(names)} ({first_of(names, 4)}). Use the data that it was trained on, or a table with the same "
                 "names."
             )
         ask = getattr(getattr(self._trainer, "datamodule", None), "doubt_split", None)  # of a user's own: nothing
         if ask is not None:
             ask(checkpoint)
-
-
-def composed(names: Sequence[str]) -> list[str]:
-    """Return names such that what looks alike is alike; a checkpoint may have them as an older version read them."""
-    return [unicodedata.normalize("NFC", name) for name in names]
-
-
-def _first_names(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -6,12 +6,21 @@ import torch
 from torch import Tensor, nn
 
 
-def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout: float = 0.5) -> nn.Sequential:
+class FeatureHead(nn.Sequential):
+    """Layers behind pooled features, of which the last has a row, or equally many, for each output."""
+
+    @property
+    def per_output(self) -> tuple[str, ...]:
+        """Names of the tensors whose rows are outputs'; see `models/head_rows.py`."""
+        return tuple(f"{len(self) - 1}.{name}" for name, _ in self[-1].named_parameters())
+
+
+def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout: float = 0.5) -> FeatureHead:
     """Return fastai's head for pooled features: (B, in_features) to (B, out_features) logits.
 
     Source: `create_head` in fastai 2, chapter 6's default; kaiming-normal linears, half of the dropout first.
     """
-    head = nn.Sequential(
+    head = FeatureHead(
         nn.BatchNorm1d(in_features),
         nn.Dropout(dropout / 2),
         nn.Linear(in_features, hidden, bias=False),
@@ -26,7 +35,7 @@ def fastai_head(in_features: int, out_features: int, hidden: int = 512, dropout:
     return head
 
 
-def linear_head(in_features: int, out_features: int, dropout: float = 0.25) -> nn.Sequential:
+def linear_head(in_features: int, out_features: int, dropout: float = 0.25) -> FeatureHead:
     """Return a linear classifier of standardised features: (B, in_features) to (B, out_features) logits.
 
     It begins with no opinion: each image has, on average, one of the labels.
@@ -37,7 +46,7 @@ def linear_head(in_features: int, out_features: int, dropout: float = 0.25) -> n
     linear = nn.Linear(in_features, out_features)
     nn.init.zeros_(linear.weight)
     nn.init.constant_(linear.bias, prior_logit(out_features))
-    return nn.Sequential(nn.BatchNorm1d(in_features, affine=False), nn.Dropout(dropout), linear)
+    return FeatureHead(nn.BatchNorm1d(in_features, affine=False), nn.Dropout(dropout), linear)
 
 
 def prior_logit(labels: int) -> float:

@@ -3,62 +3,34 @@
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from pytorch_lightning.utilities import rank_zero_only
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lightning_tasks.errors import TORCH_FILE_ERRORS, BackboneError, what_is_wrong
-from lightning_tasks.filesystem import expand_path, is_file, is_folder, why_missing
+from lightning_tasks.errors import BackboneError, what_is_wrong
+from lightning_tasks.models.names import first_of
+from lightning_tasks.models.weights_file import State, WeightsFile
 
-State = dict[str, Tensor]
-
-_UNREADABLE: tuple[type[Exception], ...] = (SafetensorError, *TORCH_FILE_ERRORS)  # of weights files
 _DOES_NOT_FIT = (RuntimeError, KeyError, AttributeError, AssertionError)  # what torch and timm raise
-_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")  # what trainers call averaged weights
 _BODY = "backbone.body."  # where our models have it; beside it lie mean and std
+_LAYERS = ("head", "max_stride")  # settings by which a model has some of a body's layers alone
 
 
-class _WeightsFile(NamedTuple):
-    state: State  # tensors by name; averaged ones where there are some
-    backbone: str | None  # the name of the model that they are of, where the file says it
-    head: str | None  # likewise of the head behind it
+class Loaded(NamedTuple):
+    """What was loaded into a body."""
+
+    normalisation: tuple[Tensor, Tensor] | None  # mean and standard deviation (1, 3, 1, 1) of images from 0 to 255
+    told: str  # what a user should know of it; nothing where the file has a body alone
 
 
-def weights_for(weights: str, backbone: str) -> str:
-    """Return the file of a backbone's weights: the one that is named, or of a folder the one called after it.
-
-    Raises:
-        BackboneError: there is none in the folder.
-    """
-    folder = Path(expand_path(weights))
-    if not is_folder(folder):
-        return weights
-    bare = backbone.removeprefix("timm/")
-    names = [f"{name}{suffix}" for name in (bare, bare.partition(".")[0]) for suffix in (".safetensors", ".pth")]
-    found = next((folder / name for name in names if is_file(folder / name)), None)
-    if found is None:
-        raise BackboneError(f"There is no {names[0]} in the folder {folder} (model.weights). Name a file, or put it there.")
-    return str(found)
-
-
-def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tuple[Tensor, Tensor] | None:
+def load_weights(body: nn.Module, name: str, file: WeightsFile, needed: set[str]) -> Loaded:
     """Load a file into a body. A classifier's weights may be in it; nothing that is needed may be missing.
 
-    The names in the file may have something in front of them, as those of a model around the body have. It is a
-    .safetensors file, or what torch.save wrote of tensors and plain values.
-
-    Returned are mean and standard deviation (1, 3, 1, 1) of the images that the weights were trained on, on the scale
-    of 0 to 255, where the file has them.
+    The names in the file may have something in front of them, as those of a model around the body have.
 
     Raises:
-        BackboneError: it cannot be read, or does not fit.
+        BackboneError: it does not fit.
     """
-    file = _read(path)
     refusals: list[str] = []
     for fitting in _prefixes(file.state, needed):
         refusal = _load(body, file.state, fitting, needed)
@@ -66,54 +38,34 @@ def load_weights(body: nn.Module, name: str, path: Path, needed: set[str]) -> tu
             break
         refusals.append(refusal)
     else:
-        raise BackboneError(f"{path} does not fit {name!r}: {refusals[0]}. {_way_out(file, name)}")
-    if not fitting:
-        return None
-    taken = sum(key.startswith(fitting) for key in file.state)
-    left_out = sorted({f"{key.partition('.')[0]}.*" for key in file.state if not key.startswith(fitting)})
-    without = f"; not {_first_keys(left_out, 4)}" if left_out else ""
-    rank_zero_only(print)(f"weights          {taken} tensors of {fitting}* in {path}{without}")
-    around = fitting.removesuffix("body.")
-    found = [file.state.get(f"{around}{part}") for part in ("mean", "std")]
+        raise BackboneError(f"{file.path} does not fit {name!r}: {refusals[0]}. {_way_out(file, name)}")
+    found = [file.state.get(f"{fitting.removesuffix('body.')}{part}") for part in ("mean", "std")]
     if fitting.endswith(_BODY) and all(part is not None and part.shape == (1, 3, 1, 1) for part in found):
-        return found[0].float(), found[1].float()  # type: ignore[union-attr]  # neither is None
-    return None
+        mean, std = (part.float() for part in found)  # type: ignore[union-attr]  # neither is None
+        return Loaded((mean, std), _told(file, fitting))
+    return Loaded(None, _told(file, fitting))
 
 
-def _read(path: Path) -> _WeightsFile:
-    if not is_file(path):
-        raise BackboneError(f"There is no weights file {path}{why_missing(path)} (model.weights).")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-                settings = file.metadata() or {}
-                return _WeightsFile(state, settings.get("backbone"), settings.get("head"))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        raise BackboneError(
-            f"{path} cannot be read as weights ({what_is_wrong(error)}). It must be a .safetensors file, or a .pth "
-            "file of tensors alone, as torch.save(model.state_dict(), FILE) writes it."
-        ) from error
-    state = _state_in(content) if isinstance(content, Mapping) else {}
-    if not state:
-        raise BackboneError(
-            f"{path} cannot be read as weights (there are no tensors by name in it). Take another file."
-        )
-    settings = content.get("hyper_parameters", {})
-    known = settings if isinstance(settings, Mapping) else {}
-    return _WeightsFile(state, known.get("backbone"), known.get("head"))
+def is_own(file: WeightsFile) -> bool:
+    """Return whether a file is of one of our models: a checkpoint's or an export's."""
+    return bool(file.settings) and any(key.startswith(_BODY) for key in file.state)
 
 
-def _state_in(content: Mapping[Any, Any]) -> State:
-    """Return the tensors of a file, or of the dictionary in it that has the most."""
-    own = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    within = {key: _state_in(value) for key, value in content.items() if isinstance(value, Mapping)}
-    for key in _AVERAGED:
-        if within.get(key):
-            return within[key]
-    # Of two as large, a checkpoint's own before copies of it.
-    return max([own, within.pop("state_dict", {}), within.pop("model", {}), *within.values()], key=len)
+def describes(file: WeightsFile, name: str) -> bool:
+    """Return whether a file is of a model of ours with this backbone: no hub need be asked how to build it."""
+    whole = all(f"backbone.{part}" in file.state for part in ("mean", "std"))
+    return is_own(file) and whole and file.settings.get("backbone") == name
+
+
+def _told(file: WeightsFile, prefix: str) -> str:
+    if not prefix:
+        return ""
+    if prefix == _BODY and is_own(file):
+        return f"body of {file.path}"
+    taken = sum(key.startswith(prefix) for key in file.state)
+    left_out = sorted({f"{key.partition('.')[0]}.*" for key in file.state if not key.startswith(prefix)})
+    without = f"; not {first_of(left_out, 4)}" if left_out else ""
+    return f"{taken} tensors of {prefix}* in {file.path}{without}"
 
 
 def _prefixes(state: State, wanted: set[str]) -> list[str]:
@@ -143,30 +95,28 @@ def _load(body: nn.Module, state: State, prefix: str, needed: set[str]) -> str |
     try:
         result = body.load_state_dict(convert(part, body) if convert is not None else part, strict=False)
     except _DOES_NOT_FIT as error:
-        return _mismatch(error)
+        return mismatch(error)
     missing = [key for key in result.missing_keys if key in needed]
     unexpected = [key for key in result.unexpected_keys if not key.startswith(classifiers)]
     if not missing and not unexpected:
         return None
     return (
-        f"{len(missing)} parameters are missing ({_first_keys(missing)}) and {len(unexpected)} are unknown "
-        f"({_first_keys(unexpected)})"
+        f"{len(missing)} parameters are missing ({first_of(missing, 3)}) and {len(unexpected)} are unknown "
+        f"({first_of(unexpected, 3)})"
     )
 
 
-def _way_out(file: _WeightsFile, name: str) -> str:
-    if file.backbone is None or (file.backbone == name and file.head is None):
+def _way_out(file: WeightsFile, name: str) -> str:
+    made_for, head = (file.settings.get(key) for key in ("backbone", "head"))
+    if made_for is None or (made_for == name and head is None):
         return "Name the backbone it was made for."
-    if file.backbone == name:
-        return f"It is of this backbone under a head {file.head!r}, which needs fewer of its layers: give --model.head."
-    return f"It was made for --model.backbone {file.backbone}"
+    if made_for == name:
+        options = " ".join(f"--model.{key} {file.settings[key]}" for key in _LAYERS if file.settings.get(key))
+        return f"It is of this backbone under a head {head!r}, which needs fewer of its layers: give {options}"
+    return f"It was made for --model.backbone {made_for}"
 
 
-def _first_keys(keys: Sequence[str], n: int = 3) -> str:
-    return ", ".join(keys[:n]) + (", ..." if len(keys) > n else "") if keys else "none"
-
-
-def _mismatch(error: Exception) -> str:
+def mismatch(error: Exception) -> str:
     """Return the first of torch's lines that names a parameter; its first line names a class alone."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line.rstrip(".") for line in lines[1:] if line), what_is_wrong(error))

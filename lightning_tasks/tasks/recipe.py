@@ -15,6 +15,7 @@ from lightning_tasks.devices import Machine
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import expand_path, is_file, why_missing
 from lightning_tasks.models.architecture import find_architecture
+from lightning_tasks.models.weights_file import read_weights
 
 Preset = Literal["balanced", "fast", "best", "fastai"]
 
@@ -71,22 +72,24 @@ class Wishes:
     backbone: str | None = None  # None: the machine decides
     weights: str | None = None  # a file with the backbone's; None: they are fetched
     machine: Machine = field(default_factory=Machine)
+    why_backbone: str = "--backbone"  # who named it
 
 
 def check_wishes(wishes: Wishes) -> Wishes:
-    """Return wishes with the backbone that a weights file is called after, where none is named.
+    """Return wishes with the backbone that a weights file is of, where none is named.
 
-    What can be told without a network is told at once.
+    A file of timm's is called after it; one of our checkpoints or exports says it. What can be told without a network
+    is told at once.
 
     Raises:
         ConfigError: there is no such weights file, or there are no weights to fetch.
-        BackboneError: timm has no such backbone.
+        BackboneError: timm has no such backbone, or the weights file cannot be read.
     """
     weights, name = wishes.weights, wishes.backbone
     if weights is not None and not is_file(path := Path(expand_path(weights))):
         raise ConfigError(f"There is no weights file {weights}{why_missing(path)} (--weights).")
-    if weights is not None and name is None and timm.is_model(Path(weights).stem.partition(".")[0]):
-        wishes = replace(wishes, backbone=(name := Path(weights).stem))
+    if weights is not None and name is None and (name := _backbone_of(weights)) is not None:
+        wishes = replace(wishes, backbone=name, why_backbone="the one that the weights are of")
     if name is None or ":" in name or "/" in name:  # of a hub or a folder, which may be out of reach here
         return wishes
     if not find_architecture(name, None, weights_follow=False).has_weights and weights is None:
@@ -94,11 +97,18 @@ def check_wishes(wishes: Wishes) -> Wishes:
     return wishes
 
 
+def _backbone_of(weights: str) -> str | None:
+    if timm.is_model((stem := Path(weights).stem).partition(".")[0]):
+        return stem
+    name = read_weights(weights).settings.get("backbone")
+    return name if isinstance(name, str) else None
+
+
 def choose_backbone(wishes: Wishes) -> Settings:
     """Return the fields `backbone` and `pretrained` or `weights`; the backbone is one of two unless it was named."""
     chosen = _ON_CPU if wishes.machine.gpu is None else _ON_GPU
     if wishes.backbone is not None:
-        chosen = Setting(wishes.backbone, f"--backbone; without it, {chosen.value}: {chosen.why}")
+        chosen = Setting(wishes.backbone, f"{wishes.why_backbone}; without it, {chosen.value}: {chosen.why}")
     if wishes.weights is not None:
         return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
     why = "fetched from timm's hub; where it cannot be reached, init --weights FILE. From nothing, take --preset fastai"
@@ -108,7 +118,9 @@ def choose_backbone(wishes: Wishes) -> Settings:
 def fastai_backbone(wishes: Wishes) -> Settings:
     """Return the fields of `choose_backbone` for fastai's chapter."""
     why = "the chapter's for points; any other of timm's will do"
-    chosen = Setting(_FASTAI_BACKBONE, why) if wishes.backbone is None else Setting(wishes.backbone, "--backbone")
+    chosen = (
+        Setting(_FASTAI_BACKBONE, why) if wishes.backbone is None else Setting(wishes.backbone, wishes.why_backbone)
+    )
     if wishes.weights is not None:
         return {"backbone": chosen, "weights": Setting(wishes.weights, "--weights: this file's, so no hub is asked")}
     why = "fetched from timm's hub; where it cannot be reached, --model.weights FILE, or --model.pretrained false"

@@ -48,8 +48,9 @@ def init(
         vocab: all labels; where some read like words for nothing, such as `None` or `NA`.
         preset: how the model is trained: `balanced`, the best that is known for its time; `fast`, for less time and
             scores; `best`, for more time; `fastai`, as in fastai's chapter.
-        backbone: a timm model; None: what the weights file is called after, or the machine decides.
-        weights: a .safetensors or .pth file with the backbone's weights, where no hub can be reached.
+        backbone: a timm model; None: what the weights file says or is called after, or the machine decides.
+        weights: a .safetensors or .pth file with the backbone's weights, where no hub can be reached; or one of our
+            checkpoints or exports to start from.
         task: multilabel, multiclass, keypoints or values; None: by what the data says.
         force: write over a config and a table that are there.
         kwargs: see `convert_annotations`.

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from lightning_tasks.errors import BackboneError
 from lightning_tasks.models.backbone import Backbone
-from lightning_tasks.models.heads import fastai_head, sigmoid_range
+from lightning_tasks.models.heads import FeatureHead, fastai_head, sigmoid_range
 from lightning_tasks.tasks.keypoints.scores import masked_mse
 
 STRIDE = 8  # pixels of the image in a cell of a heatmap, on each side
 
 
-class RegressionHead(nn.Sequential):
+class RegressionHead(FeatureHead):
     """fastai's head of pooled features, whose logits are squeezed into the range of positions."""
 
     def __init__(self, in_features: int, points: int, y_range: tuple[float, float]) -> None:
@@ -116,6 +116,7 @@ class HeatmapHead(nn.Module):
     Source: the lateral connections of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
     """
 
+    per_output = ("maps.weight", "maps.bias")
     decode = staticmethod(soft_argmax)
     loss = staticmethod(masked_cell_loss)
 

@@ -1,7 +1,7 @@
 """Where are the image's points?"""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,8 +10,10 @@ from torchmetrics import SumMetric
 
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import Backbone
-from lightning_tasks.models.base import BackboneSource, ImageModel, composed
+from lightning_tasks.models.base import BackboneSource, ImageModel
+from lightning_tasks.models.names import composed
 from lightning_tasks.models.optimizer import LearningRate
+from lightning_tasks.models.start import difference
 from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.heads import FeatureMaps, HeatmapHead, RegressionHead
 from lightning_tasks.tasks.keypoints.scores import NormalisedMeanError, PixelErrorQuantiles, masked_mse
@@ -87,6 +89,11 @@ class KeypointRegressor(ImageModel):
         else:
             self.backbone = Backbone(**source)
             self.head = RegressionHead(self.backbone.num_features, points, self.y_range)
+
+    def head_difference(self, settings: Mapping[str, Any]) -> str | None:
+        """Tell regressed points of another range apart, too, and a heatmap of other features."""
+        setting = "max_stride" if self.head_name == "heatmap" else "y_range"
+        return super().head_difference(settings) or difference(self, setting, settings)
 
     def configure_metrics(self, stages: tuple[str, ...]) -> None:
         """Make the errors in pixels, and those as a share where they are wanted."""

@@ -1,5 +1,7 @@
 """Which of the labels does the image have? Exactly one of them."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -113,6 +115,17 @@ class MultiClassClassifier(MultiLabelClassifier):
         _, label_smoothing, *_ = self._loss
         self.training_criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets (B, C) too
         self.plain_criterion = nn.CrossEntropyLoss()
+
+    def on_head_taken(self, known: Sequence[bool]) -> None:
+        """Let a new label be as likely as the others are on average, for standardised features of 0.
+
+        What all logits have in common means nothing to a softmax, so that the bias of a head by itself may be anywhere.
+        """
+        old = torch.tensor(known)
+        per_output = getattr(self.head, "per_output", ())
+        biases = [self.head.get_parameter(name) for name in per_output if name.rpartition(".")[2] == "bias"]
+        for bias in biases if old.any() else ():
+            bias[~old] = bias[old].logsumexp(0) - math.log(int(old.sum()))
 
     def loss_weight(self, batch: TargetBatch) -> int | Tensor:
         """Return the number of images."""

@@ -52,6 +52,8 @@ class ClassAttentionHead(nn.Module):
         dropout: of whole channels.
     """
 
+    per_output = ("scores.weight", "bias")
+
     def __init__(self, channels: int, labels: int, attention: float = 0.5, dropout: float = 0.25) -> None:
         super().__init__()
         self.attention = attention

@@ -1,6 +1,7 @@
 """Which labels does the image have? Any number of them."""
 
 from argparse import ArgumentError
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -103,7 +104,9 @@ class MultiLabelClassifier(ImageModel):
         """That attention takes maps of features, not one row for each image."""
         if self.head_name != "attention":
             return None
-        return "the head `attention` takes whole maps of features, which are not kept. Take --model.head linear, or `fit`."
+        return (
+            "the head `attention` takes whole maps of features, which are not kept. Take --model.head linear, or `fit`."
+        )
 
     def configure_models(self, source: BackboneSource) -> None:
         """Make the backbone and the head that was chosen."""
@@ -197,6 +200,12 @@ class MultiLabelClassifier(ImageModel):
                 f"The checkpoint's loss is {stored or 'bce'}, which is not {type(self).__name__}'s: take the other of "
                 "MultiClassClassifier (cross_entropy: exactly one label an image) and MultiLabelClassifier."
             )
+
+    def head_difference(self, settings: Mapping[str, Any]) -> str | None:
+        """Tell probabilities of another kind apart, too: logits of a softmax say nothing one by one."""
+        if (settings.get("loss") == "cross_entropy") != self.is_exclusive:
+            return f"its images have {'any number of labels' if self.is_exclusive else 'exactly one label'}"
+        return super().head_difference(settings)
 
     def uncalibrated(self, images: Tensor) -> Tensor:
         """Return logits (B, C) float32 as outside training, not yet divided by the temperature."""

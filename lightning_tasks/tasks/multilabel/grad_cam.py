@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_tasks.data.loading.dataset import TargetDataset, collate_targets
 from lightning_tasks.errors import ConfigError, MissingLibraryError
-from lightning_tasks.models.base import composed
+from lightning_tasks.models.names import composed
 from lightning_tasks.reports.gallery import Results, choose_rows
 from lightning_tasks.reports.grid import to_arrays
 from lightning_tasks.tasks.multilabel.attention import LastMap

@@ -1,5 +1,6 @@
 """How much? Numbers of an image."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from lightning_tasks.errors import ConfigError
 from lightning_tasks.models.backbone import Backbone
 from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.optimizer import LearningRate
+from lightning_tasks.models.start import difference
 from lightning_tasks.tasks.values.heads import ValueHead
 from lightning_tasks.tasks.values.losses import Loss, masked_loss
 from lightning_tasks.tasks.values.scores import GatheredValues, value_scores
@@ -65,6 +67,14 @@ class ValueRegressor(ImageModel):
         """Make the backbone and the head."""
         self.backbone = Backbone(**source)
         self.head = ValueHead(self.backbone.num_features, len(self.targets), self.y_range)
+
+    def head_difference(self, settings: Mapping[str, Any]) -> str | None:
+        """Tell numbers of another range apart: a number means something else in each."""
+        return super().head_difference(settings) or difference(self, "y_range", settings)
+
+    def on_head_taken(self, known: Sequence[bool]) -> None:
+        """Let the head keep what it predicts for the targets that it knows, whatever their statistics will be."""
+        self.head.is_learnt = list(known)
 
     def configure_metrics(self, stages: tuple[str, ...]) -> None:
         """Make what gathers each stage's numbers."""
