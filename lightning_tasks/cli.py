@@ -1,6 +1,7 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
+import inspect
 import re
 import sys
 import warnings
@@ -38,10 +39,11 @@ from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training.run_paths import last_checkpoint
-from lightning_tasks.verbs.table import VERBS, Kind, verbs_of
+from lightning_tasks.verbs.table import LIGHTNINGS_OWN, VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
+_OF_EVERY_RUN = ("trainer", "model", "datamodule")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -148,6 +150,8 @@ class TaskCLI(LightningCLI):
             keep_freed_memory()
         self._written, self.config = self.config, self.config.clone()
         vars(self.config[self.subcommand]).update(with_expanded_paths(vars(config)))
+        for option in options_of(str(self.subcommand)):  # a run's config is one that `fit` takes
+            self._written[self.subcommand].pop(option, None)
         if self.subcommand == "fit":
             self._find_checkpoint()
 
@@ -284,3 +288,10 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         folder = Path(self.trainer.default_root_dir)
         print("\n".join(run_folders.left_behind(folder, self.trainer.checkpoint_callbacks)))
+
+
+def options_of(verb: str) -> list[str]:
+    """Return the names of a verb's own options, beside those of every run."""
+    if verb in LIGHTNINGS_OWN:
+        return []
+    return [name for name in inspect.signature(getattr(Trainer, verb)).parameters if name not in _OF_EVERY_RUN]

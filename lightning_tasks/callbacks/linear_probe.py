@@ -20,7 +20,7 @@ from lightning_tasks.models.base import ImageModel
 from lightning_tasks.probe.feature_file import Shelf
 from lightning_tasks.probe.features import Features, extract_features
 from lightning_tasks.probe.head_fit import Setting, Table, apply_head
-from lightning_tasks.probe.report import probe_lines
+from lightning_tasks.probe.report import probe_lines, score_line, write_candidates
 from lightning_tasks.probe.search import (
     Candidate,
     FitOptions,
@@ -33,6 +33,7 @@ from lightning_tasks.probe.search import (
     tables_of,
     training_folds,
 )
+from lightning_tasks.training.run_paths import run_folder
 
 WEIGHT_DECAYS, LRS = (1e-4, 1e-3, 1e-2), (1e-3,)
 
@@ -54,7 +55,7 @@ class LinearProbe(Callback):
         epochs: of each fit of a head.
         batch_size: of each fit of a head.
         keep_gb: features of all runs together take no more on the disk; 0: they are not kept.
-        only: stop after the probe, with the scores and the checkpoints of a run.
+        only: stop after the probe, with the scores and the checkpoints of a run, and the grid in `probe.csv`.
 
     Attributes:
         candidates: the grid's scores; empty before, and in a resumed run.
@@ -82,16 +83,17 @@ class LinearProbe(Callback):
         self.settings = [Setting(*pair) for pair in product(weight_decays, lrs)]
         if not self.settings or any(decay < 0 or lr <= 0 for decay, lr in self.settings):
             raise ConfigError(
-                f"LinearProbe's grid needs rates above 0 and weight decays from 0 on: {list(lrs)}, {list(weight_decays)}."
+                f"LinearProbe's grid needs rates above 0 and weight decays from 0 on: lrs {[*lrs]}, weight_decays "
+                f"{[*weight_decays]}."
             )
         self.views, self.folds = views, folds
         self.options = FitOptions(epochs, batch_size)
         self.keep_gb = keep_gb
         self.only = only
-        self._done = False
         self._forget()
 
     def _forget(self) -> None:
+        self._done = False
         self.candidates: list[Candidate] = []
         self.chosen: Candidate | None = None
         self.scores: Scores = {}
@@ -131,8 +133,12 @@ class LinearProbe(Callback):
         self.scores = score(model, outputs, valid)
         model.head.train(training)
         seconds = time.perf_counter() - started
-        for line in probe_lines(model.monitor, features, self.candidates, self.chosen, self.scores, seconds):
+        for line in probe_lines(model.monitor, features, self.candidates, self.chosen, seconds):
             trainer.print(line)
+        if not self.only:
+            trainer.print(score_line(model.monitor, self.scores))
+        elif trainer.is_global_zero:
+            write_candidates(run_folder(trainer) / "probe.csv", model.monitor, self.candidates, self.chosen)
 
     def _valid_table(self, datamodule: ImageDataModule) -> Table:
         assert self.features is not None
@@ -152,6 +158,11 @@ class LinearProbe(Callback):
             trainer.training = True
         for callback in savers:
             callback.on_train_epoch_end(trainer, pl_module)
+        if logged := {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }:
+            self.scores = logged
+            trainer.print(score_line(pl_module.monitor, self.scores))  # type: ignore[arg-type]  # taken for a tensor
         raise StopIteration  # by which Lightning's loop ends in order
 
     def _kept_features(self, model: LightningModule) -> AbstractContextManager[Any]:
@@ -166,7 +177,12 @@ class LinearProbe(Callback):
         return mock.patch.object(model, "forward", forward)
 
     def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: object  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 - the task's
+        batch_idx: int,
+        *_: object,
     ) -> None:
         """Note which images are validated."""
         if self.only:

@@ -90,7 +90,7 @@ def keep_features(name: str, parts: Sequence[str], n: int, compute: Callable[[],
             return Kept(_build(path, n, compute(), shelf), was_there=False)
     except OSError as error:
         raise ConfigError(
-            f"Features cannot be kept in {path.parent} ({error.strerror}). Set data.cache_dir, or keep none (keep_gb 0)."
+            f"Features cannot be kept in {path.parent} ({error.strerror}). Set data.cache_dir, or keep none: keep_gb 0."
         ) from error
 
 

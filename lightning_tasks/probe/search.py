@@ -39,13 +39,17 @@ class Candidate(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """The mean score."""
-        return float(np.mean(self.scores))
+        """The mean score, of the folds that have one; NaN where none has."""
+        return float(np.mean(self._known)) if len(self._known) else np.nan
 
     @property
     def spread(self) -> float:
-        """The standard deviation over the folds."""
-        return float(np.std(self.scores, ddof=1))
+        """The standard deviation over these folds."""
+        return float(np.std(self._known, ddof=1)) if len(self._known) > 1 else np.nan
+
+    @property
+    def _known(self) -> list[float]:
+        return [score for score in self.scores if np.isfinite(score)]
 
 
 def training_folds(datamodule: ImageDataModule, folds: int) -> Rows:

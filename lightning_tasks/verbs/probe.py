@@ -10,9 +10,10 @@ from lightning_tasks.callbacks.linear_probe import LRS, WEIGHT_DECAYS, LinearPro
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.models.base import ImageModel
-from lightning_tasks.probe.report import Compared, comparison_lines
+from lightning_tasks.probe.report import Compared, comparison_lines, write_comparison
 from lightning_tasks.probe.search import better
 from lightning_tasks.reports.terminal import tell_skipped
+from lightning_tasks.training.run_paths import run_folder
 
 
 def run(
@@ -46,7 +47,6 @@ def run(
         for callback in _callbacks(trainer):
             if isinstance(callback, SaveConfigCallback):
                 callback.config.model.init_args.backbone = best.backbone
-                callback.config.backbones = None
     probe = LinearProbe(views, folds, weight_decays, lrs, keep_gb=keep_gb, only=True)
     _callbacks(trainer).insert(0, probe)
     trainer.fit(model, datamodule=datamodule)
@@ -73,8 +73,8 @@ def _compare(
     weights = model.weights_from
     if len(backbones) > 1 and weights is not None and is_file(Path(weights)):
         raise ConfigError(
-            f"--model.weights {weights} is a file of one backbone, and {len(backbones)} are to be compared. Name a folder "
-            "with <backbone>.safetensors of each, or leave it out and give --model.pretrained true."
+            f"--model.weights {weights} is a file of one backbone, and {len(backbones)} are to be compared. Name a "
+            "folder with <backbone>.safetensors of each, or leave it out and give --model.pretrained true."
         )
     views, folds, weight_decays, lrs, keep_gb = options
     models = {name: model.with_backbone(name) for name in dict.fromkeys(backbones)}  # all, before the first is run
@@ -94,6 +94,7 @@ def _compare(
     best = compared[better([one.chosen.mean for one in compared], model.mode)]
     for line in comparison_lines(model.monitor, compared, best):
         trainer.print(line)
+    write_comparison(run_folder(trainer) / "backbones.csv", model.monitor, compared, best)
     trainer.print(f"{best.backbone} becomes the run: it is the best by cross-validation")
     return best
 

@@ -125,7 +125,7 @@ def test_what_half_precision_does_not_hold_is_an_error(tmp_path, value):
 
 def test_a_place_that_cannot_be_written_and_a_limit_below_zero_are_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be kept.*data.cache_dir"):
+    with pytest.raises(ConfigError, match=r"cannot be kept.*data\.cache_dir"):
         keep(tmp_path / "file", [0, 1, 2, 3])
     with pytest.raises(ConfigError, match="must not be negative"):
         keep(tmp_path, [0], limit_gb=-1)

@@ -36,6 +36,12 @@ def test_it_ends_as_a_run(run):
     version, printed = run
     files = {str(path.relative_to(version)) for path in version.rglob("*") if path.is_file()}
     assert {"config.yaml", "metrics.csv", "results.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= files
+    assert any(name.startswith("events.out") for name in files)
+    with (version / "probe.csv").open() as file:
+        grid = list(csv.DictReader(file))
+    assert [row["chosen"] for row in grid].count("True") == 1
+    for row in grid:
+        assert float(row["val/mAP"]) == pytest.approx(sum(float(row[f"fold_{i}"]) for i in range(3)) / 3)
     told = float(re.search(r"validation +val/mAP ([\d.]+)", printed)[1])
     with (version / "metrics.csv").open() as file:
         (logged,) = [float(row["val/mAP"]) for row in csv.DictReader(file) if row.get("val/mAP")]
@@ -49,6 +55,15 @@ def test_validate_scores_its_checkpoint_alike(run, capsys, monkeypatch):
         assert console(["validate", str(version / f"checkpoints/{name}.ckpt"), *SMALL]) == 0
         scored = float(re.search(r"val/mAP\W+([\d.]+)", capsys.readouterr().out)[1])
         assert scored == pytest.approx(float(re.search(r"validation +val/mAP ([\d.]+)", printed)[1]), abs=2e-3)
+
+
+def test_a_training_takes_its_config_and_its_checkpoint(run, capsys, monkeypatch):
+    version, _ = run
+    monkeypatch.chdir(version.parents[2])
+    fit = ["fit", "--config", str(version / "config.yaml"), "--trainer.max_epochs", "1"]
+    assert console([*fit, "--ckpt_path", str(version / "checkpoints/last.ckpt")]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"^ +0 .*\d$", printed.out, re.MULTILINE), printed  # the first epoch is still to come
 
 
 @pytest.fixture
