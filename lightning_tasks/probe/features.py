@@ -5,6 +5,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ def extract_features(
                 name,
                 [*identity, *_identify_images(dataset, epoch)],
                 len(dataset),
-                lambda dataset=dataset, epoch=epoch: _compute(trainer, model, datamodule, dataset, epoch, bar),
+                partial(_compute, trainer, model, datamodule, dataset, epoch, bar),
                 shelf,
             )
             computed += 0 if kept.was_there else len(dataset)

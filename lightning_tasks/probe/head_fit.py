@@ -1,6 +1,7 @@
 """Heads fitted to features: several settings in lockstep, on the same batches."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -69,7 +70,8 @@ def fit_heads(
                     torch.manual_seed(dropout_seed)
                     decay = 0.5 * setting.weight_decay * sum(matrix.square().sum() for matrix in weights)
                     optimizer.zero_grad()
-                    (loss(part(trunk).float(), targets, rows) + decay).backward()
+                    penalised = loss(part(trunk).float(), targets, rows) + decay
+                    penalised.backward()  # type: ignore[no-untyped-call]  # torch's own
                     optimizer.param_groups[0]["lr"] = setting.lr * _rate(step / total)
                     optimizer.step()
                 step += 1
@@ -82,16 +84,16 @@ def apply_head(head: nn.Module, features: Tensor) -> Tensor:
     """Return a head's outputs (N, ...) float32, on the CPU, of features (N, F), as outside training."""
     weight = next(head.parameters())
     head.eval()
+    chunks = features.tensor_split(list(range(_CHUNK, len(features), _CHUNK)))
     with torch.no_grad():
-        parts = [head(part.to(weight.device, weight.dtype)).float().cpu() for part in features.split(_CHUNK)]
-    return torch.cat(parts)
+        return torch.cat([head(part.to(weight.device, weight.dtype)).float().cpu() for part in chunks])
 
 
 def _rate(share: float) -> float:
     """Return the share of the highest rate after a share of the steps."""
     if share < _RISE:
         return 0.04 + 0.96 * share / _RISE
-    return 0.5 * (1 + np.cos(np.pi * (share - _RISE) / (1 - _RISE)))
+    return 0.5 * (1 + math.cos(math.pi * (share - _RISE) / (1 - _RISE)))
 
 
 def _split(head: nn.Module, n: int) -> tuple[nn.Module, list[nn.Module]]:

@@ -19,6 +19,7 @@ from lightning_tasks.models.base import ImageModel
 from lightning_tasks.probe.features import Features
 from lightning_tasks.probe.head_fit import Setting, Table, apply_head, fit_heads
 
+_FEWEST = 2  # batch normalisation needs them
 Scores = dict[str, float]
 Mask = NDArray[np.bool_]
 
@@ -100,6 +101,8 @@ def fit(
     """Return a head for each setting, fitted to all views of the rows that are used (N,)."""
     parts = [readable(view.take(used)) for view in views]
     table = Table(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    if len(table.rows) < _FEWEST:
+        raise TableError("A head cannot be fitted to one image. Add images to the training split, or take fewer folds.")
 
     def loss(outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         return model.training_loss(outputs, TargetBatch(outputs, targets, rows))
