@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "run_folders": {"callbacks", "errors", "filesystem", "metrics_csv", "training"},
     "run_options": {"callbacks"},
     "deploy": {"cores", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},
-    "verbs": {"callbacks", "config_files", "cores", "deploy", "run_folders", "run_options", "tasks", "training",
+    "verbs": {"callbacks", "config_files", "cores", "deploy", "probe", "run_folders", "run_options", "tasks", "training",
               "yaml_text", *_BELOW_TASKS, *_ASKS_TASKS},
     "trainer": {"reports", "training", "verbs"},
     "command_line": {"checkpoint", "config_files", "cores", "devices", "models", "renamed_options", "run_options",
