@@ -34,6 +34,7 @@ from lightning_tasks.devices import default_precision, keep_freed_memory, mistak
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
+from lightning_tasks.reports.drawing import Drawing
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import find_task, names_keys
@@ -261,6 +262,7 @@ class TaskCLI(LightningCLI):
         if (task := find_task(self.model)) is not None:  # a user's own model may predict otherwise
             callbacks += [BatchFigure()] if self.subcommand == "fit" else []
             callbacks += [ResultsFigure(), HyperParameters(), *task.callbacks(self.model)]
+            callbacks += [Drawing()] if self.subcommand == "fit" else []
         return callbacks
 
     def _run_folder(self) -> tuple[Path, int | None]:

@@ -1,6 +1,7 @@
-"""What TensorBoard shows of a training besides its scalars. Drawn on the first process alone, between epochs."""
+"""What TensorBoard shows of a training besides its scalars. Drawn for the first process alone, beside the training."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
-from lightning_tasks.reports.canvas import letter_figure
-from lightning_tasks.reports.figure_file import write_figure
+from lightning_tasks.reports.canvas import drawable
+from lightning_tasks.reports.drawing import add_figure, add_figure_file
 from lightning_tasks.reports.tensorboard_writer import tensorboard_writer, validation_step, validation_writer
 from lightning_tasks.tasks.registry import find_task, names_keys, task_of
 
@@ -28,8 +29,9 @@ class BatchFigure(Callback):
             return
         with isolate_rng():  # a DataLoader draws a seed: the training's own numbers must not depend on who looks
             batch = datamodule.one_batch()
-        figure = task.draw_batch(type(batch)(*(tensor[:_MOST] for tensor in batch)), datamodule)
-        writer.add_figure("show_batch", letter_figure(figure), 0)
+        drawable("".join(getattr(datamodule, task.names_key)))  # their fonts are looked for once, not for each figure
+        draw = partial(task.draw_batch, type(batch)(*(tensor[:_MOST] for tensor in batch)), datamodule)
+        add_figure(trainer, writer, "show_batch", draw, 0)
 
 
 class ResultsFigure(Callback):
@@ -52,14 +54,14 @@ class ResultsFigure(Callback):
         """Draw them."""
         writer = validation_writer(trainer)
         if writer is not None and self._kept is not None:
-            figure = task_of(pl_module).draw_results(*self._kept, pl_module)
-            writer.add_figure("results", letter_figure(figure), validation_step(trainer))
+            draw = partial(task_of(pl_module).draw_results, *self._kept, pl_module)
+            add_figure(trainer, writer, "results", draw, validation_step(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file; a trial leaves none."""
         if self._kept is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
-            figure = task_of(pl_module).draw_results(*self._kept, pl_module)
-            write_figure(Path(trainer.default_root_dir) / "results.png", figure)
+            draw = partial(task_of(pl_module).draw_results, *self._kept, pl_module)
+            add_figure_file(trainer, Path(trainer.default_root_dir) / "results.png", draw)
 
 
 class HyperParameters(Callback):

@@ -1,6 +1,7 @@
 """The accuracy at each threshold of fastai's chapter: as numbers, as a figure, and while training in TensorBoard."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from matplotlib.figure import Figure
@@ -8,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tasks.batch import TargetBatch
+from lightning_tasks.reports.drawing import add_figure
 from lightning_tasks.reports.grid import GREEN
 from lightning_tasks.reports.tensorboard_writer import validation_step, validation_writer
 from lightning_tasks.tasks.multilabel.scores import IGNORED, AllNegativeAccuracy, accuracy_multi
@@ -101,5 +103,5 @@ class ThresholdCurve(Callback):
         accuracies, all_negative = self.accuracies.compute()
         writer = validation_writer(trainer)
         if writer is not None and not all_negative.isnan():  # nothing counted
-            figure = threshold_figure(accuracies.tolist(), float(all_negative))
-            writer.add_figure("threshold_curve", figure, validation_step(trainer))
+            draw = partial(threshold_figure, accuracies.tolist(), float(all_negative))
+            add_figure(trainer, writer, "threshold_curve", draw, validation_step(trainer))

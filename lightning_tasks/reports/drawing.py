@@ -1,0 +1,265 @@
+"""Figures of a training, drawn and encoded beside it: matplotlib takes as long as a small epoch's steps."""
+
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from lightning_tasks.errors import LightningTasksWarning
+from lightning_tasks.reports.canvas import letter_figure
+from lightning_tasks.reports.figure_file import write_figure
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+_NICE = 10  # the training goes first where they share a core
+_MOST_WAITING = 16  # figures; their images are kept until they are drawn
+_PATIENCE_S = 60.0  # for a process; then the figures are drawn here
+_TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Job(NamedTuple):
+    """`work` is done in the process; `deliver` takes what it returns, in the training."""
+
+    work: Callable[[], bytes]
+    deliver: Callable[[bytes], object]
+
+
+class _Outcome(NamedTuple):
+    """What became of a job: its result or its error, and what it has warned of."""
+
+    result: bytes
+    error: Exception | None
+    told: list[tuple[str, type[Warning]]]
+
+
+class _Running(NamedTuple):
+    """A process, its jobs, and the file in which it leaves their outcomes."""
+
+    process: BaseProcess
+    jobs: list[_Job]
+    outcomes: IO[bytes]
+
+
+class Drawing(Callback):
+    """Draw what others `add` in a process of its own, one after the other; what is drawn is written in order.
+
+    The process is forked for all that waits, as the workers of a DataLoader are, so that it has everything at hand; it
+    inherits no duty of the training's and changes nothing in it. Its errors are raised in the training, its warnings
+    given there. When the training has ended, or was interrupted, everything is drawn. Where there is no fork that is
+    safe, with several processes that train together, and where such a process dies, figures are drawn at once instead.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Job] = deque()
+        self._running: _Running | None = None
+
+    def add(self, trainer: Trainer, work: Callable[[], bytes], deliver: Callable[[bytes], object]) -> None:
+        """Do `work` at once, or soon and elsewhere, and hand what it returns to `deliver` here.
+
+        Args:
+            trainer: whose training may have to wait, where more is asked for than can be drawn.
+            work: draws; of what it refers to it may change nothing that others see.
+            deliver: writes, quickly.
+        """
+        self._waiting.append(_Job(work, deliver))
+        if not _can_fork(trainer):
+            self._draw_here()
+        elif len(self._waiting) > _MOST_WAITING:
+            self._wait()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with what waits; the other callbacks have added theirs."""
+        self._advance()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Likewise."""
+        self._advance()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Write what is drawn, and begin with what waits."""
+        self._advance()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for all."""
+        self._finish()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Likewise; the error that ends the training is not hidden by another."""
+        try:
+            self._finish()
+        except Exception as error:  # noqa: BLE001 - of any kind: it is told
+            warnings.warn(f"A figure could not be drawn: {error}", LightningTasksWarning, stacklevel=2)
+        self._waiting.clear()
+
+    def _advance(self) -> None:
+        if self._running is not None and not self._running.process.is_alive():
+            self._take(self._running)
+        if self._running is None and self._waiting:
+            self._running = _start(list(self._waiting))
+            if self._running is None:
+                self._draw_here()
+            self._waiting.clear()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.process.join(_PATIENCE_S)
+            self._running.process.kill()  # no more than an end of its waiting where it has ended
+            self._running.process.join()
+        self._advance()
+
+    def _finish(self) -> None:
+        waiting, self._waiting = list(self._waiting), deque()
+        done = [job.work() for job in waiting]  # the process is busy with what was added before
+        self._wait()
+        for job, result in zip(waiting, done, strict=True):
+            job.deliver(result)
+
+    def _take(self, running: _Running) -> None:
+        self._running = None
+        running.process.join()
+        running.process.close()
+        try:
+            running.outcomes.seek(0)
+            outcomes: list[_Outcome] = pickle.load(running.outcomes)  # noqa: S301 - written by a process of ours
+        except (EOFError, pickle.UnpicklingError):  # it was killed: there is no memory, say
+            self._waiting.extendleft(reversed(running.jobs))
+            self._draw_here()
+            return
+        finally:
+            running.outcomes.close()
+        for job, outcome in zip(running.jobs, outcomes, strict=False):  # those behind an error were not begun
+            for text, category in outcome.told:
+                warnings.warn(text, category, stacklevel=2)
+            if outcome.error is not None:
+                raise outcome.error
+            job.deliver(outcome.result)
+
+    def _draw_here(self) -> None:
+        while self._waiting:
+            job = self._waiting.popleft()
+            job.deliver(job.work())
+
+
+def add_figure(trainer: Trainer, writer: "SummaryWriter", tag: str, draw: Callable[[], Figure], step: int) -> None:
+    """Give TensorBoard a figure; where the trainer has a `Drawing`, `draw` is called there, maybe some epochs later."""
+    drawing = _drawing_of(trainer)
+    if drawing is None:
+        writer.add_figure(tag, letter_figure(draw()), step)
+        return
+    drawing.add(trainer, partial(_figure_summary, tag, draw), partial(_add_summary, writer, step, time.time()))
+
+
+def add_figure_file(trainer: Trainer, path: Path, draw: Callable[[], Figure]) -> None:
+    """Write a figure as `write_figure` does; where the trainer has a `Drawing`, at the latest when its training ends."""
+    drawing = _drawing_of(trainer)
+    if drawing is None:
+        write_figure(path, draw())
+        return
+    drawing.add(trainer, partial(_write_file, path, draw), lambda nothing: None)
+
+
+def _write_file(path: Path, draw: Callable[[], Figure]) -> bytes:
+    write_figure(path, draw())
+    return b""
+
+
+def _drawing_of(trainer: Trainer) -> Drawing | None:
+    return next((callback for callback in getattr(trainer, "callbacks", ()) if isinstance(callback, Drawing)), None)
+
+
+def _figure_summary(tag: str, draw: Callable[[], Figure]) -> bytes:
+    """Return a figure as TensorBoard keeps it, as SummaryWriter.add_figure makes it of one."""
+    from torch.utils.tensorboard.summary import image
+
+    canvas = FigureCanvasAgg(letter_figure(draw()))
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    summary: bytes = image(tag, pixels, dataformats="HWC").SerializeToString()  # type: ignore[no-untyped-call]  # torch's own
+    return summary
+
+
+def _add_summary(writer: "SummaryWriter", step: int, time_s: float, summary: bytes) -> None:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    writer._get_file_writer().add_summary(Summary.FromString(summary), step, time_s)  # type: ignore[no-untyped-call]  # torch's own
+
+
+def _can_fork(trainer: Trainer) -> bool:
+    """Return whether a process can be forked from this one as DataLoader's are.
+
+    Not where it is one of several that train together: what connects them may not survive it.
+    """
+    chosen = multiprocessing.get_start_method(allow_none=True) or "fork"
+    is_daemon = multiprocessing.current_process().daemon  # which may have no children
+    return sys.platform == "linux" and chosen == "fork" and trainer.world_size == 1 and not is_daemon
+
+
+def _start(jobs: Sequence[_Job]) -> _Running | None:
+    """Fork the process; None: the system has no room for one."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION_SIGNALS)  # until it ignores them
+    try:
+        outcomes = tempfile.TemporaryFile()
+        process: Any = multiprocessing.get_context("fork").Process(target=_work, args=(jobs, outcomes))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads: it is never without
+            process.start()
+    except OSError:
+        return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return _Running(process, list(jobs), outcomes)
+
+
+def _work(jobs: Sequence[_Job], outcomes: IO[bytes]) -> None:
+    """Draw, in the process; its parent decides when it ends."""
+    for number in _TERMINATION_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICE)
+    gc.disable()  # what it inherits is not its own to tear down, and is shared as long as nobody touches it
+    torch.set_num_threads(1)  # those of the pool have not come along
+    done = []
+    for job in jobs:
+        done.append(_outcome(job))
+        if done[-1].error is not None:
+            break
+    pickle.dump(done, outcomes)
+    outcomes.flush()
+
+
+def _outcome(job: _Job) -> _Outcome:
+    with warnings.catch_warnings(record=True) as caught:
+        result, error = b"", None
+        try:
+            result = job.work()
+        except Exception as raised:  # noqa: BLE001 - of any kind: it is raised in the training
+            error = _portable(raised)
+    return _Outcome(result, error, [(str(warning.message), warning.category) for warning in caught])
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the error with a note of where it was raised; or one that says the same, where it cannot be sent."""
+    text = "".join(traceback.format_exception(error))
+    error.add_note(f"\nIn the process that draws:\n{text}")
+    try:
+        return error if isinstance(pickle.loads(pickle.dumps(error)), Exception) else RuntimeError(text)  # noqa: S301
+    except Exception:  # noqa: BLE001 - whatever its class does then
+        return RuntimeError(text)
