@@ -72,20 +72,35 @@ def put_whole(path: Path, write: Callable[[Path], object], *, durable: bool = Tr
     Raises:
         OSError: it cannot be written there; nothing is left of it.
     """
+    make_whole(path, write, durable=durable)()
+
+
+def make_whole(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> Callable[[], None]:
+    """Do the first half of `put_whole`, and return the second, which another thread may do: it waits for the disk.
+
+    The first half makes the file complete; the second puts it in its place. For the rest see `put_whole`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if (parent := path.parent.absolute()) not in _tidied:
         _tidied.add(parent)
         remove_leftovers(parent)
-    with _locked_folder(path.parent) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_locked_folder(path.parent))
         new = folder / path.name
         write(new)
         with contextlib.suppress(OSError):  # of a file system without modes
             new.chmod(folder.stat().st_mode & 0o666)  # as the user's umask has it: some libraries write for him alone
+        lasting = stack.pop_all()
+
+    def put() -> None:
+        with lasting:
+            if durable:
+                sync(new)
+            new.replace(path)
         if durable:
-            sync(new)
-        new.replace(path)
-    if durable:
-        sync(path.parent)
+            sync(path.parent)
+
+    return put
 
 
 def sync(path: Path) -> None:

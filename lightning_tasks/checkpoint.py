@@ -1,6 +1,9 @@
 """Reading and writing a checkpoint: plain values and tensors, never code; the whole file or none of it."""
 
+import contextlib
 import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
-from lightning_tasks.atomic_write import put_whole
+from lightning_tasks.atomic_write import make_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
 from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
 from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
@@ -18,29 +21,83 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a training's checkpoints whole or not at all.
 
     Lightning's own writes to the system's temporary folder, and a kill while it copies from there leaves half a file.
+
+    Attributes:
+        in_background: let a thread wait for the disk and put the complete file in its place, while the training goes
+            ahead. `settle` waits for it; so do the next save to the same place, and the trainer when it has ended.
     """
+
+    in_background = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread: ThreadPoolExecutor | None = None
+        self._unsettled: dict[Path, Future[None]] = {}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Write `checkpoint` to `path`, whose folder is made if need be; CheckpointError where it cannot be."""
         path = Path(path)
+        for before in [before for before, put in self._unsettled.items() if before == path or put.done()]:
+            self._settle(before)
+        with _told_as_checkpoint(path):
+            put = make_checkpoint(checkpoint, path)
+            if not self.in_background:
+                put()
+                return
+        self._thread = self._thread or ThreadPoolExecutor(1, "checkpoints")
+        self._unsettled[path] = self._thread.submit(put)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a file that may not be in its place yet."""
+        self._settle(Path(path))
+        super().remove_checkpoint(path)
+
+    def settle(self) -> None:
+        """Wait until what was saved lies in its place and on the disk; CheckpointError where it cannot be."""
+        for path in list(self._unsettled):
+            self._settle(path)
+
+    def teardown(self) -> None:
+        """Settle, and end the thread."""
         try:
-            write_checkpoint(checkpoint, path)
-        except OSError as error:
-            before = " What it held before is intact." if is_file(path) else ""
-            raise CheckpointError(
-                f"{path} cannot be written ({error.strerror}).{before} Make room, then resume with --ckpt_path last."
-            ) from error
+            self.settle()
+        finally:
+            self.in_background = False
+            if self._thread is not None:
+                self._thread.shutdown()
+            self._thread = None
+
+    def _settle(self, path: Path) -> None:
+        if (put := self._unsettled.pop(path, None)) is not None:
+            with _told_as_checkpoint(path):
+                put.result()
+
+
+@contextlib.contextmanager
+def _told_as_checkpoint(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        before = " What it held before is intact." if is_file(path) else ""
+        raise CheckpointError(
+            f"{path} cannot be written ({error.strerror}).{before} Make room, then resume with --ckpt_path last."
+        ) from error
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Put a complete checkpoint in the old one's place. OSError: it cannot be written; the old one is as it was."""
+    make_checkpoint(checkpoint, path)()
+
+
+def make_checkpoint(checkpoint: dict[str, Any], path: Path) -> Callable[[], None]:
+    """Make a complete checkpoint beside its place, and return what puts it there; see `make_whole`."""
 
     def write(new: Path) -> None:
         with new.open("wb") as file:
             torch.save(checkpoint, file)
 
     try:
-        put_whole(path, write)
+        return make_whole(path, write)
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None  # torch, which closes its archive all the same, hides why it could not

@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "tasks/registry": {"errors", "tasks/task", *TASKS},
     "tasks": {"data", *TASKS},  # its __init__: the public names
     "probe": {"batch", "data", "models", *_FILES},
-    "callbacks": {"data", "models", "probe", "reports", "tasks/registry", "tasks/task", "training", *_FILES},
+    "callbacks": {"checkpoint", "data", "models", "probe", "reports", "tasks/registry", "tasks/task", "training",
+                  *_FILES},
     "run_folders": {"callbacks", "errors", "filesystem", "metrics_csv", "training"},
     "run_options": {"callbacks"},
     "deploy": {"cores", "tasks", *_BELOW_TASKS, *_ASKS_TASKS},

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,7 @@ import torch
 
 from lightning_tasks import atomic_write, metrics_csv
 from lightning_tasks.atomic_write import put_whole, remove_leftovers
-from lightning_tasks.checkpoint import read_checkpoint, write_checkpoint
+from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint, write_checkpoint
 
 forked = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork")
 
@@ -108,6 +109,26 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         put_whole(tmp_path / "x", fail)
     assert [found.name for found in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "before"
+
+
+def test_a_checkpoint_lies_in_its_place_once_it_is_settled(tmp_path, monkeypatch):
+    io, path, fsync, may_sync = AtomicCheckpointIO(), tmp_path / "last.ckpt", os.fsync, threading.Event()
+    io.in_background = True
+    monkeypatch.setattr("os.fsync", lambda descriptor: may_sync.wait(30) and fsync(descriptor))
+    weight = torch.zeros(3)
+    io.save_checkpoint({"w": weight}, path)  # comes back, though the disk takes its time
+    weight += 1  # the training goes ahead
+    assert not path.exists()
+    may_sync.set()
+    io.save_checkpoint({"w": weight}, tmp_path / "best.ckpt")
+    io.settle()
+    assert read_checkpoint(path)["w"].tolist() == [0, 0, 0]
+    io.save_checkpoint({"w": weight}, path)
+    io.remove_checkpoint(path)
+    io.teardown()
+    assert [found.name for found in tmp_path.iterdir()] == ["best.ckpt"]
+    io.save_checkpoint({"w": weight}, path)  # after the training
+    assert read_checkpoint(path)["w"].tolist() == [1, 1, 1]
 
 
 def test_the_mode_is_as_the_umask_has_it(tmp_path):

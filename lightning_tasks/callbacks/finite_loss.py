@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tasks.atomic_write import put_whole
+from lightning_tasks.callbacks.last_checkpoint import settle_checkpoints
 from lightning_tasks.errors import ConfigError, TrainingError
 from lightning_tasks.filesystem import is_file
 from lightning_tasks.training.processes import is_watched, of_all_processes
@@ -93,6 +94,7 @@ class FiniteLoss(Callback):
     def _end(self, trainer: Trainer, told: str) -> NoReturn:
         if is_watched(trainer):
             raise SystemExit(0)  # the first process says it
+        settle_checkpoints(trainer)
         last = last_checkpoint(self._folder)
         good = f"The last good checkpoint is {last}. " if is_file(last) else ""
         raise TrainingError(

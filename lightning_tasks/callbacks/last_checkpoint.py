@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lightning_tasks.callbacks.scheduled import Scheduled
+from lightning_tasks.checkpoint import AtomicCheckpointIO
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.training.processes import of_all_processes
 from lightning_tasks.training.progress import RunLength, run_length
@@ -49,6 +50,8 @@ class LastCheckpoint(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the file; in a resumed run, start the loader where the training stopped."""
         self.path = last_checkpoint(run_folder(trainer))
+        if isinstance(io := trainer.strategy.checkpoint_io, AtomicCheckpointIO):
+            io.in_background = True  # until its teardown
         if self._logged_steps is not None:
             self._resume(trainer)
 
@@ -68,6 +71,7 @@ class LastCheckpoint(Callback):
         """Save the end."""
         self._saved_step = -1  # the last epoch's end may have changed what the step had left
         self.save(trainer)
+        settle_checkpoints(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Rewrite the progress to a restart's view of it, and keep what training metrics have gathered."""
@@ -135,6 +139,12 @@ class LastCheckpoint(Callback):
         assert self.path is not None
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(self.path, weights_only=False)
+
+
+def settle_checkpoints(trainer: Trainer) -> None:
+    """Wait until every checkpoint lies in its place and on the disk; CheckpointError where one cannot be written."""
+    if isinstance(io := trainer.strategy.checkpoint_io, AtomicCheckpointIO):
+        io.settle()
 
 
 def logged_steps(checkpoint: dict[str, Any]) -> int:

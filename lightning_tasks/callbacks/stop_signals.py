@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightning_tasks.callbacks.last_checkpoint import LastCheckpoint
+from lightning_tasks.callbacks.last_checkpoint import LastCheckpoint, settle_checkpoints
 from lightning_tasks.training import slurm
 from lightning_tasks.training.processes import is_watched
 
@@ -71,6 +71,7 @@ class StopSignals(Callback):
 
     def _leave(self, trainer: Trainer) -> None:
         self.last.save(trainer)
+        settle_checkpoints(trainer)
         mine = torch.tensor(_ORDER.index(self._received), device=trainer.strategy.root_device)
         received = _ORDER[int(trainer.strategy.reduce(mine, reduce_op="max"))]  # another process may have got it
         if received == _NOTICE:

@@ -201,19 +201,23 @@ def test_nothing_to_go_on_with_is_told(capsys):
     assert not list(Path("runs/run/version_3").iterdir())
 
 
-def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch, in_background):
     from lightning_tasks.checkpoint import AtomicCheckpointIO
 
     io = AtomicCheckpointIO()
+    io.in_background = in_background
     io.save_checkpoint({"a": torch.ones(3)}, tmp_path / "x.ckpt")
 
     def full(*args):
         raise OSError(28, "No space left on device")
 
+    io.settle()
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(
         CheckpointError, match=r"x\.ckpt cannot be written \(No space left.*What it held before is intact"
     ):
         io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
+        io.teardown()
     assert torch.load(tmp_path / "x.ckpt", weights_only=True)["a"].sum() == 3
     assert [path.name for path in tmp_path.glob("*ckpt*")] == ["x.ckpt"]
