@@ -25,6 +25,7 @@ import numpy as np
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from lightning_tasks.reports.drawing import Drawing
 from lightning_tasks.tasks.keypoints.sample import draw_biwi
 from lightning_tasks.tasks.multilabel.pascal import draw_pascal
 
@@ -53,7 +54,10 @@ class Watch(Callback):
         self.file = Path(file)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the row."""
+        """Write the row, once the process that draws has ended: it has a handle for each of this one's."""
+        for callback in trainer.callbacks:
+            if isinstance(callback, Drawing):
+                callback.wait()
         new = not self.file.exists()
         with self.file.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

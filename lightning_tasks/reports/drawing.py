@@ -13,9 +13,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 _NICE = 10  # the training goes first where they share a core
 _MOST_WAITING = 16  # figures; their images are kept until they are drawn
 _PATIENCE_S = 60.0  # for a process; then the figures are drawn here
+_PAUSE_S = 0.005
 _TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -54,7 +54,7 @@ class _Outcome(NamedTuple):
 class _Running(NamedTuple):
     """A process, its jobs, and the file in which it leaves their outcomes."""
 
-    process: BaseProcess
+    pid: int
     jobs: list[_Job]
     outcomes: IO[bytes]
 
@@ -84,7 +84,18 @@ class Drawing(Callback):
         if not _can_fork(trainer):
             self._draw_here()
         elif len(self._waiting) > _MOST_WAITING:
-            self._wait()
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the process, if there is one, and write what it has drawn."""
+        if (running := self._running) is not None:
+            until_s = time.monotonic() + _PATIENCE_S
+            while not _has_ended(running.pid):
+                time.sleep(_PAUSE_S)
+                if time.monotonic() > until_s:
+                    os.kill(running.pid, signal.SIGKILL)
+            self._take(running)
+        self._advance()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with what waits; the other callbacks have added theirs."""
@@ -106,12 +117,12 @@ class Drawing(Callback):
         """Likewise; the error that ends the training is not hidden by another."""
         try:
             self._finish()
-        except Exception as error:  # noqa: BLE001 - of any kind: it is told
+        except Exception as error:
             warnings.warn(f"A figure could not be drawn: {error}", LightningTasksWarning, stacklevel=2)
         self._waiting.clear()
 
     def _advance(self) -> None:
-        if self._running is not None and not self._running.process.is_alive():
+        if self._running is not None and _has_ended(self._running.pid):
             self._take(self._running)
         if self._running is None and self._waiting:
             self._running = _start(list(self._waiting))
@@ -119,27 +130,18 @@ class Drawing(Callback):
                 self._draw_here()
             self._waiting.clear()
 
-    def _wait(self) -> None:
-        if self._running is not None:
-            self._running.process.join(_PATIENCE_S)
-            self._running.process.kill()  # no more than an end of its waiting where it has ended
-            self._running.process.join()
-        self._advance()
-
     def _finish(self) -> None:
         waiting, self._waiting = list(self._waiting), deque()
         done = [job.work() for job in waiting]  # the process is busy with what was added before
-        self._wait()
+        self.wait()
         for job, result in zip(waiting, done, strict=True):
             job.deliver(result)
 
     def _take(self, running: _Running) -> None:
         self._running = None
-        running.process.join()
-        running.process.close()
         try:
             running.outcomes.seek(0)
-            outcomes: list[_Outcome] = pickle.load(running.outcomes)  # noqa: S301 - written by a process of ours
+            outcomes: list[_Outcome] = pickle.load(running.outcomes)
         except (EOFError, pickle.UnpicklingError):  # it was killed: there is no memory, say
             self._waiting.extendleft(reversed(running.jobs))
             self._draw_here()
@@ -169,7 +171,7 @@ def add_figure(trainer: Trainer, writer: "SummaryWriter", tag: str, draw: Callab
 
 
 def add_figure_file(trainer: Trainer, path: Path, draw: Callable[[], Figure]) -> None:
-    """Write a figure as `write_figure` does; where the trainer has a `Drawing`, at the latest when its training ends."""
+    """Write a figure as `write_figure` does; where the trainer has a `Drawing`, by the end of its training."""
     drawing = _drawing_of(trainer)
     if drawing is None:
         write_figure(path, draw())
@@ -209,24 +211,34 @@ def _can_fork(trainer: Trainer) -> bool:
     Not where it is one of several that train together: what connects them may not survive it.
     """
     chosen = multiprocessing.get_start_method(allow_none=True) or "fork"
-    is_daemon = multiprocessing.current_process().daemon  # which may have no children
-    return sys.platform == "linux" and chosen == "fork" and trainer.world_size == 1 and not is_daemon
+    return sys.platform == "linux" and chosen == "fork" and trainer.world_size == 1
 
 
 def _start(jobs: Sequence[_Job]) -> _Running | None:
     """Fork the process; None: the system has no room for one."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION_SIGNALS)  # until it ignores them
     try:
-        outcomes = tempfile.TemporaryFile()
-        process: Any = multiprocessing.get_context("fork").Process(target=_work, args=(jobs, outcomes))
+        outcomes = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed once it is read
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads: it is never without
-            process.start()
+            pid = os.fork()  # none of multiprocessing's children, among which loaders look for theirs
+        if not pid:
+            try:
+                _work(jobs, outcomes)
+            finally:
+                os._exit(0)
     except OSError:
         return None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return _Running(process, list(jobs), outcomes)
+    return _Running(pid, list(jobs), outcomes)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # the program has its ends waited for by another
+        return True
 
 
 def _work(jobs: Sequence[_Job], outcomes: IO[bytes]) -> None:
@@ -250,7 +262,7 @@ def _outcome(job: _Job) -> _Outcome:
         result, error = b"", None
         try:
             result = job.work()
-        except Exception as raised:  # noqa: BLE001 - of any kind: it is raised in the training
+        except Exception as raised:
             error = _portable(raised)
     return _Outcome(result, error, [(str(warning.message), warning.category) for warning in caught])
 
@@ -260,6 +272,6 @@ def _portable(error: Exception) -> Exception:
     text = "".join(traceback.format_exception(error))
     error.add_note(f"\nIn the process that draws:\n{text}")
     try:
-        return error if isinstance(pickle.loads(pickle.dumps(error)), Exception) else RuntimeError(text)  # noqa: S301
-    except Exception:  # noqa: BLE001 - whatever its class does then
+        return error if isinstance(pickle.loads(pickle.dumps(error)), Exception) else RuntimeError(text)
+    except Exception:
         return RuntimeError(text)

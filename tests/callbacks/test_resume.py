@@ -214,10 +214,11 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch, in_backgrou
 
     io.settle()
     monkeypatch.setattr("os.fsync", full)
+    if in_background:
+        io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
     with pytest.raises(
         CheckpointError, match=r"x\.ckpt cannot be written \(No space left.*What it held before is intact"
     ):
-        io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
-        io.teardown()
+        io.teardown() if in_background else io.save_checkpoint({"a": torch.zeros(3)}, tmp_path / "x.ckpt")
     assert torch.load(tmp_path / "x.ckpt", weights_only=True)["a"].sum() == 3
     assert [path.name for path in tmp_path.glob("*ckpt*")] == ["x.ckpt"]
