@@ -38,6 +38,8 @@ def a_case(**changes):
 def test_ratios_are_of_each_round():
     measured = summary.with_ratios({"epoch_s": 4.0, "ceiling_s": 3.0, "fastai_s": None, "frozen_epoch_s": 2.0})
     assert (measured["over_ceiling"], measured["over_fastai"], measured["over_frozen"]) == (0.75, None, 2.0)
+    assert measured["beside_steps_s"] == 1.0
+    assert summary.with_ratios({"epoch_s": 4.0, "ceiling_s": None})["beside_steps_s"] is None
 
 
 def test_a_case_has_medians_of_ratios_not_ratios_of_medians():
