@@ -1,5 +1,6 @@
 """What TensorBoard is given, read back from the events of tiny runs."""
 
+import os
 import random
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
 from lightning_tasks.callbacks.tensorboard import BatchFigure, plain_settings
+from lightning_tasks.tasks.multilabel.task import MultiLabel
 from tests.callbacks import Stopped
 from tests.fakes import FLAGS, write_multilabel, write_points
 
@@ -49,8 +51,16 @@ def steps(found, tag):
     return [event.step for event in found.Images(tag)]
 
 
-def test_a_training_of_labels_shows_its_pages():
+def test_a_training_of_labels_shows_its_pages_which_it_does_not_draw_itself(monkeypatch):
+    draw = MultiLabel.draw_batch
+
+    def noted(*given):
+        Path("drawn_by").write_text(str(os.getpid()))
+        return draw(*given)
+
+    monkeypatch.setattr(MultiLabel, "draw_batch", noted)
     assert fit("labels") == 0
+    assert int(Path("drawn_by").read_text()) != os.getpid()
     found = events()
     assert set(found.Tags()["images"]) == {"show_batch", "results", "threshold_curve"}
     assert steps(found, "show_batch") == [0]
