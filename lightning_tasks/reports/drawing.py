@@ -193,14 +193,14 @@ def _figure_summary(tag: str, draw: Callable[[], Figure]) -> bytes:
     from torch.utils.tensorboard.summary import image
 
     canvas = FigureCanvasAgg(letter_figure(draw()))
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's own
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]  # likewise
     summary: bytes = image(tag, pixels, dataformats="HWC").SerializeToString()  # type: ignore[no-untyped-call]  # torch's own
     return summary
 
 
 def _add_summary(writer: "SummaryWriter", step: int, time_s: float, summary: bytes) -> None:
-    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
     writer._get_file_writer().add_summary(Summary.FromString(summary), step, time_s)  # type: ignore[no-untyped-call]  # torch's own
 
