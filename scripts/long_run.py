@@ -55,7 +55,7 @@ class Watch(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row, once the process that draws has ended: it has a handle for each of this one's."""
-        for callback in trainer.callbacks:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it at run time
             if isinstance(callback, Drawing):
                 callback.wait()
         new = not self.file.exists()

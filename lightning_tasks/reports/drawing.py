@@ -113,6 +113,10 @@ class Drawing(Callback):
         """Wait for all."""
         self._finish()
 
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Likewise, where a callback has ended the training before its end."""
+        self._finish()
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise; the error that ends the training is not hidden by another."""
         try:

@@ -49,6 +49,16 @@ def test_figures_are_drawn_elsewhere_and_written_in_order():
     assert HERE not in {pid for _, pid in got}
 
 
+def test_a_training_that_a_callback_ends_has_its_figures():
+    trainer, got = a_trainer(), []
+    (drawing,) = trainer.callbacks
+    drawing.add(trainer, who, got.append)
+    drawing.on_train_start(trainer, MODULE)
+    drawing.add(trainer, who, got.append)
+    drawing.teardown(trainer, MODULE, "fit")  # after LRFinder's `only` there is no other hook
+    assert len(got) == 2
+
+
 def test_the_training_does_not_wait_and_draws_no_number():
     trainer, got = a_trainer(), []
     (drawing,) = trainer.callbacks
