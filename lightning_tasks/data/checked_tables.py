@@ -15,6 +15,7 @@ from lightning_fabric.utilities.cloud_io import _load as load_file
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
+from lightning_tasks.data.loading.oversampling import RepeatFactors, warned_factors
 from lightning_tasks.data.tables.csv_table import OnError, is_image_set, raise_error, require_folder
 from lightning_tasks.data.tables.file_checks import LocatedTable, locate, require_files
 from lightning_tasks.data.tables.paths import Confines
@@ -53,6 +54,7 @@ class CheckedTables(LightningDataModule):
     split_seed: int
     stratify: bool
     train_on_valid: bool
+    oversample_threshold: float
     splitter: Splitter | None
 
     @classmethod
@@ -253,8 +255,15 @@ class CheckedTables(LightningDataModule):
         """Return which classes the rows of a table have, for a drawn split to share out evenly; None: it has none.
 
         They follow from the table alone, and not from settings that may change: a checkpoint is scored on its split.
+        Images of the rare ones are shown more often where that is asked for.
         """
         return None
+
+    def repeat_factors(self) -> RepeatFactors | None:
+        """Return how often each training row is shown, against the others (R,); None: all alike."""
+        if self.oversample_threshold == 0:
+            return None  # without a look at the classes
+        return warned_factors(self.strata(self.table), self.split[0], self.oversample_threshold)
 
     @property
     def has_test_table(self) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import albumentations as A
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from lightning_tasks.batch import Batch, PlannedBatch
 from lightning_tasks.data.checked_tables import CheckedTables
@@ -23,9 +22,10 @@ from lightning_tasks.data.loading.cached import (
     load_through_cache,
     side_to_decode,
 )
-from lightning_tasks.data.loading.dataloader import default_workers, make_loader
+from lightning_tasks.data.loading.dataloader import make_loader, workers_for
 from lightning_tasks.data.loading.dataset import ImageDataset, collate_planned
-from lightning_tasks.data.loading.skipping import OnBadImage, Skipped, Skipping, collate_readable
+from lightning_tasks.data.loading.oversampling import check_threshold
+from lightning_tasks.data.loading.skipping import OnBadImage, Skipped, skip_unreadable
 from lightning_tasks.data.tables.csv_table import groups_of
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, Splitter
@@ -71,6 +71,8 @@ class ImageDataModule(CheckedTables):
         stratify: give both sides of a drawn split, and each fold, their share of each label (of points that only some
             images have, of small and large numbers). What is alone with a label is trained on. False: as the lot falls.
         train_on_valid: train on the validation rows too, before a last `test`; their own scores then say nothing.
+        oversample_threshold: labels (or points) that fewer of the training images have than this share are rare: their
+            images are shown more often, in place of others; see `repeat_factors`. 0: each image once an epoch.
         seed: of order and augmentation.
         splitter: from Python: table → (training rows, validation rows).
         train_transform: from Python: an albumentations Compose in place of fastai's default; for points, see
@@ -116,6 +118,7 @@ class ImageDataModule(CheckedTables):
         split_seed: int = 42,
         stratify: bool = True,
         train_on_valid: bool = False,
+        oversample_threshold: float = 0.0,
         seed: int = 42,
         splitter: Splitter | None = None,
         train_transform: A.Compose | None = None,
@@ -142,6 +145,7 @@ class ImageDataModule(CheckedTables):
         self.image_size = height_and_width(size)
         self.start_size = check_start(start_size, self.image_size)
         self.batch_size = batch_size
+        self.oversample_threshold = check_threshold(oversample_threshold)
         self.num_workers = num_workers
         self.cache_settings = cache_settings(cache, cache_dir, cache_limit_gb, device_cache)
         has_own_transforms = train_transform is not None or valid_transform is not None
@@ -279,21 +283,17 @@ class ImageDataModule(CheckedTables):
 
     def _loader(self, dataset: ImageDataset[Any], *, training: bool, num_workers: int | None = None) -> DataLoader[Any]:
         trainer, given = self.trainer, self.num_workers if num_workers is None else num_workers
-        samples: Dataset[Any] = dataset
         collate = partial(collate_planned, self.collate) if dataset.on_device else self.collate
-        if dataset.skipped is not None:
-            samples, collate = Skipping(dataset, dataset.skipped), partial(collate_readable, collate, training)
-        if given is None:
-            on_gpu = trainer.strategy.root_device.type != "cpu" if trainer else torch.cuda.is_available()
-            given = default_workers(on_gpu, max(1, trainer.num_devices) if trainer else 1)
+        samples, collate = skip_unreadable(dataset, dataset.skipped, collate, training)
         return make_loader(
             samples,
             collate,
             n=len(dataset),
             training=training,
             batch_size=self.batch_size,
-            num_workers=given,
+            num_workers=workers_for(trainer) if given is None else given,
             seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
+            repeat_factors=self.repeat_factors() if training else None,
         )

@@ -13,11 +13,13 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
+from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_tasks.cores import usable_cores
 from lightning_tasks.data.images.opencv import cv2
 from lightning_tasks.data.loading.dataset import EpochSampler
+from lightning_tasks.data.loading.oversampling import RepeatFactors
 from lightning_tasks.errors import ConfigError, what_is_wrong
 
 _MOST_WORKERS = 8  # images this small do not keep more busy
@@ -38,19 +40,21 @@ def make_loader(
     seed: int,
     rank: int,
     world_size: int,
+    repeat_factors: RepeatFactors | None = None,
 ) -> DataLoader[Any]:
     """Return a loader of the dataset's `n` samples.
 
-    Training is shuffled and drops the last, partial batch (unless it is the only one); otherwise the order stays and
-    nothing is dropped. The samples, by EpochIndex, are shared by `world_size` processes, of which this is `rank`; raise
-    ConfigError where a batch would be too small.
+    Training is shuffled and drops the last, partial batch (unless it is the only one), and has some samples more often
+    than others by their `repeat_factors` (n,), see `oversampling`; otherwise the order stays and nothing is dropped.
+    The samples, by EpochIndex, are shared by `world_size` processes, of which this is `rank`; raise ConfigError where a
+    batch would be too small.
     """
     if n < world_size:
         raise ConfigError(
             f"{n} images in the {'training' if training else 'validation or test'} split for {world_size} processes: "
             "each needs one. Use fewer devices, or add images."
         )
-    sampler = EpochSampler(n, shuffle=training, seed=seed, rank=rank, world_size=world_size)
+    sampler = EpochSampler(n, training, seed, rank, world_size, repeat_factors)
     if batch_size < 1 or (training and min(batch_size, len(sampler)) < 2):
         raise ConfigError(
             f"Batches of {batch_size} from {len(sampler)} images: training needs at least 2 in a batch, as batch "
@@ -67,6 +71,13 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_init_worker,
     )
+
+
+def workers_for(trainer: Trainer | None) -> int:
+    """Return how many processes should load for each process of a trainer; see `default_workers`."""
+    if trainer is None:
+        return default_workers(torch.cuda.is_available(), 1)
+    return default_workers(trainer.strategy.root_device.type != "cpu", max(1, trainer.num_devices))
 
 
 def default_workers(on_gpu: bool, processes: int) -> int:

@@ -16,15 +16,17 @@ from torch.utils.data import Dataset, Sampler
 from lightning_tasks.batch import Batch, Planned, PlannedBatch, TargetBatch
 from lightning_tasks.data.images.cache import ImageStore
 from lightning_tasks.data.images.decode import Image
+from lightning_tasks.data.loading.oversampling import RepeatFactors, draw_rows
 from lightning_tasks.data.loading.skipping import Skipped
 from lightning_tasks.data.transforms.compose import Plan, augment_image, plan_image
 
 
 class EpochIndex(NamedTuple):
-    """Which sample, and in which epoch: augmentation depends on both and on nothing else."""
+    """Which sample, and in which epoch: augmentation depends on these and on nothing else."""
 
     epoch: int
     row: int
+    again: int = 0  # how often the epoch has had the row already
 
 
 @dataclass(eq=False, repr=False)
@@ -33,7 +35,8 @@ class EpochSampler(Sampler[EpochIndex]):
 
     The order is a function of (seed, epoch), so it is the same for any number of workers. With several processes each
     yields its share of that order: when shuffling, shares of equal length (the processes step together); else every
-    sample exactly once.
+    sample exactly once. With `repeat_factors` (see `oversampling`) an epoch is as long, but has some samples several
+    times and others not at all.
     """
 
     n: int
@@ -41,6 +44,7 @@ class EpochSampler(Sampler[EpochIndex]):
     seed: int
     rank: int = 0
     world_size: int = 1
+    repeat_factors: RepeatFactors | None = None  # (n,), when shuffling
     epoch: int = field(default=0, init=False)
     _resumed: EpochIndex = field(default=EpochIndex(0, 0), init=False)
 
@@ -54,14 +58,17 @@ class EpochSampler(Sampler[EpochIndex]):
         self._resumed = EpochIndex(epoch, rows)
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        order = np.arange(self.n)
+        order, again = np.arange(self.n), np.zeros(self.n, dtype=np.int64)
         if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
-            order = order[: self.n - self.n % self.world_size]
-        share = order[self.rank :: self.world_size]
-        if self.epoch == self._resumed.epoch:
-            share = share[self._resumed.row :]
-        return (EpochIndex(self.epoch, int(row)) for row in share)
+            generator = np.random.default_rng((self.seed, self.epoch))
+            if self.repeat_factors is None:
+                order = generator.permutation(self.n)
+            else:
+                order, again = draw_rows(self.repeat_factors, generator)
+        used = self.n - self.n % self.world_size if self.shuffle else self.n
+        resumed = self._resumed.row if self.epoch == self._resumed.epoch else 0
+        share = np.arange(self.rank, used, self.world_size)[resumed:]
+        return (EpochIndex(self.epoch, int(order[i]), int(again[i])) for i in share)
 
     def __len__(self) -> int:
         return self.n // self.world_size if self.shuffle else len(range(self.rank, self.n, self.world_size))
@@ -86,8 +93,8 @@ class ImageDataset(Dataset[Sample], ABC):
         """Return a row's sample, transformed by what `seed` says."""
 
     def __getitem__(self, key: int | EpochIndex) -> Sample:
-        epoch, row = key if isinstance(key, EpochIndex) else EpochIndex(0, int(key))
-        return self.sample(row, sample_seed(self.seed, epoch, row))
+        index = key if isinstance(key, EpochIndex) else EpochIndex(0, int(key))
+        return self.sample(index.row, sample_seed(self.seed, *index))
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -148,6 +155,7 @@ def stack_images(images: Sequence[Image | Plan]) -> Tensor:
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
 
 
-def sample_seed(seed: int, epoch: int, row: int) -> int:
-    """Return the seed of what happens to a row in an epoch."""
-    return int(np.random.SeedSequence((seed, epoch, row)).generate_state(1)[0])
+def sample_seed(seed: int, epoch: int, row: int, again: int = 0) -> int:
+    """Return the seed of what happens to a row in an epoch, of which it may be there several times: see EpochIndex."""
+    key = (seed, epoch, row, again) if again else (seed, epoch, row)
+    return int(np.random.SeedSequence(key).generate_state(1)[0])

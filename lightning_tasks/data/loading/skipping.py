@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -97,6 +98,15 @@ class Skipping(Dataset[Any]):
         except ImageError as error:
             self.skipped.add(key if isinstance(key, int) else key.row, error)
             return None
+
+
+def skip_unreadable(
+    dataset: Dataset[Any], skipped: Skipped | None, collate: Callable[[Any], Any], training: bool
+) -> tuple[Dataset[Any], Callable[[Any], Any]]:
+    """Return what a loader is to load and how it collates it, where images are to be skipped: not, where it is None."""
+    if skipped is None:
+        return dataset, collate
+    return Skipping(dataset, skipped), partial(collate_readable, collate, training)
 
 
 def collate_readable(collate: Callable[[Any], Any], training: bool, samples: Sequence[Any]) -> Any:  # noqa: ANN401 - as `collate`

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from lightning_tasks.models.backbone import are_weights_following
 from lightning_tasks.tasks.multiclass.datamodule import check_one_label
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
-from lightning_tasks.tasks.multilabel.losses import check_label_smoothing
+from lightning_tasks.tasks.multilabel.label_weights import Weighting, WeightsOf, exclusive_weights, read_weights
+from lightning_tasks.tasks.multilabel.losses import check_label_smoothing, keep_out_of_checkpoints
 
-_OF_ANY_NUMBER = ("threshold", "asymmetric_gamma", "asymmetric_clip")  # settings that mean nothing here
+_OF_ANY_NUMBER = ("threshold", "asymmetric_gamma", "asymmetric_clip", "pos_weight")  # settings that mean nothing here
 
 
 class OneLabelAccuracy(MulticlassAccuracy):
@@ -56,13 +57,15 @@ class MultiClassClassifier(MultiLabelClassifier):
 
     Probabilities are a softmax, and the likeliest label is predicted. Logs `loss`, `accuracy` of the likeliest label,
     `mAP`, and `accuracy_most_common`: what the commonest label alone would score. Outside training, `loss` is without
-    label smoothing.
+    label smoothing and weights.
 
     Args:
         vocab: the labels, in the order of the targets' columns: two at least.
         backbone: a timm model by its tagged name, or `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         loss: what training minimises.
         label_smoothing: moves each training target that share of the way to 1/C.
+        class_weight: what images of each label weigh in training; `balanced`: one over its share of the training split;
+            `sqrt`: the square root of it; None: all alike.
         **kwargs: see `MultiLabelClassifier` and `ImageModel`.
 
     Raises:
@@ -71,6 +74,7 @@ class MultiClassClassifier(MultiLabelClassifier):
 
     not_kept = (*MultiLabelClassifier.not_kept, *_OF_ANY_NUMBER)
     is_exclusive = True
+    weights_of: ClassVar[dict[str, tuple[WeightsOf, str]]] = {"class_weight": (exclusive_weights, "weight")}
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class MultiClassClassifier(MultiLabelClassifier):
         backbone: str = "resnet50.tv_in1k",
         loss: Literal["cross_entropy"] = "cross_entropy",
         label_smoothing: float = 0.0,
+        class_weight: list[float] | Weighting | None = None,
         **kwargs: Any,  # noqa: ANN401 - of the parent, which the parser resolves
     ) -> None:
         if len(vocab) == 1:
@@ -95,6 +100,8 @@ class MultiClassClassifier(MultiLabelClassifier):
             label_smoothing=check_label_smoothing(label_smoothing),
             asymmetric_gamma=(0.0, 0.0),
             asymmetric_clip=0.0,
+            pos_weight=1.0,
+            class_weight=class_weight,
             **kwargs,
         )
 
@@ -111,9 +118,11 @@ class MultiClassClassifier(MultiLabelClassifier):
             check_one_label(datamodule)
 
     def configure_losses(self) -> None:
-        """Make the loss of training, and that without label smoothing."""
+        """Make the loss of training, and that without label smoothing and weights."""
         _, label_smoothing, *_ = self._loss
-        self.training_criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)  # takes targets (B, C) too
+        weight = read_weights("class_weight", self._weights["class_weight"], len(self.vocab))
+        loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)  # takes targets (B, C) too
+        self.training_criterion = keep_out_of_checkpoints(loss)
         self.plain_criterion = nn.CrossEntropyLoss()
 
     def on_head_taken(self, known: Sequence[bool]) -> None:

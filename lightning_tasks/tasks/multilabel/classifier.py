@@ -15,7 +15,16 @@ from lightning_tasks.models.base import BackboneSource, ImageModel
 from lightning_tasks.models.heads import fastai_head, linear_head
 from lightning_tasks.models.optimizer import LearningRate
 from lightning_tasks.tasks.multilabel.attention import ClassAttentionHead, LastMap
-from lightning_tasks.tasks.multilabel.losses import LossName, label_loss
+from lightning_tasks.tasks.multilabel.label_weights import (
+    Given,
+    Weighting,
+    WeightsOf,
+    class_weights,
+    positive_weights,
+    read_weights,
+    settle_weights,
+)
+from lightning_tasks.tasks.multilabel.losses import LossName, keep_out_of_checkpoints, label_loss, set_weights
 from lightning_tasks.tasks.multilabel.scores import AllNegativeAccuracy, MacroAveragePrecision, ThresholdedAccuracy
 
 
@@ -39,6 +48,10 @@ class MultiLabelClassifier(ImageModel):
         label_smoothing: moves each training target that share of the way to 0.5.
         asymmetric_gamma: focusing of the asymmetric loss, for absent and for present labels.
         asymmetric_clip: absent labels below this probability cost nothing in the asymmetric loss.
+        pos_weight: what a present label weighs against an absent one in training: one number for all labels, or one for
+            each; `balanced`: the training split's absent over its present ones; `sqrt`: the square root of it.
+        class_weight: what each label's cells weigh in training; `balanced`: one over its share of the training split;
+            `sqrt`: the square root of it; None: all alike.
         **kwargs: see `ImageModel`.
 
     Raises:
@@ -51,6 +64,11 @@ class MultiLabelClassifier(ImageModel):
     names_noun = "labels"
     settings_before: ClassVar[dict[str, Any]] = {"head": "fastai"}
     is_exclusive: ClassVar[bool] = False  # each image has exactly one of the labels
+    # Options whose words are balanced: by what, and the name of the loss's own argument.
+    weights_of: ClassVar[dict[str, tuple[WeightsOf, str]]] = {
+        "pos_weight": (positive_weights, "pos_weight"),
+        "class_weight": (class_weights, "weight"),
+    }
 
     thresholds: Tensor | None  # (C,); None: there are none
 
@@ -67,6 +85,8 @@ class MultiLabelClassifier(ImageModel):
         label_smoothing: float = 0.0,
         asymmetric_gamma: tuple[float, float] = (4.0, 1.0),
         asymmetric_clip: float = 0.05,
+        pos_weight: float | list[float] | Weighting = 1.0,
+        class_weight: list[float] | Weighting | None = None,
         **kwargs: Any,  # noqa: ANN401 - of the parent, which the parser resolves
     ) -> None:
         if not vocab:
@@ -86,6 +106,7 @@ class MultiLabelClassifier(ImageModel):
         self.head_name = head
         self._threshold = threshold
         self._loss = (loss, label_smoothing, asymmetric_gamma, asymmetric_clip)
+        self._weights: dict[str, Given] = {"pos_weight": pos_weight, "class_weight": class_weight}
         super().__init__(backbone=backbone, image_size=image_size, lr=lr, **kwargs)
 
     @classmethod
@@ -120,8 +141,29 @@ class MultiLabelClassifier(ImageModel):
 
     def configure_losses(self) -> None:
         """Make the loss of training, and the plain one."""
-        self.training_criterion = label_loss(*self._loss)
+        weights = [read_weights(option, given, len(self.vocab)) for option, given in self._weights.items()]
+        self.training_criterion = keep_out_of_checkpoints(label_loss(*self._loss, *weights))
         self.plain_criterion = label_loss("bce", 0.0, (0.0, 0.0), 0.0)
+
+    def setup(self, stage: str) -> None:
+        """Balance the labels by the training split, too, where that is asked for."""
+        super().setup(stage)
+        words = {option: given for option, given in self._weights.items() if isinstance(given, str)}
+        if stage != "fit" or not words:
+            return
+        count = getattr(getattr(self.trainer, "datamodule", None), "label_counts", None)
+        if count is None:
+            raise ConfigError(
+                f"model.{' and model.'.join(words)}: labels are balanced by the training split of a "
+                "MultiLabelDataModule, and there is none. Give numbers, one for each label."
+            )
+        counts = count()
+        for option, word in words.items():
+            weights_of, name = self.weights_of[option]
+            weights, told = settle_weights(option, word, weights_of, counts, self.vocab)
+            set_weights(self.training_criterion, name, weights)
+            self.hparams[option] = weights  # a checkpoint needs no data to be loaded
+            self.trainer.print(told)
 
     def configure_metrics(self, stages: tuple[str, ...]) -> None:
         """Make the metrics, the thresholds before them."""

@@ -22,6 +22,7 @@ from lightning_tasks.data.tables.table_checks import Problem, TaskColumns
 from lightning_tasks.data.transforms.geometry import crop_train, crop_valid
 from lightning_tasks.errors import ConfigError
 from lightning_tasks.tasks.multilabel.label_doubts import separator_problems
+from lightning_tasks.tasks.multilabel.label_weights import LabelCounts, count_labels
 from lightning_tasks.tasks.multilabel.scores import IGNORED
 from lightning_tasks.tasks.multilabel.table import (
     FEW,
@@ -150,6 +151,10 @@ class MultiLabelDataModule(ImageDataModule):
         if self.difficult == "ignored":
             problems += nothing_counts(table, {"testing": self.test_rows(table)}, self.test_csv, self._given_vocab)
         return problems
+
+    def label_counts(self) -> LabelCounts:
+        """Return how often the training split, which has been set up, has each label."""
+        return count_labels(self.train_set.targets)
 
     def describe_annotations(self) -> list[str]:
         """Return lines about the table and its split, for a person; these have been read."""

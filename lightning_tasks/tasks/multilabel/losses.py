@@ -1,7 +1,9 @@
 """Training losses for labels, from timm and torch; cells of target −1 do not count."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from timm.loss.binary_cross_entropy import BinaryCrossEntropy
 from torch import Tensor, nn
@@ -12,7 +14,12 @@ LossName = Literal["bce", "asymmetric"]
 
 
 def label_loss(
-    name: LossName, label_smoothing: float, asymmetric_gamma: tuple[float, float], asymmetric_clip: float
+    name: LossName,
+    label_smoothing: float,
+    asymmetric_gamma: tuple[float, float],
+    asymmetric_clip: float,
+    pos_weight: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> nn.Module:
     """Return a module that takes logits (B, C) and targets (B, C), from 0 to 1 or −1 (ignored), to a loss.
 
@@ -22,6 +29,8 @@ def label_loss(
         label_smoothing: from 0 to below 1, moves each target that share of the way to 0.5.
         asymmetric_gamma: the focusing powers for absent and for present labels.
         asymmetric_clip: probabilities of absent labels below this cost nothing.
+        pos_weight: (C,) what a present label weighs against an absent one; None: as much.
+        weight: (C,) what each label's cells weigh; None: all alike.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -33,11 +42,19 @@ def label_loss(
             f"{asymmetric_clip} is a probability, from 0 to below 1."
         )
     if name == "bce":
-        bce = BinaryCrossEntropy(smoothing=label_smoothing, smooth_dense=True, reduction="none")
+        bce = BinaryCrossEntropy(
+            smoothing=label_smoothing, smooth_dense=True, reduction="none", weight=weight, pos_weight=pos_weight
+        )
         return _CountedCells(bce, over_images=False)
     negative, positive = asymmetric_gamma
     asymmetric = AsymmetricLossMultiLabel(
-        gamma_neg=negative, gamma_pos=positive, clip=asymmetric_clip, smoothing=label_smoothing, reduction="none"
+        gamma_neg=negative,
+        gamma_pos=positive,
+        clip=asymmetric_clip,
+        smoothing=label_smoothing,
+        reduction="none",
+        weight=weight,
+        pos_weight=pos_weight,
     )
     return _CountedCells(asymmetric, over_images=True)
 
@@ -47,6 +64,21 @@ def check_label_smoothing(label_smoothing: float) -> float:
     if not 0 <= label_smoothing < 1:
         raise ConfigError(f"model.label_smoothing is {label_smoothing}; it is a share, from 0 to below 1.")
     return label_smoothing
+
+
+def set_weights(loss: nn.Module, name: str, weights: Sequence[float]) -> None:
+    """Set a loss's `pos_weight` or `weight` (C,) in place: callbacks may have counted its tensors already."""
+    for tensor_name, tensor in loss.named_buffers():
+        if tensor_name.rpartition(".")[2] == name:
+            tensor.copy_(torch.tensor(weights))
+
+
+def keep_out_of_checkpoints(loss: nn.Module) -> nn.Module:
+    """Return the loss, whose weights are then no weights of the network: they are among the hyper-parameters."""
+    for module in loss.modules():
+        for name, tensor in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, tensor, persistent=False)
+    return loss
 
 
 class _CountedCells(nn.Module):
