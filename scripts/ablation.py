@@ -4,7 +4,8 @@
 
 The file names the config in conf/, the score, arguments for all steps, and the steps. Each has a name, the step that it
 is compared with (`over`), whose arguments it starts from, and arguments of its own; `evaluate: true` trains nothing
-and scores the checkpoints of `over` anew. `seeds` says how many trainings it has. Everything goes into --folder:
+and scores the checkpoints of `over` anew. `seeds` says how many trainings it has. With `per_label: true` the results
+also say what a mean hides: macro F1, the rarest labels' scores, and each label's. Everything goes into --folder:
 results.json, table.md, the runs; one that was stopped is resumed when it is called again, and new steps may be added.
 """
 
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from reproducing.facts import machine, spread
+from reproducing.label_figures import COLUMNS, label_figures
 from reproducing.recipe import last_checkpoint, train
 from reproducing.steps import ROOT, Steps
 
@@ -42,6 +44,7 @@ class Plan(NamedTuple):
     score: str
     args: list[str]
     steps: list[Step]
+    per_label: bool
 
     def arguments(self, step: Step) -> list[str]:
         """Return the arguments of a step: those of the steps that it builds on first."""
@@ -68,7 +71,10 @@ def read_plan(path: Path) -> Plan:
         if slug(name) in map(slug, steps):
             sys.exit(f"error: {path}: the step {name!r} and one before it would share their files. Rename one.")
         steps[name] = step
-    return Plan(content["config"], content["score"], content["args"].split(), list(steps.values()))
+    steps_of_file, per_label = list(steps.values()), content.get("per_label", False)
+    if per_label and any(step.evaluate for step in steps_of_file):
+        sys.exit(f"error: {path}: per_label is of steps that train, and one has evaluate.")
+    return Plan(content["config"], content["score"], content["args"].split(), steps_of_file, per_label)
 
 
 def main() -> None:
@@ -90,7 +96,7 @@ def main() -> None:
     steps = Steps(folder, {"common": common, "args": plan.args, "score": plan.score})
     rows = []
     for step in plan.steps:
-        scores, seconds = [], []
+        scores, seconds, of_labels = [], [], []
         for seed in range(_FIRST_SEED, _FIRST_SEED + step.seeds):
             found = steps.take(
                 f"{slug(step.name)}_{seed}", lambda step=step, seed=seed: run(steps, plan, step, seed, common)
@@ -101,13 +107,14 @@ def main() -> None:
                 )
             scores.append(found["score"])
             seconds.append(found["seconds"])
-        rows.append(
-            {**step._asdict(), "args": plan.arguments(step), "scores": scores, "seconds": seconds, **spread(scores)}
-        )
+            if plan.per_label:
+                of_labels.append(per_label(steps, f"{slug(step.name)}_{seed}"))
+        row = {**step._asdict(), "args": plan.arguments(step), "scores": scores, "seconds": seconds, **spread(scores)}
+        rows.append({**row, "per_label": of_labels} if plan.per_label else row)
         results = {"machine": steps.take("machine", machine), "score": plan.score, "config": plan.config, "steps": rows}
         text = json.dumps(results, indent=1) + "\n"
         write_whole(folder / "results.json", lambda new, text=text: new.write_text(text, encoding="utf-8"))
-    written = table(plan.score, rows)
+    written = table(plan.score, rows) + (label_table(rows) if plan.per_label else "")
     write_whole(folder / "table.md", lambda new: new.write_text(written, encoding="utf-8"))
     print(written)
 
@@ -135,6 +142,18 @@ def run(steps: Steps, plan: Plan, step: Step, seed: int, common: list[str]) -> d
     return {"score": float(told[-1]), "seconds": 0.0, "arguments": plan.arguments(step)}
 
 
+def per_label(steps: Steps, name: str) -> dict[str, Any]:
+    """Return what a training's last checkpoint predicts rightly of each label."""
+    path = steps.folder / f"{name}.csv"
+
+    def figures() -> dict[str, Any]:
+        checkpoint = str(last_checkpoint(steps.folder, name))
+        steps.command(f"{name}_labels", ["get_preds", checkpoint, "--output", str(path)])
+        return label_figures(path)
+
+    return steps.take(f"{name}_labels", figures)
+
+
 def slug(name: str) -> str:
     """Return the name as a file's."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
@@ -156,6 +175,15 @@ def table(score: str, rows: list[dict[str, Any]]) -> str:
         cells = [row["name"], row["over"] or "", f"{row['median']:.4f}{range_}", gain, f"{row['n']}", f"{seconds:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def label_table(rows: list[dict[str, Any]]) -> str:
+    """Return in Markdown what means over images hide, of each step: the medians over its trainings."""
+    lines = ["", f"| step | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
+    for row in rows:
+        medians = (spread([figures[name] for figures in row["per_label"]])["median"] for name in COLUMNS)
+        lines.append(f"| {row['name']} | {' | '.join(f'{value:.4f}' for value in medians)} |")
+    return "\n".join([*lines, "", f"The rarest: {', '.join(rows[0]['per_label'][0]['rarest'])}."]) + "\n"
 
 
 if __name__ == "__main__":

@@ -76,6 +76,17 @@ class Recorder(Callback):
             file.write("|".join(map(str, line)) + "\n")
 
 
+class RowRecorder(Callback):
+    """Write which rows each process trains on: a line of them a step."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, *args):
+        with Path(self.folder, f"rows{trainer.global_rank}").open("a") as file:
+            file.write(" ".join(map(str, batch.rows.tolist())) + "\n")
+
+
 class CurveRecorder(Callback):
     """Write the accuracies at the thresholds that each process has after a validation, over the ones before."""
 

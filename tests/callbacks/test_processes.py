@@ -14,6 +14,7 @@ import yaml
 
 from lightning_tasks import MultiLabelClassifier, MultiLabelDataModule
 from lightning_tasks.__main__ import console
+from lightning_tasks.data.loading.dataset import EpochSampler
 from lightning_tasks.tasks.multilabel.predictions import predict_labels
 from lightning_tasks.tasks.multilabel.threshold_curve import threshold_curve
 from tests.fakes import write_multilabel, write_points
@@ -52,6 +53,7 @@ def plan(epochs=2, **more):
 
 CURVE = {"class_path": "tests.callbacks.CurveRecorder", "init_args": {"folder": "record"}}
 RECORDER = {"class_path": "tests.callbacks.Recorder", "init_args": {"folder": "record"}}
+ROWS = {"class_path": "tests.callbacks.RowRecorder", "init_args": {"folder": "record"}}
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 # Forked from this process, which has torch: what two processes do, without how they are started.
 FORKS = [*TWO[:3], "ddp_fork"]
@@ -145,6 +147,23 @@ def test_torchrun_on_two_nodes_gives_what_two_processes_of_one_give():
     finish(*nodes)
     assert sorted(path.name for path in Path("runs/run").iterdir()) == ["version_0", "version_1"]
     assert rows(0) == rows(1)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_two_processes_share_the_draw_of_rare_labels_that_one_makes(how):
+    rare = [LABELS[0], LABELS[1].replace("dog", "dog rare"), *LABELS[2:]]  # one of fifteen
+    write_multilabel(Path("labels"), rare, N)
+    balanced = ["--data.oversample_threshold", "1", "--model.pos_weight", "balanced"]
+    train_on_two(how, [plan(base_lr=0.01), ROWS, RECORDER], *balanced)
+    first, second = recorded()
+    assert [line[1] for line in first] == [line[1] for line in second]  # with the same weights of labels
+    parts = [[line.split() for line in Path(f"record/rows{rank}").read_text().splitlines()] for rank in (0, 1)]
+    alone = EpochSampler(TRAINED, True, 42, repeat_factors=MultiLabelDataModule(
+        "labels", oversample_threshold=1.0).repeat_factors())  # fmt: skip
+    for epoch, batches in enumerate(zip(*parts, strict=True)):
+        alone.set_epoch(epoch)
+        order = [str(key.row) for key in alone]
+        assert list(batches) == [order[rank:8:2] for rank in (0, 1)]  # of seven each, a batch of four
 
 
 @pytest.mark.parametrize("how", HOW)

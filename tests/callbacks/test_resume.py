@@ -12,12 +12,14 @@ import yaml
 from lightning_tasks.__main__ import console
 from lightning_tasks.errors import CheckpointError
 from tests.callbacks import Stopped
-from tests.fakes import FLAGS
+from tests.fakes import FLAGS, write_multilabel
 from tests.forks import forks_can_train
 from tests.training.small_runs import (
     BATCHES,
     CONF,
+    LABELS,
     STEPS,
+    N,
     arguments,
     assert_same,
     result,
@@ -97,6 +99,23 @@ def test_stopped_before_each_step_in_turn_it_goes_on_each_time(more, stops):
     assert console(arguments(task, *options, *resume)) == 0
     assert len(list(Path("runs/run").iterdir())) == 2
     assert_same(result(0), result(1))
+
+
+def test_rare_labels_are_drawn_and_weighed_after_a_stop_within_an_epoch_as_without():
+    write_multilabel(Path("labels"), [LABELS[0], LABELS[1].replace("dog", "dog rare"), *LABELS[2:]], N)
+    options = ["--data.oversample_threshold", "1", "--model.pos_weight", "balanced", "--last.every_n_steps", "1"]
+    options += ["--config", str(CONF / "ema.yaml")]
+    rows = {"class_path": "tests.callbacks.RowRecorder", "init_args": {"folder": "."}}
+    assert console(arguments("labels", *options, callbacks=[rows])) == 0
+    drawn = Path("rows0").read_text().splitlines()
+    assert any(len(set(line.split())) < 3 for line in drawn) or len(set(" ".join(drawn[:3]).split())) < 9
+    stopper = {"class_path": "tests.callbacks.Stopper", "init_args": {"step": 5}}
+    with pytest.raises(Stopped):
+        console(arguments("labels", *options, callbacks=[rows, stopper]))
+    assert console(arguments("labels", *options, "--ckpt_path", "last", callbacks=[rows])) == 0
+    assert Path("rows0").read_text().splitlines() == [*drawn, *drawn]
+    assert_same(result(0), result(1))
+    assert result(0)[1]["hyper_parameters"]["pos_weight"] == [1.0, 1.0, 9.0]
 
 
 def test_a_run_that_had_ended_goes_on_when_given_more_epochs():

@@ -1,6 +1,7 @@
 """An ablation: its steps trained and scored as processes, its table, and more steps added to it."""
 
 import contextlib
+import csv
 import json
 import sys
 from pathlib import Path
@@ -35,12 +36,12 @@ def folder(request, tmp_path):
         yield tmp_path
 
 
-def ablate(folder, steps, code=0):
+def ablate(folder, steps, code=0, **more):
     args = (
         "--model.backbone test_resnet --data.size 64 --data.num_workers 0 --data.batch_size 32 "
         "--trainer.accelerator cpu --trainer.max_epochs 1"
     )
-    plan = {"config": "pascal.yaml", "score": "val/mAP", "args": args, "steps": steps}
+    plan = {"config": "pascal.yaml", "score": "val/mAP", "args": args, "steps": steps, **more}
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     given = ["--folder", "out", "--root", "pascal", "--weights", "weights.pth"]
     return run_script("ablation.py", "plan.yaml", *given, folder=folder, code=code)
@@ -64,6 +65,25 @@ def test_steps_are_trained_scored_and_added_to(folder):
     assert f"| {mirrored['scores'][0] - plain['scores'][0]:+.4f} | 1 | 0 |" in table[3]
 
 
+def test_labels_have_figures_of_their_own(folder):
+    ablate(folder, [{"name": "plain"}, {"name": "weighed", "over": "plain", "args": "--model.pos_weight balanced"}],
+           per_label=True)  # fmt: skip
+    results = json.loads((folder / "out" / "results.json").read_text())
+    with (folder / "out" / "plain_42.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for step in results["steps"]:
+        (figures,) = step["per_label"]
+        assert figures["mAP"] == pytest.approx(step["scores"][0], abs=1e-3)
+        positives = {label: of_label["positives"] for label, of_label in figures["labels"].items()}
+        assert positives == {label: sum(label in row["labels"].split() for row in rows) for label in positives}
+        assert sorted(figures["rarest"], key=positives.get) == figures["rarest"]
+        assert max(positives[label] for label in figures["rarest"]) <= sorted(positives.values())[5]
+    recalls = [step["per_label"][0]["rarest_recall"] for step in results["steps"]]
+    assert recalls[1] > recalls[0]
+    table = (folder / "out" / "table.md").read_text()
+    assert f"| weighed | {results['steps'][1]['per_label'][0]['macro_f1']:.4f} |" in table
+
+
 @pytest.mark.parametrize(
     ("steps", "what"),
     [
@@ -84,4 +104,4 @@ def test_the_projects_own_plans_are_read_and_their_overlays_are_there(path):
     plan = read_plan(path)
     named = [plan.config, *(a.removeprefix("conf/") for step in plan.steps for a in step.args if a.startswith("conf/"))]
     assert all((ROOT / "conf" / name).is_file() for name in named)
-    assert plan.steps[0].seeds == 3
+    assert plan.steps[0].seeds == (1 if plan.per_label else 3)
