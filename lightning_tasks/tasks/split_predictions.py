@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.images.decode import Image, read_image
+from lightning_tasks.data.loading.dataset import EpochSampler
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
@@ -68,10 +69,16 @@ class SplitPredictions(ABC):
 
 
 def loader_of(datamodule: ImageDataModule, split: Split) -> DataLoader[Any]:
-    """Return the batches of a split; `train` is augmented, in a shuffled order, without the last, partial batch."""
+    """Return the batches of a split; `train` is augmented, in a shuffled order, without the last, partial batch.
+
+    No image is in it twice, whatever training showed more often: scores are of the split.
+    """
     datamodule.setup("test" if split == "test" else "fit")
     loaders = {"train": datamodule.train_dataloader, "valid": datamodule.val_dataloader}
-    return loaders.get(split, datamodule.test_dataloader)()
+    loader = loaders.get(split, datamodule.test_dataloader)()
+    if isinstance(loader.sampler, EpochSampler):
+        loader.sampler.repeat_factors = None
+    return loader
 
 
 def predict_batches(

@@ -10,6 +10,7 @@ from lightning_tasks import KeypointDataModule, MultiLabelDataModule
 from lightning_tasks.data.loading.dataset import EpochSampler
 from lightning_tasks.data.loading.oversampling import repeat_factors
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.tasks.split_predictions import loader_of
 from tests.fakes import POINTS, write_multilabel, write_points
 
 SMALL = {"size": 16, "num_workers": 0, "batch_size": 2, "cache": "none"}
@@ -109,6 +110,12 @@ def test_an_image_that_is_shown_twice_is_augmented_twice(tmp_path):
     plain = MultiLabelDataModule(str(tmp_path), **SMALL)
     plain.setup("fit")
     assert sorted(torch.cat([batch.rows for batch in plain.train_dataloader()]).tolist()) == list(range(6))
+
+
+def test_predictions_of_the_training_split_are_of_each_image_once(tmp_path):
+    write_multilabel(tmp_path, RARE)
+    data = MultiLabelDataModule(str(tmp_path), oversample_threshold=1.0, **SMALL)
+    assert sorted(torch.cat([batch.rows for batch in loader_of(data, "train")]).tolist()) == list(range(6))
 
 
 def test_points_that_only_some_images_have_are_shown_more_often(tmp_path):
