@@ -76,8 +76,8 @@ def test_labels_have_figures_of_their_own(folder):
         assert figures["mAP"] == pytest.approx(step["scores"][0], abs=1e-3)
         positives = {label: of_label["positives"] for label, of_label in figures["labels"].items()}
         assert positives == {label: sum(label in row["labels"].split() for row in rows) for label in positives}
-        assert sorted(figures["rarest"], key=positives.get) == figures["rarest"]
-        assert max(positives[label] for label in figures["rarest"]) <= sorted(positives.values())[5]
+        rarest = sorted(n for n in positives.values() if n)[: len(figures["rarest"])]
+        assert [positives[label] for label in figures["rarest"]] == rarest
     recalls = [step["per_label"][0]["rarest_recall"] for step in results["steps"]]
     assert recalls[1] > recalls[0]
     table = (folder / "out" / "table.md").read_text()
