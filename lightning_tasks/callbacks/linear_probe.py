@@ -47,7 +47,8 @@ class LinearProbe(Callback):
     runs to come. Heads are fitted to them over a grid of weight decay and rate, which cross-validation over the
     training rows decides: groups stay whole, and the validation split chooses nothing. The chosen pair's head, fitted
     to all training rows, is what the training starts from. It needs labels or numbers, and a head of pooled features;
-    the module is one of ours. A resumed run does not probe again.
+    the module is one of ours. Rare labels weigh, and are shown more often, as in training. A resumed run does not
+    probe again.
 
     Args:
         views: of each training image: as it is validated, then as augmented in the training's first epochs.
@@ -122,7 +123,7 @@ class LinearProbe(Callback):
         shelf = Shelf(None if folder is None else Path(folder), self.keep_gb)
         features = self.features = extract_features(trainer, model, datamodule, self.views, shelf)
         tables = tables_of(features, torch.from_numpy(datamodule.train_set.targets))
-        started, options = time.perf_counter(), self.options._replace(seed=datamodule.seed)
+        started, options = time.perf_counter(), self._options(datamodule)
         folds = training_folds(datamodule, self.folds)
         self.candidates = search(model, tables, folds, self.settings, options)
         self.chosen = self.candidates[better([found.mean for found in self.candidates], model.mode)]
@@ -141,6 +142,9 @@ class LinearProbe(Callback):
             trainer.print(score_line(model.monitor, self.scores))
         elif trainer.is_global_zero:
             write_candidates(run_folder(trainer) / "probe.csv", model.monitor, self.candidates, self.chosen)
+
+    def _options(self, datamodule: ImageDataModule) -> FitOptions:
+        return self.options._replace(seed=datamodule.seed, repeat_factors=datamodule.repeat_factors())
 
     def _valid_table(self, datamodule: ImageDataModule) -> Table:
         assert self.features is not None

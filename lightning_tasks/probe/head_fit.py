@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from lightning_tasks.data.loading.oversampling import RepeatFactors, draw_rows
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # outputs (B, ...), targets (B, T), rows (B,) → a scalar
 _RISE = 0.1  # the share of the steps in which the rate rises
 _CHUNK = 1024  # rows that go through a head at once
@@ -37,13 +39,21 @@ class Table(NamedTuple):
 
 
 def fit_heads(
-    head: nn.Module, settings: Sequence[Setting], table: Table, loss: Loss, epochs: int, batch_size: int, seed: int
+    head: nn.Module,
+    settings: Sequence[Setting],
+    table: Table,
+    loss: Loss,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    repeat_factors: RepeatFactors | None = None,
 ) -> list[nn.Module]:
     """Return a copy of `head` for each setting, fitted to the table from where `head` stands.
 
     Adam minimises the loss, and with it the squared norm of each matrix, at a rate that rises and falls as a cosine.
     All settings see the same batches and drop the same features: what one comes to does not depend on the others. At
-    the end batch normalisation takes its statistics from the whole table.
+    the end batch normalisation takes its statistics from the whole table. With `repeat_factors` (N,) an epoch has some
+    rows more often than others; see `oversampling`.
 
     The head lies on the device that the batches go to, and is in no particular mode.
     """
@@ -53,13 +63,16 @@ def fit_heads(
     matrices = [[p for p in part.parameters() if p.ndim > 1] for part in copies]
     steps_an_epoch = -(-len(table.rows) // batch_size)
     total, step = epochs * steps_an_epoch, 0
-    generator = torch.Generator().manual_seed(seed)
+    generator, draws = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
         for part in (stem, *copies):
             part.train()
         for _ in range(epochs):
-            order = torch.randperm(len(table.rows), generator=generator)
+            if repeat_factors is None:
+                order = torch.randperm(len(table.rows), generator=generator)
+            else:
+                order = torch.from_numpy(draw_rows(repeat_factors, draws)[0])
             for index in order.tensor_split(steps_an_epoch):
                 features, targets, rows = (part[index].to(device) for part in table)
                 dropout_seed = int(torch.randint(2**62, (), generator=generator))

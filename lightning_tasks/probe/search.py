@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 
 from lightning_tasks.batch import TargetBatch
 from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.loading.oversampling import RepeatFactors
 from lightning_tasks.data.tables.splits import Rows, deal_folds
 from lightning_tasks.errors import TableError
 from lightning_tasks.models.base import ImageModel
@@ -30,6 +31,7 @@ class FitOptions(NamedTuple):
     epochs: int
     batch_size: int
     seed: int = 0
+    repeat_factors: RepeatFactors | None = None  # of all training rows (N,)
 
 
 class Candidate(NamedTuple):
@@ -107,7 +109,8 @@ def fit(
     def loss(outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         return model.training_loss(outputs, TargetBatch(outputs, targets, rows))
 
-    return fit_heads(model.head, settings, table, loss, options.epochs, options.batch_size, options.seed)
+    factors = None if options.repeat_factors is None else options.repeat_factors[table.rows.numpy()]
+    return fit_heads(model.head, settings, table, loss, *options[:-1], factors)
 
 
 def readable(table: Table) -> Table:

@@ -50,6 +50,19 @@ def test_what_one_setting_comes_to_does_not_depend_on_the_others(table, head):
     assert not torch.equal(apply_head(other, table.features), apply_head(together[0], table.features))
 
 
+def test_an_epoch_has_rows_as_often_as_their_factors_say(table):
+    factors, seen = np.where(np.arange(300) < 30, 4.0, 1.0), []
+
+    def noted(outputs, targets, rows):
+        seen.append(rows)
+        return bce(outputs, targets, rows)
+
+    fit_heads(linear_head(8, 3), [Setting(0.0, 1e-2)], table, noted, 20, 64, 5, factors)
+    counts = torch.cat(seen).bincount(minlength=300)
+    assert counts.sum() == 20 * 300
+    assert float(counts[:30].float().mean()) == pytest.approx(20 * 4 * 300 / 390, rel=0.02)
+
+
 def test_the_head_itself_and_random_numbers_stay(table):
     head = linear_head(8, 3).eval()
     before, random = {name: value.clone() for name, value in head.state_dict().items()}, torch.get_rng_state()

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from lightning_tasks.__main__ import console
 from tests.fakes import LABELS, POINTS, draw_pascal, write_multilabel, write_points
@@ -164,3 +165,17 @@ def test_a_training_starts_from_the_probes_head_and_a_resumed_one_does_not_probe
     assert capsys.readouterr().out.count("fits in") == 1
     assert console([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
     assert "fits in" not in capsys.readouterr().out
+
+
+def test_rare_labels_weigh_and_are_shown_more_often_as_in_training(folder, capsys):
+    write_multilabel(folder / "root", [LABELS[0], LABELS[1].replace("dog", "dog rare"), *LABELS[2:]])
+    options = [[], ["--data.oversample_threshold", "1"], ["--model.pos_weight", "balanced"]]
+    for more in options:
+        assert probe("multilabel", *BACKBONE, "--weight_decays", "[0]", "--data.stratify", "false", *more) == 0
+    assert "pos_weight balanced: 1 (cat) to 5 (rare)" in capsys.readouterr().out
+    heads = []
+    for version in range(len(options)):
+        checkpoint = Path(f"runs/multilabel/version_{version}/checkpoints/last.ckpt")
+        stored = torch.load(checkpoint, weights_only=True)["state_dict"]
+        heads.append(torch.cat([value.flatten() for name, value in stored.items() if name.startswith("head")]))
+    assert all((heads[0] != other).any() for other in heads[1:])
