@@ -57,7 +57,7 @@ def exclusive_weights(counts: LabelCounts, weighting: Weighting) -> Tensor:
 
 def _timm_weights(counts: LabelCounts, method: str, weighting: Weighting) -> Tensor:
     images = max(1, int(counts.known.max()))  # of all labels: where some are not known, the shares count
-    _, weights = compute_class_weights(counts.shares * images, images, method, _POWERS[weighting])
+    _, weights = compute_class_weights(torch.from_numpy(counts.shares * images), images, method, _POWERS[weighting])
     return weights
 
 
