@@ -5,7 +5,9 @@ import yaml
 
 from lightning_tasks.devices import Machine, this_machine
 from lightning_tasks.tasks import recipe as shared
+from lightning_tasks.tasks.config_draft import OwnTable
 from lightning_tasks.tasks.keypoints.recipe import point_recipe
+from lightning_tasks.tasks.multilabel.draft import draft_any_number
 from lightning_tasks.tasks.multilabel.recipe import label_recipe
 from lightning_tasks.tasks.recipe import Recipe, Wishes
 from lightning_tasks.tasks.values.recipe import value_recipe
@@ -174,3 +176,15 @@ def test_this_machine_is_known():
     assert machine.cores >= 1
     assert (machine.gpu is None) == (machine.gpu_memory_gb == 0)
     assert Recipe().trainer["max_epochs"].value == 5
+
+
+@pytest.mark.parametrize(
+    ("rare", "preset", "told"), [(2, "balanced", True), (10, "balanced", False), (2, "fastai", False)]
+)
+def test_where_labels_are_rare_the_option_for_them_is_named(tmp_path, rare, preset, told):
+    rows = [f"{i}.jpg,cat{' gnu' * (i < rare)}" for i in range(40)]
+    (tmp_path / "labels.csv").write_text("\n".join(["fname,labels", *rows]) + "\n")
+    own = OwnTable(tmp_path / "labels.csv", ".", "auto", None, Wishes(preset=preset))
+    setting = draft_any_number(own).recipe.data.get("oversample_threshold")
+    assert (setting is not None) == told
+    assert setting is None or (setting.value == 0 and "(the rarest: 5.00%)" in setting.why)

@@ -26,6 +26,7 @@ from lightning_tasks.tasks.multilabel.table import (
 from lightning_tasks.tasks.recipe import Setting, training_rows
 
 _LABELS_LISTED = 100  # in a config's comments
+_RARE = 0.1  # a share of the images
 
 
 def draft_any_number(own: OwnTable) -> ConfigDraft:
@@ -53,11 +54,23 @@ def draft_label_config(own: OwnTable) -> ConfigDraft:
     columns = describe_columns(own.path, rows, TaskColumns(LABEL_COLUMNS))
     if "difficult" in rows.columns:
         columns.append("labels in the column difficult count neither in the loss nor in the scores")
+    recipe = label_recipe(own.wishes, training_rows(rows), own.size)
+    if own.wishes.preset != "fastai":
+        recipe.data.update(_of_rare_labels(rows["labels"]))
     return ConfigDraft(
         {"label_separator": separator, **({} if own.vocab is None else {"vocab": own.vocab})},
         {"csv": columns, "label_separator": _describe_vocab(vocab, rows["labels"])},
-        label_recipe(own.wishes, training_rows(rows), own.size),
+        recipe,
     )
+
+
+def _of_rare_labels(cells: "pd.Series[Any]") -> dict[str, Setting]:
+    """Return the option that shows images of rare labels more often, off, where there are rare ones."""
+    rarest = min(Counter(chain.from_iterable(cells)).values()) / len(cells)
+    if rarest >= _RARE:
+        return {}
+    why = f"{_RARE:g} shows images of labels that fewer have (the rarest: {rarest:.2%}) more often: README, Rare labels"
+    return {"oversample_threshold": Setting(0.0, why)}
 
 
 def _require_known(own: OwnTable, rows: pd.DataFrame) -> None:
