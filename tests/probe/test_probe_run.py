@@ -175,7 +175,7 @@ def test_rare_labels_weigh_and_are_shown_more_often_as_in_training(folder, capsy
     assert "pos_weight balanced: 1 (cat) to 5 (rare)" in capsys.readouterr().out
     heads = []
     for version in range(len(options)):
-        checkpoint = Path(f"runs/multilabel/version_{version}/checkpoints/last.ckpt")
+        (checkpoint,) = Path("runs").glob(f"*/version_{version}/checkpoints/last.ckpt")
         stored = torch.load(checkpoint, weights_only=True)["state_dict"]
         heads.append(torch.cat([value.flatten() for name, value in stored.items() if name.startswith("head")]))
     assert all((heads[0] != other).any() for other in heads[1:])

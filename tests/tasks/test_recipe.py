@@ -182,9 +182,9 @@ def test_this_machine_is_known():
     ("rare", "preset", "told"), [(2, "balanced", True), (10, "balanced", False), (2, "fastai", False)]
 )
 def test_where_labels_are_rare_the_option_for_them_is_named(tmp_path, rare, preset, told):
-    rows = [f"{i}.jpg,cat{' gnu' * (i < rare)}" for i in range(40)]
+    rows = [f"{i}.jpg,cat{';gnu' * (i < rare)}" for i in range(40)]
     (tmp_path / "labels.csv").write_text("\n".join(["fname,labels", *rows]) + "\n")
-    own = OwnTable(tmp_path / "labels.csv", ".", "auto", None, Wishes(preset=preset))
+    own = OwnTable(tmp_path / "labels.csv", ".", ";", None, Wishes(preset=preset))
     setting = draft_any_number(own).recipe.data.get("oversample_threshold")
     assert (setting is not None) == told
     assert setting is None or (setting.value == 0 and "(the rarest: 5.00%)" in setting.why)
