@@ -3,9 +3,9 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from matplotlib.figure import Figure
@@ -27,7 +27,12 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPredictions(ABC):
-    """N images in the split's order, what is predicted for them and what is true: fastai's `get_preds`."""
+    """N images in the split's order, what is predicted for them and what is true: fastai's `get_preds`.
+
+    Its tensors and tuples have an entry for each image, but for those that `of_model` names.
+    """
+
+    of_model: ClassVar[tuple[str, ...]] = ()  # the tensors and tuples that are not of the images but of the model
 
     rows: Tensor  # (N,) int64, which samples of the split they are
     paths: tuple[Path, ...]  # N files
@@ -41,6 +46,10 @@ class SplitPredictions(ABC):
     @abstractmethod
     def score(self) -> float:
         """Return the score that checkpoints are chosen by, over all images; NaN where nothing is annotated."""
+
+    def named_scores(self) -> dict[str, float]:
+        """Return the scores over all images by their names, as a validation logs them; NaN: it has no meaning here."""
+        return {"score": self.score()}
 
     @abstractmethod
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
@@ -63,9 +72,47 @@ class SplitPredictions(ABC):
             read: what reads a file, upright and at most so large; raises ImageError.
         """
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the images of several predictions, of a cross-validation's folds, say, as those of one.
+
+        They stand one part after the other; `rows` are as they were. A tensor of the model is the parts' mean.
+
+        Raises:
+            ConfigError: what is not of the images, such as the labels, is not the same in all parts.
+        """
+        columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
+        return cls(**{name: _join(name, values, name in cls.of_model) for name, values in columns.items()})
+
+    def take(self, rows: Tensor) -> Self:
+        """Return some of the N images, (n,) int64 of which ones, in that order."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{n: v if n in self.of_model else _take(v, rows) for n, v in values.items()})
+
     def images(self, rows: Tensor) -> list[Image]:
         """Return some of the N images as they are on disk."""
         return [read_image(self.paths[row], white_level=self.white_level) for row in rows.tolist()]
+
+
+def _join(name: str, values: Sequence[Any], of_model: bool) -> Any:  # noqa: ANN401 - a field of any kind
+    """Return the field `name` of several predictions together; see `SplitPredictions.concatenate`."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        if not of_model:
+            return torch.cat(list(values))
+        return first if all(torch.equal(first, value) for value in values) else torch.stack(list(values)).mean(0)
+    if isinstance(first, tuple) and not of_model:
+        return tuple(entry for value in values for entry in value)
+    other = next((value for value in values if value != first), first)
+    if other != first:
+        raise ConfigError(f"Predictions cannot be put together: their {name} differ ({first} and {other}).")
+    return first
+
+
+def _take(value: Any, rows: Tensor) -> Any:  # noqa: ANN401 - likewise
+    if isinstance(value, Tensor):
+        return value[rows]
+    return tuple(value[row] for row in rows.tolist()) if isinstance(value, tuple) and value else value
 
 
 def loader_of(datamodule: ImageDataModule, split: Split) -> DataLoader[Any]:

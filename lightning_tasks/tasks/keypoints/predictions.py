@@ -61,6 +61,10 @@ class PointPredictions(SplitPredictions):
         """Return the median error in pixels of the images on disk."""
         return self.scores().median_px
 
+    def named_scores(self) -> dict[str, float]:
+        """Return the scores by their names."""
+        return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
+
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their annotated and predicted points."""
         places = (self.targets_px[rows], self.points_px[rows], self.errors_px()[rows])

@@ -40,10 +40,23 @@ class ClassPredictions(LabelPredictions):
         """Return each image's cross-entropy (N,)."""
         return class_losses(self.probabilities, self.targets)
 
+    def named_scores(self) -> dict[str, float]:
+        """Return the scores by their names; the accuracy is of images, not of cells."""
+        right = self.probabilities.argmax(1) == self.targets.argmax(1)
+        return {
+            "accuracy": float(right.double().mean()),
+            "accuracy_most_common": self.most_common(),
+            "mAP": self.score(),
+            "loss": float(self.losses().mean()),
+        }
+
+    def most_common(self) -> float:
+        """Return the commonest label's share of the images: the accuracy of always predicting it."""
+        return float((self.targets == 1).sum(0).max() / len(self.targets))
+
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""
-        most_common = float((self.targets == 1).sum(0).max() / len(self.targets))
-        values = {**self.scores_of_page(), "thresholds": [], "most_common": most_common}
+        values = {**self.scores_of_page(), "thresholds": [], "most_common": self.most_common()}
         return render_page(_TEMPLATE, run, split, self.gallery(read), **values)
 
 

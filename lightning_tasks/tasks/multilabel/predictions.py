@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ _STEPS = 100  # of the page's slider
 class LabelPredictions(SplitPredictions):
     """N images with any number of C labels each; see `SplitPredictions`."""
 
+    of_model: ClassVar[tuple[str, ...]] = ("thresholds",)
+
     vocab: list[str]  # C labels
     probabilities: Tensor  # (N, C) float32
     targets: Tensor  # (N, C) float32, 1 where the image has the label; −1: the cell does not count
@@ -59,6 +61,10 @@ class LabelPredictions(SplitPredictions):
     def score(self) -> float:
         """Return the mAP."""
         return self.scores().mAP
+
+    def named_scores(self) -> dict[str, float]:
+        """Return the scores by their names."""
+        return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their labels above and the predicted ones below."""

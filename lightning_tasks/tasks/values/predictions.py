@@ -36,9 +36,9 @@ class ValuePredictions(SplitPredictions):
         names: of the T targets.
         predicted: (N, T) float32 in their own units.
         targets: (N, T) float32, NaN where unknown.
-        mean: (T,) of the training split.
-        std: (T,) of the training split.
-        median: (T,) of the training split.
+        mean: (N, T) of the training split of the model that predicted the image.
+        std: (N, T), likewise.
+        median: (N, T), likewise.
     """
 
     names: list[str]
@@ -60,6 +60,20 @@ class ValuePredictions(SplitPredictions):
     def score(self) -> float:
         """Return the mean squared error in standard deviations."""
         return float(self.losses().nanmean())
+
+    def named_scores(self) -> dict[str, float]:
+        """Return the scores of each target, by names such as `mae_age`, and the loss."""
+        scores = {
+            f"{kind}_{name}": value
+            for name, of_target in self.scores().items()
+            for kind, value in vars(of_target).items()
+            if kind != "n"
+        }
+        return {"loss": self.loss(), **scores}
+
+    def loss(self) -> float:
+        """Return the mean squared error over the known numbers, in standard deviations."""
+        return float(((self.predicted - self.targets) / self.std).square().nanmean())
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their true and predicted numbers."""
@@ -90,13 +104,15 @@ def predict_values(model: ValueRegressor, datamodule: ValueDataModule, split: Sp
         model, loader_of(datamodule, split), lambda batch: (model.predict_step(batch), batch.targets, batch.rows)
     )
     require_finite(predicted)
-    head = model.head
+    mean, std, median = (
+        of_model.cpu().expand_as(predicted) for of_model in (model.head.mean, model.head.std, model.head.median)
+    )
     return ValuePredictions(
         **files_of(datamodule, split, rows),
         names=model.targets,
         predicted=predicted,
         targets=targets,
-        mean=head.mean.cpu(),
-        std=head.std.cpu(),
-        median=head.median.cpu(),
+        mean=mean,
+        std=std,
+        median=median,
     )

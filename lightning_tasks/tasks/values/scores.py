@@ -45,8 +45,8 @@ def value_scores(
         predicted: (N, T) in the targets' units.
         targets: (N, T), NaN where unknown.
         names: of the T targets.
-        means: (T,) of the training split.
-        medians: (T,) of the training split.
+        means: (T,) of the training split; or (N, T), each image's own.
+        medians: likewise.
 
     Raises:
         ValueError: the shapes differ.
@@ -54,7 +54,8 @@ def value_scores(
     if predicted.shape != targets.shape or targets.shape[1] != len(names):
         raise ValueError(f"predictions {tuple(predicted.shape)}, targets {tuple(targets.shape)}, {len(names)} names")
     # On the CPU, as some devices have no float64.
-    columns = zip(*(values.cpu().double() for values in (predicted.T, targets.T, means, medians)), strict=True)
+    each = (predicted, targets, means.expand_as(targets), medians.expand_as(targets))
+    columns = zip(*(values.cpu().double().T for values in each), strict=True)
     return {name: _scores_of_target(*column) for name, column in zip(names, columns, strict=True)}
 
 
@@ -65,13 +66,14 @@ def scores_by_group(
     scores = {}
     for group in dict.fromkeys(groups):
         rows = torch.tensor([other == group for other in groups])
-        scores[group] = value_scores(predicted[rows], targets[rows], names, means, medians)
+        constants = (values.expand_as(targets)[rows] for values in (means, medians))
+        scores[group] = value_scores(predicted[rows], targets[rows], names, *constants)
     return scores
 
 
 def _scores_of_target(predicted: Tensor, targets: Tensor, mean: Tensor, median: Tensor) -> ValueScores:
     known = ~targets.isnan()
-    predicted, targets = predicted[known].contiguous(), targets[known].contiguous()
+    predicted, targets, mean, median = (values[known].contiguous() for values in (predicted, targets, mean, median))
     n = len(targets)
     if not n:
         return ValueScores(0, *[math.nan] * 6)
@@ -80,9 +82,9 @@ def _scores_of_target(predicted: Tensor, targets: Tensor, mean: Tensor, median: 
     return ValueScores(
         n=n,
         mae=float(mean_absolute_error(predicted, targets)),
-        mae_baseline=float(mean_absolute_error(median.expand_as(targets), targets)),
+        mae_baseline=float(mean_absolute_error(median, targets)),
         rmse=float(mean_squared_error(predicted, targets, squared=False)),
-        rmse_baseline=float(mean_squared_error(mean.expand_as(targets), targets, squared=False)),
+        rmse_baseline=float(mean_squared_error(mean, targets, squared=False)),
         r2=float(r2_score(predicted, targets)) if varies else math.nan,
         spearman=_rank_correlation(predicted, targets) if ranked else math.nan,
     )
