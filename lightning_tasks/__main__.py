@@ -62,6 +62,12 @@ def _run(args: list[str]) -> int:
                     from lightning_tasks.command_line.functions import run
 
                     return run(args)
+            if args[0] in verbs_of(Kind.FOLDS):
+                with _imports_set_aside("lightning_tasks.crossval"):
+                    from lightning_tasks.crossval import crossval
+
+                    crossval(args)
+                    return 0
             with _imports_set_aside("lightning_tasks.cli"):
                 from lightning_tasks.cli import main
 

@@ -13,8 +13,10 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lightning_tasks.atomic_write import make_whole
 from lightning_tasks.errors import TORCH_FILE_ERRORS, CheckpointError, what_is_wrong
-from lightning_tasks.filesystem import as_text, is_file, why_file_has_no_content, why_missing
+from lightning_tasks.filesystem import as_text, is_file, is_folder, why_file_has_no_content, why_missing
 from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
+
+_IN_FOLDERS = ("best.ckpt", "checkpoints/best.ckpt", "*.ckpt", "checkpoints/*.ckpt", "fold_*/checkpoints/*.ckpt")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -107,7 +109,7 @@ def make_checkpoint(checkpoint: dict[str, Any], path: Path) -> Callable[[], None
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content; CheckpointError: there is no file, or none of tensors and plain values alone."""
     if not is_file(path):
-        raise CheckpointError(f"There is no checkpoint {path}{why_missing(path)} (--ckpt_path).")
+        raise CheckpointError(f"There is no checkpoint {path}{why_missing(path)} (--ckpt_path).{_one_inside(path)}")
     instead = why_file_has_no_content(path)
     if instead is not None:
         raise CheckpointError(f"{path} is not a checkpoint but {instead}. Fetch or copy it again, or take another.")
@@ -122,6 +124,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint. Take another file.")
     return with_new_hyper_parameters(checkpoint, path)
+
+
+def _one_inside(path: Path) -> str:
+    """Return, after a space, which checkpoint of a folder may be meant."""
+    places = _IN_FOLDERS if is_folder(path) else ()
+    return next((f" Take one in it, such as {found}." for place in places for found in sorted(path.glob(place))), "")
 
 
 def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:

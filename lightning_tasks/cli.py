@@ -32,6 +32,7 @@ from lightning_tasks.command_line.stored_settings import keep_split, with_checkp
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.filesystem import is_file
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.drawing import Drawing
@@ -40,7 +41,7 @@ from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import find_task, names_keys
 from lightning_tasks.trainer import Trainer
 from lightning_tasks.training.run_paths import last_checkpoint
-from lightning_tasks.verbs.table import LIGHTNINGS_OWN, VERBS, Kind, verbs_of
+from lightning_tasks.verbs.table import LIGHTNINGS_OWN, OF_THE_TRAINER, VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
@@ -72,7 +73,9 @@ class _Parser(LightningArgumentParser):
 class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: list[str], folder: Path | None = None) -> None:
+        """Run a verb; `folder`: of the run, which is resumed where that has begun, in place of the next of its name."""
+        self._folder = folder
         yaml_text.use_for_configs()
         self._verb = args[0] if args else None
         self._end_of_fit = EndOfFit()
@@ -102,7 +105,7 @@ class TaskCLI(LightningCLI):
         Only the verb in hand where it is one: a parser for each takes longer than all the rest of reading a config.
         """
         lightnings = LightningCLI.subcommands()
-        methods = (verb.name for verb in VERBS if verb.kind is not Kind.FUNCTION)
+        methods = (verb.name for verb in VERBS if verb.kind in OF_THE_TRAINER)
         verbs = {name: lightnings.get(name, {"model", "datamodule"}) for name in methods}
         return {self._verb: verbs[self._verb]} if self._verb in verbs else verbs
 
@@ -159,12 +162,14 @@ class TaskCLI(LightningCLI):
     def _find_checkpoint(self) -> None:
         """Find the run that is to be resumed, if one is, and read the checkpoint that the training starts from."""
         config = self.config.fit
-        if not config.trainer.fast_dev_run:
+        if self._folder is not None:
+            self._resumed = self._folder if is_file(last_checkpoint(self._folder)) else None
+        elif not config.trainer.fast_dev_run:
             self._resumed = run_folders.requeued_run_folder(*self._runs())
             if self._resumed is None and config.ckpt_path == "last":
                 self._resumed = run_folders.last_run_folder(*self._runs())
-            if self._resumed is not None:
-                config.ckpt_path = str(last_checkpoint(self._resumed))
+        if self._resumed is not None:
+            config.ckpt_path = str(last_checkpoint(self._resumed))
         if config.ckpt_path in (None, *_WORDS_FOR_CHECKPOINTS):
             return
         found = read_checkpoint(Path(config.ckpt_path))  # or Lightning would fail later, with a traceback
@@ -194,12 +199,19 @@ class TaskCLI(LightningCLI):
             with weights_follow() if config.get("ckpt_path") is not None else contextlib.nullcontext():
                 super().instantiate_classes()
             return
-        parser = ArgumentParser()
-        parser.add_subclass_arguments(LightningDataModule, "data")
-        self.datamodule = parser.instantiate_classes({"data": config.data}).data
+        self.datamodule = self.make_data()
         self.model = None
         self.trainer = Trainer(logger=False, enable_progress_bar=False)
         self.config_init = self.config
+
+    def make_data(self, **options: Any) -> LightningDataModule:  # noqa: ANN401 - whatever the options hold
+        """Make the data alone, with some of its options as they are given here."""
+        data = self.config[self.subcommand].data.clone()
+        vars(data.init_args).update(options)
+        parser = ArgumentParser()
+        parser.add_subclass_arguments(LightningDataModule, "data")
+        made: LightningDataModule = parser.instantiate_classes({"data": data}).data
+        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Give the run a folder of its own, with TensorBoard's and csv files; scoring alone writes nothing."""
@@ -267,6 +279,8 @@ class TaskCLI(LightningCLI):
 
     def _run_folder(self) -> tuple[Path, int | None]:
         """Return a new folder; or that of the run to resume, and its first step."""
+        if self._resumed is None and self._folder is not None:
+            return run_folders.renew_folder(self._folder), None
         if self._resumed is None:
             kind = "lr_find" if self.subcommand == "lr_find" else "version"
             return run_folders.new_run_folder(*self._runs(), kind), None

@@ -1,4 +1,7 @@
-"""The folder of a cross-validation: `fold_0`, `fold_1`, ..., each an ordinary run's, with what it predicts of its fold."""
+"""The folder of a cross-validation.
+
+In it are `fold_0`, `fold_1`, ...: each an ordinary run's, with what its model predicts of the fold that it never saw.
+"""
 
 import importlib
 import re

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def new_run_folder(runs_dir: Path, name: str, kind: str = "version") -> Path:
     return task / f"{kind}_{number}"
 
 
+def renew_folder(folder: Path) -> Path:
+    """Make a run's folder, in place of one that was left before its first checkpoint; ConfigError: it cannot be."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made ({error.strerror}). Choose another --runs_dir.") from error
+    return folder
+
+
 def last_run_folder(runs_dir: Path, name: str) -> Path:
     """Return the newest run's folder in `runs_dir/name`; ConfigError: there is none, or it has no checkpoint yet."""
     task = runs_dir / name
@@ -53,6 +65,19 @@ def requeued_run_folder(runs_dir: Path, name: str) -> Path | None:
     """Return the run's folder that this SLURM job had begun before it was requeued, if it can be resumed."""
     ours = [folder for folder in _run_folders(runs_dir / name) if is_of_this_job(folder)]
     return next((folder for folder in reversed(ours) if is_file(last_checkpoint(folder))), None)
+
+
+def crossval_folder(runs_dir: Path, name: str, *, newest: bool) -> Path | None:
+    """Return the cross-validation's folder that is to be resumed, if one is; ConfigError: there is none.
+
+    It is the `newest` one where that is asked for, or the one that this SLURM job had begun before it was requeued.
+    """
+    folders = _numbered(runs_dir / name, "crossval")
+    if newest and not folders:
+        raise ConfigError(f"There is no crossval_N in {runs_dir / name} to resume (--ckpt_path last). Leave it out.")
+    if newest:
+        return folders[max(folders)]
+    return next((folders[number] for number in sorted(folders, reverse=True) if is_of_this_job(folders[number])), None)
 
 
 def _run_folders(task: Path) -> list[Path]:

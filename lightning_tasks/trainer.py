@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.training.run_paths import has_own_folder
-from lightning_tasks.verbs.table import LIGHTNINGS_OWN, VERBS, Kind
+from lightning_tasks.verbs.table import LIGHTNINGS_OWN, OF_THE_TRAINER, VERBS
 
 
 class Trainer(pl.Trainer):
@@ -27,5 +27,5 @@ class Trainer(pl.Trainer):
 
 
 for _verb in VERBS:
-    if _verb.kind is not Kind.FUNCTION and _verb.name not in LIGHTNINGS_OWN:
+    if _verb.kind in OF_THE_TRAINER and _verb.name not in LIGHTNINGS_OWN:
         setattr(Trainer, _verb.name, import_module(f"lightning_tasks.verbs.{_verb.name}").run)

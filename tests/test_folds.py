@@ -31,10 +31,17 @@ def points():
     draw = torch.Generator().manual_seed(0)
     first, second = torch.rand(2, N, 3, 2, generator=draw)
     return PointPredictions(
-        rows=torch.arange(N), paths=tuple(Path(f"{i}.jpg") for i in range(N)), groups=tuple("aabbcc"),
-        point_names=["a", "b", "c"], points_norm=first, targets_norm=second, visible=torch.rand(N, 3, generator=draw) > .3,
-        original_size_px=torch.full((N, 2), 64.0), points_px=first * 64, targets_px=second * 64,
-    )  # fmt: skip
+        rows=torch.arange(N),
+        paths=tuple(Path(f"{i}.jpg") for i in range(N)),
+        groups=tuple("aabbcc"),
+        point_names=["a", "b", "c"],
+        points_norm=first,
+        targets_norm=second,
+        visible=torch.rand(N, 3, generator=draw) > 0.3,
+        original_size_px=torch.full((N, 2), 64.0),
+        points_px=first * 64,
+        targets_px=second * 64,
+    )
 
 
 def values():
@@ -67,7 +74,7 @@ def test_folds_are_read_again_in_the_tables_order(make, tmp_path):
     assert read_fold(tmp_path, 1).best == ("val/mAP", 0.5)
     read = read_out_of_fold(tmp_path)
     assert same(read, whole)
-    assert read.named_scores() == pytest.approx(whole.named_scores(), nan_ok=True)
+    assert read.headline() == pytest.approx(whole.headline(), nan_ok=True)
     assert torch.allclose(read.losses(), whole.losses(), equal_nan=True)
 
 

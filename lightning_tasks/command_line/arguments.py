@@ -14,9 +14,10 @@ from lightning_tasks.config_files import config_layers
 from lightning_tasks.filesystem import expand_path
 
 _FLAGS = ("-h", "--help", "--print_config")
-_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "fix", "images", "output", "path",
-              "runs_dir", "table"}  # fmt: skip
+_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "ensemble", "fix", "images", "output",
+              "path", "runs_dir", "table"}  # fmt: skip
 _OF_PATTERNS = {"paths", "images"}
+_OF_LISTS = {*_OF_PATTERNS, "ensemble"}
 _OF_CLASSES = {"default_root_dir", "dirpath", "log_dir", "root_dir", "save_dir"}  # Lightning's loggers and callbacks
 _CONFIG = ("--config", "-c")
 
@@ -77,7 +78,7 @@ def with_config_files(args: list[str]) -> list[str]:
 
 def _expand(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a setting holds
     if isinstance(value, list):
-        return [_expand(name if name in _OF_PATTERNS else "", item) for item in value]
+        return [_expand(name if name in _OF_LISTS else "", item) for item in value]
     if name in _OF_PATTERNS:
         return value if not value or glob(value) else expand_path(value)  # noqa: PTH207 - absolute ones too
     if isinstance(value, str) and name in _OF_VERBS | _OF_CLASSES:

@@ -32,7 +32,7 @@ class Predictor:
         module: a trained model with its preprocessing, on the device that it is to run on, in evaluation mode.
         output_format: what its outputs mean.
         device: where the module is.
-        flip, scales, allow_pixels, white_level: as `load` has them; scaled sizes are multiples of 32 pixels.
+        flip, scales, allow_pixels, white_level: as `ensemble.load` has them; scaled sizes are multiples of 32 pixels.
 
     Raises:
         ConfigError: mirrored images are asked for and it is not known which points change places, or the backbone
@@ -52,8 +52,8 @@ class Predictor:
             raise ConfigError("scales must name at least one: 1.0 is the size that the model was trained at.")
         if self.flip:
             self.output_format.require_flip()
-        self._preprocess_at = [_scale(self.module.preprocess, scale) for scale in self.scales]
-        for preprocess in self._preprocess_at[1:] if self.scales[0] == 1.0 else self._preprocess_at:
+        self.preprocess_at = [_scale(self.module.preprocess, scale) for scale in self.scales]
+        for preprocess in self.preprocess_at[1:] if self.scales[0] == 1.0 else self.preprocess_at:
             self._try_size(preprocess.window.size)
 
     @overload
@@ -84,10 +84,18 @@ class Predictor:
         """Return the network's inputs for an (H, W, 3) image, one for each scale, (3, h, w) float32 on the CPU."""
         writable = image if image.flags.writeable else image.copy()  # torch warns of what it does not write to
         with torch.inference_mode():
-            return [preprocess(torch.from_numpy(writable)[None])[0] for preprocess in self._preprocess_at]
+            return [preprocess(torch.from_numpy(writable)[None])[0] for preprocess in self.preprocess_at]
 
     def predict(self, inputs: Sequence[Sequence[Tensor]], sizes: Sequence[Size]) -> list[Prediction]:
         """Return the predictions for images of which `preprocess` returned `inputs`, with their heights and widths.
+
+        Raises:
+            ConfigError: the model predicts NaN.
+        """
+        return self.output_format.decode(self.outputs(inputs), sizes)
+
+    def outputs(self, inputs: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Return the outputs (B, ...) on the CPU for images of which `preprocess` returned `inputs`.
 
         Raises:
             ConfigError: the model predicts NaN.
@@ -97,7 +105,7 @@ class Predictor:
             outputs = self.output_format.combine(at_scales).cpu()
         if not outputs.isfinite().all():
             raise ConfigError("The model predicts NaN: its training diverged. Take an earlier checkpoint.")
-        return self.output_format.decode(outputs, sizes)
+        return outputs
 
     def _forward(self, inputs: Tensor) -> Tensor:
         inputs = inputs.to(self.device, memory_format=torch.channels_last)
@@ -129,7 +137,7 @@ def _scale(preprocess: Preprocess, scale: float) -> Preprocess:
     return Preprocess(preprocess.window._replace(size=(height, width)), round(preprocess.side * max(1.0, scale)))
 
 
-def load(
+def load_one(
     checkpoint: str | Path,
     device: str = "auto",
     *,
@@ -140,27 +148,7 @@ def load(
     white_level: int | None = None,
     keep_freed_memory: bool = True,
 ) -> Predictor:
-    """Return a predictor for images: paths, files' bytes, arrays or PIL images.
-
-    Images go through the default validation transform; one of your own (`valid_transform`) is not in a checkpoint.
-    Processes that are forked from this one afterwards (`multiprocessing.Pool`, `gunicorn --preload`) predict on one
-    thread each; on an accelerator each must load for itself.
-
-    Args:
-        checkpoint: of one of our tasks.
-        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.
-        threshold: for all labels, in place of those in the checkpoint.
-        flip: also predict the mirrored image, and average.
-        scales: predict each image at these multiples of the model's size, and average.
-        allow_pixels: a file with more is not read. Above the default it raises Pillow's own limit of the process too.
-        white_level: which value is white in images of more than 8 bits, in place of the checkpoint's.
-        keep_freed_memory: on the CPU, let this whole process keep what it frees, up to its peak, rather than ask the
-            system for it again with each batch: a third faster. False: leave that as it is.
-
-    Raises:
-        CheckpointError: it cannot be read, or is not of such a model.
-        ConfigError: the settings do not work.
-    """
+    """Return a predictor from one checkpoint; see `ensemble.load`."""
     allow(allow_pixels, "allow_pixels")
     check_white_level(white_level, "white_level")
     path = Path(checkpoint)
@@ -180,7 +168,7 @@ def predictor_of(
     allow_pixels: int = MAX_PIXELS,
     white_level: int | None = None,
 ) -> Predictor:
-    """Return a predictor from a checkpoint's content, which was read from `path`; see `load`."""
+    """Return a predictor from a checkpoint's content, which was read from `path`; see `ensemble.load`."""
     hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
     if white_level is None:

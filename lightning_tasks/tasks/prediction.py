@@ -174,6 +174,25 @@ class OutputFormat(ABC, Generic[P]):
         """Return outputs (B, ...) from those of several views of the same images."""
         return mean_of_views(views)
 
+    def convert(self, outputs: Tensor, other: Self) -> Tensor:
+        """Return outputs (B, ...) of another checkpoint, whose format `other` is, as this format has them."""
+        return outputs
+
+    def merged(self, others: Sequence["OutputFormat[Any]"]) -> Self:
+        """Return the format of the mean of outputs in this format and in others, as far as `convert` has made them so.
+
+        Raises:
+            ConfigError: they are not of one task, or have other names or another order of them.
+        """
+        for other in others:
+            if type(other) is not type(self) or other.names != self.names:
+                mine, theirs = (f"{form.noun}s {', '.join(form.names)}" for form in (self, other))
+                raise ConfigError(
+                    f"The checkpoints do not predict the same: one the {mine}; another the {theirs}. An ensemble has "
+                    "one list of names, in one order."
+                )
+        return self
+
     def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
         """Return outputs (B, ...) of images for those of the mirrored images, which were `width_px` wide."""
         return outputs

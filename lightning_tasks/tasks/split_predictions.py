@@ -47,7 +47,7 @@ class SplitPredictions(ABC):
     def score(self) -> float:
         """Return the score that checkpoints are chosen by, over all images; NaN where nothing is annotated."""
 
-    def named_scores(self) -> dict[str, float]:
+    def headline(self) -> dict[str, float]:
         """Return the scores over all images by their names, as a validation logs them; NaN: it has no meaning here."""
         return {"score": self.score()}
 

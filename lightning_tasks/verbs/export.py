@@ -34,7 +34,7 @@ from lightning_tasks.deploy.exports.torch_files import (
     write_program,
     write_weights,
 )
-from lightning_tasks.deploy.predictor import Predictor, load
+from lightning_tasks.deploy.predictor import Predictor, load_one
 from lightning_tasks.deploy.sources import find_images
 from lightning_tasks.errors import ConfigError, DatasetNotFoundError
 from lightning_tasks.filesystem import as_text
@@ -78,7 +78,7 @@ def export(
     target = _target(path, output, format, precision)
     if format == "onnx":
         require_onnx()
-    predictor = load(checkpoint, "cpu")
+    predictor = load_one(checkpoint, "cpu")
     own = _own_images(path, data_root, needed=images is None)
     if images is not None:
         files = Files([found.path for found in find_images([images], None)], None, predictor.white_level)

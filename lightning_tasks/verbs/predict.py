@@ -16,8 +16,9 @@ from lightning_tasks.csv_text import STDOUT
 from lightning_tasks.data.images.decode import MAX_PIXELS, Size, read_image
 from lightning_tasks.deploy.annotation_files.formats import Format, check_place, default_output, open_file
 from lightning_tasks.deploy.draw import annotate_images, check_folder
+from lightning_tasks.deploy.ensemble import load
 from lightning_tasks.deploy.prediction_table import PredictionOutput, PredictionTable, Row, check_output
-from lightning_tasks.deploy.predictor import Predictor, load
+from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.deploy.sources import STDIN, Found, LeftOut, search
 from lightning_tasks.errors import ConfigError, ImageError
 
@@ -27,6 +28,7 @@ _LISTED = 5
 def predict(
     checkpoint: str,
     paths: Sequence[str],
+    ensemble: list[str] | str | None = None,
     output: str | None = None,
     format: Format | None = None,
     prefix: str = "",
@@ -48,9 +50,10 @@ def predict(
     After Ctrl-C, SIGTERM and errors on the way the file holds what was predicted until then.
 
     Args:
-        checkpoint: all that is needed of the training: no config, no data.
+        checkpoint: all that is needed of the training: no config, no data; or a cross-validation's folder.
         paths: files, folders with all below them, patterns, or csv files with a column `fname`; -: names on standard
             input, one a line.
+        ensemble: further checkpoints, or a cross-validation's folder, `[b.ckpt, c.ckpt]`: the mean of what all predict.
         output: the table that is written; by its ending .csv, .json or .parquet; -: csv to standard output; None:
             predictions.csv, or what `format` asks for.
         format: pre-annotations for a tool in place of a table: coco (.json), label-studio (.json) or cvat (.xml).
@@ -77,7 +80,8 @@ def predict(
     found, left_out = search(paths, images, allow_outside)
     if folder is not None:
         check_folder(folder, found)
-    inputs = [Path(checkpoint), *(Path(source) for source in paths if source != STDIN)]
+    checkpoints = [checkpoint, *([ensemble] if isinstance(ensemble, str) else ensemble or [])]
+    inputs = [*map(Path, checkpoints), *(Path(source) for source in paths if source != STDIN)]
     if format is not None:
         check_place(path, format, excel=excel, inputs=inputs)
     elif prefix:
@@ -85,7 +89,7 @@ def predict(
     else:
         check_output(path, excel=excel, inputs=inputs)
     predictor = load(
-        checkpoint,
+        checkpoints,
         device,
         threshold=threshold,
         flip=flip,

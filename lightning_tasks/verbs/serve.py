@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from lightning_tasks.cores import usable_cores
-from lightning_tasks.deploy.predictor import Predictor, load
+from lightning_tasks.deploy.ensemble import load
+from lightning_tasks.deploy.predictor import Predictor
 from lightning_tasks.errors import ConfigError, MissingLibraryError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -42,7 +43,7 @@ def serve(
     """Answer over HTTP with what the model says of images, with a page to try them on, until Ctrl-C.
 
     Args:
-        checkpoint: all that is needed of the training: no config, no data.
+        checkpoint: all that is needed of the training: no config, no data; or a cross-validation's folder.
         host: the address to listen on. The default answers this machine alone; 0.0.0.0 the whole network.
         port: 0 takes a free one.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: an accelerator where there is one.

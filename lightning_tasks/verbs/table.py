@@ -8,8 +8,9 @@ class Kind(Enum):
     """What a verb is given."""
 
     FUNCTION = auto()  # its own arguments alone: the function of the verb's name is its command line
-    DATA = auto()  # a data module; this kind and those below are methods of the Trainer
+    DATA = auto()  # a data module; this kind, RUN and CHECKPOINT are methods of the Trainer
     RUN = auto()  # data and model, and a new folder for what it writes
+    FOLDS = auto()  # as RUN, anew for each fold; no method: `crossval.py` runs `fit` for each
     CHECKPOINT = auto()  # a checkpoint, which says what data and model were
 
 
@@ -37,6 +38,7 @@ VERBS = (
     Verb("lr_find", _CONFIG, "suggest a learning rate", Kind.RUN),
     Verb("probe", _CONFIG, "fit the head alone, to kept features: a minute", Kind.RUN),
     Verb("fit", _CONFIG, "train; --ckpt_path last resumes the newest run", Kind.RUN),
+    Verb("crossval", f"{_CONFIG} --folds 5", "fit once without each fold; the scores' mean and spread", Kind.FOLDS),
     Verb("validate", _BEST, "score on the validation split", Kind.CHECKPOINT),
     Verb("test", _BEST, "score on the test table", Kind.CHECKPOINT),
     Verb("thresholds", _BEST, "choose thresholds, and keep them in the checkpoint", Kind.CHECKPOINT),
@@ -55,6 +57,7 @@ VERBS = (
     ),
     Verb("serve", _BEST, "answer over HTTP, with a page to try images on", Kind.FUNCTION, ("checkpoint",)),
 )  # fmt: skip
+OF_THE_TRAINER = (Kind.DATA, Kind.RUN, Kind.CHECKPOINT)
 LIGHTNINGS_OWN = ("fit", "validate", "test")
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -122,6 +122,12 @@ class PointFormat(OutputFormat[PointPrediction]):
         widths_and_heights = torch.tensor([size[::-1] for size in sizes], dtype=torch.float32)
         points_px = original_points_px(outputs, self.image_size, widths_and_heights)
         return [PointPrediction(self.names, points) for points in points_px.numpy()]
+
+    def convert(self, outputs: Tensor, other: Self) -> Tensor:
+        """Return points (B, P, 2) on the −1..1 scale of what another network sees on that of what this one sees."""
+        # −1 is the first pixel's centre, half a pixel from the edge: pixels of another size have another half.
+        (height, width), (other_height, other_width) = self.image_size, other.image_size
+        return outputs + outputs.new_tensor([1 / other_width - 1 / width, 1 / other_height - 1 / height])
 
     def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
         """Return points (B, P, 2) of images for those of the mirrored images, both on the −1..1 scale."""

@@ -61,7 +61,7 @@ class PointPredictions(SplitPredictions):
         """Return the median error in pixels of the images on disk."""
         return self.scores().median_px
 
-    def named_scores(self) -> dict[str, float]:
+    def headline(self) -> dict[str, float]:
         """Return the scores by their names."""
         return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
 

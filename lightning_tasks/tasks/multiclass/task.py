@@ -40,7 +40,7 @@ class ClassPredictions(LabelPredictions):
         """Return each image's cross-entropy (N,)."""
         return class_losses(self.probabilities, self.targets)
 
-    def named_scores(self) -> dict[str, float]:
+    def headline(self) -> dict[str, float]:
         """Return the scores by their names; the accuracy is of images, not of cells."""
         right = self.probabilities.argmax(1) == self.targets.argmax(1)
         return {

@@ -121,6 +121,18 @@ class LabelFormat(OutputFormat[LabelPrediction]):
         chosen = likeliest if self.thresholds is None else probabilities > self.thresholds
         return [LabelPrediction(self.names, *pair) for pair in zip(probabilities, chosen, strict=True)]
 
+    def merged(self, others: Sequence[OutputFormat[Any]]) -> Self:
+        """Return the format of the mean of probabilities, with the mean of the thresholds; see `OutputFormat`."""
+        super().merged(others)
+        each = [form.thresholds for form in (self, *others) if isinstance(form, LabelFormat)]
+        limits = [thresholds for thresholds in each if thresholds is not None]
+        if not limits:
+            return self
+        if len(limits) < len(each):
+            raise ConfigError("One checkpoint chooses one label an image, another any number: they have no mean.")
+        same = all(np.array_equal(thresholds, limits[0]) for thresholds in limits)
+        return self if same else replace(self, thresholds=np.mean(limits, axis=0, dtype=np.float32))
+
     def with_threshold(self, threshold: float) -> Self:
         """Return the format with one threshold for all labels; where the likeliest is chosen, it is only checked."""
         if not 0 <= threshold <= 1:

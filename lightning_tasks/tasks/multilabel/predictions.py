@@ -62,7 +62,7 @@ class LabelPredictions(SplitPredictions):
         """Return the mAP."""
         return self.scores().mAP
 
-    def named_scores(self) -> dict[str, float]:
+    def headline(self) -> dict[str, float]:
         """Return the scores by their names."""
         return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
 

@@ -61,7 +61,7 @@ class ValuePredictions(SplitPredictions):
         """Return the mean squared error in standard deviations."""
         return float(self.losses().nanmean())
 
-    def named_scores(self) -> dict[str, float]:
+    def headline(self) -> dict[str, float]:
         """Return the scores of each target, by names such as `mae_age`, and the loss."""
         scores = {
             f"{kind}_{name}": value
