@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 
 from lightning_tasks.callbacks.checkpoint_places import BestCheckpoint
+from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.cli import TaskCLI
 from lightning_tasks.command_line.arguments import with_config_files
 from lightning_tasks.command_line.foreign_messages import translate_foreign_errors
@@ -161,6 +162,9 @@ def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, 
     """Train without a fold, or resume that; predict it by the weights at the end, and keep that."""
     own = fold_folder(folder, number)
     run = TaskCLI([*fit, "--data.fold", str(number)], own)
+    for callback in run.trainer.callbacks:
+        if isinstance(callback, StopSignals):
+            callback.leave_if_asked(run.trainer, f"fold {number}")
     # As the verbs of a checkpoint make it: without a trainer, whose device the images might be on.
     data = settings.make_data(fold=number, device_cache=False)
     found = predictions_of(run.trainer, run.model, data, str(last_checkpoint(own)), "valid")

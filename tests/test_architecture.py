@@ -60,8 +60,8 @@ MAY_IMPORT = {
     "cli": {"callbacks", "checkpoint", "command_line", "data", "devices", "errors", "filesystem", "models",
             "renamed_options", "reports", "run_folders", "run_options", "tasks/registry", "trainer", "training",
             "verbs", "yaml_text"},
-    "crossval": {"callbacks", "cli", "command_line", "csv_text", "data", "folds", "renamed_options", "run_folders",
-                 "tasks/registry", "tasks/split_predictions", "training", "verbs", *_FILES},
+    "crossval": {"callbacks", "cli", "command_line", "data", "folds", "renamed_options", "reports", "run_folders",
+                 "tasks/registry", "training", "verbs", *_FILES},
     "__main__": {"__init__", "cli", "command_line", "crossval", "errors", "verbs"},
     "__init__": {"callbacks", "deploy", "tasks"},
 }  # fmt: skip

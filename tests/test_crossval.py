@@ -141,7 +141,7 @@ def killed_at(fold, step):
 
 
 KILLS = {
-    "within": (killed_at(1, 2), ["--last.every_n_steps", "1"]),
+    "within": (killed_at(1, 1), ["--last.every_n_steps", "1"]),
     "before": (killed_at(0, 0), []),  # nothing was saved yet
     "between": (killed_in(crossval, "save_fold"), []),  # a fold is trained, and not predicted yet
     "writing": (killed_in(results, "write_whole"), []),
@@ -186,14 +186,19 @@ def test_what_is_complete_is_not_trained_again(capsys):
     assert "train/loss" not in capsys.readouterr().out
 
 
-def test_a_signal_saves_and_leaves_as_in_fit(monkeypatch, capsys):
-    monkeypatch.setenv("END_AT", "0 1")
+@pytest.mark.parametrize(
+    ("step", "told"), [(0, "stopped at step 1; --ckpt_path last"), (1, "stopped after fold 0; --ckpt_path last")]
+)
+def test_a_signal_saves_and_leaves_as_in_fit_also_in_a_folds_last_step(step, told, monkeypatch, capsys):
+    monkeypatch.setenv("END_AT", f"0 {step}")
     monkeypatch.setenv("SIGNAL", str(int(signal.SIGTERM)))
     with pytest.raises(SystemExit) as left:
-        console(arguments(name="stopped"))
+        console(arguments(name=f"stopped_{step}"))
     assert left.value.code == 143
-    assert "stopped at step 2; --ckpt_path last resumes" in capsys.readouterr().out
-    assert (Path("runs/stopped/crossval_0/fold_0/checkpoints/last.ckpt")).is_file()
+    assert told in capsys.readouterr().out
+    own = Path(f"runs/stopped_{step}/crossval_0")
+    assert torch.load(own / "fold_0/checkpoints/last.ckpt", weights_only=True)["global_step"] == step + 1
+    assert not (own / "fold_1").exists()
 
 
 def test_a_fold_that_fails_is_named(monkeypatch, capsys):

@@ -61,6 +61,20 @@ class StopSignals(Callback):
             print(f"stopped: the loader's processes were ended too; see {self.last.path}", file=sys.stderr)
             raise SystemExit(_SIGNAL_EXIT + self._received)
 
+    def leave_if_asked(self, trainer: Trainer, what: str) -> None:
+        """Leave after a training that was complete before a signal could end it, where more was to come after `what`.
+
+        Raises:
+            SystemExit: a signal came.
+        """
+        if not self._received:
+            return
+        if self._received == _NOTICE:
+            slurm.requeue()
+            raise SystemExit(0)
+        trainer.print(f"stopped after {what}; --ckpt_path last resumes from there")
+        raise SystemExit(_SIGNAL_EXIT + self._received)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self._received == signal.SIGINT:
             raise KeyboardInterrupt
