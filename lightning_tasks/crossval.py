@@ -162,7 +162,7 @@ def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, 
     """Train without a fold, or resume that; predict it by the weights at the end, and keep that."""
     own = fold_folder(folder, number)
     run = TaskCLI([*fit, "--data.fold", str(number)], own)
-    for callback in run.trainer.callbacks:
+    for callback in run.trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it at run time
         if isinstance(callback, StopSignals):
             callback.leave_if_asked(run.trainer, f"fold {number}")
     # As the verbs of a checkpoint make it: without a trainer, whose device the images might be on.

@@ -20,6 +20,7 @@ from lightning_tasks.tasks.split_predictions import SplitPredictions
 from lightning_tasks.training.run_paths import last_checkpoint
 
 _PREDICTIONS = "fold_predictions.pt"
+_UNREADABLE: tuple[type[Exception], ...] = (*TORCH_FILE_ERRORS, ImportError)
 
 
 class Fold(NamedTuple):
@@ -82,7 +83,7 @@ def read_fold(folder: Path, number: int) -> Fold | None:
         values = {field: _with_paths(value) for field, value in content["fields"].items()}
         best = content["best"]
         return Fold(content["fold"], content["folds"], kind(**values), None if best is None else tuple(best))
-    except (*TORCH_FILE_ERRORS, ImportError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"{path} cannot be read ({what_is_wrong(error)}). Remove it; crossval --ckpt_path last predicts it again."
         ) from error
