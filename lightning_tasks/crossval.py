@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import gc
+import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ class _Split(NamedTuple):
     rows: Rows  # of the table, which the fold's model does not see
     paths: list[Path]
     names: list[str]  # of the model's outputs
+    table: str | None  # the digest of its file
     skips: bool  # images that cannot be read may be missing from what is predicted
 
 
@@ -89,6 +91,7 @@ def crossval(args: list[str]) -> None:
         _require_one_process()
         splits = _splits(settings)
         folder = settings.folder(resume=own.ckpt_path is not None)
+        _print_plan(settings, splits, folder)
         folds = []
         for number, split in enumerate(splits):
             fold = read_fold(folder, number)
@@ -100,6 +103,13 @@ def crossval(args: list[str]) -> None:
             _require_of_table(fold, split, len(splits), folder)
             folds.append(fold)
         write_results(folder, folds)
+
+
+def _print_plan(settings: _Settings, splits: Sequence[_Split], folder: Path) -> None:
+    assert isinstance(settings.datamodule, ImageDataModule)
+    rows, of_table = sum(len(split.rows) for split in splits), len(settings.datamodule.table)
+    others = f"; the other {of_table - rows:,} are marked, and stay out" if rows < of_table else ""
+    print_line(f"crossval         {relative_path(folder)}: {len(splits)} folds of {rows:,} rows{others}")
 
 
 def _own_options(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -155,7 +165,16 @@ def _split(data: LightningDataModule) -> _Split:
     assert isinstance(data, ImageDataModule)
     rows = data.split[1]
     paths = list(data.located.files.paths(rows))
-    return _Split(rows, paths, list(getattr(data, task_of(data).names_key)), data.on_bad_image == "skip")
+    names = list(getattr(data, task_of(data).names_key))
+    return _Split(rows, paths, names, _digest(data.csv), data.on_bad_image == "skip")
+
+
+def _digest(path: Path) -> str | None:
+    """Return the digest of a table's file; None: it is made of many."""
+    if not is_file(path):
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, folder: Path) -> Fold:
@@ -173,7 +192,7 @@ def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, 
         (c.monitor, float(c.best_model_score)) for c in checkpoints if c.monitor and c.best_model_score is not None
     ]
     best = scored[0] if scored else None
-    fold = Fold(number, settings.folds, with_table_rows(found, split.rows.tolist()), best)
+    fold = Fold(number, settings.folds, with_table_rows(found, split.rows.tolist()), split.table, best)
     save_fold(folder, fold)
     return fold
 
@@ -214,8 +233,9 @@ def _require_of_table(fold: Fold, split: _Split, folds: int, folder: Path) -> No
     place = dict(zip(split.rows.tolist(), split.paths, strict=True))
     found = dict(zip(fold.found.rows.tolist(), fold.found.paths, strict=True))
     whole = split.skips or found.keys() == place.keys()
-    if fold.folds != folds or not whole or any(place.get(row) != path for row, path in found.items()):
+    same = (fold.folds, fold.table) == (folds, split.table)
+    if not (same and whole) or any(place.get(row) != path for row, path in found.items()):
         raise ConfigError(
-            f"{fold_folder(folder, fold.number)} was trained without other rows than fold {fold.number} has now: the "
-            "table has changed since. Start anew without --ckpt_path."
+            f"{fold_folder(folder, fold.number)} was trained and predicted by another table, or other rows of it, than "
+            "there are now: the table has changed since. Start anew without --ckpt_path."
         )

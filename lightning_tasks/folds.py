@@ -29,6 +29,7 @@ class Fold(NamedTuple):
     number: int
     folds: int
     found: SplitPredictions  # `rows` are those of the table
+    table: str | None = None  # the digest of the table's file
     best: tuple[str, float] | None = None  # what the run's best checkpoint scored: optimistic, as this fold chose it
 
 
@@ -55,6 +56,7 @@ def save_fold(folder: Path, fold: Fold) -> None:
         "fields": stored,
         "fold": fold.number,
         "folds": fold.folds,
+        "table": fold.table,
         "best": fold.best,
     }
     path = fold_folder(folder, fold.number) / _PREDICTIONS
@@ -82,7 +84,8 @@ def read_fold(folder: Path, number: int) -> Fold | None:
             raise UnpicklingError(f"{name} holds no predictions")
         values = {field: _with_paths(value) for field, value in content["fields"].items()}
         best = content["best"]
-        return Fold(content["fold"], content["folds"], kind(**values), None if best is None else tuple(best))
+        found = kind(**values)
+        return Fold(content["fold"], content["folds"], found, content["table"], None if best is None else tuple(best))
     except _UNREADABLE as error:
         raise CheckpointError(
             f"{path} cannot be read ({what_is_wrong(error)}). Remove it; crossval --ckpt_path last predicts it again."

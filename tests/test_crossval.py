@@ -19,8 +19,9 @@ from lightning_tasks.errors import TrainingError
 from lightning_tasks.folds import read_out_of_fold
 from lightning_tasks.tasks.multilabel.scores import average_precision
 from lightning_tasks.verbs import crossval as results
-from tests.fakes import FLAGS, write_multilabel
+from tests.fakes import FLAGS, POINTS, write_multilabel, write_points
 from tests.forks import forks_can_train
+from tests.tasks.values.conftest import write_values
 from tests.training.small_runs import CONF, ENVIRONMENT, assert_same
 
 N, FOLDS = 14, 3
@@ -236,14 +237,48 @@ def test_what_cannot_be_is_told_before_anything_is_trained(more, part, capsys):
     assert sorted(Path("runs").rglob("*")) == before
 
 
-def test_a_table_that_has_changed_since_is_told(capsys):
+@pytest.mark.parametrize(("old", "new"), [("p0", "p9"), ("1.jpg,cat", "1.jpg,dog cat")])
+def test_a_table_that_has_changed_since_is_told(old, new, capsys):
     text = Path("root/labels.csv").read_text()
-    Path("root/labels.csv").write_text(text.replace("p0", "p9"))
+    Path("root/labels.csv").write_text(text.replace(old, new, 1))
     try:
         assert console(arguments("--ckpt_path", "last")) == 2
     finally:
         Path("root/labels.csv").write_text(text)
     assert "the table has changed since" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_config_that_starts_from_a_checkpoint_is_refused(tmp_path, capsys):
+    (tmp_path / "from.yaml").write_text(f"ckpt_path: {WHOLE / 'fold_0' / 'checkpoints' / 'last.ckpt'}\n")
+    assert console(arguments("--config", str(tmp_path / "from.yaml"))) == 2
+    assert "may have been trained on the very fold" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["keypoints", "values", "multiclass"])
+def test_every_task_is_cross_validated(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if config == "keypoints":
+        write_points(Path("root"), [line.replace("7,7", ",7").replace(",,7", ",,") for line in POINTS])
+    elif config == "values":
+        write_values(Path("root"))
+    else:
+        write_multilabel(Path("root"), LINES, N)
+    small = ["--data.root", "root", "--data.size", "32", "--data.batch_size", "2", "--model.pretrained", "false"]
+    base = ["crossval", "--config", str(CONF / f"{config}.yaml"), *FLAGS, *small, "--run_name", "run"]
+    assert console([*base, "--folds", "2", "--trainer.max_epochs", "1"]) == 0
+    folder = Path("runs/run/crossval_0")
+    found, table = read_out_of_fold(folder), rows(folder / "out_of_fold.csv")
+    scores = {row["fold"]: row for row in rows(folder / "scores.csv")}
+    assert found.rows.tolist() == list(range(len(table)))
+    assert {row["fold"] for row in table} == {"0", "1"}
+    pooled = {name: value for name, value in found.headline().items() if value == value}
+    assert {name: float(scores["pooled"][name]) for name in pooled} == pytest.approx(pooled, rel=1e-6)
+    assert f"2 folds of {len(table)} rows; the other 2 are marked" in capsys.readouterr().out
+    names = [str(path) for path in found.paths[:2]]
+    members = [load(folder / f"fold_{i}" / "checkpoints" / "last.ckpt", "cpu")(names) for i in (0, 1)]
+    wanted = np.mean([[one.cells()[1] for one in member] for member in members], axis=0)
+    assert np.allclose([one.cells()[1] for one in load(folder, "cpu")(names)], wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_help_has_its_own_options_and_those_of_fit(capsys):

@@ -70,7 +70,7 @@ def test_folds_are_read_again_in_the_tables_order(make, tmp_path):
     whole = make()
     for number, rows in enumerate(PARTS):
         part = replace(whole.take(rows), rows=torch.arange(2))  # as a split has them
-        save_fold(tmp_path, Fold(number, 3, with_table_rows(part, rows.tolist()), ("val/mAP", 0.5)))
+        save_fold(tmp_path, Fold(number, 3, with_table_rows(part, rows.tolist()), None, ("val/mAP", 0.5)))
     assert read_fold(tmp_path, 1).best == ("val/mAP", 0.5)
     read = read_out_of_fold(tmp_path)
     assert same(read, whole)

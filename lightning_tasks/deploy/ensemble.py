@@ -36,7 +36,10 @@ class Ensemble(Predictor):
             raise ConfigError(f"The checkpoints take {told} for white in images of more than 8 bits. Give white_level.")
         self.members = tuple(members)
         # An image is prepared once for all who see it in one way, as a cross-validation's folds do.
-        kinds = [[(step.window, step.side) for step in member.preprocess_at] for member in members]
+        kinds = [
+            [(*step.window.size, step.window.val_xtra, step.side) for step in member.preprocess_at]
+            for member in members
+        ]
         steps = {kind: step for own, member in zip(kinds, members, strict=True)
                  for kind, step in zip(own, member.preprocess_at, strict=True)}  # fmt: skip
         self.preprocess_at = list(steps.values())

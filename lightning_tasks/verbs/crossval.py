@@ -43,6 +43,11 @@ def check_settings(config: Namespace, datamodule: LightningDataModule | None) ->
         )
     if datamodule.train_on_valid:
         raise ConfigError("data.train_on_valid trains on the very fold that is to be predicted. Leave it out.")
+    if config.ckpt_path is not None:
+        raise ConfigError(
+            f"The config's ckpt_path, {config.ckpt_path}, would be what each training starts from, and may have "
+            "been trained on the very fold. Leave it out; for crossval it is --ckpt_path last, or none."
+        )
     trainer = config.trainer
     if trainer.fast_dev_run:
         raise ConfigError("trainer.fast_dev_run leaves nothing to score. Try it with `fit`.")
