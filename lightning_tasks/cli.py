@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
@@ -27,7 +26,7 @@ from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, 
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
 from lightning_tasks.command_line.foreign_messages import missing_config, quieten, translate_foreign_errors
-from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints
+from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints, make_data
 from lightning_tasks.command_line.stored_settings import keep_split, with_checkpoint_settings
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
@@ -74,8 +73,7 @@ class TaskCLI(LightningCLI):
     """LightningCLI for any task and data module, with the run's folder, callbacks and links set up."""
 
     def __init__(self, args: list[str], folder: Path | None = None) -> None:
-        """Run a verb; `folder`: of the run, which is resumed where that has begun, in place of the next of its name."""
-        self._folder = folder
+        self._folder = folder  # of the run, which is resumed where it has begun; None: the next of its name
         yaml_text.use_for_configs()
         self._verb = args[0] if args else None
         self._end_of_fit = EndOfFit()
@@ -199,19 +197,10 @@ class TaskCLI(LightningCLI):
             with weights_follow() if config.get("ckpt_path") is not None else contextlib.nullcontext():
                 super().instantiate_classes()
             return
-        self.datamodule = self.make_data()
+        self.datamodule = make_data(config.data)
         self.model = None
         self.trainer = Trainer(logger=False, enable_progress_bar=False)
         self.config_init = self.config
-
-    def make_data(self, **options: Any) -> LightningDataModule:  # noqa: ANN401 - whatever the options hold
-        """Make the data alone, with some of its options as they are given here."""
-        data = self.config[self.subcommand].data.clone()
-        vars(data.init_args).update(options)
-        parser = ArgumentParser()
-        parser.add_subclass_arguments(LightningDataModule, "data")
-        made: LightningDataModule = parser.instantiate_classes({"data": data}).data
-        return made
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 - LightningCLI's signature
         """Give the run a folder of its own, with TensorBoard's and csv files; scoring alone writes nothing."""

@@ -18,6 +18,7 @@ from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.cli import TaskCLI
 from lightning_tasks.command_line.arguments import with_config_files
 from lightning_tasks.command_line.foreign_messages import translate_foreign_errors
+from lightning_tasks.command_line.run_settings import make_data
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.errors import ConfigError, user_message, users_mistake
@@ -47,7 +48,7 @@ class _Settings(TaskCLI):
 
     def instantiate_classes(self) -> None:
         """Make the data alone."""
-        self.datamodule = self.make_data()
+        self.datamodule = make_data(self.config.fit.data)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run nothing."""
@@ -108,7 +109,9 @@ def crossval(args: list[str]) -> None:
 def _print_plan(settings: _Settings, splits: Sequence[_Split], folder: Path) -> None:
     assert isinstance(settings.datamodule, ImageDataModule)
     rows, of_table = sum(len(split.rows) for split in splits), len(settings.datamodule.table)
-    others = f"; the other {of_table - rows:,} are marked, and stay out" if rows < of_table else ""
+    others = (
+        f"; the other {of_table - rows:,} are marked, or alone with a label, and in none" if rows < of_table else ""
+    )
     print_line(f"crossval         {relative_path(folder)}: {len(splits)} folds of {rows:,} rows{others}")
 
 
@@ -148,7 +151,7 @@ def _splits(settings: _Settings) -> list[_Split]:
     """
     assert settings.datamodule is not None
     settings.datamodule.prepare_data()
-    splits = [_split(settings.make_data(fold=number)) for number in range(settings.folds)]
+    splits = [_split(make_data(settings.config.fit.data, fold=number)) for number in range(settings.folds)]
     key = task_of(settings.datamodule).names_key
     names = list(dict.fromkeys(name for split in splits for name in split.names))
     for number, split in enumerate(splits):
@@ -185,7 +188,7 @@ def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, 
         if isinstance(callback, StopSignals):
             callback.leave_if_asked(run.trainer, f"fold {number}")
     # As the verbs of a checkpoint make it: without a trainer, whose device the images might be on.
-    data = settings.make_data(fold=number, device_cache=False)
+    data = make_data(settings.config.fit.data, fold=number, device_cache=False)
     found = predictions_of(run.trainer, run.model, data, str(last_checkpoint(own)), "valid")
     checkpoints = [callback for callback in run.trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
     scored = [

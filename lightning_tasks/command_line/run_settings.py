@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
-from pytorch_lightning import LightningModule, Trainer
+from jsonargparse import ArgumentParser, Namespace
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import SaveConfigCallback
 
 from lightning_tasks.atomic_write import put_whole
@@ -65,6 +65,16 @@ def choose_checkpoints(config: Namespace) -> None:
         checkpoint.filename = f"{checkpoint.filename}-{{epoch}}"  # or they would write over each other
     if checkpoint.dirpath:
         checkpoint.enable_version_counter = True  # another run's may lie there
+
+
+def make_data(section: Namespace, **options: Any) -> LightningDataModule:  # noqa: ANN401 - whatever options hold
+    """Make the data alone by a config's section `data`, with some of its options as they are given here."""
+    data = section.clone()
+    vars(data.get("init_args", Namespace())).update(options)
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(LightningDataModule, "data")
+    made: LightningDataModule = parser.instantiate_classes({"data": data}).data
+    return made
 
 
 class SavedConfig(SaveConfigCallback):
