@@ -18,6 +18,7 @@ from lightning_tasks.filesystem import as_text
 from lightning_tasks.tasks.prediction import OutputFormat, Prediction
 
 _SUFFIXES = (".csv", ".json", ".parquet")
+_RANKED = ("rank", "uncertainty")
 
 
 class Row(NamedTuple):
@@ -28,6 +29,8 @@ class Row(NamedTuple):
     prediction: Prediction | None
     error: str | None
     size: Size = (0, 0)  # of the upright image
+    rank: int | None = None  # among all images: see `ranking`
+    uncertainty: float | None = None
 
 
 class PredictionOutput(ABC):
@@ -67,10 +70,13 @@ class PredictionTable(PredictionOutput):
 
     errors_lie = "see the column 'error'"
 
-    def __init__(self, path: Path, output_format: OutputFormat[Any], *, excel: bool = False) -> None:
+    def __init__(
+        self, path: Path, output_format: OutputFormat[Any], *, excel: bool = False, ranked: bool = False
+    ) -> None:
         self.path = path
         self._output_format = output_format
         self._excel = excel
+        self._ranked = ranked
         self._rows: list[Row] = []
 
     @property
@@ -89,11 +95,11 @@ class PredictionTable(PredictionOutput):
 
     def write(self) -> None:
         """Do as `write_rows`."""
-        write_rows(self.path, self._rows, self._output_format, excel=self._excel)
+        write_rows(self.path, self._rows, self._output_format, excel=self._excel, ranked=self._ranked)
 
     def remarks(self) -> dict[str, list[str]]:
         """Return which columns have other names."""
-        return {"columns": describe_renamed_columns(self.path, self._output_format)}
+        return {"columns": describe_renamed_columns(self.path, self._output_format, ranked=self._ranked)}
 
 
 def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
@@ -112,14 +118,17 @@ def check_output(path: Path, *, excel: bool, inputs: Sequence[Path]) -> None:
     require_place(path, inputs)
 
 
-def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any], *, excel: bool = False) -> None:
+def write_rows(
+    path: Path, rows: Sequence[Row], output_format: OutputFormat[Any], *, excel: bool = False, ranked: bool = False
+) -> None:
     """Write a row for each image, in order: its name, what is predicted, why nothing is; ConfigError: it cannot.
 
-    In csv and parquet, outputs that are called like another column get another name.
+    In csv and parquet, outputs that are called like another column get another name. `ranked`: also write the ranks.
     """
     if path.suffix == ".json":
         entries = [
             {"fname": as_text(row.path), "error": row.error and as_text(row.error)}
+            | ({name: getattr(row, name) for name in _RANKED} if ranked else {})
             | ({} if row.prediction is None else row.prediction.as_json())
             for row in rows
         ]
@@ -127,15 +136,18 @@ def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any]
         write_whole(path, lambda new: new.write_text(text + "\n", encoding="utf-8"))
         return
     texts, numbers = output_format.columns()
-    first = ["fname", *texts, "error"]
+    first = _first_columns(texts, ranked=ranked)
     columns = distinct_columns(numbers, first)
     nothing = [""] * len(texts), np.full(len(numbers), np.nan, np.float32)
     cells = []
     for row in rows:
         said, values = row.prediction.cells() if row.prediction is not None else nothing
-        cells.append(([as_text(row.path), *said, as_text(row.error or "")], values))
+        cells.append(([as_text(row.path), *_rank_of(row, ranked=ranked), *said, as_text(row.error or "")], values))
     if path.suffix == ".parquet":
         table = pd.DataFrame([text for text, _ in cells], columns=first, dtype=str)
+        if ranked:
+            table["rank"] = pd.to_numeric(table["rank"]).astype("Int64")
+            table["uncertainty"] = pd.to_numeric(table["uncertainty"])
         numeric = pd.DataFrame(np.array([values for _, values in cells], dtype=np.float32), columns=columns)
         table = pd.concat([table, numeric], axis=1)
         write_whole(path, lambda new: new.write_bytes(table.to_parquet(index=False)))
@@ -144,12 +156,23 @@ def write_rows(path: Path, rows: Sequence[Row], output_format: OutputFormat[Any]
         write_csv(path, itertools.chain([[*first, *columns]], lines), excel=excel)
 
 
-def describe_renamed_columns(path: Path, output_format: OutputFormat[Any]) -> list[str]:
+def describe_renamed_columns(path: Path, output_format: OutputFormat[Any], *, ranked: bool = False) -> list[str]:
     """Return a sentence for each output that has another name in the table."""
     if path.suffix == ".json":
         return []
     texts, numbers = output_format.columns()
-    return describe_renames(numbers, ["fname", *texts, "error"])
+    return describe_renames(numbers, _first_columns(texts, ranked=ranked))
+
+
+def _first_columns(texts: Sequence[str], *, ranked: bool) -> list[str]:
+    return ["fname", *(_RANKED if ranked else ()), *texts, "error"]
+
+
+def _rank_of(row: Row, *, ranked: bool) -> list[str]:
+    """Return the cells of rank and uncertainty, empty where nothing is predicted; none where nothing is ranked."""
+    if not ranked:
+        return []
+    return ["", ""] if row.uncertainty is None else [f"{row.rank}", f"{row.uncertainty:.6f}"]
 
 
 def _as_text(number: np.float32) -> str:

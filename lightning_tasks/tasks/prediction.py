@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -136,6 +137,8 @@ class OutputFormat(ABC, Generic[P]):
     description: ClassVar[str]  # what the model does, after "The model"; {}: the number of outputs and their noun
     schema: ClassVar[type[Answer]]  # of `answer`, from which the server makes its description
     names: tuple[str, ...]  # of the outputs
+    views_tell_uncertainty: ClassVar[bool] = True  # an image alone does not: see `uncertainty`
+    mirrored_is_a_view: ClassVar[bool] = False  # what is predicted for a mirrored image can be put back, where known
 
     @abstractmethod
     def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[P]:
@@ -196,6 +199,14 @@ class OutputFormat(ABC, Generic[P]):
     def unmirror(self, outputs: Tensor, width_px: int) -> Tensor:
         """Return outputs (B, ...) of images for those of the mirrored images, which were `width_px` wide."""
         return outputs
+
+    def uncertainty(self, views: Sequence[Tensor]) -> Tensor:
+        """Return how unsure the model is of images (B,), the higher the more, from outputs (B, ...) for their views.
+
+        It is how far the views are apart: the root of the outputs' mean variance over the V views.
+        """
+        spread: Tensor = torch.stack(list(views)).var(0, correction=0).flatten(1).mean(1).sqrt()
+        return spread
 
     def require_flip(self) -> None:
         """Raise ConfigError where `unmirror` cannot know what to do."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,13 @@ from lightning_tasks.deploy.draw import annotate_images, check_folder
 from lightning_tasks.deploy.ensemble import load
 from lightning_tasks.deploy.prediction_table import PredictionOutput, PredictionTable, Row, check_output
 from lightning_tasks.deploy.predictor import Predictor
+from lightning_tasks.deploy.ranking import Rank, Ranker
 from lightning_tasks.deploy.sources import STDIN, Found, LeftOut, search
 from lightning_tasks.errors import ConfigError, ImageError
+from lightning_tasks.tasks.prediction import Prediction
 
 _LISTED = 5
+Predict = Callable[[Sequence[Sequence[Tensor]], Sequence[Size]], list[Prediction]]
 
 
 def predict(
@@ -40,6 +43,8 @@ def predict(
     threshold: float | None = None,
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
+    rank: Rank | None = None,
+    top: int | None = None,
     excel: bool = False,
     progress: bool = True,
     allow_pixels: int = MAX_PIXELS,
@@ -66,6 +71,9 @@ def predict(
         threshold: for all labels, in place of those in the checkpoint.
         flip: also predict the mirrored images, and average.
         scales: predict at these multiples of the model's size, and average.
+        rank: what to label next: `uncertain` images first; or, of the most uncertain, the most `diverse`. The table
+            has their ranks, and pre-annotations stand in that order.
+        top: with `rank`, how many are written; None: all.
         excel: a csv that Excel reads as UTF-8 and of which it calculates nothing.
         progress: show a bar, on a terminal.
         allow_pixels: an image with more is not read, as few bytes may ask for gigabytes; each megapixel takes 20 MB.
@@ -88,6 +96,7 @@ def predict(
         raise ConfigError("--prefix is for file names in --format coco, label-studio or cvat, and none is asked for.")
     else:
         check_output(path, excel=excel, inputs=inputs)
+    _check_rank(rank, top)
     predictor = load(
         checkpoints,
         device,
@@ -97,26 +106,59 @@ def predict(
         allow_pixels=allow_pixels,
         white_level=white_level,
     )
-    with contextlib.closing(
-        PredictionTable(path, predictor.output_format, excel=excel)
-        if format is None
-        else open_file(path, format, predictor.output_format, found, checkpoint, prefix)
-    ) as into:
-        undrawn, stopped = _predict_into(into, predictor, found, batch_size, folder, progress)
-        if into.num_rows or stopped is None:
-            into.write()
-        with contextlib.redirect_stdout(sys.stderr if path == STDOUT else sys.stdout):  # the table may have that
-            _report(into, folder, undrawn, left_out)
-            if stopped is not None:
-                kept = f"{path} holds these" if into.num_rows else "nothing is written"
-                print(f"stopped          {into.num_rows:,} of {len(found):,} images were predicted; {kept}")
-                raise stopped
-        return 1 if undrawn or left_out.unreadable or into.errors else 0
+
+    def open_output(images: Sequence[Found]) -> PredictionOutput:
+        if format is not None:
+            return open_file(path, format, predictor.output_format, images, checkpoint, prefix)
+        return PredictionTable(path, predictor.output_format, excel=excel, ranked=rank is not None)
+
+    if rank is None:
+        with contextlib.closing(open_output(found)) as into:
+            undrawn, stopped = _predict_into(
+                into.add, predictor, predictor.predict, found, batch_size, folder, progress
+            )
+            return _finish(into, into.num_rows, len(found), folder, undrawn, left_out, stopped)
+    open_output(found).close()  # what it refuses it refuses before the work
+    ranker, rows = Ranker(predictor, rank), list[Row]()
+    undrawn, stopped = _predict_into(rows.extend, predictor, ranker.predict, found, batch_size, folder, progress)
+    ranked = ranker.ranked(rows, top)
+    with contextlib.closing(open_output([Found(row.path, row.name) for row in ranked])) as into:
+        into.add(ranked)
+        return _finish(into, len(rows), len(found), folder, undrawn, left_out, stopped)
+
+
+def _check_rank(rank: Rank | None, top: int | None) -> None:
+    if top is not None and rank is None:
+        raise ConfigError("--top is for --rank uncertain or diverse: of these the first. Name one, or leave it out.")
+    if top is not None and top < 1:
+        raise ConfigError(f"--top is {top}; it must be at least 1.")
+
+
+def _finish(
+    into: PredictionOutput,
+    num_predicted: int,
+    num_found: int,
+    folder: Path | None,
+    undrawn: Sequence[str],
+    left_out: LeftOut,
+    stopped: BaseException | None,
+) -> int:
+    """Write what there is, say what it is, and return the exit code; raise what has stopped it."""
+    if into.num_rows or stopped is None:
+        into.write()
+    with contextlib.redirect_stdout(sys.stderr if into.path == STDOUT else sys.stdout):  # the table may have that
+        _report(into, folder, undrawn, left_out)
+        if stopped is not None:
+            kept = f"{into.path} holds these" if into.num_rows else "nothing is written"
+            print(f"stopped          {num_predicted:,} of {num_found:,} images were predicted; {kept}")
+            raise stopped
+    return 1 if undrawn or left_out.unreadable or into.errors else 0
 
 
 def _predict_into(
-    into: PredictionOutput,
+    add: Callable[[Sequence[Row]], object],
     predictor: Predictor,
+    predict: Predict,
     found: Sequence[Found],
     batch_size: int,
     folder: Path | None,
@@ -125,9 +167,9 @@ def _predict_into(
     """Predict, and draw if there is a folder; return which copies could not be written, and what has stopped it."""
     undrawn: list[str] = []
     try:
-        with contextlib.closing(_predict_batches(predictor, found, batch_size, progress)) as batches:
+        with contextlib.closing(_predict_batches(predictor, predict, found, batch_size, progress)) as batches:
             for batch in batches:
-                into.add(batch)
+                add(batch)
                 if folder is not None:
                     undrawn += annotate_images(batch, folder, predictor.allow_pixels, predictor.white_level)
     except BaseException as error:  # Ctrl-C, SIGTERM, memory that is out: what is done is not to be lost
@@ -165,7 +207,7 @@ class _Preprocessed(NamedTuple):
 
 
 def _predict_batches(
-    predictor: Predictor, found: Sequence[Found], batch_size: int, progress: bool
+    predictor: Predictor, predict: Predict, found: Sequence[Found], batch_size: int, progress: bool
 ) -> Generator[list[Row]]:
     """Yield rows batch by batch; the next batch is read while the network has this one."""
     bar = tqdm(total=len(found), desc="predicting", unit="", leave=False, disable=None if progress else True)
@@ -176,7 +218,7 @@ def _predict_batches(
         for begin in range(0, len(found) + batch_size, batch_size):
             ahead = [pool.submit(_preprocess, predictor, image.path) for image in found[begin : begin + batch_size]]
             if reading:
-                yield _rows(predictor, found[begin - batch_size : begin], [future.result() for future in reading])
+                yield _rows(predict, found[begin - batch_size : begin], [future.result() for future in reading])
                 bar.update(len(reading))
             reading = ahead
     finally:
@@ -192,10 +234,10 @@ def _preprocess(predictor: Predictor, path: Path) -> _Preprocessed:
         return _Preprocessed([], (0, 0), str(error))
 
 
-def _rows(predictor: Predictor, found: Sequence[Found], preprocessed: Sequence[_Preprocessed]) -> list[Row]:
+def _rows(predict: Predict, found: Sequence[Found], preprocessed: Sequence[_Preprocessed]) -> list[Row]:
     good = [image for image in preprocessed if image.error is None]
     inputs, sizes = [image.inputs for image in good], [image.size for image in good]
-    predictions = iter(predictor.predict(inputs, sizes) if good else [])
+    predictions = iter(predict(inputs, sizes) if good else [])
     return [
         Row(*file, next(predictions) if image.error is None else None, image.error, image.size)
         for file, image in zip(found, preprocessed, strict=True)

@@ -112,6 +112,7 @@ class PointFormat(OutputFormat[PointPrediction]):
     score_name: ClassVar[str] = "median error in px"
     description: ClassVar[str] = "finds {} in an image"
     schema: ClassVar[type[Answer]] = PointsAnswer
+    mirrored_is_a_view: ClassVar[bool] = True
 
     names: tuple[str, ...]  # P points
     mirrored: tuple[int, ...] | None  # P positions; None: not known

@@ -1,5 +1,6 @@
 """What a classifier of labels says of images, and how it is handed on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -109,6 +110,7 @@ class LabelFormat(OutputFormat[LabelPrediction]):
     score_name: ClassVar[str] = "mAP"
     description: ClassVar[str] = "says which of {} an image has"
     schema: ClassVar[type[Answer]] = LabelsAnswer
+    views_tell_uncertainty: ClassVar[bool] = False
 
     names: tuple[str, ...]  # C labels
     thresholds: NDArray[np.float32] | None  # (C,); None: exactly one label, the likeliest
@@ -132,6 +134,18 @@ class LabelFormat(OutputFormat[LabelPrediction]):
             raise ConfigError("One checkpoint chooses one label an image, another any number: they have no mean.")
         same = all(np.array_equal(thresholds, limits[0]) for thresholds in limits)
         return self if same else replace(self, thresholds=np.mean(limits, axis=0, dtype=np.float32))
+
+    def uncertainty(self, views: Sequence[Tensor]) -> Tensor:
+        """Return the entropy of probabilities (B, C), from 0 to 1: of any number of labels the mean over all of them.
+
+        That of one label each is the distribution's, as a share of the highest that C labels can have.
+        """
+        probabilities = self.combine(views).double()
+        entropies: Tensor = torch.special.entr(probabilities)
+        if self.thresholds is None:
+            return entropies.sum(1) / math.log(max(2, len(self.names)))
+        entropies = entropies + torch.special.entr(1 - probabilities)
+        return entropies.mean(1) / math.log(2)
 
     def with_threshold(self, threshold: float) -> Self:
         """Return the format with one threshold for all labels; where the likeliest is chosen, it is only checked."""

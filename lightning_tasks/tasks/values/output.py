@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -106,6 +107,11 @@ class ValueFormat(OutputFormat[ValuePrediction]):
     def decode(self, outputs: Tensor, sizes: Sequence[Size]) -> list[ValuePrediction]:
         """Return the numbers (B, T) of each image."""
         return [ValuePrediction(self.names, values) for values in outputs.numpy()]
+
+    def uncertainty(self, views: Sequence[Tensor]) -> Tensor:
+        """Return how far views of images (B,) are apart, in standard deviations of the training split."""
+        std = torch.from_numpy(self.std)
+        return super().uncertainty([view / std for view in views])
 
     def columns(self) -> Columns:
         """Return a column for each target."""
