@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Room → the rooms that it may import: each folder, each file beside the folders, and in tasks/ each task and each file.
 _FILES = {"atomic_write", "errors", "filesystem"}
 _INTERFACE = {f"tasks/{file}" for file in ("task", "config_draft", "table_draft", "prediction", "recipe",
-                                           "sample_steps", "split_predictions")}  # fmt: skip
+                                           "sample_steps", "split_predictions", "suspects")}  # fmt: skip
 _BELOW_TASKS = {"batch", "checkpoint", "csv_text", "data", "devices", "models", "reports", *_FILES}
 _ASKS_TASKS = {"tasks/registry", *_INTERFACE}
 TASKS = {"tasks/keypoints", "tasks/multiclass", "tasks/multilabel", "tasks/values"}
@@ -55,8 +55,8 @@ MAY_IMPORT = {
     "verbs": {"callbacks", "config_files", "cores", "deploy", "folds", "probe", "run_folders", "run_options",
               "tasks", "training", "yaml_text", *_BELOW_TASKS, *_ASKS_TASKS},
     "trainer": {"reports", "training", "verbs"},
-    "command_line": {"checkpoint", "config_files", "cores", "devices", "models", "renamed_options", "run_options",
-                     "tasks/registry", "verbs", "yaml_text", *_FILES},
+    "command_line": {"checkpoint", "config_files", "cores", "devices", "folds", "models", "renamed_options",
+                     "run_options", "tasks/registry", "verbs", "yaml_text", *_FILES},
     "cli": {"callbacks", "checkpoint", "command_line", "data", "devices", "errors", "filesystem", "models",
             "renamed_options", "reports", "run_folders", "run_options", "tasks/registry", "trainer", "training",
             "verbs", "yaml_text"},
@@ -202,7 +202,7 @@ def imported():
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
-EXTRAS = {"captum", "fastapi", "onnx", "onnxruntime", "optuna", "uvicorn"}
+EXTRAS = {"captum", "cleanlab", "fastapi", "onnx", "onnxruntime", "optuna", "uvicorn"}
 
 
 def test_the_command_line_imports_only_what_every_training_needs(imported):

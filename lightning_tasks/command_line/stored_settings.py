@@ -12,7 +12,9 @@ from lightning_tasks.checkpoint import data_settings, read_checkpoint
 from lightning_tasks.command_line.arguments import words_and_options
 from lightning_tasks.errors import CheckpointError, LightningTasksWarning
 from lightning_tasks.filesystem import expand_path
+from lightning_tasks.folds import fold_checkpoints, is_crossval
 from lightning_tasks.tasks.registry import names_keys
+from lightning_tasks.verbs.table import OUT_OF_FOLD
 
 
 def with_checkpoint_settings(args: list[str]) -> list[str]:
@@ -32,6 +34,8 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
     if found.ckpt_path is None:
         return [verb, *options]
     path = Path(expand_path(found.ckpt_path))
+    if verb in OUT_OF_FOLD and is_crossval(path):
+        path = fold_checkpoints(path)[0]  # all folds have the settings of the first, but for the fold
     checkpoint = read_checkpoint(path)
     try:
         config = settings(checkpoint, path)

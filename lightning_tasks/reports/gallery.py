@@ -19,7 +19,7 @@ from lightning_tasks.errors import ConfigError, ImageError
 
 ReadReduced = Callable[[Path, int], NDArray[np.uint8]]  # a file's image (H, W, 3), and its shorter side at most
 
-_SIDE_PX, _QUALITY = 320, 80
+THUMBNAIL_PX, _QUALITY = 320, 80
 _SAMPLE, _WORST = 24, 24
 _WORST_OF_EACH, _WORST_OF_ALL_KEYS = 3, 96
 
@@ -124,10 +124,15 @@ def worst_rows(losses: Tensor, keys: Callable[[int], Sequence[str]], n_keys: int
 def thumbnail(path: Path, read: ReadReduced) -> str:
     """Return the image as the data URI of a small JPEG; empty where the file cannot be read."""
     try:
-        small = Pillow.fromarray(read(path, _SIDE_PX))
+        return as_data_uri(read(path, THUMBNAIL_PX))
     except ImageError:
         return ""
-    small.thumbnail((_SIDE_PX, _SIDE_PX))
+
+
+def as_data_uri(image: NDArray[np.uint8]) -> str:
+    """Return an image (H, W, 3) as the data URI of a small JPEG, its longer side THUMBNAIL_PX at most."""
+    small = Pillow.fromarray(image)
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     jpeg = io.BytesIO()
     small.save(jpeg, "JPEG", quality=_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode('ascii')}"

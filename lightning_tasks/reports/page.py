@@ -1,6 +1,7 @@
 """One html page about a checkpoint that holds everything it shows: no file beside it, no network."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_tasks.atomic_write import write_whole
@@ -13,20 +14,26 @@ def render_page(template: Path, run: RunInfo, split: str, gallery: Gallery, **sc
 
     The template extends `base.html.j2`, and finds what lies in tasks' folders by their names: `multilabel/page.css`.
     """
+    tasks = template.parents[1]
+    return render_template(
+        template.relative_to(tasks).as_posix(), [tasks], run=run, split=split, gallery=gallery, **scores
+    )
+
+
+def render_template(name: str, folders: Sequence[Path] = (), /, **values: object) -> str:
+    """Return the page that a template makes of values; it lies beside this file or in one of the folders."""
     # Everything but css, js and our own figures is escaped: labels and file names are not markup.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here alone: training draws no page
 
-    tasks = template.parents[1]
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, tasks]),
+        loader=FileSystemLoader([Path(__file__).parent, *folders]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "significant": "{:.3g}".format}  # a threshold may be small
-    found = environment.get_template(template.relative_to(tasks).as_posix())
-    return found.render(run=run, split=split, gallery=gallery, **scores)
+    return environment.get_template(name).render(**values)
 
 
 def write_page(path: Path, page: str) -> None:

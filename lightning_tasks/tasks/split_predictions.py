@@ -21,6 +21,8 @@ from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.reports.terminal import tell_skipped
+from lightning_tasks.tasks.prediction import Annotation
+from lightning_tasks.tasks.suspects import Suspect
 
 Split = Literal["train", "valid", "test"]
 
@@ -88,6 +90,18 @@ class SplitPredictions(ABC):
         """Return some of the N images, (n,) int64 of which ones, in that order."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(**{n: v if n in self.of_model else _take(v, rows) for n, v in values.items()})
+
+    def suspects(self) -> list[Suspect]:
+        """Return which annotations are probably wrong, the most suspicious first: of images not trained on.
+
+        Raises:
+            LightningTasksError: the task cannot tell, or a library for it is not installed.
+        """
+        raise ConfigError("What is suspicious in annotations is known of labels, points and numbers; not of these.")
+
+    def corrected(self, row: int, suspects: Sequence[Suspect]) -> Annotation:
+        """Return what is annotated of an image, with what the model says in place of the suspicious cells of it."""
+        raise ConfigError("Annotation tools have no place for what this task annotates. Leave out --format.")
 
     def images(self, rows: Tensor) -> list[Image]:
         """Return some of the N images as they are on disk."""

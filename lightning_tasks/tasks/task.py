@@ -181,6 +181,9 @@ class Task(ABC):
         """
         raise ConfigError(f"--grad_cam explains a label of a classifier; this is a {type(model).__name__}.")
 
+    def require_suspects(self) -> None:  # noqa: B027 - most need nothing for it
+        """Raise MissingLibraryError where `SplitPredictions.suspects` needs a library that is not installed."""
+
     def choose_thresholds(
         self,
         model: Any,  # noqa: ANN401 - of the task

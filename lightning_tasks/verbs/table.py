@@ -46,6 +46,7 @@ VERBS = (
     Verb(
         "show_results", _BEST, "draw targets beside predictions; --worst true, --grad_cam LABEL", Kind.CHECKPOINT
     ),
+    Verb("label_errors", _BEST, "list annotations that are probably wrong", Kind.CHECKPOINT),
     Verb("report", _BEST, "write one html page about it", Kind.CHECKPOINT),
     Verb(
         "predict", f"{_BEST} holiday/ a.jpg", "predict any images, and write a table, or pre-annotations",
@@ -58,6 +59,7 @@ VERBS = (
     Verb("serve", _BEST, "answer over HTTP, with a page to try images on", Kind.FUNCTION, ("checkpoint",)),
 )  # fmt: skip
 OF_THE_TRAINER = (Kind.DATA, Kind.RUN, Kind.CHECKPOINT)
+OUT_OF_FOLD = ("label_errors",)  # of the checkpoint's: they take the folder of a cross-validation too
 LIGHTNINGS_OWN = ("fit", "validate", "test")
 
 

@@ -38,6 +38,9 @@ def best(labels_run, tmp_path, monkeypatch):
         (["show_results", "--output", "a.docx"], "an image ends in avif"),
         (["report", "--output", "ROOT/0.jpg/a.html"], "Not a directory"),
         (["report", "--output", "CHECKPOINT"], "would be written over"),
+        (["label_errors", "--output", "ROOT/labels.csv"], "would be written over"),
+        (["label_errors", "--output", "page.csv"], "page.html cannot be written (it is a folder)"),
+        (["label_errors", "--format", "coco", "--output", "coco.csv"], "coco.json cannot be written (it is a folder)"),
         (["thresholds", "--output", "folder.csv"], "folder.csv cannot be written (it is a folder)"),
         (["thresholds", "--curve", "folder.png"], "folder.png cannot be written (it is a folder)"),
         (["thresholds", "--curve", "b.png", "--output", "b.png"], "two different"),
@@ -50,8 +53,9 @@ def test_the_place_is_looked_at_before_anything_is_predicted(best, labels_run, c
         raise AssertionError("predicted before the place was looked at")
 
     monkeypatch.setattr("lightning_tasks.verbs.predictions.load_weights", late)
-    monkeypatch.setattr("lightning_tasks.verbs.export.load", late)
-    Path("folder.onnx").mkdir()
+    monkeypatch.setattr("lightning_tasks.verbs.export.load_one", late)
+    for name in ("folder.onnx", "page.html", "coco.json"):
+        Path(name).mkdir()
     root = str(labels_run[0] / "root")
     verb, *more = [argument.replace("ROOT", root).replace("CHECKPOINT", best) for argument in arguments]
     if verb != "export":

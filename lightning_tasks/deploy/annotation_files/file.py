@@ -2,14 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from lightning_tasks.atomic_write import nearest_folder, write_whole
+from lightning_tasks.data.images.decode import Size
 from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter, ImageEntry
 from lightning_tasks.deploy.prediction_table import PredictionOutput, Row
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.tasks.prediction import Annotation
 
 
 class _Kept(NamedTuple):
@@ -57,21 +59,33 @@ class AnnotationFile(PredictionOutput):
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take the next images; ConfigError: the disk is full."""
+        self.add_annotations(
+            (None if row.prediction is None else row.prediction.annotation(), row.size) for row in rows
+        )
+        self._errors += [row.error for row in rows if row.error is not None]
+
+    def add_annotations(self, images: Iterable[tuple[Annotation | None, Size]]) -> None:
+        """Take what is written of the next images, and their heights and widths; None: the image is left out.
+
+        Raises:
+            ConfigError: the disk is full.
+        """
         entries: list[list[str]] = [[] for _ in self._sections]
-        for position, row in enumerate(rows, self._kept.rows):
-            if row.prediction is not None:
-                image = ImageEntry(position, self._names[position], row.size[1], row.size[0])
-                described = self._writer.entries(image, row.prediction.annotation())
-                for section, more in zip(entries, described, strict=True):
+        rows, written, ends = self._kept
+        for annotation, (height, width) in images:
+            if annotation is not None:
+                image = ImageEntry(rows, self._names[rows], width, height)
+                for section, more in zip(entries, self._writer.entries(image, annotation), strict=True):
                     section += more
+                written += 1
+            rows += 1
         try:
             ends = tuple(self._append(number, section) for number, section in enumerate(entries))
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be written ({error.strerror}). Choose another place.") from error
-        errors = [row.error for row in rows if row.error is not None]
-        # At once, wherever Ctrl-C comes: what lies behind the ends does not count.
-        self._kept = _Kept(self._kept.rows + len(rows), self._kept.images + len(rows) - len(errors), ends)
-        self._errors += errors
+        self._kept = _Kept(
+            rows, written, ends
+        )  # at once, wherever Ctrl-C comes: what lies behind the ends does not count
 
     def write(self) -> None:
         """Put the file, and what belongs to it, in their places; ConfigError: they cannot be written."""

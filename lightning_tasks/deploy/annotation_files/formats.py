@@ -13,7 +13,7 @@ from lightning_tasks.deploy.annotation_files.label_studio import LabelStudioWrit
 from lightning_tasks.deploy.annotation_files.writer import AnnotationWriter
 from lightning_tasks.deploy.sources import Found
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.tasks.prediction import OutputFormat
+from lightning_tasks.tasks.prediction import AnnotationNames, OutputFormat
 
 Format = Literal["coco", "label-studio", "cvat"]
 
@@ -41,10 +41,8 @@ def check_place(path: Path, format: Format, *, excel: bool, inputs: Sequence[Pat
         require_place(path.with_suffix(ending), inputs)
 
 
-def open_file(
-    path: Path, format: Format, output_format: OutputFormat[Any], found: Sequence[Found], checkpoint: str, prefix: str
-) -> AnnotationFile:
-    """Return a file of annotations for the images that were found; ConfigError: the format has no place for them."""
+def require_room(format: Format, output_format: OutputFormat[Any]) -> AnnotationNames:
+    """Return what may stand in annotations of a checkpoint; ConfigError: the format has no place for it."""
     names = output_format.annotation_names()
     if not names.kinds:
         raise ConfigError(
@@ -57,7 +55,15 @@ def open_file(
             f"--format {format} has no place for {' and '.join(names.kinds)}, which this checkpoint predicts. Take "
             f"--format {' or '.join(able)}, or leave it out for a table."
         )
-    writer, file_names = WRITERS[format](names, checkpoint, prefix), names_in_file(found)
+    return names
+
+
+def open_file(
+    path: Path, format: Format, output_format: OutputFormat[Any], found: Sequence[Found], checkpoint: str, prefix: str
+) -> AnnotationFile:
+    """Return a file of annotations for the images that were found; ConfigError: the format has no place for them."""
+    writer = WRITERS[format](require_room(format, output_format), checkpoint, prefix)
+    file_names = names_in_file(found)
     writer.require_file_names(file_names)
     return AnnotationFile(path, writer, file_names)
 

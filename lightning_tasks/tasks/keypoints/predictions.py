@@ -1,7 +1,7 @@
 """Points for a whole split, beside the annotated ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,10 +13,13 @@ from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
 from lightning_tasks.tasks.keypoints.draw import draw_results
+from lightning_tasks.tasks.keypoints.label_errors import point_suspects
 from lightning_tasks.tasks.keypoints.page import point_page
-from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor
+from lightning_tasks.tasks.keypoints.pairs import find_mirroring
+from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.scores import PointScores, original_points_px, point_losses, point_scores
 from lightning_tasks.tasks.keypoints.table import position_columns
+from lightning_tasks.tasks.prediction import Annotation, NamedPoint
 from lightning_tasks.tasks.split_predictions import (
     Split,
     SplitPredictions,
@@ -25,6 +28,7 @@ from lightning_tasks.tasks.split_predictions import (
     predict_batches,
     require_finite,
 )
+from lightning_tasks.tasks.suspects import Suspect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,7 @@ class PointPredictions(SplitPredictions):
     original_size_px: Tensor  # (N, 2) float32, width and height of the image on disk
     points_px: Tensor  # (N, P, 2) float32, predicted, in the pixels of the image on disk
     targets_px: Tensor  # (N, P, 2) float32, likewise; NaN where not visible
+    swap_pairs: list[tuple[str, str]] = field(default_factory=list)  # of points that change places when mirrored
 
     def losses(self) -> Tensor:
         """Return each image's mean squared error (N,); see `point_losses`."""
@@ -80,6 +85,27 @@ class PointPredictions(SplitPredictions):
         write_csv(path, table, excel=excel)
         return []
 
+    def suspects(self) -> list[Suspect]:
+        """Return the points that are probably annotated at a wrong place; see `point_suspects`.
+
+        Which may be swapped the data says, and where it does not, their names.
+        """
+        pairs = self.swap_pairs or find_mirroring(self.point_names, self.targets_px.numpy()).pairs
+        order = mirrored_order(self.point_names, pairs)
+        return point_suspects(self.points_px, self.targets_px, self.original_size_px, self.point_names, order)
+
+    def corrected(self, row: int, suspects: Sequence[Suspect]) -> Annotation:
+        """Return the annotated points, with the suspicious ones where they should be."""
+        right = {suspect.what: suspect.suggested_place for suspect in suspects}
+        places = zip(self.point_names, self.targets_px[row].tolist(), self.visible[row].tolist(), strict=True)
+        return Annotation(
+            points=tuple(
+                NamedPoint(name, *(round(number, 6) for number in right.get(name) or place))
+                for name, place, is_visible in places
+                if is_visible
+            )
+        )
+
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""
         return point_page(self, run, split, read)
@@ -108,4 +134,5 @@ def predict_points(
         original_size_px=sizes,
         points_px=original_points_px(points, datamodule.image_size, sizes),
         targets_px=targets_px,
+        swap_pairs=datamodule.swap_pairs,
     )

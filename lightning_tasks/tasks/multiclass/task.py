@@ -1,6 +1,6 @@
 """The task `multiclass`, put together: the likeliest label is predicted, in place of thresholds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,9 +20,12 @@ from lightning_tasks.tasks.multiclass.datamodule import MultiClassDataModule, ch
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_label_config, has_one_each, read_own
+from lightning_tasks.tasks.multilabel.label_errors import class_suspects
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.task import MultiLabel
+from lightning_tasks.tasks.prediction import Annotation, ScoredLabel
 from lightning_tasks.tasks.split_predictions import Split
+from lightning_tasks.tasks.suspects import Suspect
 
 _ONE_EACH = (
     "each image has exactly one: a MultiClassClassifier on a MultiClassDataModule trains a softmax; "
@@ -53,6 +56,15 @@ class ClassPredictions(LabelPredictions):
     def most_common(self) -> float:
         """Return the commonest label's share of the images: the accuracy of always predicting it."""
         return float((self.targets == 1).sum(0).max() / len(self.targets))
+
+    def suspects(self) -> list[Suspect]:
+        """Return the images whose label is probably another; see `class_suspects`."""
+        return class_suspects(self.probabilities, self.targets, self.vocab)
+
+    def corrected(self, row: int, suspects: Sequence[Suspect]) -> Annotation:
+        """Return the annotated label, or the one that the model says in its place, with its probability."""
+        label = suspects[0].predicted if suspects else self.vocab[int(self.targets[row].argmax())]
+        return Annotation((ScoredLabel(label, round(float(self.probabilities[row, self.vocab.index(label)]), 6)),))
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""

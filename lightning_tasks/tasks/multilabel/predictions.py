@@ -18,8 +18,10 @@ from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
+from lightning_tasks.tasks.multilabel.label_errors import label_suspects
 from lightning_tasks.tasks.multilabel.output import label_columns
 from lightning_tasks.tasks.multilabel.scores import IGNORED, LabelScores, label_losses, label_scores
+from lightning_tasks.tasks.prediction import Annotation, ScoredLabel
 from lightning_tasks.tasks.split_predictions import (
     Split,
     SplitPredictions,
@@ -28,6 +30,7 @@ from lightning_tasks.tasks.split_predictions import (
     predict_batches,
     require_finite,
 )
+from lightning_tasks.tasks.suspects import Suspect
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 # Of a label by whether it is in the image, and predicted: a true positive, a false negative, a false positive.
@@ -90,6 +93,21 @@ class LabelPredictions(SplitPredictions):
             table.append([str(fname), *labels, *(f"{p:.6f}" for p in probabilities.tolist())])
         write_csv(path, table, excel=excel)
         return describe_renames(numbers, first)
+
+    def suspects(self) -> list[Suspect]:
+        """Return the cells that are probably wrong; see `label_suspects`."""
+        return label_suspects(self.probabilities, self.targets, self.vocab)
+
+    def corrected(self, row: int, suspects: Sequence[Suspect]) -> Annotation:
+        """Return the annotated labels with their probabilities, without the extra ones, and with the missing."""
+        kinds = {suspect.what: suspect.kind for suspect in suspects}
+        columns = zip(self.vocab, self.targets[row].tolist(), self.probabilities[row].tolist(), strict=True)
+        right = [
+            ScoredLabel(label, round(probability, 6))
+            for label, target, probability in columns
+            if (kinds[label] == "missing" if label in kinds else target == 1)
+        ]
+        return Annotation(tuple(sorted(right, key=lambda label: -label.score)))
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""

@@ -25,6 +25,7 @@ from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draft import draft_any_number
 from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
+from lightning_tasks.tasks.multilabel.label_errors import require_cleanlab
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
 from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
 from lightning_tasks.tasks.multilabel.table_draft import draft_labels, has_labels
@@ -124,6 +125,10 @@ class MultiLabel(Task):
     def grad_cam(self, model: MultiLabelClassifier, label: str) -> GradCam:
         """Return where in images a label comes from."""
         return GradCam(model, label)
+
+    def require_suspects(self) -> None:
+        """Raise MissingLibraryError where cleanlab is not installed."""
+        require_cleanlab()
 
     def choose_thresholds(
         self,

@@ -1,5 +1,6 @@
 """Numbers for a whole split, beside the true ones."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 from lightning_tasks.csv_text import describe_renames, distinct_columns, write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
+from lightning_tasks.tasks.prediction import Annotation, NamedNumber
 from lightning_tasks.tasks.split_predictions import (
     Split,
     SplitPredictions,
@@ -18,8 +20,10 @@ from lightning_tasks.tasks.split_predictions import (
     predict_batches,
     require_finite,
 )
+from lightning_tasks.tasks.suspects import Suspect
 from lightning_tasks.tasks.values.datamodule import ValueDataModule
 from lightning_tasks.tasks.values.draw import draw_results
+from lightning_tasks.tasks.values.label_errors import value_suspects
 from lightning_tasks.tasks.values.losses import element_losses
 from lightning_tasks.tasks.values.page import value_page
 from lightning_tasks.tasks.values.regressor import ValueRegressor
@@ -88,6 +92,17 @@ class ValuePredictions(SplitPredictions):
             table.append([str(fname), *(f"{value:.7g}" for value in predicted.tolist()), *true])
         write_csv(path, table, excel=excel)
         return describe_renames(self.names, _COLUMNS)
+
+    def suspects(self) -> list[Suspect]:
+        """Return the numbers that are probably wrong; see `value_suspects`."""
+        return value_suspects(self.predicted, self.targets, self.names)
+
+    def corrected(self, row: int, suspects: Sequence[Suspect]) -> Annotation:
+        """Return the known numbers, with the predicted one in place of a suspicious one."""
+        wrong = {suspect.what for suspect in suspects}
+        columns = zip(self.names, self.targets[row].tolist(), self.predicted[row].tolist(), strict=True)
+        right = [(name, predicted if name in wrong else known) for name, known, predicted in columns]
+        return Annotation(numbers=tuple(NamedNumber(name, round(v, 6)) for name, v in right if not math.isnan(v)))
 
     def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
         """Return an html page."""
