@@ -1,7 +1,6 @@
 """LightningCLI wiring: links, defaults, verbs, and where a run's files go. No logic of the tasks."""
 
 import contextlib
-import inspect
 import re
 import sys
 import warnings
@@ -24,7 +23,7 @@ from lightning_tasks.callbacks.last_checkpoint import logged_steps
 from lightning_tasks.callbacks.stop_signals import StopSignals
 from lightning_tasks.callbacks.tensorboard import BatchFigure, HyperParameters, ResultsFigure
 from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
-from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths
+from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths, with_implied_numbers
 from lightning_tasks.command_line.foreign_messages import missing_config, quieten, translate_foreign_errors
 from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints, make_data
 from lightning_tasks.command_line.stored_settings import keep_split, with_checkpoint_settings
@@ -38,13 +37,12 @@ from lightning_tasks.reports.drawing import Drawing
 from lightning_tasks.reports.terminal import terminal_callbacks
 from lightning_tasks.run_options import add_run_options, add_seed
 from lightning_tasks.tasks.registry import find_task, names_keys
-from lightning_tasks.trainer import Trainer
+from lightning_tasks.trainer import Trainer, options_of
 from lightning_tasks.training.run_paths import last_checkpoint
-from lightning_tasks.verbs.table import LIGHTNINGS_OWN, OF_THE_TRAINER, VERBS, Kind, verbs_of
+from lightning_tasks.verbs.table import OF_THE_TRAINER, VERBS, Kind, verbs_of
 
 _FROM_CHECKPOINT = verbs_of(Kind.CHECKPOINT)
 _WITHOUT_MODEL = verbs_of(Kind.DATA)
-_OF_EVERY_RUN = ("trainer", "model", "datamodule")
 _WORDS_FOR_CHECKPOINTS = ("last", "hpc")  # the run's own last one; SLURM's
 
 
@@ -59,7 +57,7 @@ def main(args: list[str] | None = None) -> None:
     with translate_foreign_errors():
         given = with_config_files(sys.argv[1:] if args is None else args)
         if given[0] in _FROM_CHECKPOINT:
-            given = with_checkpoint_settings(given)
+            given = with_checkpoint_settings(with_implied_numbers(given))
         TaskCLI(with_new_names(given))
 
 
@@ -293,10 +291,3 @@ class TaskCLI(LightningCLI):
         """Name what the run left behind."""
         folder = Path(self.trainer.default_root_dir)
         print("\n".join(run_folders.left_behind(folder, self.trainer.checkpoint_callbacks)))
-
-
-def options_of(verb: str) -> list[str]:
-    """Return the names of a verb's own options, beside those of every run."""
-    if verb in LIGHTNINGS_OWN:
-        return []
-    return [name for name in inspect.signature(getattr(Trainer, verb)).parameters if name not in _OF_EVERY_RUN]

@@ -14,12 +14,14 @@ from lightning_tasks.config_files import config_layers
 from lightning_tasks.filesystem import expand_path
 
 _FLAGS = ("-h", "--help", "--print_config")
-_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "ensemble", "fix", "images", "output",
+_OF_VERBS = {"annotate", "checkpoint", "ckpt_path", "csv", "curve", "data_root", "ensemble", "fix", "images", "other",
+             "output",
               "path", "runs_dir", "table"}  # fmt: skip
 _OF_PATTERNS = {"paths", "images"}
 _OF_LISTS = {*_OF_PATTERNS, "ensemble"}
 _OF_CLASSES = {"default_root_dir", "dirpath", "log_dir", "root_dir", "save_dir"}  # Lightning's loggers and callbacks
 _CONFIG = ("--config", "-c")
+_ALONE = {"--ci": "0.95"}  # options that may stand without a number, and what each means then
 
 
 def words_and_options(args: list[str]) -> tuple[list[str], list[str]]:
@@ -41,6 +43,23 @@ def words_and_options(args: list[str]) -> tuple[list[str], list[str]]:
             options.append(args[0])
             args = args[1:]
     return words, options
+
+
+def with_implied_numbers(args: list[str]) -> list[str]:
+    """Return a command line in which the options that may stand alone, such as `--ci`, have their number."""
+    done = []
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        stands_alone = word in _ALONE and not (_is_number(following) or following in ("null", "None"))
+        done.append(f"{word}={_ALONE[word]}" if stands_alone else word)
+    return done
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def with_expanded_paths(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def choose_checkpoints(config: Namespace) -> None:
 def make_data(section: Namespace, **options: Any) -> LightningDataModule:  # noqa: ANN401 - whatever options hold
     """Make the data alone by a config's section `data`, with some of its options as they are given here."""
     data = section.clone()
-    vars(data.get("init_args", Namespace())).update(options)
+    for name, value in options.items():
+        data[f"init_args.{name}"] = value
     parser = ArgumentParser()
     parser.add_subclass_arguments(LightningDataModule, "data")
     made: LightningDataModule = parser.instantiate_classes({"data": data}).data

@@ -14,7 +14,7 @@ from lightning_tasks.errors import CheckpointError, LightningTasksWarning
 from lightning_tasks.filesystem import expand_path
 from lightning_tasks.folds import fold_checkpoints, is_crossval
 from lightning_tasks.tasks.registry import names_keys
-from lightning_tasks.verbs.table import OUT_OF_FOLD
+from lightning_tasks.verbs.table import OUT_OF_FOLD, Kind, verbs_of
 
 
 def with_checkpoint_settings(args: list[str]) -> list[str]:
@@ -26,7 +26,9 @@ def with_checkpoint_settings(args: list[str]) -> list[str]:
         CheckpointError: it cannot be read, or does not say how to make model and data.
     """
     verb, (words, options) = args[0], words_and_options(args[1:])
-    options = [*(["--ckpt_path", *words] if words else []), *options]
+    names = ("ckpt_path", *verbs_of(Kind.CHECKPOINT)[verb].words)
+    named = [part for name, word in zip(names, words, strict=False) for part in (f"--{name}", word)]
+    options = [*named, *words[len(names) :], *options]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--ckpt_path")
     parser.add_argument("--config", "-c")

@@ -20,6 +20,7 @@ from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
 from lightning_tasks.models.backbone import weights_follow
 from lightning_tasks.tasks.prediction import InferenceModule, OutputFormat, Prediction
 from lightning_tasks.tasks.registry import task_of
+from lightning_tasks.tasks.task import Task
 
 _STRIDE = 32  # scaled sizes are multiples of it: what convolutional backbones shrink by
 
@@ -169,17 +170,12 @@ def predictor_of(
     white_level: int | None = None,
 ) -> Predictor:
     """Return a predictor from a checkpoint's content, which was read from `path`; see `ensemble.load`."""
-    hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
     data = content.get("datamodule_hyper_parameters", {})
     if white_level is None:
         white_level = data.get("white_level")  # none before one could choose: 65,535 of 16 bits
     on_device = _device(device)
     compute_after_fork()
-    try:
-        task = task_of(hyper_parameters)
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error} Take a checkpoint that `lightning-tasks fit` wrote.") from error
-    model = _model(task.model, hyper_parameters, content, path)
+    task, model = _task_and_model(content, path)
     output_format = task.output_format(model, data)
     if threshold is not None:
         output_format = output_format.with_threshold(threshold)
@@ -187,9 +183,22 @@ def predictor_of(
     return Predictor(module, output_format, on_device, flip, scales, allow_pixels, white_level)
 
 
-def _model(
-    cls: type[LightningModule], hyper_parameters: dict[str, Any], content: dict[str, Any], path: Path
-) -> LightningModule:
+def model_of(content: dict[str, Any], path: Path) -> LightningModule:
+    """Return the model of a checkpoint's content, which was read from `path`, on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: it is not of one of our tasks, or does not fit this version.
+    """
+    return _task_and_model(content, path)[1]
+
+
+def _task_and_model(content: dict[str, Any], path: Path) -> tuple[Task, LightningModule]:
+    hyper_parameters = {k: v for k, v in content.get("hyper_parameters", {}).items() if not k.startswith("_")}
+    try:
+        task = task_of(hyper_parameters)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error} Take a checkpoint that `lightning-tasks fit` wrote.") from error
+    cls = task.model
     try:
         with weights_follow():
             model = cls(**hyper_parameters)
@@ -199,7 +208,7 @@ def _model(
             f"{path} does not fit this version's {cls.__name__} ({what_is_wrong(error)}). Train it anew, or "
             "install the version that wrote it."
         ) from error
-    return model.eval()
+    return task, model.eval()
 
 
 def _device(name: str) -> torch.device:

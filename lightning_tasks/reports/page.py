@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_tasks.atomic_write import write_whole
+from lightning_tasks.reports.bootstrap import Interval
 from lightning_tasks.reports.gallery import Gallery
 from lightning_tasks.reports.run_info import RunInfo
 
@@ -33,6 +34,7 @@ def render_template(name: str, folders: Sequence[Path] = (), /, **values: object
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "significant": "{:.3g}".format}  # a threshold may be small
+    environment.filters |= {"within": _within, "signed": _signed}
     return environment.get_template(name).render(**values)
 
 
@@ -44,3 +46,15 @@ def write_page(path: Path, page: str) -> None:
 
 def _number(value: float, digits: int = 3) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _within(found: Interval | None, form: str = "{:.3f}", factor: float = 1.0) -> str:
+    """Return an interval as text, each end as `form` says; empty where there is none."""
+    if found is None or math.isnan(found.low):
+        return ""
+    ends = (form.format(factor * end).replace("-", "−") for end in (found.low, found.high))
+    return (" to " if found.low < 0 else "–").join(ends)
+
+
+def _signed(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")

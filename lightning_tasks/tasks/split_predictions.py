@@ -18,6 +18,7 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.images.decode import Image, read_image
 from lightning_tasks.data.loading.dataset import EpochSampler
 from lightning_tasks.errors import CheckpointError, ConfigError, what_is_wrong
+from lightning_tasks.reports.bootstrap import LEVEL, Intervals, intervals_of
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.reports.terminal import tell_skipped
@@ -32,9 +33,16 @@ class SplitPredictions(ABC):
     """N images in the split's order, what is predicted for them and what is true: fastai's `get_preds`.
 
     Its tensors and tuples have an entry for each image, but for those that `of_model` names.
+
+    Attributes:
+        of_model: names of the tensors and tuples that are not of the images but of the model.
+        lower_is_better: how the names of such scores begin; of all others the higher is the better.
+        card: the template in the tasks' folders that shows an image of a page, by its macros `image` and `details`.
     """
 
-    of_model: ClassVar[tuple[str, ...]] = ()  # the tensors and tuples that are not of the images but of the model
+    of_model: ClassVar[tuple[str, ...]] = ()
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
+    card: ClassVar[str] = ""
 
     rows: Tensor  # (N,) int64, which samples of the split they are
     paths: tuple[Path, ...]  # N files
@@ -49,10 +57,6 @@ class SplitPredictions(ABC):
     def score(self) -> float:
         """Return the score that checkpoints are chosen by, over all images; NaN where nothing is annotated."""
 
-    def headline(self) -> dict[str, float]:
-        """Return the scores over all images by their names, as a validation logs them; NaN: it has no meaning here."""
-        return {"score": self.score()}
-
     @abstractmethod
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw what is true beside what is predicted for rows (n,) int64 of the N, with n losses below, if any."""
@@ -65,13 +69,14 @@ class SplitPredictions(ABC):
         """
 
     @abstractmethod
-    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+    def report(self, run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
         """Return an html page.
 
         Args:
             run: what is known of the training.
             split: the split's name, for the text.
             read: what reads a file, upright and at most so large; raises ImageError.
+            ci: the level of the intervals beside the scores, such as 0.95; None: without.
         """
 
     @classmethod
@@ -86,8 +91,28 @@ class SplitPredictions(ABC):
         columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
         return cls(**{name: _join(name, values, name in cls.of_model) for name, values in columns.items()})
 
+    def resampled(self, counts: Tensor) -> dict[str, Tensor]:
+        """Return the scores of resamples by their names: (R,) each, or (C, R) of a score that each output has.
+
+        They are those of `take` with each row as often as `counts` says, (N, R) float32; see `reports.bootstrap`.
+        """
+        raise ConfigError(f"{type(self).__name__} tells no scores of resamples: there are no intervals (--ci) of them.")
+
+    def card_details(self, row: int) -> object:
+        """Return what the macro `details` of `card` shows of an image."""
+        raise ConfigError(f"{type(self).__name__} cannot be shown beside another's.")
+
+    def headline(self) -> dict[str, float]:
+        """Return the scores that are told of a split, by their names."""
+        scores = self.resampled(torch.ones(len(self.rows), 1))
+        return {name: float(value) for name, value in scores.items() if value.ndim == 1}
+
+    def intervals(self, level: float = LEVEL) -> Intervals:
+        """Return how far the scores may be off, drawn by groups where there are any; see `intervals_of`."""
+        return intervals_of(self.resampled, len(self.rows), self.groups, level)
+
     def take(self, rows: Tensor) -> Self:
-        """Return some of the N images, (n,) int64 of which ones, in that order."""
+        """Return the images of some rows (n,) int64 of the N, in that order and as often as they are named."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(**{n: v if n in self.of_model else _take(v, rows) for n, v in values.items()})
 

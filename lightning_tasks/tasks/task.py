@@ -153,6 +153,28 @@ class Task(ABC):
         files cannot be read, or the predictions are not finite.
         """
 
+    def split_predictions(
+        self,
+        model: Any,  # noqa: ANN401 - of the task
+        datamodule: Any,  # noqa: ANN401 - likewise
+        split: Split,
+        outputs: Tensor,
+        batch: Any,  # noqa: ANN401 - likewise
+    ) -> SplitPredictions:
+        """Return what `predict_split` does, of what Lightning's loop has predicted.
+
+        Args:
+            model: whose predictions they are.
+            datamodule: whose split it is.
+            split: which.
+            outputs: what `model.validation_step` returned of N images, (N, ...) float32, on the CPU.
+            batch: the N images' batches as one, without the images themselves.
+
+        Raises:
+            LightningTasksError: the predictions are not finite, or the task does not offer it.
+        """
+        raise ConfigError(f"There are no intervals (--ci) of a {type(model).__name__}'s scores.")
+
     # --- a checkpoint: predict, export, serve ---
 
     def preprocess(self, model: LightningModule, data_settings: Mapping[str, Any]) -> Preprocess:

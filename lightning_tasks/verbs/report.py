@@ -11,6 +11,7 @@ from lightning_tasks.checkpoint import read_checkpoint
 from lightning_tasks.data.images.decode import Image
 from lightning_tasks.data.images.decode import read_reduced as read_file_reduced
 from lightning_tasks.filesystem import is_file
+from lightning_tasks.reports.bootstrap import LEVEL, check_level
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import folder_of_run, read_run
 from lightning_tasks.run_folders import relative_path
@@ -25,6 +26,7 @@ def run(
     ckpt_path: str,
     split: Literal["valid", "test"] = "valid",
     output: str | None = None,
+    ci: float | None = LEVEL,
 ) -> None:
     """Write one html page about a checkpoint, which holds everything it shows.
 
@@ -32,14 +34,17 @@ def run(
         ckpt_path: the checkpoint.
         split: valid or test (images of train would be augmented ones).
         output: the page that is written; None: report.html in the run's folder.
+        ci: the level of the bootstrap's intervals beside the scores; null: without them.
     """
     checkpoint, folder = Path(ckpt_path), run_of(Path(ckpt_path))
     path = Path(output) if output else folder / "report.html"
     require_place(path, [checkpoint, *tables_of(datamodule)])
+    if ci is not None:
+        check_level(ci)
     found = predictions_of(trainer, model, datamodule, ckpt_path, split)
     about = read_run(checkpoint, read_checkpoint(checkpoint), folder)
     name = "validation" if split == "valid" else split
-    write_page(path, found.report(about, name, partial(read_reduced, white_level=found.white_level)))
+    write_page(path, found.report(about, name, partial(read_reduced, white_level=found.white_level), ci))
     print(f"report           {relative_path(path)}")
 
 

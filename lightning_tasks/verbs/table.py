@@ -21,7 +21,9 @@ class Verb(NamedTuple):
     example: str
     text: str
     kind: Kind
-    words: tuple[str, ...] = ()  # of a FUNCTION: which of its parameters stand without a name; of the last one or more
+    # Which of its parameters stand without a name. Of a FUNCTION the last may be several; of a CHECKPOINT they are
+    # those besides the checkpoint, which stands first.
+    words: tuple[str, ...] = ()
 
 
 _CONFIG = "--config pascal"
@@ -48,6 +50,10 @@ VERBS = (
     ),
     Verb("label_errors", _BEST, "list annotations that are probably wrong", Kind.CHECKPOINT),
     Verb("report", _BEST, "write one html page about it", Kind.CHECKPOINT),
+    Verb(
+        "compare", "A.ckpt B.ckpt", "score two on the same images: is one better, and where?",
+        Kind.CHECKPOINT, ("other",),
+    ),
     Verb(
         "predict", f"{_BEST} holiday/ a.jpg", "predict any images, and write a table, or pre-annotations",
         Kind.FUNCTION, ("checkpoint", "paths"),

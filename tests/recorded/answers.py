@@ -101,11 +101,13 @@ def thresholds(variant):
 
 
 def report(variant):
-    """The words of the page, without its figures and the time."""
+    """The words of the page, without its figures and the time, and without what pages have since."""
     run("report", checkpoint(variant), *CPU, "--output", "report.html")
     page = Path("report.html").read_text(encoding="utf-8")
     data = re.findall(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
     page = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    page = re.sub(r'<(section) id="confusions".*?</section>|<a href="#confusions">\w+</a>', " ", page, flags=re.DOTALL)
+    page = re.sub(r'<(\w+)[^>]* class="interval.*?</\1>', " ", page, flags=re.DOTALL)
     words = (" ".join(part.split()) for part in html.unescape(re.sub(r"<[^>]*>", "\n", page)).splitlines())
     return "\n".join([*filter(None, words), *data]) + "\n"
 

@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from lightning_tasks.reports.comparison import compare_scores
 from lightning_tasks.reports.page import write_page
 from lightning_tasks.reports.run_info import read_run
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions
 from lightning_tasks.tasks.multiclass.task import ClassPredictions
+from lightning_tasks.verbs.compare import comparison_page
 from lightning_tasks.verbs.report import read_reduced as read
 from tests.fakes import label_predictions, write_image
 
@@ -59,6 +61,24 @@ def labels_html(tmp_path_factory, predictions):
     thresholds = torch.full((len(VOCAB),), 0.3)
     found = label_predictions(*predictions, VOCAB, thresholds=thresholds, paths=paths, groups=groups)
     write_page(folder / "page.html", found.report(run, "validation", read))
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="module")
+def compare_html(tmp_path_factory, predictions):
+    """Two models, of which the second says the opposite of the first; labels, groups and files are hostile."""
+    folder = tmp_path_factory.mktemp("<b>compare")
+    paths = [folder / f"{row}<svg onload=alert(6)>.png" for row in range(N)]
+    for row, path in enumerate(paths):
+        write_image(path, seed=row)
+    groups = tuple(("<u>ann</u>", "bob")[row % 2] for row in range(N))
+    probabilities, targets = predictions
+    a, b = (
+        label_predictions(of, targets, VOCAB, paths=paths, groups=groups) for of in (probabilities, 1 - probabilities)
+    )
+    found = compare_scores(a.resampled, b.resampled, N, groups)
+    files = (folder / "<i>a.ckpt", folder / "b.ckpt")
+    write_page(folder / "page.html", comparison_page(found, a, b, files, VOCAB, "valid", 5))
     return folder / "page.html"
 
 
@@ -295,7 +315,7 @@ def test_errors_are_shown_by_group_and_by_point(opened, points_html):
     assert "lightning-tasks lr_find" in page.text_content("#training")
 
 
-@pytest.mark.parametrize("kind", ["labels_html", "points_html"])
+@pytest.mark.parametrize("kind", ["labels_html", "points_html", "compare_html"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_of_it_and_every_text_stands_out(opened, request, kind, scheme):
     page = opened(request.getfixturevalue(kind), viewport={"width": 375, "height": 700}, color_scheme=scheme)
@@ -321,14 +341,26 @@ def luminance(rgb):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def test_a_comparison_shows_where_each_is_better_and_text_is_no_markup(opened, compare_html):
+    page = opened(compare_html)
+    assert page.locator("script").count() == 0
+    assert page.locator("[onerror], [onclick], [onload], b b, u, i, img:not([src^='data:image/jpeg'])").count() == 0
+    assert [page.locator(f"#{id} .pairs > li").count() for id in ("better", "worse")] == [5, 5]
+    assert page.locator("#better .cards img").count() == 10
+    assert "higher than B" in page.text_content("#better .pairs > li > .note")
+    assert HOSTILE in page.locator("#scores th").all_text_contents()
+    assert "Only 2 groups" in page.text_content("#scores")
+
+
 def test_the_keyboard_reaches_everything(opened, labels_html):
     page = opened(labels_html)
     assert tab_to(page, ".skip") == 1
     assert page.is_visible(".skip:focus")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    tabs = [tab_to(page, selector) for selector in ("summary", "#of-label", "#slider", "input[name=view]", "#filter")]
-    assert tabs == [1, 1, 1, 1, 1]  # one after the other, in the page's order
+    confusions = [f"#confusions {stop}" for stop in (".scroll:has(.stacks)", "h3 + .scroll:has(.numbers)", "summary")]
+    stops = ["#labels summary", *confusions, "#of-label", "#slider", "input[name=view]", "#filter"]
+    assert [tab_to(page, selector) for selector in stops] == [1] * len(stops)  # in the page's order
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     inputs = "one => !one.labels.length && !one.getAttribute('aria-labelledby')"
     assert page.evaluate(f"[...document.querySelectorAll('input, select')].filter({inputs}).length") == 0

@@ -88,7 +88,7 @@ class LevelPredictions(SplitPredictions):
             csv.writer(file).writerows([["fname", "level"], *zip(self.paths, self.predicted.tolist(), strict=True)])
         return ["'level' is how bright it is"]
 
-    def report(self, run, split, read):
+    def report(self, run, split, read, ci=None):
         details = [f"{loss:.0f}" for loss in self.losses().tolist()]
         gallery = make_gallery(self.paths, self.groups, self.losses(), read, details.__getitem__)
         return render_page(self.template, run, split, gallery, error=self.score())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -28,6 +29,7 @@ _BINS = 30
 class PointDetails:
     """An image's points, drawn in the pixels of the original, and how far off they are."""
 
+    n_points: int
     width_px: int
     height_px: int
     annotated: str  # SVG paths
@@ -38,30 +40,37 @@ class PointDetails:
     furthest_px: float
 
 
-def point_page(found: "PointPredictions", run: RunInfo, split: str, read: ReadReduced) -> str:
+def point_details(found: "PointPredictions", row: int) -> PointDetails:
+    """Return what is shown of an image."""
+    errors_px = found.take(torch.tensor([row])).errors_px()[0]
+    width_px, height_px = (int(side) for side in found.original_size_px[row])
+    furthest = int(errors_px.nan_to_num(-1).argmax())
+    return PointDetails(
+        len(found.point_names),
+        width_px,
+        height_px,
+        *_point_paths(found.points_px[row], found.targets_px[row], max(width_px, height_px)),
+        error_px=float(errors_px.nanmean()),
+        furthest=found.point_names[furthest] if len(found.point_names) > 1 else "",
+        furthest_px=float(errors_px[furthest]),
+    )
+
+
+def point_page(found: "PointPredictions", run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
     """Return the page; see `SplitPredictions.report`."""
     errors_px = found.errors_px()
     image_errors_px = errors_px.nanmean(1)
     visible_errors_px = errors_px[found.visible]
-
-    def details(row: int) -> PointDetails:
-        width_px, height_px = (int(side) for side in found.original_size_px[row])
-        furthest = int(errors_px[row].nan_to_num(-1).argmax())
-        return PointDetails(
-            width_px,
-            height_px,
-            *_point_paths(found.points_px[row], found.targets_px[row], max(width_px, height_px)),
-            error_px=float(image_errors_px[row]),
-            furthest=found.point_names[furthest] if len(found.point_names) > 1 else "",
-            furthest_px=float(errors_px[row, furthest]),
-        )
-
+    intervals = None if ci is None else found.intervals(ci)
+    medians = intervals.each["median_px_of_each"] if intervals else []
     return render_page(
         _TEMPLATE,
         run,
         split,
-        make_gallery(found.paths, found.groups, image_errors_px, read, details),
+        make_gallery(found.paths, found.groups, image_errors_px, read, found.card_details),
         scores=found.scores(),
+        ci=intervals,
+        medians=dict(zip(found.point_names, medians, strict=False)),
         by_point=_worst_first(scores_by_point(found.point_names, *found.of_points)),
         by_group=_worst_first(scores_by_group(found.groups, *found.of_points)),
         histogram=error_histogram(visible_errors_px) if len(visible_errors_px) else None,

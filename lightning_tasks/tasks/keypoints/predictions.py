@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from matplotlib.figure import Figure
@@ -12,12 +13,20 @@ from lightning_tasks.csv_text import write_csv
 from lightning_tasks.reports.gallery import ReadReduced
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.keypoints.datamodule import KeypointDataModule
+from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.draw import draw_results
 from lightning_tasks.tasks.keypoints.label_errors import point_suspects
-from lightning_tasks.tasks.keypoints.page import point_page
+from lightning_tasks.tasks.keypoints.page import PointDetails, point_details, point_page
 from lightning_tasks.tasks.keypoints.pairs import find_mirroring
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
-from lightning_tasks.tasks.keypoints.scores import PointScores, original_points_px, point_losses, point_scores
+from lightning_tasks.tasks.keypoints.resampled import resampled_points
+from lightning_tasks.tasks.keypoints.scores import (
+    PointScores,
+    distances_px,
+    original_points_px,
+    point_losses,
+    point_scores,
+)
 from lightning_tasks.tasks.keypoints.table import position_columns
 from lightning_tasks.tasks.prediction import Annotation, NamedPoint
 from lightning_tasks.tasks.split_predictions import (
@@ -34,6 +43,9 @@ from lightning_tasks.tasks.suspects import Suspect
 @dataclass(frozen=True, kw_only=True)
 class PointPredictions(SplitPredictions):
     """N images with P points each; see `SplitPredictions`."""
+
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "median_px", "mean_px", "p95_px")
+    card: ClassVar[str] = "keypoints/card.html.j2"
 
     point_names: list[str]
     points_norm: Tensor  # (N, P, 2) float32, predicted, on the −1..1 scale
@@ -66,9 +78,11 @@ class PointPredictions(SplitPredictions):
         """Return the median error in pixels of the images on disk."""
         return self.scores().median_px
 
-    def headline(self) -> dict[str, float]:
-        """Return the scores by their names."""
-        return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
+    def resampled(self, counts: Tensor) -> dict[str, Tensor]:
+        """Return the scores of resamples, and the median error of each point; see `SplitPredictions`."""
+        squared_norm = (self.points_norm - self.targets_norm).square().sum(-1)
+        off_px = distances_px(*self.of_points).masked_fill(~self.visible, torch.nan)
+        return resampled_points(counts, off_px, squared_norm)
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their annotated and predicted points."""
@@ -106,9 +120,13 @@ class PointPredictions(SplitPredictions):
             )
         )
 
-    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+    def report(self, run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
         """Return an html page."""
-        return point_page(self, run, split, read)
+        return point_page(self, run, split, read, ci)
+
+    def card_details(self, row: int) -> PointDetails:
+        """Return an image's points, and how far off they are."""
+        return point_details(self, row)
 
 
 def predict_points(
@@ -119,10 +137,18 @@ def predict_points(
     Raises:
         LightningTasksError: files cannot be read, or the predictions are not finite.
     """
-    points, targets, visible, sizes, rows = predict_batches(
+    outputs, *batch = predict_batches(
         model, loader_of(datamodule, split), lambda batch: (model.predict_step(batch), *batch[1:])
     )
+    return point_predictions(model, datamodule, split, outputs, KeypointBatch(torch.empty(0), *batch))
+
+
+def point_predictions(
+    model: KeypointRegressor, datamodule: KeypointDataModule, split: Split, points: Tensor, batch: KeypointBatch
+) -> PointPredictions:
+    """Return points (N, P, 2) on the −1..1 scale beside a batch of N, without images; ConfigError: not finite."""
     require_finite(points)
+    _, targets, visible, sizes, rows = batch
     targets_px = original_points_px(targets, datamodule.image_size, sizes)
     targets_px[~visible] = torch.nan
     return PointPredictions(

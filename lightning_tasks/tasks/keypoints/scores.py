@@ -29,7 +29,7 @@ def point_losses(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor) -
 
 def pixel_errors(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
     """Return the Euclidean errors (n,) of the n visible points, in pixels of the original images."""
-    return _distances_px(predicted_norm, target_norm, visible, original_size_px)[visible]
+    return distances_px(predicted_norm, target_norm, visible, original_size_px)[visible]
 
 
 def original_points_px(points_norm: Tensor, image_size: tuple[int, int], original_size_px: Tensor) -> Tensor:
@@ -114,8 +114,8 @@ class PixelErrorQuantiles(Metric):
     def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
         """Add a batch."""
         # All of them: to count the visible ones, a GPU would have to be waited for in each batch.
-        distances_px = _distances_px(predicted_norm, target_norm, visible, original_size_px)
-        self.errors_px.append(torch.where(visible, distances_px, _NOT_VISIBLE).flatten())
+        off_px = distances_px(predicted_norm, target_norm, visible, original_size_px)
+        self.errors_px.append(torch.where(visible, off_px, _NOT_VISIBLE).flatten())
 
     def compute(self) -> dict[str, Tensor]:
         """Return `median_px` and `p95_px`; NaN before any error came."""
@@ -147,11 +147,11 @@ class NormalisedMeanError(Metric):
 
     def update(self, predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> None:
         """Add a batch."""
-        distances_px = _distances_px(predicted_norm, target_norm, visible, original_size_px)
+        off_px = distances_px(predicted_norm, target_norm, visible, original_size_px)
         left, right = ((target_norm[:, [point]], visible[:, [point]]) for point in (self.left, self.right))
-        apart_px = _distances_px(left[0], right[0], left[1], original_size_px)
+        apart_px = distances_px(left[0], right[0], left[1], original_size_px)
         counted = visible & left[1] & right[1] & (apart_px > 0)
-        self.total += torch.where(counted, distances_px / apart_px, 0.0).sum()
+        self.total += torch.where(counted, off_px / apart_px, 0.0).sum()
         self.count += counted.sum()
 
     def compute(self) -> Tensor:
@@ -159,7 +159,8 @@ class NormalisedMeanError(Metric):
         return (self.total / self.count).float()
 
 
-def _distances_px(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
+def distances_px(predicted_norm: Tensor, target_norm: Tensor, visible: Tensor, original_size_px: Tensor) -> Tensor:
+    """Return the Euclidean errors (B, P) of all points, visible or not, in pixels of the original images."""
     difference_px = _difference(predicted_norm, target_norm, visible) * original_size_px[:, None] / 2
     distances: Tensor = torch.linalg.vector_norm(difference_px, dim=-1)
     return distances

@@ -24,7 +24,7 @@ from lightning_tasks.tasks.keypoints.dataset import KeypointBatch
 from lightning_tasks.tasks.keypoints.draft import draft_points
 from lightning_tasks.tasks.keypoints.draw import draw_batch, draw_results
 from lightning_tasks.tasks.keypoints.output import PointFormat, PointModule
-from lightning_tasks.tasks.keypoints.predictions import PointPredictions, predict_points
+from lightning_tasks.tasks.keypoints.predictions import PointPredictions, point_predictions, predict_points
 from lightning_tasks.tasks.keypoints.regressor import KeypointRegressor, mirrored_order
 from lightning_tasks.tasks.keypoints.summary import count_points, describe_sample
 from lightning_tasks.tasks.keypoints.table_draft import draft_points_table, has_points
@@ -103,6 +103,17 @@ class Keypoints(Task):
     ) -> PointPredictions:
         """Return the predicted points."""
         return predict_points(model, datamodule, split)
+
+    def split_predictions(
+        self,
+        model: KeypointRegressor,
+        datamodule: KeypointDataModule,
+        split: Split,
+        outputs: Tensor,
+        batch: KeypointBatch,
+    ) -> PointPredictions:
+        """Return the predicted points, which `outputs` are."""
+        return point_predictions(model, datamodule, split, outputs, batch)
 
     def inference_module(self, model: KeypointRegressor, preprocess: Preprocess) -> PointModule:
         """Return a trained regressor as programs run it."""

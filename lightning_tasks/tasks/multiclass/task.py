@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from torch import Tensor
@@ -39,19 +39,21 @@ _TEMPLATE = Path(__file__).with_name("page.html.j2")
 class ClassPredictions(LabelPredictions):
     """N images with exactly one of C labels each; see `LabelPredictions`. There are no thresholds."""
 
+    exclusive: ClassVar[bool] = True
+
     def losses(self) -> Tensor:
         """Return each image's cross-entropy (N,)."""
         return class_losses(self.probabilities, self.targets)
 
-    def headline(self) -> dict[str, float]:
-        """Return the scores by their names; the accuracy is of images, not of cells."""
-        right = self.probabilities.argmax(1) == self.targets.argmax(1)
-        return {
-            "accuracy": float(right.double().mean()),
-            "accuracy_most_common": self.most_common(),
-            "mAP": self.score(),
-            "loss": float(self.losses().mean()),
-        }
+    def resampled(self, counts: Tensor) -> dict[str, Tensor]:
+        """Return the scores of resamples, and the average precision of each label; see `SplitPredictions`."""
+        scores = super().resampled(counts)
+        # With one label there and one predicted, the share of labels found is that of images that are right.
+        scores["accuracy"] = scores.pop("recall_micro")
+        return {name: value for name, value in scores.items() if name not in ("precision_micro", "f1_micro")}
+
+    def _resampled_loss(self, counts: Tensor) -> Tensor:
+        return (self.losses().double() @ counts.double()) / counts.double().sum(0)
 
     def most_common(self) -> float:
         """Return the commonest label's share of the images: the accuracy of always predicting it."""
@@ -66,9 +68,9 @@ class ClassPredictions(LabelPredictions):
         label = suspects[0].predicted if suspects else self.vocab[int(self.targets[row].argmax())]
         return Annotation((ScoredLabel(label, round(float(self.probabilities[row, self.vocab.index(label)]), 6)),))
 
-    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+    def report(self, run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
         """Return an html page."""
-        values = {**self.scores_of_page(), "thresholds": [], "most_common": self.most_common()}
+        values = {**self.scores_of_page(ci), "thresholds": [], "most_common": self.most_common()}
         return render_page(_TEMPLATE, run, split, self.gallery(read), **values)
 
 
@@ -92,6 +94,7 @@ class MultiClass(MultiLabel):
     name = "multiclass"
     datamodule = MultiClassDataModule
     model = MultiClassClassifier
+    predictions = ClassPredictions
     table_name = ""  # that of any labels
 
     def wrote(self, hyper_parameters: Mapping[str, Any]) -> bool:

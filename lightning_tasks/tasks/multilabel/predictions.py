@@ -16,10 +16,12 @@ from lightning_tasks.reports.gallery import Gallery, ReadReduced, make_gallery
 from lightning_tasks.reports.page import render_page
 from lightning_tasks.reports.run_info import RunInfo
 from lightning_tasks.tasks.multilabel.classifier import MultiLabelClassifier
+from lightning_tasks.tasks.multilabel.confusion import confusions_of
 from lightning_tasks.tasks.multilabel.datamodule import MultiLabelDataModule
 from lightning_tasks.tasks.multilabel.draw import draw_results
 from lightning_tasks.tasks.multilabel.label_errors import label_suspects
 from lightning_tasks.tasks.multilabel.output import label_columns
+from lightning_tasks.tasks.multilabel.resampled import ResampledCounts, resampled_precision
 from lightning_tasks.tasks.multilabel.scores import IGNORED, LabelScores, label_losses, label_scores
 from lightning_tasks.tasks.prediction import Annotation, ScoredLabel
 from lightning_tasks.tasks.split_predictions import (
@@ -43,6 +45,8 @@ class LabelPredictions(SplitPredictions):
     """N images with any number of C labels each; see `SplitPredictions`."""
 
     of_model: ClassVar[tuple[str, ...]] = ("thresholds",)
+    card: ClassVar[str] = "multilabel/card.html.j2"
+    exclusive: ClassVar[bool] = False  # each image has exactly one of the labels
 
     vocab: list[str]  # C labels
     probabilities: Tensor  # (N, C) float32
@@ -65,9 +69,25 @@ class LabelPredictions(SplitPredictions):
         """Return the mAP."""
         return self.scores().mAP
 
-    def headline(self) -> dict[str, float]:
-        """Return the scores by their names."""
-        return {name: value for name, value in vars(self.scores()).items() if isinstance(value, float)}
+    def resampled(self, counts: Tensor) -> dict[str, Tensor]:
+        """Return the scores of resamples, and the average precision of each label; see `SplitPredictions`.
+
+        Neither the calibration error nor the mAP of 11 points is among them: resamples raise them far
+        above those of the images, as means of absolute differences and of maxima, and an interval would mislead.
+        """
+        precision = resampled_precision(counts, self.probabilities, self.targets)
+        return {
+            "loss": self._resampled_loss(counts),
+            "mAP": precision.nanmean(0),
+            **ResampledCounts.of(counts, self.predicted, self.targets).scores(),
+            "average_precision": precision,
+        }
+
+    def _resampled_loss(self, counts: Tensor) -> Tensor:
+        """Return the mean cross-entropy (R,) over all cells that count."""
+        cells = (self.targets != IGNORED).double().sum(1)
+        total = torch.where(cells > 0, self.losses().double() * cells, 0.0)
+        return (total @ counts.double()) / (cells @ counts.double())
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their labels above and the predicted ones below."""
@@ -109,7 +129,7 @@ class LabelPredictions(SplitPredictions):
         ]
         return Annotation(tuple(sorted(right, key=lambda label: -label.score)))
 
-    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+    def report(self, run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
         """Return an html page."""
         limits = self.thresholds.tolist()
         common = limits[0] if len(set(limits)) == 1 else None
@@ -119,13 +139,19 @@ class LabelPredictions(SplitPredictions):
             "slider": 0.5 if common is None else round(common * _STEPS) / _STEPS,
             "counts": threshold_counts(self.probabilities, self.targets),
         }
-        return render_page(_TEMPLATE, run, split, self.gallery(read), **self.scores_of_page(), **values)
+        return render_page(_TEMPLATE, run, split, self.gallery(read), **self.scores_of_page(ci), **values)
 
-    def scores_of_page(self) -> dict[str, Any]:
-        """Return what the page shows of any labels, with thresholds or without."""
-        scores = self.scores()
+    def scores_of_page(self, ci: float | None) -> dict[str, Any]:
+        """Return what the page shows of any labels, with thresholds or without; `ci`: see `report`."""
+        scores, intervals = self.scores(), None if ci is None else self.intervals(ci)
         by_precision = sorted(scores.classes, key=lambda label: -np.nan_to_num(label.average_precision))
-        return {"scores": scores, "by_precision": by_precision, "vocab": self.vocab}
+        return {
+            "scores": scores,
+            "by_precision": by_precision,
+            "vocab": self.vocab,
+            "ci": intervals,
+            "confusions": confusions_of(self.predicted, self.targets, self.vocab, self.exclusive),
+        }
 
     def gallery(self, read: ReadReduced) -> Gallery:
         """Return the page's images with their labels, by which they can be filtered."""
@@ -136,10 +162,14 @@ class LabelPredictions(SplitPredictions):
             self.groups,
             losses,
             read,
-            lambda row: {"loss": float(losses[row]), "tags": self._tags(row)},
+            self.card_details,
             filters={"Label": {f"label-{c}": name for c, name in enumerate(self.vocab)}},
             keys_of=lambda row: [f"label-{c}" for c in involved[row].nonzero().flatten().tolist()],
         )
+
+    def card_details(self, row: int) -> dict[str, Any]:
+        """Return an image's loss and labels."""
+        return {"loss": float(self.take(torch.tensor([row])).losses()), "tags": self._tags(row)}
 
     def _tags(self, row: int) -> list[dict[str, Any]]:
         """Return the labels that an image has or is predicted to have, but for those that do not count."""
@@ -188,7 +218,25 @@ def predict_labels(
     logits, targets, rows = predict_batches(
         model, loader, lambda batch: (model.uncalibrated(batch.images), batch.targets, batch.rows)
     )
-    probabilities = model.decode(model.calibrate(logits))
+    return label_predictions(
+        model, datamodule, split, kind, model.decode(model.calibrate(logits)), targets, rows, logits
+    )
+
+
+def label_predictions(
+    model: MultiLabelClassifier,
+    datamodule: MultiLabelDataModule,
+    split: Split,
+    kind: type[LabelPredictions],
+    probabilities: Tensor,
+    targets: Tensor,
+    rows: Tensor,
+    logits: Tensor | None = None,
+) -> LabelPredictions:
+    """Return the probabilities (N, C) of some rows (N,) of a split as predictions of some kind.
+
+    `logits`, before the temperature; None: those of the probabilities. ConfigError: these are not finite.
+    """
     require_finite(probabilities)
     between = datamodule.label_separator
     return kind(
@@ -197,7 +245,7 @@ def predict_labels(
         probabilities=probabilities,
         targets=targets,
         predicted=model.predicted(probabilities),
-        logits=logits,
+        logits=model.encode(probabilities) * model.temperature if logits is None else logits,
         separator=BLANK if between in (AUTO, WHOLE) else between,
         thresholds=torch.empty(0) if model.thresholds is None else model.thresholds.cpu(),
     )

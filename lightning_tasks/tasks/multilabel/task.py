@@ -27,7 +27,7 @@ from lightning_tasks.tasks.multilabel.draw import draw_batch, draw_results
 from lightning_tasks.tasks.multilabel.grad_cam import GradCam
 from lightning_tasks.tasks.multilabel.label_errors import require_cleanlab
 from lightning_tasks.tasks.multilabel.output import LabelFormat, LabelModule
-from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, predict_labels
+from lightning_tasks.tasks.multilabel.predictions import LabelPredictions, label_predictions, predict_labels
 from lightning_tasks.tasks.multilabel.table_draft import draft_labels, has_labels
 from lightning_tasks.tasks.multilabel.threshold_curve import ThresholdCurve
 from lightning_tasks.tasks.multilabel.thresholds import choose_thresholds
@@ -44,6 +44,7 @@ class MultiLabel(Task):
     names_key = "vocab"
     datamodule = MultiLabelDataModule
     model: ClassVar[type[MultiLabelClassifier]] = MultiLabelClassifier
+    predictions: ClassVar[type[LabelPredictions]] = LabelPredictions
     val_xtra = 0.14
     targets = "labels"
     header = "fname,labels"
@@ -112,6 +113,17 @@ class MultiLabel(Task):
     ) -> LabelPredictions:
         """Return the labels' probabilities."""
         return predict_labels(model, datamodule, split)
+
+    def split_predictions(
+        self,
+        model: MultiLabelClassifier,
+        datamodule: MultiLabelDataModule,
+        split: Split,
+        outputs: Tensor,
+        batch: TargetBatch,
+    ) -> LabelPredictions:
+        """Return the labels' probabilities, which `outputs` are."""
+        return label_predictions(model, datamodule, split, self.predictions, outputs, batch.targets, batch.rows)
 
     def inference_module(self, model: MultiLabelClassifier, preprocess: Preprocess) -> LabelModule:
         """Return a trained classifier as programs run it."""

@@ -32,13 +32,8 @@ class ValueDetails:
     numbers: list[tuple[str, float, float]]
 
 
-def value_page(found: "ValuePredictions", run: RunInfo, split: str, read: ReadReduced) -> str:
+def value_page(found: "ValuePredictions", run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
     """Return the page; see `SplitPredictions.report`."""
-
-    def details(row: int) -> ValueDetails:
-        columns = (found.names, found.targets[row].tolist(), found.predicted[row].tolist())
-        return ValueDetails(list(zip(*columns, strict=True)))
-
     charts = []
     for name, targets, predicted in list(zip(found.names, found.targets.T, found.predicted.T, strict=True))[:_CHARTS]:
         known = ~targets.isnan()
@@ -49,8 +44,9 @@ def value_page(found: "ValuePredictions", run: RunInfo, split: str, read: ReadRe
         _TEMPLATE,
         run,
         split,
-        make_gallery(found.paths, found.groups, found.losses(), read, details),
+        make_gallery(found.paths, found.groups, found.losses(), read, found.card_details),
         scores=found.scores(),
+        ci=None if ci is None else found.intervals(ci),
         charts=charts,
         by_group={name: _worst_first({g: of[name] for g, of in by_group.items()}) for name in found.names},
     )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -25,8 +26,9 @@ from lightning_tasks.tasks.values.datamodule import ValueDataModule
 from lightning_tasks.tasks.values.draw import draw_results
 from lightning_tasks.tasks.values.label_errors import value_suspects
 from lightning_tasks.tasks.values.losses import element_losses
-from lightning_tasks.tasks.values.page import value_page
+from lightning_tasks.tasks.values.page import ValueDetails, value_page
 from lightning_tasks.tasks.values.regressor import ValueRegressor
+from lightning_tasks.tasks.values.resampled import resampled_target
 from lightning_tasks.tasks.values.scores import ValueScores, value_scores
 
 _COLUMNS = ("fname",)
@@ -45,6 +47,9 @@ class ValuePredictions(SplitPredictions):
         median: (N, T), likewise.
     """
 
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "mae_", "rmse_")
+    card: ClassVar[str] = "values/card.html.j2"
+
     names: list[str]
     predicted: Tensor
     targets: Tensor
@@ -54,8 +59,11 @@ class ValuePredictions(SplitPredictions):
 
     def losses(self) -> Tensor:
         """Return each image's mean squared error (N,) in standard deviations; NaN where nothing is known."""
-        losses = element_losses("mse", *((values - self.mean) / self.std for values in (self.predicted, self.targets)))
-        return losses.nanmean(1)
+        return self._cell_losses().nanmean(1)
+
+    def _cell_losses(self) -> Tensor:
+        """Return the squared errors (N, T) in standard deviations; NaN where unknown."""
+        return element_losses("mse", *((values - self.mean) / self.std for values in (self.predicted, self.targets)))
 
     def scores(self) -> dict[str, ValueScores]:
         """Return the scores of each target by its name."""
@@ -65,19 +73,14 @@ class ValuePredictions(SplitPredictions):
         """Return the mean squared error in standard deviations."""
         return float(self.losses().nanmean())
 
-    def headline(self) -> dict[str, float]:
-        """Return the scores of each target, by names such as `mae_age`, and the loss."""
-        scores = {
-            f"{kind}_{name}": value
-            for name, of_target in self.scores().items()
-            for kind, value in vars(of_target).items()
-            if kind != "n"
-        }
-        return {"loss": self.loss(), **scores}
-
-    def loss(self) -> float:
-        """Return the mean squared error over the known numbers, in standard deviations."""
-        return float(((self.predicted - self.targets) / self.std).square().nanmean())
+    def resampled(self, counts: Tensor) -> dict[str, Tensor]:
+        """Return the scores of resamples, such as `mae_age`; see `SplitPredictions`."""
+        cells, counted = self._cell_losses().double(), counts.double()
+        loss = (cells.nansum(1) @ counted) / ((~cells.isnan()).double().sum(1) @ counted)
+        columns = zip(self.names, self.predicted.T, self.targets.T, strict=True)
+        of_targets = {name: resampled_target(counts, *pair) for name, *pair in columns}
+        kinds = {f"{kind}_{name}": value for name, found in of_targets.items() for kind, value in found.items()}
+        return {"loss": loss, **kinds}
 
     def draw(self, rows: Tensor, losses: Sequence[float] = ()) -> Figure:
         """Draw images with their true and predicted numbers."""
@@ -104,9 +107,14 @@ class ValuePredictions(SplitPredictions):
         right = [(name, predicted if name in wrong else known) for name, known, predicted in columns]
         return Annotation(numbers=tuple(NamedNumber(name, round(v, 6)) for name, v in right if not math.isnan(v)))
 
-    def report(self, run: RunInfo, split: str, read: ReadReduced) -> str:
+    def report(self, run: RunInfo, split: str, read: ReadReduced, ci: float | None = None) -> str:
         """Return an html page."""
-        return value_page(self, run, split, read)
+        return value_page(self, run, split, read, ci)
+
+    def card_details(self, row: int) -> ValueDetails:
+        """Return an image's numbers."""
+        columns = (self.names, self.targets[row].tolist(), self.predicted[row].tolist())
+        return ValueDetails(list(zip(*columns, strict=True)))
 
 
 def predict_values(model: ValueRegressor, datamodule: ValueDataModule, split: Split = "valid") -> ValuePredictions:
@@ -118,6 +126,13 @@ def predict_values(model: ValueRegressor, datamodule: ValueDataModule, split: Sp
     predicted, targets, rows = predict_batches(
         model, loader_of(datamodule, split), lambda batch: (model.predict_step(batch), batch.targets, batch.rows)
     )
+    return value_predictions(model, datamodule, split, predicted, targets, rows)
+
+
+def value_predictions(
+    model: ValueRegressor, datamodule: ValueDataModule, split: Split, predicted: Tensor, targets: Tensor, rows: Tensor
+) -> ValuePredictions:
+    """Return predicted numbers (N, T) of some rows (N,) of a split beside the true ones; ConfigError: not finite."""
     require_finite(predicted)
     mean, std, median = (
         of_model.cpu().expand_as(predicted) for of_model in (model.head.mean, model.head.std, model.head.median)

@@ -20,7 +20,7 @@ from lightning_tasks.tasks.values.datamodule import ValueDataModule
 from lightning_tasks.tasks.values.draft import draft_values
 from lightning_tasks.tasks.values.draw import draw_batch, draw_results
 from lightning_tasks.tasks.values.output import ValueFormat, ValueModule
-from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values
+from lightning_tasks.tasks.values.predictions import ValuePredictions, predict_values, value_predictions
 from lightning_tasks.tasks.values.regressor import ValueRegressor
 from lightning_tasks.tasks.values.summary import describe_sample
 from lightning_tasks.tasks.values.table import is_taken
@@ -78,6 +78,12 @@ class Values(Task):
     ) -> ValuePredictions:
         """Return the predicted numbers."""
         return predict_values(model, datamodule, split)
+
+    def split_predictions(
+        self, model: ValueRegressor, datamodule: ValueDataModule, split: Split, outputs: Tensor, batch: TargetBatch
+    ) -> ValuePredictions:
+        """Return the predicted numbers, which `outputs` are."""
+        return value_predictions(model, datamodule, split, outputs, batch.targets, batch.rows)
 
     # A checkpoint
     def inference_module(self, model: ValueRegressor, preprocess: Preprocess) -> ValueModule:
