@@ -1,5 +1,7 @@
 """The callback that carries `schedule.fine_tune` out."""
 
+from itertools import chain
+
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
@@ -7,8 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_tasks.callbacks.scheduled import NO_DECAY, Group, Rates, Scheduled, check_share
 from lightning_tasks.errors import ConfigError
+from lightning_tasks.models.backbone import Backbone
+from lightning_tasks.models.optimizer import stage_name
 from lightning_tasks.training.progress import Timetable
-from lightning_tasks.training.schedule import fine_tune
+from lightning_tasks.training.schedule import fine_tune, fine_tune_stages
 from lightning_tasks.training.stage_table import Stage
 
 _DEPTHS = ("early", "late", "head")
@@ -20,6 +24,10 @@ _LR_MULT = 100.0  # fastai's
 
 class FineTune(Scheduled):
     """fastai's `fine_tune`: the head alone for some epochs, then everything, by two one-cycles.
+
+    Or, from a head that knows its task (after LinearProbe, say), everything at small rates that fall from stage to
+    stage: `freeze_epochs=0`, `stage_decay`, `freeze_stages`, `keep_statistics`. Source: Kumar et al., "Fine-Tuning can
+    Distort Pretrained Features and Underperform Out-of-Distribution", 2022.
 
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
     `_no_decay` behind it). All parameters are in the optimiser from the start, and the stage follows from the epoch, so
@@ -39,6 +47,13 @@ class FineTune(Scheduled):
         div: the highest rate over the first, when unfrozen.
         freeze_norm: freeze the normalisation layers too, with their running statistics; the body then needs no
             backward pass.
+        stage_decay: when unfrozen, the rate of each stage of the body over the next one's, and of the last over the
+            base rate, which is not halved then; the body has timm's stages in place of two groups. None: fastai's.
+        head_factor: with stage_decay: the head's rate over the base rate; small where the head is a fitted one.
+        freeze_stages: so many of the body's stages, from the earliest, stay frozen in all epochs, with their
+            normalisation and its statistics. The backward pass ends where they begin.
+        keep_statistics: batch normalisation keeps its running statistics in all epochs, in body and head; its scale and
+            shift are trained as `freeze_norm` says.
     """
 
     _title = "fine_tune"
@@ -53,6 +68,10 @@ class FineTune(Scheduled):
         freeze_pct_start: float = 0.99,
         div: float = 5.0,
         freeze_norm: bool = False,
+        stage_decay: float | None = None,
+        head_factor: float = 1.0,
+        freeze_stages: int = 0,
+        keep_statistics: bool = False,
     ) -> None:
         self.epochs = epochs
         self.freeze_epochs = freeze_epochs
@@ -62,6 +81,9 @@ class FineTune(Scheduled):
         self.freeze_pct_start = check_share("FineTune.freeze_pct_start", freeze_pct_start)
         self.div = div
         self.freeze_norm = freeze_norm
+        self.stage_decay, self.head_factor = _check_rates(stage_decay, head_factor, lr_mult)
+        self.freeze_stages = freeze_stages
+        self.keep_statistics = keep_statistics
         self.takes_lr = base_lr is None
         self._end_frozen = 0  # the first step that is not
 
@@ -84,7 +106,8 @@ class FineTune(Scheduled):
                 f"The head's rate over the body's is given twice: model.lr_mult is {given}, FineTune's lr_mult "
                 f"{self.lr_mult}. Leave out one."
             )
-        _freeze(_backbone(pl_module), False, self.freeze_norm)
+        _release(_backbone(pl_module))
+        self._ask_for_stages(pl_module)
         strategy = trainer.strategy
         if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
             raise ConfigError("FineTune cannot freeze what FSDP has cut into shards. Use OneCycle, or strategy ddp.")
@@ -95,46 +118,106 @@ class FineTune(Scheduled):
         """Lay the plan out over the run's steps, which must be known."""
         for optimizer in trainer.optimizers:
             for number, group in enumerate(optimizer.param_groups):
-                if str(group.get("name")).removesuffix(NO_DECAY) not in _DEPTHS:
+                if str(group.get("name")).removesuffix(NO_DECAY) not in self._depths:
+                    names = ", ".join(self._depths)
                     raise ConfigError(
-                        f"FineTune needs groups of the optimiser that are named {', '.join(_DEPTHS)}; group {number} "
-                        f"of {type(optimizer).__name__} is not. Give each a 'name' in configure_optimizers."
+                        f"FineTune needs groups of the optimiser that are named {names}; group {number} of "
+                        f"{type(optimizer).__name__} is not. Give each a 'name' in configure_optimizers."
                     )
         self._end_frozen = self.lay_out(trainer, (self.freeze_epochs,)).spans[0].end_step
-        _freeze(_backbone(pl_module), trainer.global_step < self._end_frozen, self.freeze_norm)
+        self._freeze(pl_module, trainer.global_step < self._end_frozen)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Unfreeze where the stages meet, and set rates and momentum."""
         if trainer.global_step == self._end_frozen:
-            _freeze(_backbone(pl_module), False, self.freeze_norm)
+            self._freeze(pl_module, False)
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing frozen, wherever the run ended."""
-        _freeze(_backbone(pl_module), False, self.freeze_norm)
+        _release(_backbone(pl_module))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise after an error or Ctrl-C."""
         self.teardown(trainer, pl_module, "fit")
 
     def _shown(self, trainer: Trainer) -> list[Group]:
-        return [{"name": depth} for depth in _DEPTHS]
+        return [{"name": depth} for depth in self._depths]
 
     def _stages(self, timetable: Timetable) -> list[Stage]:
         frozen, unfrozen = (range(span.first_step, span.end_step) for span in timetable.spans)
         trained = "head" if self.freeze_norm else "head, normalisation"
-        return [Stage("frozen", trained, frozen), Stage("unfrozen", "everything", unfrozen)]
+        everything = f"all but the first {self.freeze_stages} stages" if self.freeze_stages else "everything"
+        return [Stage("frozen", trained, frozen), Stage("unfrozen", everything, unfrozen)]
 
     def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
         base_lr = float(pl_module.lr if self.base_lr is None else self.base_lr)  # type: ignore[arg-type]  # a Module's attributes are taken for tensors
         lr_mult = self.lr_mult or getattr(pl_module, "given_lr_mult", None) or _LR_MULT
         span = timetable.span(step)
         frozen, position = span == timetable.spans[0], span.position(step)
-        rates = fine_tune(frozen, position, base_lr, lr_mult, self.pct_start, self.freeze_pct_start, self.div)
-        by_depth = dict(zip(_DEPTHS, rates.lrs, strict=True))
+        if self.stage_decay is None or frozen:
+            groups = len(self._depths)
+            rates = fine_tune(
+                frozen, position, base_lr, lr_mult, self.pct_start, self.freeze_pct_start, self.div, groups
+            )
+        else:
+            shape = (self.head_factor, self.pct_start, self.div)
+            rates = fine_tune_stages(position, len(self._depths) - 1, base_lr, self.stage_decay, *shape)
+        by_depth = dict(zip(self._depths, rates.lrs, strict=True))
         return lambda group: by_depth[group["name"].removesuffix(NO_DECAY)], rates.momentum
+
+    def _ask_for_stages(self, pl_module: LightningModule) -> None:
+        """Have the optimiser's groups made that the plan needs, and refuse stages that the body has not."""
+        backbone = _backbone(pl_module)
+        self._depths = _DEPTHS
+        if self.stage_decay is None and not self.freeze_stages:
+            return
+        if not isinstance(backbone, Backbone):
+            raise ConfigError(
+                f"FineTune knows no stages of a {type(backbone).__name__}: leave stage_decay and freeze_stages out."
+            )
+        stages = len(backbone.stages())
+        if not 0 <= self.freeze_stages < stages:
+            raise ConfigError(
+                f"FineTune.freeze_stages is {self.freeze_stages}; the backbone has {stages} stages: 0 to {stages - 1}."
+            )
+        if self.stage_decay is not None:
+            pl_module.by_stage = True  # type: ignore[assignment]  # a Module's attributes are taken for tensors
+            self._depths = (*map(stage_name, range(stages)), "head")
+
+    def _freeze(self, pl_module: LightningModule, frozen: bool) -> None:
+        """Freeze the body, or release it but for its first stages; let batch normalisation learn statistics, or not."""
+        backbone = _backbone(pl_module)
+        for module in backbone.modules():
+            trained = not frozen or (isinstance(module, _NORMS) and not self.freeze_norm)
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(trained)
+        if self.freeze_stages:
+            for parameter in chain(*backbone.stages()[: self.freeze_stages]):
+                parameter.requires_grad_(False)
+        for module in filter(lambda module: isinstance(module, _NORMS), backbone.modules()):
+            learns = all(parameter.requires_grad for parameter in module.parameters(recurse=False))
+            learns = learns and not (frozen and self.freeze_norm) and not self.keep_statistics
+            module.train(learns and backbone.training)
+        if self.keep_statistics:
+            for module in filter(lambda module: isinstance(module, _BatchNorm), pl_module.modules()):
+                module.eval()
+
+
+def _check_rates(stage_decay: float | None, head_factor: float, lr_mult: float | None) -> tuple[float | None, float]:
+    if stage_decay is None and head_factor != 1.0:
+        raise ConfigError(
+            f"FineTune.head_factor is {head_factor}, which counts with stage_decay alone. Give that, too."
+        )
+    if stage_decay is not None and lr_mult is not None:
+        raise ConfigError("FineTune's stage_decay and lr_mult both say how rates fall with depth. Leave out one.")
+    if stage_decay is not None and not 0 < stage_decay <= 1:
+        raise ConfigError(f"FineTune.stage_decay is {stage_decay}; it must be above 0, and at most 1.")
+    if head_factor < 0:
+        raise ConfigError(f"FineTune.head_factor is {head_factor}; it must not be negative.")
+    return stage_decay, head_factor
 
 
 def _backbone(pl_module: LightningModule) -> nn.Module:
@@ -144,10 +227,8 @@ def _backbone(pl_module: LightningModule) -> nn.Module:
     return backbone
 
 
-def _freeze(backbone: nn.Module, frozen: bool, freeze_norm: bool) -> None:
+def _release(backbone: nn.Module) -> None:
+    backbone.requires_grad_(True)
     for module in backbone.modules():
-        trained = not frozen or (isinstance(module, _NORMS) and not freeze_norm)
-        for parameter in module.parameters(recurse=False):
-            parameter.requires_grad_(trained)
         if isinstance(module, _NORMS):
-            module.train(trained and backbone.training)
+            module.train(backbone.training)

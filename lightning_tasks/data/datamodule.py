@@ -30,7 +30,7 @@ from lightning_tasks.data.tables.csv_table import groups_of
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, Splitter
 from lightning_tasks.data.transforms.compose import height_and_width
-from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch
+from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch, train_image_size
 from lightning_tasks.filesystem import expand_path
 
 _SETS = {"training": "train_set", "validation": "valid_set", "test": "test_set"}
@@ -48,7 +48,9 @@ class ImageDataModule(CheckedTables):
         test_images: the folder of the test images; None: `images`.
         size: side of the square the model sees, or height and width.
         start_size: training begins with images reduced to this smaller side, and grows to `size` over the epochs in
-            steps of 32 pixels: progressive resizing. None: `size` throughout.
+            steps of 32 pixels: progressive resizing. None: no growth.
+        train_size: training images are reduced to this smaller side, a multiple of 32: cheaper than `size`, which
+            validation and predictions see, and where crops are trained on often as good. None: `size`.
         batch_size: images in a batch, of each process.
         num_workers: processes that load; None: chosen from cores and device.
         cache: where decoded images are kept for the epochs to come: `disk`, one file that all processes map; `ram`,
@@ -101,6 +103,7 @@ class ImageDataModule(CheckedTables):
         test_images: str | None = None,
         size: int | tuple[int, int] = 128,
         start_size: int | None = None,
+        train_size: int | None = None,
         batch_size: int = 64,
         num_workers: int | None = None,
         cache: CacheKind = "auto",
@@ -143,7 +146,8 @@ class ImageDataModule(CheckedTables):
         self.train_on_valid = train_on_valid
         self.splitter = splitter
         self.image_size = height_and_width(size)
-        self.start_size = check_start(start_size, self.image_size)
+        self.train_image_size = train_image_size(train_size, self.image_size)
+        self.start_size = check_start(start_size, self.train_image_size)
         self.batch_size = batch_size
         self.oversample_threshold = check_threshold(oversample_threshold)
         self.num_workers = num_workers
@@ -199,9 +203,11 @@ class ImageDataModule(CheckedTables):
             return batch
         epoch = self.trainer.current_epoch
         mixed: Batch = self.mix_batch(batch, epoch)
-        if self.start_size is None:
+        size = self.train_image_size
+        if self.start_size is not None:
+            size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, size)
+        elif size == self.image_size:  # or a transform of one's own decides
             return mixed
-        size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, self.image_size)
         return mixed._replace(images=downscale(mixed.images, size))
 
     def setup(self, stage: str) -> None:

@@ -107,14 +107,14 @@ class Backbone(nn.Module):
         normalised = torch.addcmul(-self.mean * scale, images.float(), scale)  # (x − mean) / std in one pass
         return normalised.to(next(self.body.parameters()).dtype)  # bf16-true has no autocast
 
-    def require_size(self, size: tuple[int, int]) -> None:
-        """Raise BackboneError unless images of another size go through too."""
+    def require_size(self, size: tuple[int, int], option: str) -> None:
+        """Raise BackboneError unless images of another size, which an option asked for, go through too."""
         try:
             probe_output_shape(self, size)
         except _DOES_NOT_BUILD as error:
             raise BackboneError(
-                f"The backbone takes images of one size alone, not also of {size[0]}×{size[1]} (data.start_size). "
-                "Leave data.start_size out, or choose a convolutional backbone."
+                f"The backbone takes images of one size alone, not also of {size[0]}×{size[1]} ({option}). "
+                f"Leave {option} out, or choose a convolutional backbone."
             ) from error
 
     def parameter_halves(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -122,15 +122,23 @@ class Backbone(nn.Module):
 
         For resnets: stem, layer1, layer2; layer3, layer4.
         """
+        stages = self.stages()
+        half = (len(stages) + 1) // 2
+        early, late = (list(itertools.chain(*part)) for part in (stages[:half], stages[half:]))
+        return early, late
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters by depth, the earliest first, as timm groups them.
+
+        For resnets: stem, layer1 to layer4; for EfficientNets: stem and seven blocks, the last with the final layer.
+        """
         parameters = dict(self.body.named_parameters())
         try:
             by_depth = group_parameters(self.body, self.body.group_matcher(coarse=True))  # type: ignore[operator]  # Any
             stages = [names for _, names in sorted(by_depth.items())]
         except (AttributeError, AssertionError):  # a few families have none: they are cut in the order of registration
             stages = [[parameter] for parameter in parameters]
-        half = (len(stages) + 1) // 2
-        early, late = ([parameters[n] for names in part for n in names] for part in (stages[:half], stages[half:]))
-        return early, late
+        return [[parameters[name] for name in names] for names in stages]
 
 
 def _needed_keys(body: nn.Module, leave_out: Callable[[nn.Module], None] | None) -> set[str]:

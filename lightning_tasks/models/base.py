@@ -43,6 +43,7 @@ class ImageModel(LightningModule, ABC):
         mode: whether it is to be low or high; of the others `mode_of` says it.
         names_key: the hyper-parameter (and attribute) that holds the names of the outputs.
         names_noun: what they are called in messages.
+        by_stage: whether each of the body's stages is a group of the optimiser: FineTune asks for it.
         settings_before: hyper-parameters that older checkpoints do not have, with what they were.
         not_kept: arguments that a checkpoint does not keep. It brings its own weights: where the first ones came from
             must not be fetched again. How fast it ran says nothing of the machine that reads it.
@@ -76,6 +77,7 @@ class ImageModel(LightningModule, ABC):
 
     backbone: Backbone
     head: nn.Module
+    by_stage = False
 
     def __init__(
         self,
@@ -204,10 +206,14 @@ class ImageModel(LightningModule, ABC):
         return predictions
 
     def setup(self, stage: str) -> None:
-        """Refuse sizes of a growing training that the body cannot take."""
-        start = getattr(getattr(self.trainer, "datamodule", None), "start_size", None)
-        if stage == "fit" and start is not None:
-            self.backbone.require_size((start, start))
+        """Refuse training sizes that the body cannot take."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if stage != "fit" or not hasattr(datamodule, "train_image_size"):  # a user's own
+            return
+        if datamodule.start_size is not None:
+            self.backbone.require_size((datamodule.start_size, datamodule.start_size), "data.start_size")
+        if datamodule.train_image_size != datamodule.image_size:
+            self.backbone.require_size(datamodule.train_image_size, "data.train_size")
 
     def _predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and predictions (B, ...) in float32, as outside training, for (B, 3, H, W) RGB 0 to 255."""
@@ -259,8 +265,9 @@ class ImageModel(LightningModule, ABC):
         self.log_metrics(stage, predictions, batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return fastai's AdamW over early body, late body and head."""
-        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, can_fuse(self))
+        """Return fastai's AdamW over early body, late body and head, or over each stage and the head."""
+        fused = can_fuse(self)
+        return adamw(self.backbone, self.head, self.lr, self.lr_mult, self.weight_decay, fused, self.by_stage)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise CheckpointError unless the checkpoint has the same names, in the same order, and is of this network.

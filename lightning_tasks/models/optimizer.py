@@ -14,27 +14,40 @@ LR_MULT = 10.0  # fastai's
 
 
 def adamw(
-    backbone: Backbone, head: nn.Module, lr: LearningRate, lr_mult: float, weight_decay: float, fused: bool = True
+    backbone: Backbone,
+    head: nn.Module,
+    lr: LearningRate,
+    lr_mult: float,
+    weight_decay: float,
+    fused: bool = True,
+    by_stage: bool = False,
 ) -> torch.optim.AdamW:
     """Return fastai's AdamW over three groups by depth: early body, late body, head.
 
     The head's rate is `lr`, the early body's `lr / lr_mult`, and the late body's lies between in ratio. Biases and
     normalisation parameters do not decay, so each group comes in two parts; `max_lr` and `name` stand in each, for
-    schedules. `fused` updates all in one kernel; see `can_fuse`.
+    schedules. `fused` updates all in one kernel; see `can_fuse`. `by_stage` makes a group, `stage_0` and so on, of each
+    of the body's stages, their rates spaced in equal ratios likewise.
     """
     if lr == "auto":
         raise ConfigError("model.lr is auto, and nothing finds it: add the callback LRFinder, or give a number.")
     if lr <= 0 or lr_mult <= 0 or weight_decay < 0:
         raise ConfigError(f"lr {lr} and lr_mult {lr_mult} must be above 0, weight_decay {weight_decay} not below it.")
-    early, late = backbone.parameter_halves()
+    parts = backbone.stages() if by_stage else backbone.parameter_halves()
+    names = [stage_name(stage) for stage in range(len(parts))] if by_stage else ["early", "late"]
     groups: list[dict[str, Any]] = []
-    for name, parameters, power in (("early", early, 1.0), ("late", late, 0.5), ("head", list(head.parameters()), 0.0)):
-        rate = lr / lr_mult**power
+    for depth, (name, parameters) in enumerate(zip([*names, "head"], [*parts, list(head.parameters())], strict=True)):
+        rate = lr / lr_mult ** (1 - depth / len(parts))
         for decays, decay, part in ((True, weight_decay, ""), (False, 0.0, "_no_decay")):
             params = [parameter for parameter in parameters if (parameter.ndim > 1) == decays]
             group = {"params": params, "lr": rate, "max_lr": rate, "weight_decay": decay, "name": f"{name}{part}"}
             groups += [group] if params else []
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-5, fused=fused)
+
+
+def stage_name(stage: int) -> str:
+    """Return what the group of one of the body's stages is called, 0 being the earliest."""
+    return f"stage_{stage}"
 
 
 def can_fuse(module: LightningModule) -> bool:

@@ -66,5 +66,26 @@ def fine_tune(
     return GroupRates(tuple(lr * rate.lr_factor for lr in highest), rate.momentum)
 
 
+def fine_tune_stages(
+    position: float,
+    stages: int,
+    base_lr: float,
+    stage_decay: float,
+    head_factor: float = 1.0,
+    pct_start: float = 0.3,
+    div: float = 5.0,
+) -> GroupRates:
+    """Return the rates of so many stages of the body, and of the head, when a share of `position` is behind.
+
+    One cycle, in which the last stage's highest rate is `base_lr * stage_decay`, that of each before it `stage_decay`
+    times the next one's, and the head's `base_lr * head_factor`.
+
+    Source: Howard, Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018, section 3.2.
+    """
+    rate = one_cycle(position, pct_start=pct_start, div=div)
+    body = [base_lr * stage_decay ** (stages - stage) for stage in range(stages)]
+    return GroupRates(tuple(lr * rate.lr_factor for lr in (*body, base_lr * head_factor)), rate.momentum)
+
+
 def _cosine(start: float, end: float, part: float) -> float:
     return start + (1 + math.cos(math.pi * (1 - part))) * (end - start) / 2

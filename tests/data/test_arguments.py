@@ -15,11 +15,11 @@ from lightning_tasks.errors import ConfigError
 from tests.fakes import POINTS, write_points
 
 # What checkpoints held when each class still wrote all of its arguments down; `max_bad_share` is now
-# `max_bad_fraction`, and `flip` is `flip_p`. `stratify` and `oversample_threshold` came later.
+# `max_bad_fraction`, and `flip` is `flip_p`. `stratify`, `oversample_threshold` and `train_size` came later.
 OF_ALL = {
     *("root", "csv", "images", "test_csv", "test_images", "size", "batch_size", "num_workers", "decode_side"),
     *("white_level", "on_bad_image", "max_bad_fraction", "valid_fraction", "fold", "folds", "split_seed", "seed"),
-    *("stratify", "oversample_threshold"),
+    *("stratify", "oversample_threshold", "train_size"),
 }
 OF_LABELS = OF_ALL | {
     *("label_separator", "difficult", "start_size", "min_scale", "flip_p", "val_xtra", "mixup_alpha", "cutmix_alpha"),

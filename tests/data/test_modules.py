@@ -64,6 +64,29 @@ def test_training_begins_small_and_validates_at_full_size(tmp_path):
     assert seen[1:] == [(True, 32), (False, 64), (True, 64), (False, 64)]
 
 
+@pytest.mark.parametrize(("start", "trained"), [(None, [64, 64, 64]), (32, [32, 64, 64])])
+def test_training_on_smaller_images_validates_at_full_size(tmp_path, start, trained):
+    write_multilabel(tmp_path, LABELS)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=8, size=80, train_size=64, start_size=start)
+    model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=(80, 80))
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda module, args: seen.append((module.training, args[0].shape[2])))
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=3, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=1, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    assert [size for training, size in seen if training] == trained
+    assert [size for training, size in seen if not training][-4:] == [80] * 4  # before the first epoch too
+
+
+@pytest.mark.parametrize("side", [0, -32, 48, 96])
+def test_a_training_size_that_does_not_fit_is_refused(tmp_path, side):
+    write_multilabel(tmp_path, LABELS)
+    with pytest.raises(ConfigError, match=rf"data\.train_size is {side}; it must be a multiple of 32 up to data\.size"):
+        MultiLabelDataModule(str(tmp_path), size=80, train_size=side)
+
+
 def test_a_transform_of_ones_own_decides_the_size(tmp_path):
     write_multilabel(tmp_path, LABELS)
     own = A.Compose([A.Resize(48, 32)])
@@ -79,12 +102,13 @@ def test_a_transform_of_ones_own_decides_the_size(tmp_path):
     assert seen == [(48, 32)]
 
 
-def test_a_backbone_of_one_size_cannot_begin_small(tmp_path):
+@pytest.mark.parametrize("option", ["start_size", "train_size"])
+def test_a_backbone_of_one_size_cannot_train_on_smaller_images(tmp_path, option):
     write_multilabel(tmp_path, LABELS)
-    data = MultiLabelDataModule(str(tmp_path), num_workers=0, size=224, start_size=96)
+    data = MultiLabelDataModule(str(tmp_path), num_workers=0, size=224, **{option: 96})
     model = MultiLabelClassifier(data.vocab, "vit_tiny_patch16_224", image_size=(224, 224))
     trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
-    with pytest.raises(BackboneError, match=r"not also of 96×96 \(data.start_size\)"):
+    with pytest.raises(BackboneError, match=rf"not also of 96×96 \(data\.{option}\)"):
         trainer.fit(model, data)
 
 

@@ -1,6 +1,8 @@
-"""Progressive resizing: training begins with small images, which are quick, and ends with those of full size.
+"""Training on images smaller than those that validate, throughout or growing to full size: progressive resizing.
 
-Source: Howard, chapter 7 of "Deep Learning for Coders with fastai and PyTorch", 2020.
+Sources: Touvron et al., "Fixing the train-test resolution discrepancy", 2019: a random crop shows things larger than
+the whole image does, so a network is better at whole images somewhat larger than its crops. Howard, chapter 7 of "Deep
+Learning for Coders with fastai and PyTorch", 2020.
 """
 
 import torch
@@ -14,11 +16,25 @@ _STEP = 32  # pixels: what convolutional backbones shrink by
 
 
 def check_start(start: int | None, size: Size) -> int | None:
-    """Return the side to begin with; raise ConfigError where it cannot be that."""
+    """Return the side to begin with, of trainings that end at `size`; raise ConfigError where it cannot be that."""
     if start is not None and not (start % _STEP == 0 and 0 < start < min(size)):
-        what = f"it must be a multiple of {_STEP} below data.size, whose smaller side is {min(size)}"
+        what = f"it must be a multiple of {_STEP} below data.size or train_size, whose smaller side is {min(size)}"
         raise ConfigError(f"data.start_size is {start}; {what}.")
     return start
+
+
+def train_image_size(smaller: int | None, size: Size) -> Size:
+    """Return height and width of training images whose smaller side is given; None: `size`.
+
+    Raises:
+        ConfigError: it cannot be that.
+    """
+    if smaller is None:
+        return size
+    if not (smaller % _STEP == 0 and 0 < smaller <= min(size)):
+        what = f"it must be a multiple of {_STEP} up to data.size, whose smaller side is {min(size)}"
+        raise ConfigError(f"data.train_size is {smaller}; {what}.")
+    return _scaled(size, smaller)
 
 
 def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Size:
@@ -30,6 +46,10 @@ def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Siz
     if epochs is None or epochs < 0 or epoch >= epochs - 1:
         return size
     smaller = start + (min(size) - start) * epoch / (epochs - 1)
+    return _scaled(size, smaller)
+
+
+def _scaled(size: Size, smaller: float) -> Size:
     height, width = (max(_STEP, round(side * smaller / min(size) / _STEP) * _STEP) for side in size)
     return min(height, size[0]), min(width, size[1])
 
