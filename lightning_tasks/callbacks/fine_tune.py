@@ -26,7 +26,7 @@ class FineTune(Scheduled):
     """fastai's `fine_tune`: the head alone for some epochs, then everything, by two one-cycles.
 
     Or, from a head that knows its task (after LinearProbe, say), everything at small rates that fall from stage to
-    stage: `freeze_epochs=0`, `stage_decay`, `freeze_stages`, `keep_statistics`. Source: Kumar et al., "Fine-Tuning can
+    stage: `freeze_epochs=0`, `stage_decay`, `freeze_depth`, `keep_statistics`. Source: Kumar et al., "Fine-Tuning can
     Distort Pretrained Features and Underperform Out-of-Distribution", 2022.
 
     The module has a `backbone`, and its optimiser's groups are named `early`, `late` and `head` (and those with
@@ -50,13 +50,14 @@ class FineTune(Scheduled):
         stage_decay: when unfrozen, the rate of each stage of the body over the next one's, and of the last over the
             base rate, which is not halved then; the body has timm's stages in place of two groups. None: fastai's.
         head_factor: with stage_decay: the head's rate over the base rate; small where the head is a fitted one.
-        freeze_stages: so many of the body's stages, from the earliest, stay frozen in all epochs, with their
-            normalisation and its statistics. The backward pass ends where they begin.
+        freeze_depth: this share of the body's stages, from the earliest, rounded, stays frozen in all epochs, with
+            normalisation and its statistics; the last never does. The backward pass ends where they begin.
         keep_statistics: batch normalisation keeps its running statistics in all epochs, in body and head; its scale and
             shift are trained as `freeze_norm` says.
     """
 
     _title = "fine_tune"
+    _depths: tuple[str, ...] = _DEPTHS
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class FineTune(Scheduled):
         freeze_norm: bool = False,
         stage_decay: float | None = None,
         head_factor: float = 1.0,
-        freeze_stages: int = 0,
+        freeze_depth: float = 0.0,
         keep_statistics: bool = False,
     ) -> None:
         self.epochs = epochs
@@ -81,11 +82,13 @@ class FineTune(Scheduled):
         self.freeze_pct_start = check_share("FineTune.freeze_pct_start", freeze_pct_start)
         self.div = div
         self.freeze_norm = freeze_norm
-        self.stage_decay, self.head_factor = _check_rates(stage_decay, head_factor, lr_mult)
-        self.freeze_stages = freeze_stages
+        self.stage_decay, self.head_factor = stage_decay, head_factor
+        _check_rates(stage_decay, head_factor, lr_mult, freeze_depth)
+        self.freeze_depth = freeze_depth
         self.keep_statistics = keep_statistics
         self.takes_lr = base_lr is None
         self._end_frozen = 0  # the first step that is not
+        self._kept_frozen = 0  # so many stages are frozen in all epochs
 
     @property
     def max_epochs(self) -> int:
@@ -105,6 +108,10 @@ class FineTune(Scheduled):
             raise ConfigError(
                 f"The head's rate over the body's is given twice: model.lr_mult is {given}, FineTune's lr_mult "
                 f"{self.lr_mult}. Leave out one."
+            )
+        if self.stage_decay is not None and given is not None:
+            raise ConfigError(
+                "FineTune's stage_decay and model.lr_mult both say how rates fall with depth. Leave out one."
             )
         _release(_backbone(pl_module))
         self._ask_for_stages(pl_module)
@@ -149,7 +156,7 @@ class FineTune(Scheduled):
     def _stages(self, timetable: Timetable) -> list[Stage]:
         frozen, unfrozen = (range(span.first_step, span.end_step) for span in timetable.spans)
         trained = "head" if self.freeze_norm else "head, normalisation"
-        everything = f"all but the first {self.freeze_stages} stages" if self.freeze_stages else "everything"
+        everything = f"all but the first {self._kept_frozen} stages" if self._kept_frozen else "everything"
         return [Stage("frozen", trained, frozen), Stage("unfrozen", everything, unfrozen)]
 
     def _rates(self, timetable: Timetable, step: int, pl_module: LightningModule) -> Rates:
@@ -169,20 +176,17 @@ class FineTune(Scheduled):
         return lambda group: by_depth[group["name"].removesuffix(NO_DECAY)], rates.momentum
 
     def _ask_for_stages(self, pl_module: LightningModule) -> None:
-        """Have the optimiser's groups made that the plan needs, and refuse stages that the body has not."""
+        """Have the optimiser's groups made that the plan needs, and find which stages stay frozen."""
         backbone = _backbone(pl_module)
-        self._depths = _DEPTHS
-        if self.stage_decay is None and not self.freeze_stages:
+        self._depths, self._kept_frozen = _DEPTHS, 0
+        if self.stage_decay is None and not self.freeze_depth:
             return
         if not isinstance(backbone, Backbone):
             raise ConfigError(
-                f"FineTune knows no stages of a {type(backbone).__name__}: leave stage_decay and freeze_stages out."
+                f"FineTune knows no stages of a {type(backbone).__name__}. Leave stage_decay and freeze_depth out."
             )
         stages = len(backbone.stages())
-        if not 0 <= self.freeze_stages < stages:
-            raise ConfigError(
-                f"FineTune.freeze_stages is {self.freeze_stages}; the backbone has {stages} stages: 0 to {stages - 1}."
-            )
+        self._kept_frozen = min(round(self.freeze_depth * stages), stages - 1)
         if self.stage_decay is not None:
             pl_module.by_stage = True  # type: ignore[assignment]  # a Module's attributes are taken for tensors
             self._depths = (*map(stage_name, range(stages)), "head")
@@ -194,9 +198,9 @@ class FineTune(Scheduled):
             trained = not frozen or (isinstance(module, _NORMS) and not self.freeze_norm)
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(trained)
-        if self.freeze_stages:
-            for parameter in chain(*backbone.stages()[: self.freeze_stages]):
-                parameter.requires_grad_(False)
+        stages = backbone.stages() if isinstance(backbone, Backbone) else []
+        for parameter in chain(*stages[: self._kept_frozen]):
+            parameter.requires_grad_(False)
         for module in filter(lambda module: isinstance(module, _NORMS), backbone.modules()):
             learns = all(parameter.requires_grad for parameter in module.parameters(recurse=False))
             learns = learns and not (frozen and self.freeze_norm) and not self.keep_statistics
@@ -206,7 +210,7 @@ class FineTune(Scheduled):
                 module.eval()
 
 
-def _check_rates(stage_decay: float | None, head_factor: float, lr_mult: float | None) -> tuple[float | None, float]:
+def _check_rates(stage_decay: float | None, head_factor: float, lr_mult: float | None, freeze_depth: float) -> None:
     if stage_decay is None and head_factor != 1.0:
         raise ConfigError(
             f"FineTune.head_factor is {head_factor}, which counts with stage_decay alone. Give that, too."
@@ -215,9 +219,10 @@ def _check_rates(stage_decay: float | None, head_factor: float, lr_mult: float |
         raise ConfigError("FineTune's stage_decay and lr_mult both say how rates fall with depth. Leave out one.")
     if stage_decay is not None and not 0 < stage_decay <= 1:
         raise ConfigError(f"FineTune.stage_decay is {stage_decay}; it must be above 0, and at most 1.")
+    if not 0 <= freeze_depth < 1:
+        raise ConfigError(f"FineTune.freeze_depth is {freeze_depth}; it is a share of the stages, from 0 to below 1.")
     if head_factor < 0:
         raise ConfigError(f"FineTune.head_factor is {head_factor}; it must not be negative.")
-    return stage_decay, head_factor
 
 
 def _backbone(pl_module: LightningModule) -> nn.Module:

@@ -59,6 +59,7 @@ class LinearProbe(Callback):
         batch_size: of each fit of a head.
         keep_gb: features of all runs together take no more on the disk; 0: they are not kept.
         only: stop after the probe, with the scores and the checkpoints of a run, and the grid in `probe.csv`.
+        validate: score the fitted head on the validation split; False saves that pass where training follows.
 
     Attributes:
         candidates: the grid's scores; empty before, and in a resumed run.
@@ -77,6 +78,7 @@ class LinearProbe(Callback):
         batch_size: int = 256,
         keep_gb: float = 4.0,
         only: bool = False,
+        validate: bool = True,
     ) -> None:
         for name, value, least in (("views", views, 1), ("folds", folds, 2), ("epochs", epochs, 1)):
             if value < least:
@@ -93,6 +95,7 @@ class LinearProbe(Callback):
         self.options = FitOptions(epochs, batch_size)
         self.keep_gb = keep_gb
         self.only = only
+        self.validate = validate or only
         self._forget()
 
     def _forget(self) -> None:
@@ -121,7 +124,7 @@ class LinearProbe(Callback):
     def _probe(self, trainer: Trainer, model: ImageModel, datamodule: ImageDataModule) -> None:
         folder = datamodule.cache_settings.folder
         shelf = Shelf(None if folder is None else Path(folder), self.keep_gb)
-        features = self.features = extract_features(trainer, model, datamodule, self.views, shelf)
+        features = self.features = extract_features(trainer, model, datamodule, self.views, shelf, self.validate)
         tables = tables_of(features, torch.from_numpy(datamodule.train_set.targets))
         started, options = time.perf_counter(), self._options(datamodule)
         folds = training_folds(datamodule, self.folds)
@@ -130,17 +133,18 @@ class LinearProbe(Callback):
         training = model.head.training
         (head,) = fit(model, tables, folds >= -1, [self.chosen.setting], options)  # all rows
         model.head.load_state_dict(head.state_dict())
-        valid = readable(self._valid_table(datamodule))
-        with trainer.precision_plugin.val_step_context():
-            outputs = apply_head(model.head, valid.features)
-        self.scores = score(model, outputs, valid)
+        if self.validate:
+            valid = readable(self._valid_table(datamodule))
+            with trainer.precision_plugin.val_step_context():
+                outputs = apply_head(model.head, valid.features)
+            self.scores = score(model, outputs, valid)
         model.head.train(training)
         seconds = time.perf_counter() - started
         for line in probe_lines(model.monitor, features, self.candidates, self.chosen, seconds):
             trainer.print(line)
-        if not self.only:
+        if self.scores and not self.only:
             trainer.print(score_line(model.monitor, self.scores))
-        elif trainer.is_global_zero:
+        if self.only and trainer.is_global_zero:
             write_candidates(run_folder(trainer) / "probe.csv", model.monitor, self.candidates, self.chosen)
 
     def _options(self, datamodule: ImageDataModule) -> FitOptions:

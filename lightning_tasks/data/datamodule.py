@@ -30,7 +30,7 @@ from lightning_tasks.data.tables.csv_table import groups_of
 from lightning_tasks.data.tables.file_checks import LocatedTable
 from lightning_tasks.data.tables.splits import Rows, Splitter
 from lightning_tasks.data.transforms.compose import height_and_width
-from lightning_tasks.data.transforms.progressive import check_start, downscale, size_of_epoch, train_image_size
+from lightning_tasks.data.transforms.progressive import TrainSizes
 from lightning_tasks.filesystem import expand_path
 
 _SETS = {"training": "train_set", "validation": "valid_set", "test": "test_set"}
@@ -146,8 +146,7 @@ class ImageDataModule(CheckedTables):
         self.train_on_valid = train_on_valid
         self.splitter = splitter
         self.image_size = height_and_width(size)
-        self.train_image_size = train_image_size(train_size, self.image_size)
-        self.start_size = check_start(start_size, self.train_image_size)
+        self.train_sizes = TrainSizes.of(start_size, train_size, self.image_size)
         self.batch_size = batch_size
         self.oversample_threshold = check_threshold(oversample_threshold)
         self.num_workers = num_workers
@@ -203,12 +202,7 @@ class ImageDataModule(CheckedTables):
             return batch
         epoch = self.trainer.current_epoch
         mixed: Batch = self.mix_batch(batch, epoch)
-        size = self.train_image_size
-        if self.start_size is not None:
-            size = size_of_epoch(epoch, self.trainer.max_epochs, self.start_size, size)
-        elif size == self.image_size:  # or a transform of one's own decides
-            return mixed
-        return mixed._replace(images=downscale(mixed.images, size))
+        return mixed._replace(images=self.train_sizes.reduce(mixed.images, epoch, self.trainer.max_epochs))
 
     def setup(self, stage: str) -> None:
         """Read the tables and check every row before the first batch; for `fit`, also decode the images once."""

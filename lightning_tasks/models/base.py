@@ -207,13 +207,13 @@ class ImageModel(LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Refuse training sizes that the body cannot take."""
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if stage != "fit" or not hasattr(datamodule, "train_image_size"):  # a user's own
+        sizes = getattr(getattr(self.trainer, "datamodule", None), "train_sizes", None)  # of a user's own: none
+        if stage != "fit" or sizes is None:
             return
-        if datamodule.start_size is not None:
-            self.backbone.require_size((datamodule.start_size, datamodule.start_size), "data.start_size")
-        if datamodule.train_image_size != datamodule.image_size:
-            self.backbone.require_size(datamodule.train_image_size, "data.train_size")
+        if sizes.start is not None:
+            self.backbone.require_size((sizes.start, sizes.start), "data.start_size")
+        if sizes.last != sizes.full:
+            self.backbone.require_size(sizes.last, "data.train_size")
 
     def _predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and predictions (B, ...) in float32, as outside training, for (B, 3, H, W) RGB 0 to 255."""

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lightning_tasks.data.datamodule import ImageDataModule
+from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import TargetDataset
 from lightning_tasks.data.transforms.compose import augment_image
+from lightning_tasks.data.transforms.progressive import downscale
 from lightning_tasks.models.base import ImageModel
 from lightning_tasks.probe.feature_file import Array, Batches, Shelf, keep_features
 
@@ -49,12 +51,12 @@ class Features(NamedTuple):
 
 
 def extract_features(
-    trainer: Trainer, model: ImageModel, datamodule: ImageDataModule, views: int, shelf: Shelf
+    trainer: Trainer, model: ImageModel, datamodule: ImageDataModule, views: int, shelf: Shelf, validation: bool = True
 ) -> Features:
-    """Return the features of `views` views of the training split, and of the validation split as it is scored.
+    """Return the features of `views` views of the training split, and of the `validation` split as it is scored.
 
     The first view of a training image is what validation would see of it; the others are those of the training's first
-    epochs. Nothing is mixed, and no row left out. Weights and random states stay as they are.
+    epochs, of `train_size`. Nothing is mixed, and no row left out. Weights and random states stay as they are.
 
     To be called from a hook of a running `fit`, before its first batch.
 
@@ -64,7 +66,7 @@ def extract_features(
     started = time.perf_counter()
     train_set, valid_set = datamodule.train_set, datamodule.valid_set
     plain = _with_transform(train_set, valid_set.transform)
-    passes = [(plain, 0), *((train_set, epoch) for epoch in range(views - 1)), (valid_set, 0)]
+    passes = [(plain, 0), *((train_set, epoch) for epoch in range(views - 1)), *[(valid_set, 0)] * validation]
     identity = [_identify_weights(model.backbone), *_identify_run(trainer, datamodule)]
     progress = None if trainer.progress_bar_callback is not None else True  # None: where there is no terminal
     bar = tqdm(total=sum(len(dataset) for dataset, _ in passes), desc="features", leave=False, disable=progress)
@@ -74,14 +76,15 @@ def extract_features(
             name = f"{datamodule.root.resolve().name}-{'validation' if dataset is valid_set else 'training'}"
             kept = keep_features(
                 name,
-                [*identity, *_identify_images(dataset, epoch)],
+                [*identity, f"{_size(datamodule, dataset)}", *_identify_images(dataset, epoch)],
                 len(dataset),
                 partial(_compute, trainer, model, datamodule, dataset, epoch, bar),
                 shelf,
             )
             computed += 0 if kept.was_there else len(dataset)
             found.append(kept.array)
-    return Features(found[:-1], found[-1], computed, time.perf_counter() - started)
+    valid = found.pop() if validation else found[0][:0]
+    return Features(found, valid, computed, time.perf_counter() - started)
 
 
 def _with_transform(dataset: TargetDataset, transform: A.Compose) -> TargetDataset:
@@ -106,12 +109,18 @@ def _compute(
             batch = trainer.precision_plugin.convert_input(batch)
             batch = model._on_before_batch_transfer(batch, dataloader_idx=0)
             batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+            images = downscale(batch.images, _size(datamodule, dataset))
             with torch.inference_mode(), trainer.precision_plugin.val_step_context():
-                features: Tensor = model.backbone(batch.images)
+                features: Tensor = model.backbone(images)
             bar.update(len(batch.rows))
             yield batch.rows.cpu().numpy(), features.float().cpu().numpy()
     finally:
         trainer.state.stage = stage
+
+
+def _size(datamodule: ImageDataModule, dataset: TargetDataset) -> Size:
+    """Return the size of what the backbone sees of a data set's images."""
+    return datamodule.train_sizes.last if dataset is datamodule.train_set else datamodule.image_size
 
 
 @contextlib.contextmanager

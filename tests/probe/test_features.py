@@ -27,7 +27,7 @@ def model():
     return MultiLabelClassifier(["cat", "dog"], "test_resnet", (32, 32), head="linear")
 
 
-def extract(root, model, views=2, precision="32-true", limit_gb=1.0, **settings):
+def extract(root, model, views=2, precision="32-true", limit_gb=1.0, validation=True, **settings):
     settings = {"size": 32, "batch_size": 3, "num_workers": 0, **settings}
     datamodule = MultiLabelDataModule(root=str(root), **settings)
     trainer = pl.Trainer(accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False,
@@ -35,8 +35,22 @@ def extract(root, model, views=2, precision="32-true", limit_gb=1.0, **settings)
     trainer.strategy.connect(model)
     trainer._data_connector.attach_data(model, datamodule=datamodule)
     datamodule.read_sets("fit")
-    found = extract_features(trainer, model, datamodule, views, Shelf(root.parent / "kept", limit_gb))
+    found = extract_features(trainer, model, datamodule, views, Shelf(root.parent / "kept", limit_gb), validation)
     return found, datamodule
+
+
+def test_augmented_views_are_of_the_trainings_size_and_validation_may_be_left_out(root, model):
+    sizes = []
+    hook = model.backbone.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape[2]))
+    try:
+        found, _ = extract(root, model, views=3, size=64, train_size=32, validation=False)
+        assert sizes == [64, 64, 32, 32, 32, 32]  # two batches each
+        assert (len(found.train), found.valid.shape) == (3, (0, model.backbone.num_features))
+        other, _ = extract(root, model, views=3, size=64, validation=False)
+        assert sizes[6:] == [64, 64, 64, 64]  # the first view is kept; those of another size are others
+        assert (other.computed, other.unreadable) == (12, 0)
+    finally:
+        hook.remove()
 
 
 @torch.no_grad()

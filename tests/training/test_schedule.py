@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks import FineTune, OneCycle
 from lightning_tasks.errors import ConfigError
-from lightning_tasks.training.schedule import fine_tune, one_cycle
+from lightning_tasks.training.schedule import fine_tune, fine_tune_stages, one_cycle
 
 # fastai 2.8's fit_one_cycle over ten batches with lr_max 3e-3: the second learning rate, to three digits.
 FASTAI_SECOND_RATE = 0.00112
@@ -25,6 +25,13 @@ def test_the_ends_are_the_divisors():
     assert one_cycle(1 - 1e-9).lr_factor == pytest.approx(1e-5, rel=1e-3)
     assert one_cycle(99 / 100, pct_start=0.3, div=5).momentum == pytest.approx(0.95, abs=1e-3)
     assert one_cycle(0, pct_start=0.3, div=5).lr_factor == pytest.approx(1 / 5)
+
+
+def test_rates_fall_from_the_head_to_the_first_stage():
+    peak = fine_tune_stages(0.25, 3, base_lr=8e-4, stage_decay=0.5, head_factor=0.1, pct_start=0.25)
+    assert peak.lrs == pytest.approx((1e-4, 2e-4, 4e-4, 8e-5))
+    start = fine_tune_stages(0.0, 3, base_lr=8e-4, stage_decay=0.5, div=4.0)
+    assert (start.lrs, start.momentum) == (pytest.approx((2.5e-5, 5e-5, 1e-4, 2e-4)), 0.95)
 
 
 @given(st.integers(2, 500), st.floats(0.05, 0.99))

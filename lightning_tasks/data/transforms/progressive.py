@@ -5,6 +5,8 @@ the whole image does, so a network is better at whole images somewhat larger tha
 Learning for Coders with fastai and PyTorch", 2020.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,18 +25,31 @@ def check_start(start: int | None, size: Size) -> int | None:
     return start
 
 
-def train_image_size(smaller: int | None, size: Size) -> Size:
-    """Return height and width of training images whose smaller side is given; None: `size`.
+class TrainSizes(NamedTuple):
+    """How large training images are, which come in the size that validates."""
 
-    Raises:
-        ConfigError: it cannot be that.
-    """
-    if smaller is None:
-        return size
-    if not (smaller % _STEP == 0 and 0 < smaller <= min(size)):
-        what = f"it must be a multiple of {_STEP} up to data.size, whose smaller side is {min(size)}"
-        raise ConfigError(f"data.train_size is {smaller}; {what}.")
-    return _scaled(size, smaller)
+    start: int | None  # the smaller side in the first epoch; None: they do not grow
+    last: Size
+    full: Size  # of validation
+
+    @classmethod
+    def of(cls, start: int | None, smaller: int | None, full: Size) -> "TrainSizes":
+        """Return those of the options `start_size` and `train_size`; raise ConfigError where one cannot be that."""
+        last = full
+        if smaller is not None:
+            if not (smaller % _STEP == 0 and 0 < smaller <= min(full)):
+                what = f"it must be a multiple of {_STEP} up to data.size, whose smaller side is {min(full)}"
+                raise ConfigError(f"data.train_size is {smaller}; {what}.")
+            last = _scaled(full, smaller)
+        return cls(check_start(start, last), last, full)
+
+    def reduce(self, images: Tensor, epoch: int, epochs: int | None) -> Tensor:
+        """Return the training images (B, 3, H, W) uint8 of an epoch as it sees them."""
+        if self.start is not None:
+            return downscale(images, size_of_epoch(epoch, epochs, self.start, self.last))
+        if self.last == self.full:  # or a transform of one's own decides
+            return images
+        return downscale(images, self.last)
 
 
 def size_of_epoch(epoch: int, epochs: int | None, start: int, size: Size) -> Size:
