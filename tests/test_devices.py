@@ -122,7 +122,7 @@ def test_memory_is_not_taken_for_a_size_that_does_not_fit(monkeypatch, error):
     model = MultiLabelClassifier(["a"], "test_resnet", image_size=(32, 32))
     model.backbone.body.forward = lambda images: (_ for _ in ()).throw(error)
     with pytest.raises(MemoryError):
-        model.backbone.require_size((64, 64))
+        model.backbone.require_size((64, 64), "data.start_size")
     assert model.training
 
 

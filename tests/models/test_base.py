@@ -11,9 +11,9 @@ from lightning_tasks.models.base import ImageModel
 from lightning_tasks.models.means import mean_of_views
 
 BOTH = {"backbone", "image_size", "head", "lr", "lr_mult", "weight_decay"}
-LABELS = BOTH | {"vocab", "temperature", "loss", "label_smoothing"}
+LABELS = BOTH | {"vocab", "temperature", "loss", "label_smoothing", "class_weight"}
 KEPT = {
-    MultiLabelClassifier: LABELS | {"threshold", "asymmetric_gamma", "asymmetric_clip"},
+    MultiLabelClassifier: LABELS | {"threshold", "pos_weight", "asymmetric_gamma", "asymmetric_clip"},
     MultiClassClassifier: LABELS,
     KeypointRegressor: BOTH | {"point_names", "max_stride", "y_range", "normalize_by"},
 }
