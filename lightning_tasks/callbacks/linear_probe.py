@@ -128,7 +128,10 @@ class LinearProbe(Callback):
         tables = tables_of(features, torch.from_numpy(datamodule.train_set.targets))
         started, options = time.perf_counter(), self._options(datamodule)
         folds = training_folds(datamodule, self.folds)
-        self.candidates = search(model, tables, folds, self.settings, options)
+        if len(self.settings) > 1 or self.only:
+            self.candidates = search(model, tables, folds, self.settings, options)
+        else:  # there is nothing to be chosen
+            self.candidates = [Candidate(self.settings[0], ())]
         self.chosen = self.candidates[better([found.mean for found in self.candidates], model.mode)]
         training = model.head.training
         (head,) = fit(model, tables, folds >= -1, [self.chosen.setting], options)  # all rows

@@ -26,6 +26,7 @@ from lightning_tasks.data.transforms.compose import augment_image
 from lightning_tasks.data.transforms.progressive import downscale
 from lightning_tasks.models.base import ImageModel
 from lightning_tasks.probe.feature_file import Array, Batches, Shelf, keep_features
+from lightning_tasks.probe.fold_norm import fold_batch_norm
 
 _TRIALS = 8  # how often a transform is tried, to tell it from another
 _TRIAL_SIZE = (120, 160)
@@ -72,13 +73,14 @@ def extract_features(
     bar = tqdm(total=sum(len(dataset) for dataset, _ in passes), desc="features", leave=False, disable=progress)
     found, computed = [], 0
     with bar, _frozen(model.backbone):
+        backbone = fold_batch_norm(model.backbone, datamodule.image_size)
         for dataset, epoch in passes:
             name = f"{datamodule.root.resolve().name}-{'validation' if dataset is valid_set else 'training'}"
             kept = keep_features(
                 name,
                 [*identity, f"{_size(datamodule, dataset)}", *_identify_images(dataset, epoch)],
                 len(dataset),
-                partial(_compute, trainer, model, datamodule, dataset, epoch, bar),
+                partial(_compute, trainer, model, backbone, datamodule, dataset, epoch, bar),
                 shelf,
             )
             computed += 0 if kept.was_there else len(dataset)
@@ -96,6 +98,7 @@ def _with_transform(dataset: TargetDataset, transform: A.Compose) -> TargetDatas
 def _compute(
     trainer: Trainer,
     model: ImageModel,
+    backbone: nn.Module,
     datamodule: ImageDataModule,
     dataset: TargetDataset,
     epoch: int,
@@ -111,7 +114,7 @@ def _compute(
             batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
             images = downscale(batch.images, _size(datamodule, dataset))
             with torch.inference_mode(), trainer.precision_plugin.val_step_context():
-                features: Tensor = model.backbone(images)
+                features: Tensor = backbone(images)
             bar.update(len(batch.rows))
             yield batch.rows.cpu().numpy(), features.float().cpu().numpy()
     finally:
@@ -149,7 +152,7 @@ def _identify_run(trainer: Trainer, datamodule: ImageDataModule) -> list[str]:
     """Return what the numbers depend on beside weights and images."""
     versions = (torch.__version__, timm.__version__, cv2.__version__, A.__version__)
     return [
-        f"{trainer.precision} on {trainer.strategy.root_device.type}, {versions}",
+        f"batch norm folded, {trainer.precision} on {trainer.strategy.root_device.type}, {versions}",
         f"decoded to {datamodule.decode_side}, white {datamodule.white_level}, on device {datamodule.device_cache}",
         datamodule.on_bad_image,  # or a run that does not skip them would not notice
     ]

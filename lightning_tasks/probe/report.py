@@ -42,9 +42,8 @@ def probe_lines(
     fits = len(candidates) * n_folds + 1
     return [
         f"features         {features.images:,} in {features.seconds:.1f} s: {views}; {new}",
-        header,
-        *rows,
-        f"heads            {fits} fits in {fit_seconds:.1f} s",
+        *([header, *rows] if n_folds else []),
+        f"heads            {fits} {'fit' if fits == 1 else 'fits'} in {fit_seconds:.1f} s",
     ]
 
 
