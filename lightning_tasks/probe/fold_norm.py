@@ -41,7 +41,8 @@ def _fold_children(module: nn.Module) -> int:
     ]
     for first, second in pairs:
         convolution, norm = module._modules[first], module._modules[second]
-        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
         module._modules[first] = fuse_conv_bn_eval(convolution, norm)
         module._modules[second] = _after(norm)
     return len(pairs)

@@ -47,7 +47,7 @@ def test_augmented_views_are_of_the_trainings_size_and_validation_may_be_left_ou
         assert sizes[2:] == [64, 64, 32, 32, 32, 32]  # two batches each, after two of a trial
         assert (len(found.train), found.valid.shape) == (3, (0, model.backbone.num_features))
         other, _ = extract(root, model, views=3, size=64, validation=False)
-        assert sizes[6:] == [64, 64, 64, 64]  # the first view is kept; those of another size are others
+        assert sizes[10:] == [64, 64, 64, 64]  # the first view is kept; those of another size are others
         assert (other.computed, other.unreadable) == (12, 0)
     finally:
         hook.remove()
