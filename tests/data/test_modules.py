@@ -53,6 +53,7 @@ def test_training_begins_small_and_validates_at_full_size(tmp_path):
     write_multilabel(tmp_path, LABELS)
     data = MultiLabelDataModule(str(tmp_path), num_workers=0, batch_size=8, size=64, start_size=32)
     model = MultiLabelClassifier(data.vocab, "test_resnet", image_size=(64, 64))
+    assert data.one_batch().images.shape[2:] == (64, 64)  # made in that size, not reduced to it
     seen = []
     model.backbone.register_forward_pre_hook(lambda module, args: seen.append((module.training, args[0].shape[2])))
     trainer = Trainer(

@@ -26,7 +26,7 @@ def check_start(start: int | None, size: Size) -> int | None:
 
 
 class TrainSizes(NamedTuple):
-    """How large training images are, which come in the size that validates."""
+    """How large training images are."""
 
     start: int | None  # the smaller side in the first epoch; None: they do not grow
     last: Size
@@ -42,6 +42,10 @@ class TrainSizes(NamedTuple):
                 raise ConfigError(f"data.train_size is {smaller}; {what}.")
             last = _scaled(full, smaller)
         return cls(check_start(start, last), last, full)
+
+    def made(self, on_device: bool) -> Size:
+        """Return the size that their transform makes; a device that transforms makes all images in one size."""
+        return self.full if on_device else self.last
 
     def reduce(self, images: Tensor, epoch: int, epochs: int | None) -> Tensor:
         """Return the training images (B, 3, H, W) uint8 of an epoch as it sees them."""

@@ -145,7 +145,7 @@ class KeypointDataModule(ImageDataModule):
         # A mirrored left eye is a right eye: without pairs the flip would teach the wrong one.
         safe_p = 0.5 if len(names) == 1 or self.swap_pairs else 0.0
         steps = geometry_and_lighting(
-            self.image_size,
+            self.train_sizes.made(self.device_cache),
             flip_p=safe_p if self.flip_p is None else self.flip_p,
             max_rotate_deg=self.max_rotate_deg,
             max_zoom=self.max_zoom,

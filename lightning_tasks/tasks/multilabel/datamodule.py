@@ -90,7 +90,8 @@ class MultiLabelDataModule(ImageDataModule):
             )
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
-        self._crops = crop_train(self.image_size, min_scale, flip_p), crop_valid(self.image_size, val_xtra)
+        train_size = self.train_sizes.made(self.device_cache)
+        self._crops = crop_train(train_size, min_scale, flip_p), crop_valid(self.image_size, val_xtra)
         self._given_vocab = checked_vocab(vocab)
 
     def make_train_transform(self) -> A.Compose:

@@ -62,7 +62,7 @@ class ValueDataModule(ImageDataModule):
     ) -> None:
         super().__init__(root=root, csv=csv, size=size, **kwargs)
         self._steps = geometry_and_lighting(
-            self.image_size,
+            self.train_sizes.made(self.device_cache),
             flip_p=flip_p,
             max_rotate_deg=max_rotate_deg,
             max_zoom=max_zoom,
