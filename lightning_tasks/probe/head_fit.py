@@ -51,9 +51,11 @@ def fit_heads(
     """Return a copy of `head` for each setting, fitted to the table from where `head` stands.
 
     Adam minimises the loss, and with it the squared norm of each matrix, at a rate that rises and falls as a cosine.
-    All settings see the same batches and drop the same features: what one comes to does not depend on the others. At
-    the end batch normalisation takes its statistics from the whole table. With `repeat_factors` (N,) an epoch has some
-    rows more often than others; see `oversampling`.
+    All settings see the same batches and drop the same features: what one comes to does not depend on the others. Batch
+    normalisation ends with the statistics of the whole table; before the first layer that learns it begins with them,
+    and nothing is dropped there: on a linear layer's inputs that is a penalty on its weights, which the grid has
+    (Wager, Wang, Liang, "Dropout Training as Adaptive Regularization", 2013). With `repeat_factors` (N,) an epoch has
+    some rows more often than others; see `oversampling`.
 
     The head lies on the device that the batches go to, and is in no particular mode.
     """
@@ -66,8 +68,10 @@ def fit_heads(
     generator, draws = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
-        for part in (stem, *copies):
+        for part in copies:
             part.train()
+        _settle_statistics([stem], table, device, seed)
+        stem.eval()
         for _ in range(epochs):
             if repeat_factors is None:
                 order = torch.randperm(len(table.rows), generator=generator)
