@@ -91,6 +91,10 @@ class SplitPredictions(ABC):
         columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
         return cls(**{name: _join(name, values, name in cls.of_model) for name, values in columns.items()})
 
+    def on_scale_of(self, other: Self) -> Self:
+        """Return these with losses in another model's unit, where that depends on what a model was trained on."""
+        return self
+
     def resampled(self, counts: Tensor) -> dict[str, Tensor]:
         """Return the scores of resamples by their names: (R,) each, or (C, R) of a score that each output has.
 

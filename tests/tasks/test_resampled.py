@@ -1,6 +1,7 @@
 """Scores of resamples are those of copies of the images, to the last one; of all images, those that are told."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def values(n, seed):
     )  # fmt: skip
 
 
+COLUMNS = ("predicted", "targets", "mean", "std", "median")
 KINDS = [labels, classes, points, values]
 
 
@@ -136,3 +138,13 @@ def test_two_models_on_the_same_images_differ_by_less_than_they_are_unsure_of():
                          ((a, 0), (b, 0), (b, 1)))  # fmt: skip
     paired, unpaired = (interval(0.0, difference - difference.median()) for difference in (of_b - of_a, other - of_a))
     assert paired.high - paired.low < 0.4 * (unpaired.high - unpaired.low)
+
+
+def test_losses_of_two_models_are_compared_in_one_unit():
+    """Each model's are in the standard deviations of its own training, which says nothing of how good it is."""
+    a = values(9, 0)
+    b = a.take(torch.arange(9))
+    other = replace(b, std=b.std * 2, mean=b.mean + 1)
+    swapped = replace(other, names=["kg", "age"], **{n: getattr(other, n)[:, [1, 0]] for n in COLUMNS})
+    assert not torch.allclose(swapped.losses(), a.losses(), equal_nan=True)
+    assert torch.allclose(swapped.on_scale_of(a).losses(), a.losses(), equal_nan=True)

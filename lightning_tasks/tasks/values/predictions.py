@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -64,6 +64,11 @@ class ValuePredictions(SplitPredictions):
     def _cell_losses(self) -> Tensor:
         """Return the squared errors (N, T) in standard deviations; NaN where unknown."""
         return element_losses("mse", *((values - self.mean) / self.std for values in (self.predicted, self.targets)))
+
+    def on_scale_of(self, other: Self) -> Self:
+        """Return these with losses in the standard deviations of another model's training; see `SplitPredictions`."""
+        columns = [other.names.index(name) for name in self.names]
+        return replace(self, mean=other.mean[:, columns], std=other.std[:, columns], median=other.median[:, columns])
 
     def scores(self) -> dict[str, ValueScores]:
         """Return the scores of each target by its name."""
