@@ -26,7 +26,7 @@ from lightning_tasks.checkpoint import AtomicCheckpointIO, read_checkpoint
 from lightning_tasks.command_line.arguments import with_config_files, with_expanded_paths, with_implied_numbers
 from lightning_tasks.command_line.foreign_messages import missing_config, quieten, translate_foreign_errors
 from lightning_tasks.command_line.run_settings import SavedConfig, check_trainer, choose_checkpoints, make_data
-from lightning_tasks.command_line.stored_settings import keep_split, with_checkpoint_settings
+from lightning_tasks.command_line.stored_settings import doubt_weights, keep_split, with_checkpoint_settings
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.devices import default_precision, keep_freed_memory, mistake_with_devices
 from lightning_tasks.errors import ConfigError, LightningTasksWarning
@@ -194,6 +194,8 @@ class TaskCLI(LightningCLI):
         if self.subcommand not in _WITHOUT_MODEL:
             with weights_follow() if config.get("ckpt_path") is not None else contextlib.nullcontext():
                 super().instantiate_classes()
+            if self.subcommand in ("fit", "probe") and config.get("ckpt_path") is None:
+                doubt_weights(config.model, self.datamodule)
             return
         self.datamodule = make_data(config.data)
         self.model = None

@@ -69,6 +69,14 @@ def keep_split(checkpoint: dict[str, Any], *data: Namespace) -> None:
             warnings.warn(message, LightningTasksWarning, stacklevel=2)
 
 
+def doubt_weights(model: Namespace, datamodule: object) -> None:
+    """Warn where training starts from a checkpoint (model.weights) that has seen rows which are for validation."""
+    weights = str(model.get("init_args", {}).get("weights") or "")
+    ask = getattr(datamodule, "doubt_split", None)  # of a user's own: nothing
+    if weights.endswith(".ckpt") and ask is not None:
+        ask(read_checkpoint(Path(expand_path(weights))), weights)
+
+
 def settings(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the `model` and `data` sections of a config that describes the checkpoint.
 

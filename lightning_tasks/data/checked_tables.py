@@ -32,6 +32,7 @@ from lightning_tasks.data.tables.table_checks import (
     trained_on,
     unused_columns,
 )
+from lightning_tasks.data.trained_on import trained_on_valid
 from lightning_tasks.errors import ConfigError, LightningTasksError, LightningTasksWarning
 from lightning_tasks.filesystem import expand_path, is_file
 from lightning_tasks.renamed_options import with_new_hyper_parameters, with_settings_before
@@ -227,14 +228,13 @@ class CheckedTables(LightningDataModule):
         n = int(marked_test(self.table).sum())
         return f"{n:,} rows marked test left out" if n else ""
 
-    def doubt_split(self, checkpoint: dict[str, Any]) -> None:
-        """Warn where the split of the table, if it was read, is drawn otherwise than a checkpoint's."""
-        stored = with_settings_before(checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {}))
-        was_drawn = any(path == self.csv and self.how_drawn(table) is not None for path, table, _ in self.tables_read)
-        if was_drawn and stored.get("stratify", self.stratify) != self.stratify:
+    def doubt_split(self, checkpoint: dict[str, Any], name: str = "the checkpoint") -> None:
+        """Warn where a checkpoint, whose content is given, was trained on rows that are for validation now."""
+        trained = trained_on_valid(self, with_settings_before(checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY) or {}))
+        if trained is not None:
             message = (
-                f"{self.csv}: the checkpoint was trained on a split that was drawn otherwise (stratify "
-                f"{stored['stratify']}): it is scored on images that it was trained on. Take its stratify."
+                f"{self.csv}: {name} was trained on {trained}: their scores are too good. Take a checkpoint that was "
+                "not, or leave the options of the split as they were when it was trained."
             )
             warnings.warn(message, LightningTasksWarning, stacklevel=2)
 

@@ -291,5 +291,5 @@ class ImageModel(LightningModule, ABC):
                 "names."
             )
         ask = getattr(getattr(self._trainer, "datamodule", None), "doubt_split", None)  # of a user's own: nothing
-        if ask is not None:
+        if ask is not None and self.trainer.state.fn != "test":
             ask(checkpoint)

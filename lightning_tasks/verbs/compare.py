@@ -25,8 +25,6 @@ from lightning_tasks.verbs.report import read_reduced
 
 _TEMPLATE = "compare.html.j2"
 _TASKS = Path(registry.__file__).parent
-_OF_TABLES = ("csv", "validation_sequences", "train_on_valid")
-_OF_SPLIT = (*_OF_TABLES, "valid_fraction", "fold", "folds", "split_seed", "stratify")
 
 
 def run(
@@ -62,7 +60,7 @@ def run(
     model_b, datamodule_b = _second(files, model, datamodule, split)
     a = predictions_of(trainer, model, datamodule, ckpt_path, split)
     if split == "valid":
-        _doubt_split(files, datamodule)
+        _doubt_second(files[1], datamodule)
     model_b.to(trainer.strategy.root_device)
     with trainer.strategy.precision_plugin.forward_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", LightningTasksWarning)  # of the tables: it was told
@@ -71,6 +69,7 @@ def run(
         raise ConfigError(
             "Not all images can be read for both: take the bad ones out; `lightning-tasks check` names them."
         )
+    b = b.on_scale_of(a)
     names_a, names_b = (getattr(one, task_of(model).names_key) for one in (model, model_b))
     order = torch.tensor([names_b.index(name) for name in names_a])
 
@@ -115,22 +114,19 @@ def _second(
     for name in ("num_workers", "allow_outside"):
         settings[name] = getattr(datamodule, name)
     made = type(datamodule)(**settings)
-    if datamodule.splitter is not None:
-        made.splitter = datamodule.splitter
+    made.splitter = datamodule.splitter
     return second, made
 
 
-def _doubt_split(files: tuple[Path, Path], datamodule: ImageDataModule) -> None:
-    """Warn where the second was trained on another split: what validates here may have been trained on."""
-    used, stored = datamodule.hparams, data_settings(read_checkpoint(files[1]))
-    is_drawn = datamodule.how_drawn(datamodule.table) is not None or datamodule.fold is not None
-    names = _OF_SPLIT if is_drawn or stored.get("fold") is not None else _OF_TABLES
-    others = [name for name in names if name in used and name in stored and used[name] != stored[name]]
-    if others:
-        told = ", ".join(f"{name} {stored[name]} in place of {used[name]}" for name in others)
+def _doubt_second(file: Path, datamodule: ImageDataModule) -> None:
+    """Warn where the second may have been trained on what validates here."""
+    content = read_checkpoint(file)
+    datamodule.doubt_split(content, str(file))
+    used, table = datamodule.hparams, data_settings(content).get("csv")
+    if table is not None and table != used.get("csv"):
         message = (
-            f"{files[1]} was trained on another split than it is scored on ({told}): it may have been trained on these "
-            "images, and seem better than it is."
+            f"{file} was trained on another table than it is scored on ({table} in place of {used['csv']}): it may "
+            "have been trained on these images, and seem better than it is."
         )
         warnings.warn(message, LightningTasksWarning, stacklevel=2)
 

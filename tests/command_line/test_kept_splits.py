@@ -84,6 +84,7 @@ def test_a_resumed_run_keeps_the_split_that_it_began_with(capsys):
     assert predicted(["runs/multi_label/version_1/checkpoints/last.ckpt"]) == wanted
 
 
+@pytest.mark.filterwarnings("always::lightning_tasks.errors.LightningTasksWarning")
 def test_a_stratified_split_is_found_again_and_one_that_a_config_describes_stays_too():
     write_multilabel(Path("root"), LINES, N)
     assert fit(*PLAIN) == 0
@@ -116,5 +117,31 @@ def test_a_trainer_from_python_says_where_the_split_is_another():
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             trainer.validate(model, data, ckpt_path="own.ckpt", weights_only=True)
-        doubts = [one for one in told if "it is scored on images that it was trained on. Take its stratify" in str(one)]
+        doubts = [one for one in told if "rows for validation (data.stratify was False and is True)" in str(one)]
         assert len(doubts) == stratify
+
+
+@pytest.mark.filterwarnings("always::lightning_tasks.errors.LightningTasksWarning")
+def test_every_verb_that_scores_says_where_the_checkpoint_was_trained_on_what_validates(labels_run, capsys):
+    folder, ckpt = labels_run
+    named = [str(folder / ckpt), "--data.root", str(folder / "root"), *CPU]
+    for verb, *more in (
+        ["validate"],
+        ["get_preds"],
+        ["show_results"],
+        ["report", "--output", "r.html"],
+        ["thresholds", "--output", "t.ckpt"],
+    ):
+        for fold, told in (("null", 0), ("1", 1)):
+            console([verb, *named, *more, "--data.fold", fold])
+            said = capsys.readouterr().err
+            assert said.count("rows for validation (data.fold was None and is 1): their scores are too good") == told
+
+
+@pytest.mark.filterwarnings("always::lightning_tasks.errors.LightningTasksWarning")
+def test_a_training_that_starts_from_weights_which_have_seen_what_validates_says_so(labels_run, capsys):
+    folder, ckpt = labels_run
+    more = ["--data.root", str(folder / "root"), "--model.weights", str(folder / ckpt), "--data.size", "[32,40]"]
+    for fold, told in (("null", 0), ("1", 1)):
+        assert fit(*PLAIN, *more, "--data.fold", fold) == 0
+        assert capsys.readouterr().err.count(f"{folder / ckpt} was trained on 1 of the 1 rows for validation") == told

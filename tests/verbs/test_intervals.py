@@ -118,14 +118,25 @@ def test_other_names_and_another_split_are_told(recorded, capsys):
     assert console(["compare", recorded("labels"), "zebra.ckpt", *CPU]) == 2
     assert "zebra.ckpt alone has zebra" in capsys.readouterr().err
     content["hyper_parameters"]["vocab"] = vocab
-    for name, value, doubts in (("split_seed", 7, False), ("fold", 1, True)):  # the table has a column `is_valid`
-        content["datamodule_hyper_parameters"][name] = value
-        torch.save(content, "other.ckpt")
+    # The table has a column `is_valid`, whose rows no fold trains on either.
+    for name, value, doubt in (
+        ("split_seed", 7, None),
+        ("fold", 1, None),
+        ("train_on_valid", True, "other.ckpt was trained on"),
+        ("csv", "old.csv", "other.ckpt was trained on another table"),
+    ):
+        before = content["datamodule_hyper_parameters"]
+        torch.save({**content, "datamodule_hyper_parameters": {**before, name: value}}, "other.ckpt")
         assert console(["compare", recorded("labels"), "other.ckpt", *CPU]) == 0
         said = capsys.readouterr()
-        assert ("other.ckpt was trained on another split than it is scored on" in said.err) == doubts
+        assert (doubt or "") in said.err
+        assert (doubt is None) == ("was trained on" not in said.err)
         assert "50.0 %" in said.out  # the same model
-    assert "fold 1 in place of None" in said.err
+    both = [recorded("labels"), recorded("labels", "last")]
+    assert console(["compare", *both, *CPU, "--data.fold", "0", "--data.folds", "2"]) == 0
+    said = capsys.readouterr().err
+    for file in both:
+        assert f"{file} was trained on 3 of the 3 rows for validation (data.fold was None and is 0" in said
 
 
 def test_labels_in_another_order_are_the_same_labels(recorded, capsys):

@@ -48,8 +48,7 @@ class BiwiDataModule(KeypointDataModule):
             valid_fraction=0.2,
             **kwargs,
         )
-        numbers = [13] if validation_sequences is None else validation_sequences
-        self.validation_sequences = [f"{number:02d}" for number in numbers]
+        self.validation_sequences = validation_sequences
         self.label_frame: LabelFrame = label_frame
         self.mirrors = mirrors or []
 
@@ -74,19 +73,21 @@ class BiwiDataModule(KeypointDataModule):
 
     def _is_valid(self, table: pd.DataFrame) -> "pd.Series[bool]":
         present = sorted(table["sequence"].unique())
-        for sequence in self.validation_sequences:
+        numbers = [13] if self.validation_sequences is None else self.validation_sequences
+        held_out = [f"{number:02d}" for number in numbers]
+        for sequence in held_out:
             if sequence not in present:
                 raise ConfigError(
                     f"data.validation_sequences: {self.root} has no {sequence}; it has {', '.join(present)}."
                 )
-        people = {PERSON_OF_SEQUENCE[sequence] for sequence in self.validation_sequences}
+        people = {PERSON_OF_SEQUENCE[sequence] for sequence in held_out}
         for sequence in present:
-            if PERSON_OF_SEQUENCE[sequence] in people and sequence not in self.validation_sequences:
+            if PERSON_OF_SEQUENCE[sequence] in people and sequence not in held_out:
                 raise ConfigError(
                     f"data.validation_sequences: sequence {sequence} shows {PERSON_OF_SEQUENCE[sequence]}, who is in "
                     "the validation sequences too: name all sequences of a person, or none."
                 )
-        return table["sequence"].isin(self.validation_sequences)
+        return table["sequence"].isin(held_out)
 
 
 class BiwiSampleDataModule(BiwiDataModule):
