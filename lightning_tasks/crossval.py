@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import gc
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.tables.splits import Rows
 from lightning_tasks.errors import ConfigError, user_message, users_mistake
 from lightning_tasks.filesystem import is_file
-from lightning_tasks.folds import Fold, fold_folder, read_fold, save_fold, with_table_rows
+from lightning_tasks.folds import Fold, fold_folder, read_fold, save_fold, table_digest, with_table_rows
 from lightning_tasks.renamed_options import with_new_names
 from lightning_tasks.reports.terminal import print_line
 from lightning_tasks.run_folders import crossval_folder, new_run_folder, relative_path
@@ -169,15 +168,7 @@ def _split(data: LightningDataModule) -> _Split:
     rows = data.split[1]
     paths = list(data.located.files.paths(rows))
     names = list(getattr(data, task_of(data).names_key))
-    return _Split(rows, paths, names, _digest(data.csv), data.on_bad_image == "skip")
-
-
-def _digest(path: Path) -> str | None:
-    """Return the digest of a table's file; None: it is made of many."""
-    if not is_file(path):
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _Split(rows, paths, names, table_digest(data.csv), data.on_bad_image == "skip")
 
 
 def _train(fit: Sequence[str], settings: _Settings, split: _Split, number: int, folder: Path) -> Fold:

@@ -3,6 +3,7 @@
 In it are `fold_0`, `fold_1`, ...: each an ordinary run's, with what its model predicts of the fold that it never saw.
 """
 
+import hashlib
 import importlib
 import re
 from collections.abc import Sequence
@@ -41,6 +42,14 @@ def fold_folder(folder: Path, number: int) -> Path:
 def is_crossval(folder: Path) -> bool:
     """Return whether a cross-validation's runs lie in a folder."""
     return is_folder(fold_folder(folder, 0))
+
+
+def table_digest(path: Path) -> str | None:
+    """Return the digest of a table's file; None: it is made of many."""
+    if not is_file(path):
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_fold(folder: Path, fold: Fold) -> None:

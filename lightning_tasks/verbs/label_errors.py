@@ -1,5 +1,6 @@
 """Which annotations are probably wrong? A table of them by rank, a page of their images, and a file to correct."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from lightning_tasks.checkpoint import data_settings, read_checkpoint
 from lightning_tasks.data.datamodule import ImageDataModule
 from lightning_tasks.data.tables.csv_table import first_row
 from lightning_tasks.data.tables.file_checks import LocatedTable
+from lightning_tasks.data.trained_on import trained_on_valid
 from lightning_tasks.deploy.annotation_files.formats import WRITERS, Format, check_place, require_room
-from lightning_tasks.errors import ConfigError
-from lightning_tasks.folds import fold_checkpoints, is_crossval, read_out_of_fold
+from lightning_tasks.errors import ConfigError, LightningTasksWarning
+from lightning_tasks.folds import is_crossval, read_folds, table_digest
+from lightning_tasks.folds import out_of_fold as put_together
 from lightning_tasks.tasks.registry import task_of_both
 from lightning_tasks.tasks.split_predictions import Split, SplitPredictions
 from lightning_tasks.tasks.suspects import Suspect
@@ -28,8 +31,6 @@ from lightning_tasks.verbs.suspect_files import (
     write_suspects_page,
     write_table,
 )
-
-_OF_THE_SPLIT = ("fold", "folds", "valid_fraction", "split_seed", "stratify")
 
 
 def run(
@@ -63,8 +64,8 @@ def run(
     task = task_of_both(model, datamodule)
     assert isinstance(datamodule, ImageDataModule)  # as those of all tasks are
     folder = Path(ckpt_path) if is_crossval(Path(ckpt_path)) else None
-    checkpoint = Path(ckpt_path) if folder is None else fold_checkpoints(folder)[0]
-    require_out_of_sample(datamodule, split, data_settings(read_checkpoint(checkpoint)))
+    if folder is None:
+        require_out_of_sample(datamodule, split, data_settings(read_checkpoint(Path(ckpt_path))))
     path = _require_places(output, top, format, prefix, [Path(ckpt_path), *tables_of(datamodule)])
     task.require_suspects()
     output_format = task.output_format(model, dict(datamodule.hparams))
@@ -106,14 +107,9 @@ def require_out_of_sample(datamodule: ImageDataModule, split: Split, stored: Map
         raise ConfigError(f"--split train: the model was trained on these images. {way_out}")
     if split == "valid" and (datamodule.train_on_valid or stored.get("train_on_valid")):
         raise ConfigError(f"data.train_on_valid: the model was trained on the validation images too. {way_out}")
-    now = dict(datamodule.hparams)
-    is_same_table = all(stored.get(name) == now.get(name) for name in ("root", "csv"))
-    for name in _OF_THE_SPLIT if split == "valid" and is_same_table else ():
-        if name in stored and stored[name] != now.get(name):
-            raise ConfigError(
-                f"data.{name} is {now.get(name)}, and was {stored[name]} when the model was trained: it was trained on "
-                f"images of this split. {way_out}"
-            )
+    trained = trained_on_valid(datamodule, stored) if split == "valid" else None
+    if trained is not None:
+        raise ConfigError(f"The model was trained on {trained}. {way_out}")
 
 
 def out_of_fold(datamodule: ImageDataModule, split: Split, folder: Path) -> tuple[SplitPredictions, list[TableRow]]:
@@ -125,17 +121,30 @@ def out_of_fold(datamodule: ImageDataModule, split: Split, folder: Path) -> tupl
     """
     if split != "valid":
         raise ConfigError(f"--split {split}: a cross-validation has predicted its folds. Leave --split out.")
-    found = read_out_of_fold(folder)
+    folds = read_folds(folder)
+    found, _ = put_together(folds)
     names = datamodule.located.table["fname"].tolist()
     rows = found.rows.tolist()
     for row, path in zip(rows, found.paths, strict=True):
-        if row >= len(names) or not path.as_posix().endswith(names[row]):
+        if row >= len(names) or not _is_called(path, names[row]):
             raise ConfigError(
                 f"{datamodule.csv} is not the table that {folder} was made of: {path.name} was in row "
                 f"{row + first_row(datamodule.csv)}. Name that table (--data.csv), or run crossval anew."
             )
+    if folds[0].table not in (None, table_digest(datamodule.csv)):
+        message = (
+            f"{datamodule.csv} has changed since {folder} was made: what is given is what the table said then. To "
+            "judge it as it is now, run crossval anew."
+        )
+        warnings.warn(message, LightningTasksWarning, stacklevel=2)
     paths = tuple(datamodule.located.files.paths(found.rows.numpy()))  # wherever the command was given
     return replace(found, paths=paths), _rows_of(datamodule.located, rows)
+
+
+def _is_called(path: Path, name: str) -> bool:
+    """Return whether a path ends in a table's file name: in the whole of it."""
+    parts = Path(name).parts
+    return path.parts[-len(parts) :] == parts
 
 
 def table_rows(datamodule: ImageDataModule, split: Split, found: SplitPredictions) -> list[TableRow]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from lightning_tasks.__main__ import console
-from lightning_tasks.folds import Fold, save_fold
+from lightning_tasks.folds import Fold, read_fold, save_fold, table_digest
 from lightning_tasks.tasks.keypoints.predictions import PointPredictions
 from tests.fakes import write_image
 
@@ -99,6 +100,28 @@ def test_a_cross_validation_of_another_table_or_split_is_refused(crossval, capsy
     assert "is not finished" in capsys.readouterr().err
 
 
+def with_fold(number, **changes):
+    """Write a fold of the cross-validation anew."""
+    fold = read_fold(Path("cv"), number)
+    save_fold(Path("cv"), fold._replace(**changes))
+
+
+def test_the_end_of_a_name_is_not_the_name(crossval, capsys):
+    odd = read_fold(Path("cv"), 1).found
+    moved = tuple(Path("elsewhere/15.jpg") if path.name == "5.jpg" else path for path in odd.paths)
+    with_fold(1, found=replace(odd, paths=moved))  # in the row where the table has 5.jpg
+    assert console(crossval) == 2
+    assert "15.jpg was in row 7" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("always::lightning_tasks.errors.LightningTasksWarning")
+def test_a_table_that_has_changed_since_is_told(crossval, capsys):
+    for digest, told in ((table_digest(Path("root/points.csv")), False), ("of before", True)):
+        with_fold(0, table=digest)
+        assert console(crossval) == 0
+        assert ("points.csv has changed since cv was made" in capsys.readouterr().err) == told
+
+
 def test_only_as_many_as_are_asked_for_are_listed(points):
     assert console([*points, "--top", "1", "--excel", "true"]) == 0
     assert Path("label_errors.csv").read_bytes().startswith(b"\xef\xbb\xbf")
@@ -127,7 +150,7 @@ def test_what_cannot_be_told_is_said(points, more, said, capsys):
 def test_a_split_that_was_drawn_otherwise_is_refused_on_the_same_table(labels_run, monkeypatch, capsys):
     monkeypatch.chdir(labels_run[0])
     assert console(["label_errors", labels_run[1], *QUIET, "--data.fold", "1"]) == 2
-    assert "data.fold is 1, and was None when the model was trained" in capsys.readouterr().err
+    assert "rows for validation (data.fold was None and is 1). It repeats" in capsys.readouterr().err
     assert not Path("label_errors.csv").exists()
 
 
