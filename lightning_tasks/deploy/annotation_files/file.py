@@ -83,9 +83,8 @@ class AnnotationFile(PredictionOutput):
             ends = tuple(self._append(number, section) for number, section in enumerate(entries))
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be written ({error.strerror}). Choose another place.") from error
-        self._kept = _Kept(
-            rows, written, ends
-        )  # at once, wherever Ctrl-C comes: what lies behind the ends does not count
+        # At once, wherever Ctrl-C comes: what lies behind the ends does not count.
+        self._kept = _Kept(rows, written, ends)
 
     def write(self) -> None:
         """Put the file, and what belongs to it, in their places; ConfigError: they cannot be written."""
