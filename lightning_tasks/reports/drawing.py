@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -44,10 +43,9 @@ class _Job(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What became of a job: its result or its error, and what it has warned of."""
+    """What came of a job that was done: its result, and what it has warned of."""
 
     result: bytes
-    error: Exception | None
     told: list[tuple[str, type[Warning]]]
 
 
@@ -63,9 +61,10 @@ class Drawing(Callback):
     """Draw what others `add` in a process of its own, one after the other; what is drawn is written in order.
 
     The process is forked for all that waits, as the workers of a DataLoader are, so that it has everything at hand; it
-    inherits no duty of the training's and changes nothing in it. Its errors are raised in the training, its warnings
-    given there. When the training has ended, or was interrupted, everything is drawn. Where there is no fork that is
-    safe, with several processes that train together, and where such a process dies, figures are drawn at once instead.
+    inherits no duty of the training's and changes nothing in it. Its warnings are given in the training. When the
+    training has ended, or was interrupted, everything is drawn. Where there is no fork that is safe, with several
+    processes that train together, figures are drawn at once instead. So is what such a process does not draw: because
+    it died, or cannot (a GPU is out of its reach), or because of an error, which is then raised in the training.
     """
 
     def __init__(self) -> None:
@@ -143,21 +142,19 @@ class Drawing(Callback):
 
     def _take(self, running: _Running) -> None:
         self._running = None
-        try:
-            running.outcomes.seek(0)
-            outcomes: list[_Outcome] = pickle.load(running.outcomes)
-        except (EOFError, pickle.UnpicklingError):  # it was killed: there is no memory, say
-            self._waiting.extendleft(reversed(running.jobs))
-            self._draw_here()
-            return
-        finally:
-            running.outcomes.close()
-        for job, outcome in zip(running.jobs, outcomes, strict=False):  # those behind an error were not begun
+        with running.outcomes as file:
+            file.seek(0)
+            try:
+                outcomes: list[_Outcome] = pickle.load(file)
+            except (EOFError, pickle.UnpicklingError):  # it was killed: there is no memory, say
+                outcomes = []
+        for job, outcome in zip(running.jobs, outcomes, strict=False):
             for text, category in outcome.told:
                 warnings.warn(text, category, stacklevel=2)
-            if outcome.error is not None:
-                raise outcome.error
             job.deliver(outcome.result)
+        if missing := running.jobs[len(outcomes) :]:
+            self._waiting.extendleft(reversed(missing))
+            self._draw_here()
 
     def _draw_here(self) -> None:
         while self._waiting:
@@ -254,8 +251,9 @@ def _work(jobs: Sequence[_Job], outcomes: IO[bytes]) -> None:
     torch.set_num_threads(1)  # those of the pool have not come along
     done = []
     for job in jobs:
-        done.append(_outcome(job))
-        if done[-1].error is not None:
+        try:
+            done.append(_outcome(job))
+        except Exception:  # the training draws it again, and has the error
             break
     pickle.dump(done, outcomes)
     outcomes.flush()
@@ -263,19 +261,5 @@ def _work(jobs: Sequence[_Job], outcomes: IO[bytes]) -> None:
 
 def _outcome(job: _Job) -> _Outcome:
     with warnings.catch_warnings(record=True) as caught:
-        result, error = b"", None
-        try:
-            result = job.work()
-        except Exception as raised:
-            error = _portable(raised)
-    return _Outcome(result, error, [(str(warning.message), warning.category) for warning in caught])
-
-
-def _portable(error: Exception) -> Exception:
-    """Return the error with a note of where it was raised; or one that says the same, where it cannot be sent."""
-    text = "".join(traceback.format_exception(error))
-    error.add_note(f"\nIn the process that draws:\n{text}")
-    try:
-        return error if isinstance(pickle.loads(pickle.dumps(error)), Exception) else RuntimeError(text)
-    except Exception:
-        return RuntimeError(text)
+        result = job.work()
+    return _Outcome(result, [(str(warning.message), warning.category) for warning in caught])

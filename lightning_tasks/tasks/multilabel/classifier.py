@@ -175,6 +175,9 @@ class MultiLabelClassifier(ImageModel):
 
     def new_thresholds(self) -> Tensor | None:
         """Return the labels' thresholds (C,), or None for predictions without."""
+        return torch.tensor(self._limits())
+
+    def _limits(self) -> list[float]:
         threshold, labels = self._threshold, len(self.vocab)
         given = threshold if isinstance(threshold, list) else [threshold] * labels
         if len(given) != labels:
@@ -183,7 +186,7 @@ class MultiLabelClassifier(ImageModel):
             )
         if not all(0 <= value <= 1 for value in given):
             raise ConfigError(f"model.threshold is {threshold}; it is a probability, from 0 to 1.")
-        return torch.tensor(given)
+        return given
 
     def new_accuracies(self) -> dict[str, Metric]:
         """Return the accuracy, and what it must beat to mean anything."""
@@ -256,5 +259,8 @@ class MultiLabelClassifier(ImageModel):
 
     def predicted(self, probabilities: Tensor) -> Tensor:
         """Return which labels are predicted, (B, C) bool, from probabilities on any device."""
-        assert self.thresholds is not None
-        return probabilities > self.thresholds.to(probabilities.device)
+        thresholds = self.thresholds
+        assert thresholds is not None
+        if thresholds.device != probabilities.device:  # made, not copied: a process that draws reaches no GPU
+            thresholds = torch.tensor(self._limits(), device=probabilities.device)
+        return probabilities > thresholds
