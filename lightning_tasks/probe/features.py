@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lightning_tasks.data.datamodule import ImageDataModule
-from lightning_tasks.data.images.decode import Size
 from lightning_tasks.data.loading.dataset import TargetDataset
 from lightning_tasks.data.transforms.compose import augment_image
-from lightning_tasks.data.transforms.progressive import downscale
 from lightning_tasks.models.base import ImageModel
 from lightning_tasks.probe.feature_file import Array, Batches, Shelf, keep_features
 from lightning_tasks.probe.fold_norm import fold_batch_norm
@@ -78,7 +76,7 @@ def extract_features(
             name = f"{datamodule.root.resolve().name}-{'validation' if dataset is valid_set else 'training'}"
             kept = keep_features(
                 name,
-                [*identity, f"{_size(datamodule, dataset)}", *_identify_images(dataset, epoch)],
+                [*identity, _identify_sizes(datamodule, dataset), *_identify_images(dataset, epoch)],
                 len(dataset),
                 partial(_compute, trainer, model, backbone, datamodule, dataset, epoch, bar),
                 shelf,
@@ -109,10 +107,14 @@ def _compute(
     stage, trainer.state.stage = trainer.state.stage, None  # a batch of a training would be mixed
     try:
         for batch in loader:
+            if batch is None:  # none of its images can be read
+                continue
             batch = trainer.precision_plugin.convert_input(batch)
             batch = model._on_before_batch_transfer(batch, dataloader_idx=0)
             batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            images = downscale(batch.images, _size(datamodule, dataset))
+            images = batch.images
+            if dataset is datamodule.train_set:
+                images = datamodule.train_sizes.reduce(images, epoch, None)
             with torch.inference_mode(), trainer.precision_plugin.val_step_context():
                 features: Tensor = backbone(images)
             bar.update(len(batch.rows))
@@ -121,9 +123,9 @@ def _compute(
         trainer.state.stage = stage
 
 
-def _size(datamodule: ImageDataModule, dataset: TargetDataset) -> Size:
-    """Return the size of what the backbone sees of a data set's images."""
-    return datamodule.train_sizes.last if dataset is datamodule.train_set else datamodule.image_size
+def _identify_sizes(datamodule: ImageDataModule, dataset: TargetDataset) -> str:
+    reduced = datamodule.train_sizes if dataset is datamodule.train_set else None
+    return f"{datamodule.image_size}, then {reduced}"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import albumentations as A
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -90,6 +91,26 @@ def test_an_image_that_cannot_be_read_has_no_features(root, model):
     assert found.unreadable == 1
     assert [int(np.isnan(view).all(axis=1).nonzero()[0][0]) for view in found.train] == [2, 2]
     assert np.isfinite(np.delete(found.train[0], 2, axis=0)).all()
+
+
+def test_a_batch_of_which_no_image_can_be_read_is_left_out(root, model):
+    for row in range(3):
+        (root / f"{row}.jpg").write_text("no image")
+    found, _ = extract(root, model, on_bad_image="skip", max_bad_fraction=0.5)
+    assert found.unreadable == 3
+    assert np.isfinite(found.train[0][3:]).all()
+
+
+def test_transforms_of_ones_own_decide_the_size(root, model):
+    sizes = []
+    hook = model.backbone.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape[2]))
+    try:
+        extract(
+            root, model, train_transform=A.Compose([A.Resize(40, 40)]), valid_transform=A.Compose([A.Resize(48, 48)])
+        )
+    finally:
+        hook.remove()
+    assert sizes == [48, 48, 40, 40, 48]
 
 
 def test_runs_share_them_and_more_views_need_the_new_ones_alone(root, model):
