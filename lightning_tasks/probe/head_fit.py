@@ -63,7 +63,8 @@ def fit_heads(
     device = next(head.parameters()).device
     optimizers = [torch.optim.Adam(part.parameters(), lr=1.0, betas=(0.9, 0.99), fused=True) for part in copies]
     matrices = [[p for p in part.parameters() if p.ndim > 1] for part in copies]
-    steps_an_epoch = -(-len(table.rows) // batch_size)
+    n = len(table.rows)
+    steps_an_epoch = max(1, min(-(-n // batch_size), n // 2))  # batch normalisation needs two rows at least
     total, step = epochs * steps_an_epoch, 0
     generator, draws = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     devices = [device] if device.type == "cuda" else []

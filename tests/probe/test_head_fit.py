@@ -63,6 +63,11 @@ def test_an_epoch_has_rows_as_often_as_their_factors_say(table):
     assert float(counts[:30].float().mean()) == pytest.approx(20 * 4 * 300 / 390, rel=0.02)
 
 
+def test_no_batch_is_of_one_row(table):
+    (head,) = fit_heads(linear_head(8, 3), [Setting(0.0, 1e-2)], table.take(torch.arange(300) < 5), bce, 1, 2, 0)
+    assert apply_head(head, table.features).isfinite().all()
+
+
 def test_the_head_itself_and_random_numbers_stay(table):
     head = linear_head(8, 3).eval()
     before, random = {name: value.clone() for name, value in head.state_dict().items()}, torch.get_rng_state()
