@@ -145,6 +145,9 @@ class FineTune(Scheduled):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing frozen, wherever the run ended."""
         _release(_backbone(pl_module))
+        if self.keep_statistics:
+            for module in filter(lambda module: isinstance(module, _BatchNorm), pl_module.modules()):
+                module.train(pl_module.training)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Likewise after an error or Ctrl-C."""
@@ -179,6 +182,8 @@ class FineTune(Scheduled):
         """Have the optimiser's groups made that the plan needs, and find which stages stay frozen."""
         backbone = _backbone(pl_module)
         self._depths, self._kept_frozen = _DEPTHS, 0
+        # Also where a plan before this one has asked for them; a Module's attributes are taken for tensors.
+        pl_module.by_stage = self.stage_decay is not None  # type: ignore[assignment]
         if self.stage_decay is None and not self.freeze_depth:
             return
         if not isinstance(backbone, Backbone):
@@ -188,7 +193,6 @@ class FineTune(Scheduled):
         stages = len(backbone.stages())
         self._kept_frozen = min(round(self.freeze_depth * stages), stages - 1)
         if self.stage_decay is not None:
-            pl_module.by_stage = True  # type: ignore[assignment]  # a Module's attributes are taken for tensors
             self._depths = (*map(stage_name, range(stages)), "head")
 
     def _freeze(self, pl_module: LightningModule, frozen: bool) -> None:

@@ -77,19 +77,39 @@ class States(Callback):
         self.learning.append([layer.training for layer in norms])
 
 
-def by_stages(tmp_path, **plan):
+class Saver(Callback):
+    """Save a checkpoint when so many steps are made, before the next one."""
+
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == self.step and trainer.global_step % 3:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer, *args):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def by_stages(tmp_path, model=None, ckpt_path=None, callbacks=(), **plan):
     torch.manual_seed(1)
-    model = MultiLabelClassifier(["a", "b"], "test_resnet", image_size=(32, 32), lr=1e-3, head="linear")
-    torch.nn.init.normal_(model.head[-1].weight)  # not 0, which no gradient would go through
+    model = model or a_model()
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     batch = TargetBatch(images, torch.eye(2).repeat(2, 1), torch.arange(4))
     states = States()
     trainer = Trainer(
-        max_epochs=2, callbacks=[FineTune(**plan), states], accelerator="cpu", logger=False, enable_progress_bar=False,
-        enable_checkpointing=False, enable_model_summary=False, default_root_dir=tmp_path,
+        max_epochs=2, callbacks=[FineTune(**plan), states, *callbacks], accelerator="cpu", logger=False,
+        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False, default_root_dir=tmp_path,
     )  # fmt: skip
-    trainer.fit(model, DataLoader([batch] * 3, batch_size=None))
+    trainer.fit(model, DataLoader([batch] * 3, batch_size=None), ckpt_path=ckpt_path)
     return model, states
+
+
+def a_model():
+    model = MultiLabelClassifier(["a", "b"], "test_resnet", image_size=(32, 32), lr=1e-3, head="linear")
+    torch.nn.init.normal_(model.head[-1].weight)  # not 0, which no gradient would go through
+    return model
 
 
 def test_rates_fall_from_stage_to_stage_and_the_first_ones_stay(tmp_path):
@@ -107,6 +127,22 @@ def test_rates_fall_from_stage_to_stage_and_the_first_ones_stay(tmp_path):
     assert states.moved[1] == set(names.values()) - kept
     assert not any(map(any, states.learning))  # body and head
     assert all(parameter.requires_grad for parameter in model.parameters())  # afterwards nothing is frozen
+    _, states = by_stages(tmp_path, model, epochs=1, freeze_epochs=1)  # another plan for the same model
+    assert list(states.rates[0]) == ["early", "late", "head"]
+    assert all(map(all, states.learning))
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning")
+@pytest.mark.parametrize("step", [2, 3])
+def test_what_stays_stays_in_a_run_that_is_resumed(tmp_path, step):
+    options = {"epochs": 2, "freeze_epochs": 0, "stage_decay": 0.5, "freeze_depth": 0.4, "keep_statistics": True}
+    _, whole = by_stages(tmp_path, callbacks=[Saver(step, tmp_path / "x.ckpt")], **options)
+    model, states = by_stages(tmp_path, ckpt_path=tmp_path / "x.ckpt", **options)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    kept = {names[parameter] for stage in model.backbone.stages()[:2] for parameter in stage}
+    assert states.rates[-3:] == whole.rates[-3:]
+    assert all(moved and not moved & kept for moved in states.moved)
+    assert not any(map(any, states.learning))
 
 
 def test_stages_stay_frozen_after_frozen_epochs_too(tmp_path):
