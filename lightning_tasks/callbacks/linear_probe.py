@@ -10,7 +10,7 @@ from unittest import mock
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
@@ -133,7 +133,7 @@ class LinearProbe(Callback):
         else:  # there is nothing to be chosen
             self.candidates = [Candidate(self.settings[0], ())]
         self.chosen = self.candidates[better([found.mean for found in self.candidates], model.mode)]
-        training = model.head.training
+        modes = [(module, module.training) for module in model.head.modules()]  # FineTune may keep some as they are
         (head,) = fit(model, tables, folds >= -1, [self.chosen.setting], options)  # all rows
         model.head.load_state_dict(head.state_dict())
         if self.validate:
@@ -141,7 +141,9 @@ class LinearProbe(Callback):
             with trainer.precision_plugin.val_step_context():
                 outputs = apply_head(model.head, valid.features)
             self.scores = score(model, outputs, valid)
-        model.head.train(training)
+        for module, training in modes:
+            module.training = training
+        _begin_averages(trainer, model)
         seconds = time.perf_counter() - started
         for line in probe_lines(model.monitor, features, self.candidates, self.chosen, seconds):
             trainer.print(line)
@@ -208,6 +210,13 @@ class LinearProbe(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take what was stored."""
         self._done = state_dict["done"]
+
+
+def _begin_averages(trainer: Trainer, model: ImageModel) -> None:
+    """Let averages of weights begin with the head, too: until their first update they are what validates."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it at run time
+        if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+            callback._average_model.module.load_state_dict(model.state_dict())
 
 
 def require_probe(trainer: Trainer, model: LightningModule, datamodule: object) -> None:
