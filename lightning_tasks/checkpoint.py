@@ -50,9 +50,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._unsettled[path] = self._thread.submit(put)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a file that may not be in its place yet."""
-        self._settle(Path(path))
+        """Remove a file, when all that was saved before, such as a better one, is on the disk."""
+        self.settle()
         super().remove_checkpoint(path)
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - Lightning's
+        """Read a file, when it lies in its place."""
+        self._settle(Path(path))
+        return super().load_checkpoint(path, *args, **kwargs)
 
     def settle(self) -> None:
         """Wait until what was saved lies in its place and on the disk; CheckpointError where it cannot be."""

@@ -2,7 +2,9 @@
 
 import csv
 import multiprocessing
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,22 @@ def test_nothing_to_go_on_with_is_told(capsys):
     assert console(arguments("points", "--ckpt_path", "last")) == 2
     assert "runs/run/version_3, has no checkpoints/last.ckpt" in capsys.readouterr().err
     assert not list(Path("runs/run/version_3").iterdir())
+
+
+def test_a_checkpoint_makes_room_for_a_better_one_when_that_is_in_its_place(tmp_path, monkeypatch):
+    from lightning_tasks.checkpoint import AtomicCheckpointIO
+
+    io = AtomicCheckpointIO()
+    io.save_checkpoint({"a": torch.zeros(1)}, tmp_path / "old.ckpt")
+    io.in_background = True
+    fsync = os.fsync
+    monkeypatch.setattr("os.fsync", lambda descriptor: (time.sleep(0.2), fsync(descriptor)))
+    io.save_checkpoint({"a": torch.ones(1)}, tmp_path / "better.ckpt")
+    io.remove_checkpoint(tmp_path / "old.ckpt")
+    assert [path.name for path in tmp_path.glob("*.ckpt")] == ["better.ckpt"]
+    io.save_checkpoint({"a": torch.ones(2)}, tmp_path / "better.ckpt")
+    assert len(io.load_checkpoint(tmp_path / "better.ckpt")["a"]) == 2
+    io.teardown()
 
 
 @pytest.mark.parametrize("in_background", [False, True])
