@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Literal, Self, TypedDict
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lightning_tasks.errors import CheckpointError
 from lightning_tasks.models.backbone import Backbone, are_weights_following, weights_follow
 from lightning_tasks.models.means import WeightedMean, mean_of_views
 from lightning_tasks.models.names import composed, first_of
-from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse
+from lightning_tasks.models.optimizer import LR_MULT, LearningRate, adamw, can_fuse, require_groups
 from lightning_tasks.models.start import difference, start_from
 from lightning_tasks.models.weights_file import WeightsFile, read_weights, weights_for
 
@@ -272,8 +273,11 @@ class ImageModel(LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise CheckpointError unless the checkpoint has the same names, in the same order, and is of this network.
 
-        With as many other labels the weights would load, and every prediction would carry the wrong name.
+        With as many other labels the weights would load, and every prediction would carry the wrong name. What a
+        training goes on from must have had the optimiser's groups that it has, too.
         """
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            require_groups(checkpoint, self.by_stage)
         settings = checkpoint.get("hyper_parameters", {})
         for setting in ("backbone", "head", "max_stride"):
             wanted = self.hparams.get(setting)

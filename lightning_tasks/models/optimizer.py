@@ -1,15 +1,17 @@
 """fastai's AdamW, in groups by depth."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import nn
 
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.models.backbone import Backbone
 
 LearningRate = float | Literal["auto"]
+_STAGE = "stage_"
 LR_MULT = 10.0  # fastai's
 
 
@@ -47,7 +49,18 @@ def adamw(
 
 def stage_name(stage: int) -> str:
     """Return what the group of one of the body's stages is called, 0 being the earliest."""
-    return f"stage_{stage}"
+    return f"{_STAGE}{stage}"
+
+
+def require_groups(checkpoint: Mapping[str, Any], by_stage: bool) -> None:
+    """Raise CheckpointError unless a checkpoint's optimiser has groups by stage just where the training's has."""
+    groups = [group for state in checkpoint.get("optimizer_states", ()) for group in state["param_groups"]]
+    if groups and by_stage != any(str(group.get("name")).startswith(_STAGE) for group in groups):
+        has, wants = ("without", "with") if by_stage else ("with", "without")
+        raise CheckpointError(
+            f"The checkpoint is of a training {has} FineTune's stage_decay, and is to be resumed {wants} it. Resume it "
+            "with its own settings, or start a new training from it: --model.weights in place of --ckpt_path."
+        )
 
 
 def can_fuse(module: LightningModule) -> bool:

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from lightning_tasks import FineTune, MultiLabelClassifier
 from lightning_tasks.batch import TargetBatch
-from lightning_tasks.errors import ConfigError
+from lightning_tasks.errors import CheckpointError, ConfigError
 from lightning_tasks.training.schedule import fine_tune, fine_tune_stages
 
 BATCH = TargetBatch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.eye(2), torch.arange(2))
@@ -140,6 +140,8 @@ def test_what_stays_stays_in_a_run_that_is_resumed(tmp_path, step):
     model, states = by_stages(tmp_path, ckpt_path=tmp_path / "x.ckpt", **options)
     names = {parameter: name for name, parameter in model.named_parameters()}
     kept = {names[parameter] for stage in model.backbone.stages()[:2] for parameter in stage}
+    with pytest.raises(CheckpointError, match="with FineTune's stage_decay, and is to be resumed without it"):
+        by_stages(tmp_path, ckpt_path=tmp_path / "x.ckpt", epochs=2, freeze_epochs=0)
     assert states.rates[-3:] == whole.rates[-3:]
     assert all(moved and not moved & kept for moved in states.moved)
     assert not any(map(any, states.learning))
