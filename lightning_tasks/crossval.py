@@ -204,7 +204,7 @@ def _naming_fold(number: int, folds: int, folder: Path) -> Iterator[None]:
     try:
         with translate_foreign_errors():
             yield
-    except Exception as error:
+    except Exception as error:  # whatever it is, it goes on its way
         with contextlib.suppress(OSError):
             folder.rmdir()
         _raise_in_fold(f"Fold {number} of {folds}", error)

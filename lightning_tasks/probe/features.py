@@ -4,8 +4,8 @@ import contextlib
 import copy
 import hashlib
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,14 +71,14 @@ def extract_features(
     bar = tqdm(total=sum(len(dataset) for dataset, _ in passes), desc="features", leave=False, disable=progress)
     found, computed = [], 0
     with bar, _frozen(model.backbone):
-        backbone = fold_batch_norm(model.backbone, datamodule.image_size)
+        folded = cache(partial(fold_batch_norm, model.backbone, datamodule.image_size))  # where nothing is kept yet
         for dataset, epoch in passes:
             name = f"{datamodule.root.resolve().name}-{'validation' if dataset is valid_set else 'training'}"
             kept = keep_features(
                 name,
                 [*identity, _identify_sizes(datamodule, dataset), *_identify_images(dataset, epoch)],
                 len(dataset),
-                partial(_compute, trainer, model, backbone, datamodule, dataset, epoch, bar),
+                partial(_compute, trainer, model, folded, datamodule, dataset, epoch, bar),
                 shelf,
             )
             computed += 0 if kept.was_there else len(dataset)
@@ -96,12 +96,13 @@ def _with_transform(dataset: TargetDataset, transform: A.Compose) -> TargetDatas
 def _compute(
     trainer: Trainer,
     model: ImageModel,
-    backbone: nn.Module,
+    folded: Callable[[], nn.Module],
     datamodule: ImageDataModule,
     dataset: TargetDataset,
     epoch: int,
     bar: "tqdm[Any]",
 ) -> Batches:
+    network = folded()
     loader = datamodule._loader(dataset, training=False)
     loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # our sampler's
     stage, trainer.state.stage = trainer.state.stage, None  # a batch of a training would be mixed
@@ -116,7 +117,7 @@ def _compute(
             if dataset is datamodule.train_set:
                 images = datamodule.train_sizes.reduce(images, epoch, None)
             with torch.inference_mode(), trainer.precision_plugin.val_step_context():
-                features: Tensor = backbone(images)
+                features: Tensor = network(images)
             bar.update(len(batch.rows))
             yield batch.rows.cpu().numpy(), features.float().cpu().numpy()
     finally:

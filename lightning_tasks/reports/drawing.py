@@ -120,7 +120,7 @@ class Drawing(Callback):
         """Likewise; the error that ends the training is not hidden by another."""
         try:
             self._finish()
-        except Exception as error:
+        except Exception as error:  # of any drawing, a user's own too
             warnings.warn(f"A figure could not be drawn: {error}", LightningTasksWarning, stacklevel=2)
         self._waiting.clear()
 
@@ -201,7 +201,7 @@ def _figure_summary(tag: str, draw: Callable[[], Figure]) -> bytes:
 
 
 def _add_summary(writer: "SummaryWriter", step: int, time_s: float, summary: bytes) -> None:
-    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it has no stubs
 
     writer._get_file_writer().add_summary(Summary.FromString(summary), step, time_s)  # type: ignore[no-untyped-call]  # torch's own
 

@@ -74,19 +74,10 @@ class GatheredOutputs(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep a batch."""
-        self._keep(outputs, batch)
+        without_images = batch._replace(images=batch.images[:0])
+        self._parts.append((outputs.cpu(), type(batch)(*(column.cpu() for column in without_images))))
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's signature
-        batch: Any,  # noqa: ANN401 - likewise
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep a batch."""
-        self._keep(outputs, batch)
+    on_test_batch_end = on_validation_batch_end
 
     def predictions(self, trainer: pl.Trainer, model: pl.LightningModule, split: Split) -> SplitPredictions:
         """Return what was predicted, in the split's order; all processes must ask.
@@ -110,7 +101,3 @@ class GatheredOutputs(pl.Callback):
             *(column if name == "images" else column[order] for name, column in whole._asdict().items())
         )
         return task_of_both(model, datamodule).split_predictions(model, datamodule, split, outputs[order], batch)
-
-    def _keep(self, outputs: Tensor, batch: Any) -> None:  # noqa: ANN401 - the task's
-        without_images = batch._replace(images=batch.images[:0])
-        self._parts.append((outputs.cpu(), type(batch)(*(column.cpu() for column in without_images))))

@@ -280,9 +280,10 @@ def test_an_export_without_its_settings_is_a_body(tmp_path, capsys):
         assert torch.equal(predict(model)[0], predict(old)[0]) == (said != without)
 
 
-def test_where_weights_follow_no_file_is_read(tmp_path):
+def test_where_weights_follow_no_file_is_read(tmp_path, capsys):
     with weights_follow():
-        make("linear", ["a"], tmp_path / "gone.ckpt")
+        model = make("linear", ["a"], tmp_path / "gone.ckpt")
+    assert (model.vocab, capsys.readouterr().out) == (["a"], "")
 
 
 def test_every_model_is_started_here():
